@@ -1,0 +1,93 @@
+create schema if not exists pleat;
+
+-- One row for each environment: who may apply now. The fence only rises. The
+-- unique index makes FOR KEY SHARE on (name, fence) block a takeover.
+create table pleat.lease (
+  name  text primary key,
+  fence bigint not null,
+  id    text,
+  run   text,
+  host  text,
+  pid   integer,
+  who   text,
+  step  text,
+  since timestamptz,
+  beat  timestamptz,
+  until timestamptz,
+  unique (name, fence)
+);
+
+create table pleat.run (
+  id          text primary key,
+  environment text not null,
+  kind        text not null,
+  status      text not null,
+  fingerprint text not null,
+  wish        text not null,
+  plan        jsonb not null,
+  who         text not null,
+  host        text not null,
+  started     timestamptz not null default clock_timestamp(),
+  finished    timestamptz
+);
+
+create unique index run_open on pleat.run (environment) where finished is null;
+
+create table pleat.entry (
+  run    text not null references pleat.run,
+  seq    bigint generated always as identity,
+  step   text not null,
+  status text not null,
+  fence  bigint not null,
+  detail text not null default '',
+  at     timestamptz not null default clock_timestamp(),
+  primary key (run, seq)
+);
+
+create table pleat.event (
+  seq  bigint primary key,
+  run  text not null,
+  at   timestamptz not null default clock_timestamp(),
+  body jsonb not null
+);
+
+create table pleat.release (
+  environment text not null,
+  service     text not null,
+  version     text not null,
+  definition  jsonb not null,
+  held        text not null default '',
+  recorded    timestamptz not null default clock_timestamp(),
+  primary key (environment, service, version)
+);
+
+-- The three below live in the database that a step changes, and are written in
+-- the transaction that makes the change.
+create table pleat.mark (
+  run  text not null,
+  step text not null,
+  at   timestamptz not null default clock_timestamp(),
+  primary key (run, step)
+);
+
+create table pleat.change (
+  name        text primary key,
+  phase       text not null,
+  digest      text not null,
+  units       jsonb not null default '{}',
+  quiet_since timestamptz,
+  hidden_at   timestamptz,
+  old_writes  bigint not null default 0,
+  updated     timestamptz not null default clock_timestamp()
+);
+
+create table pleat.cursor (
+  change   text not null,
+  unit     text not null,
+  digest   text not null,
+  position jsonb,
+  rows     bigint not null default 0,
+  finished boolean not null default false,
+  updated  timestamptz not null default clock_timestamp(),
+  primary key (change, unit)
+);

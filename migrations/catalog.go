@@ -1,0 +1,76 @@
+package migrations
+
+import "pleat/spec"
+
+// Catalog is what a database's catalog says of the objects that a spec names.
+// It is a value: reading it again gives another one.
+type Catalog struct {
+	Tables map[string]*Table `json:"tables"` // by spec.Table's text form; a table that does not exist is absent
+}
+
+// Table is one table as the catalog has it.
+type Table struct {
+	Columns     []Column     `json:"columns"` // in attnum order
+	PrimaryKey  []string     `json:"primary_key,omitempty"`
+	Indexes     []Index      `json:"indexes,omitempty"`     // by name
+	Triggers    []Trigger    `json:"triggers,omitempty"`    // by name; without internal ones
+	Constraints []Constraint `json:"constraints,omitempty"` // by name; without the primary key
+	Comment     string       `json:"comment,omitempty"`
+
+	// Rows and Bytes are estimates; they decide nothing and are in no read set.
+	Rows  int64 `json:"rows,omitempty"`
+	Bytes int64 `json:"bytes,omitempty"`
+}
+
+// Column is one column of a table.
+type Column struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"` // format_type()
+	NotNull bool   `json:"not_null,omitempty"`
+	Default string `json:"default,omitempty"` // pg_get_expr()
+	Comment string `json:"comment,omitempty"`
+}
+
+// Index is one index of a table.
+type Index struct {
+	Name       string `json:"name"`
+	Definition string `json:"definition"` // pg_get_indexdef()
+	Unique     bool   `json:"unique,omitempty"`
+	Valid      bool   `json:"valid"`
+}
+
+// Trigger is one trigger of a table. Comment carries pleat's marker.
+type Trigger struct {
+	Name       string `json:"name"`
+	Definition string `json:"definition"`
+	BeforeRow  bool   `json:"before_row,omitempty"`
+	Comment    string `json:"comment,omitempty"`
+}
+
+// Constraint is one constraint of a table.
+type Constraint struct {
+	Name       string `json:"name"`
+	Definition string `json:"definition"`
+	Valid      bool   `json:"valid"`
+}
+
+// Table gives the table of that name, or nil.
+func (c *Catalog) Table(t spec.Table) *Table {
+	if c == nil {
+		return nil
+	}
+	return c.Tables[t.String()]
+}
+
+// Column gives the column of that name, or nil; also on a nil table.
+func (t *Table) Column(name string) *Column {
+	if t == nil {
+		return nil
+	}
+	for i := range t.Columns {
+		if t.Columns[i].Name == name {
+			return &t.Columns[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+// Package migrations is schema changes: it lowers the typed operations of a
+// change to units of SQL with their lock, their undo and what the undo loses,
+// and says from the catalog how far a change has come. It owns the SQL that
+// pleat runs against applications' tables; it does no I/O.
+package migrations
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/spec"
+)
+
+// Phase is how far a change has come. The order is part of the contract:
+// phases are compared by rank, and a change goes through them one by one.
+type Phase string
+
+// The phases of a change.
+const (
+	Absent     Phase = "absent"
+	Expanded   Phase = "expanded"
+	Backfilled Phase = "backfilled"
+	Verified   Phase = "verified"
+	Hidden     Phase = "hidden"
+	Contracted Phase = "contracted"
+)
+
+var ranks = map[Phase]int{Absent: 0, Expanded: 1, Backfilled: 2, Verified: 3, Hidden: 4, Contracted: 5}
+
+// AtLeast tells whether p is q or later.
+func (p Phase) AtLeast(q Phase) bool { return ranks[p] >= ranks[q] }
+
+// Lock is a Postgres table lock mode as the manual writes it (§13.3), "" for
+// none that anybody could wait for.
+type Lock string
+
+// The lock modes that pleat's statements take.
+const (
+	AccessExclusive      Lock = "ACCESS EXCLUSIVE"
+	ShareRowExclusive    Lock = "SHARE ROW EXCLUSIVE"
+	ShareUpdateExclusive Lock = "SHARE UPDATE EXCLUSIVE"
+	RowExclusive         Lock = "ROW EXCLUSIVE"
+)
+
+// Mode is how a unit's statements reach the server.
+type Mode string
+
+// The modes.
+const (
+	InTransaction Mode = "transaction"  // all statements in one transaction, with the step's mark
+	BuildIndex    Mode = "build_index"  // CREATE INDEX CONCURRENTLY
+	RemoveIndex   Mode = "remove_index" // DROP INDEX CONCURRENTLY
+)
+
+// Hazard is a risk that must be allowed by name. Codes are stable.
+type Hazard struct {
+	Code string `json:"code"` // such as "unclassified_sql"
+	Text string `json:"text"`
+}
+
+// Unit is one step's worth of SQL.
+type Unit struct {
+	ID         string     // stable within its change: "expand.users", "sync.users", "hide.users.name"
+	Title      string     // what a person reads: "users.first, users.last"
+	Mode       Mode       //
+	Table      spec.Table // the one table that Lock is taken on; zero for raw SQL
+	Lock       Lock       //
+	Index      spec.Table // the index that BuildIndex and RemoveIndex are about
+	Statements []string   //
+	Undo       []string   // nil: there is no way back
+	UndoTitle  string     // "drop columns"
+	Loses      string     // what the undo loses: "what was written to users.first, users.last"; "" = nothing
+	Hazards    []Hazard   //
+	Applied    bool       // the catalog shows the effect
+	Visible    bool       // the catalog can show the effect; false for raw SQL, where only the journal knows
+	HideFor    time.Duration
+	Source     hcl.Range
+}
+
+// Backfill is a backfill with everything known that a run of it needs.
+type Backfill struct {
+	ID         string // "backfill.users"
+	Table      spec.Table
+	Key        []string // the columns that order it: the primary key
+	Set        []Assignment
+	Batch      int
+	ReplicaLag time.Duration
+	Rows       int64  // estimate; 0 = unknown
+	Digest     string // of table, key and expressions: a cursor of another digest is not resumed
+	Source     hcl.Range
+}
+
+// Assignment sets one column to a SQL expression over the row.
+type Assignment struct {
+	Column     string `json:"column"`
+	Expression string `json:"expression"`
+}
+
+// Program is a change lowered against a catalog.
+type Program struct {
+	Change    *spec.Change
+	Digest    string // of the change as written, without positions
+	Expand    []Unit // in order: tables and columns, then sync, then indexes, then raw SQL where the author put it
+	Backfills []Backfill
+	Hide      []Unit // in order; their effect can be undone without loss
+	Drop      []Unit // in order; what HideFor asks is waited for first
+}
+
+// Recorded is what pleat's tables say of a change. The zero value: nothing.
+type Recorded struct {
+	Phase      Phase           `json:"phase,omitempty"`
+	Digest     string          `json:"digest,omitempty"`
+	Units      map[string]bool `json:"units,omitempty"`       // units done, by ID, for what no catalog shows
+	QuietSince *time.Time      `json:"quiet_since,omitempty"` // since when no old instance, session or write was seen
+	HiddenAt   *time.Time      `json:"hidden_at,omitempty"`
+	OldWrites  int64           `json:"old_writes,omitempty"` // counter of old-shape writes when QuietSince was set
+}

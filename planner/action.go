@@ -1,0 +1,244 @@
+package planner
+
+import (
+	"time"
+
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// Action is what a step asks of one provider. The set is sealed; each is plain
+// data, absolute and idempotent: applied twice it leaves what it leaves once.
+type Action interface {
+	// Provider is the address of the provider that applies it: a database,
+	// an orchestrator or a router; "" for the executor's own.
+	Provider() spec.Address
+	action()
+}
+
+// Transaction runs SQL in one transaction that also commits the step's mark
+// and, where Record is set, the change's phase.
+type Transaction struct {
+	Database string           `json:"database"`
+	Table    spec.Table       `json:"table"` // the one table that Lock is taken on; zero: none known
+	Lock     migrations.Lock  `json:"lock,omitempty"`
+	SQL      []string         `json:"sql"`
+	Change   string           `json:"change"`
+	Unit     string           `json:"unit"`              // recorded as done, or as not done where Reverse
+	Reverse  bool             `json:"reverse,omitempty"` // this takes the unit back
+	Phase    migrations.Phase `json:"phase,omitempty"`   // recorded for the change; "" leaves it
+	Digest   string           `json:"digest"`            // of the change
+}
+
+// BuildIndex builds an index concurrently: an invalid leftover is dropped and
+// built again, a valid one of the same name is done.
+type BuildIndex struct {
+	Database string           `json:"database"`
+	Table    spec.Table       `json:"table"`
+	Index    spec.Table       `json:"index"`
+	SQL      string           `json:"sql"`
+	Change   string           `json:"change"`
+	Phase    migrations.Phase `json:"phase,omitempty"`
+	Digest   string           `json:"digest"`
+}
+
+// RemoveIndex drops an index concurrently; an absent one is done.
+type RemoveIndex struct {
+	Database string           `json:"database"`
+	Index    spec.Table       `json:"index"`
+	SQL      string           `json:"sql"`
+	Change   string           `json:"change"`
+	Phase    migrations.Phase `json:"phase,omitempty"`
+	Digest   string           `json:"digest"`
+}
+
+// Backfill fills columns batch by batch; its cursor commits with each batch.
+// Rows that are right already are not written.
+type Backfill struct {
+	Database   string                  `json:"database"`
+	Change     string                  `json:"change"`
+	Table      spec.Table              `json:"table"`
+	Key        []string                `json:"key"`
+	Set        []migrations.Assignment `json:"set"`
+	Batch      int                     `json:"batch"`
+	ReplicaLag time.Duration           `json:"replica_lag_ns,omitempty"`
+	Cursor     string                  `json:"cursor"` // digest that the stored cursor must have
+	Phase      migrations.Phase        `json:"phase,omitempty"`
+	Digest     string                  `json:"digest"`
+}
+
+// Verify asks for rows that break a promise; more than Max fail the step.
+type Verify struct {
+	Database string           `json:"database"`
+	Change   string           `json:"change"`
+	Name     string           `json:"name"`
+	SQL      string           `json:"sql"`
+	Max      int              `json:"max"`
+	Phase    migrations.Phase `json:"phase,omitempty"` // recorded when it passes
+	Digest   string           `json:"digest"`
+}
+
+// Placement is an instance and the host it is on.
+type Placement struct {
+	Instance string `json:"instance"` // "PROCESS.N"
+	Host     string `json:"host"`
+}
+
+// Start makes instances run and waits until each is up.
+type Start struct {
+	Orchestrator     spec.Address      `json:"orchestrator"`
+	Service          string            `json:"service"`
+	Release          string            `json:"release"`
+	Artifact         Artifact          `json:"artifact"`
+	Definition       ProcessDefinition `json:"definition"`
+	Database         string            `json:"database,omitempty"` // whose URL the instances get
+	Instances        []Placement       `json:"instances"`
+	MaxStartFailures int               `json:"max_start_failures,omitempty"`
+}
+
+// Stop takes instances down: signal, then kill. Where Wait is false the step
+// is done once every instance was told.
+type Stop struct {
+	Orchestrator spec.Address `json:"orchestrator"`
+	Service      string       `json:"service"`
+	Release      string       `json:"release"`
+	Process      string       `json:"process"`
+	Drain        spec.Drain   `json:"drain"`
+	Instances    []Placement  `json:"instances"`
+	Wait         bool         `json:"wait"`
+}
+
+// Attach lets instances get requests.
+type Attach struct {
+	Router       spec.Address `json:"router"`
+	Orchestrator spec.Address `json:"orchestrator"` // knows where the instances listen
+	Service      string       `json:"service"`
+	Release      string       `json:"release"`
+	Process      string       `json:"process"`
+	Instances    []Placement  `json:"instances"`
+}
+
+// Drain takes instances out of the router: no request goes to them any more,
+// and those in flight have at most Timeout to finish. Never fewer than Floor
+// other backends of the service stay; it fails before it would.
+type Drain struct {
+	Router    spec.Address  `json:"router"`
+	Service   string        `json:"service"`
+	Release   string        `json:"release"`
+	Process   string        `json:"process"`
+	Instances []Placement   `json:"instances"`
+	Timeout   time.Duration `json:"timeout_ns"`
+	Floor     int           `json:"floor"`
+}
+
+// Checkpoint is a place that a run can be rolled back to. The executor
+// records it.
+type Checkpoint struct {
+	Name string `json:"name"` // "a", "b", …
+	Back string `json:"back"` // "back to users 1.0.1, nothing lost"
+	// NoReturn marks the point of no return: below it Back cannot be had.
+	NoReturn bool `json:"no_return,omitempty"`
+}
+
+func databaseAddress(name string) spec.Address { return spec.Address("database." + name) }
+
+// Provider is the database.
+func (a *Transaction) Provider() spec.Address { return databaseAddress(a.Database) }
+
+// Provider is the database.
+func (a *BuildIndex) Provider() spec.Address { return databaseAddress(a.Database) }
+
+// Provider is the database.
+func (a *RemoveIndex) Provider() spec.Address { return databaseAddress(a.Database) }
+
+// Provider is the database.
+func (a *Backfill) Provider() spec.Address { return databaseAddress(a.Database) }
+
+// Provider is the database.
+func (a *Verify) Provider() spec.Address { return databaseAddress(a.Database) }
+
+// Provider is the orchestrator.
+func (a *Start) Provider() spec.Address { return a.Orchestrator }
+
+// Provider is the orchestrator.
+func (a *Stop) Provider() spec.Address { return a.Orchestrator }
+
+// Provider is the router.
+func (a *Attach) Provider() spec.Address { return a.Router }
+
+// Provider is the router.
+func (a *Drain) Provider() spec.Address { return a.Router }
+
+// Provider is none: the executor records it.
+func (a *Checkpoint) Provider() spec.Address { return "" }
+
+func (a *Transaction) action() {}
+func (a *BuildIndex) action()  {}
+func (a *RemoveIndex) action() {}
+func (a *Backfill) action()    {}
+func (a *Verify) action()      {}
+func (a *Start) action()       {}
+func (a *Stop) action()        {}
+func (a *Attach) action()      {}
+func (a *Drain) action()       {}
+func (a *Checkpoint) action()  {}
+
+// Guard is evidence that is asked for live, right before a step. The set is
+// sealed.
+type Guard interface {
+	// Provider is the address of the provider that answers it.
+	Provider() spec.Address
+	guard()
+}
+
+// NoInstances asks that no instance of these releases lives, in any state but
+// down. Versions empty means: of any release but those in Except.
+type NoInstances struct {
+	Orchestrator spec.Address `json:"orchestrator"`
+	Service      string       `json:"service"`
+	Versions     []string     `json:"versions,omitempty"`
+	Except       []string     `json:"except,omitempty"`
+}
+
+// NoSessions asks that no database session of these releases is open.
+// Versions and Except are as in NoInstances.
+type NoSessions struct {
+	Database string   `json:"database"`
+	Service  string   `json:"service"`
+	Versions []string `json:"versions,omitempty"`
+	Except   []string `json:"except,omitempty"`
+}
+
+// Soak asks that for this long no old instance, session or old-shape write
+// was seen. Asking records what is seen now, so the clock survives the run.
+type Soak struct {
+	Database string        `json:"database"`
+	Change   string        `json:"change"`
+	For      time.Duration `json:"for_ns"`
+	// Sequence counts old-shape writes; "" when the change has no sync.
+	Sequence string `json:"sequence,omitempty"`
+}
+
+// HiddenFor asks that what the change hid has been out of sight this long.
+type HiddenFor struct {
+	Database string        `json:"database"`
+	Change   string        `json:"change"`
+	For      time.Duration `json:"for_ns"`
+}
+
+// Provider is the orchestrator.
+func (g *NoInstances) Provider() spec.Address { return g.Orchestrator }
+
+// Provider is the database.
+func (g *NoSessions) Provider() spec.Address { return databaseAddress(g.Database) }
+
+// Provider is the database.
+func (g *Soak) Provider() spec.Address { return databaseAddress(g.Database) }
+
+// Provider is the database.
+func (g *HiddenFor) Provider() spec.Address { return databaseAddress(g.Database) }
+
+func (g *NoInstances) guard() {}
+func (g *NoSessions) guard()  {}
+func (g *Soak) guard()        {}
+func (g *HiddenFor) guard()   {}

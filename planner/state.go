@@ -1,0 +1,128 @@
+package planner
+
+import (
+	"time"
+
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// State is what is live, read once before planning. It is a value: nothing in
+// it fetches, and the planner changes nothing in it. Its JSON form is what
+// golden tests feed.
+type State struct {
+	// Now is the instant the plan is made for.
+	Now time.Time `json:"now"`
+
+	Databases     map[string]*Database     `json:"databases,omitempty"`     // by name in the spec
+	Orchestrators map[string]*Orchestrator `json:"orchestrators,omitempty"` // by address
+	Routers       map[string]*Router       `json:"routers,omitempty"`       // by address
+	Journal       Journal                  `json:"journal"`
+}
+
+// Database is one database's live facts.
+type Database struct {
+	Identity string                         `json:"identity"` // "SYSTEM_IDENTIFIER/DATABASE_OID"
+	Name     string                         `json:"name"`     // current_database()
+	Catalog  *migrations.Catalog            `json:"catalog"`
+	Sessions []Sessions                     `json:"sessions,omitempty"`
+	Changes  map[string]migrations.Recorded `json:"changes,omitempty"` // by change name
+}
+
+// Sessions counts the database sessions whose application_name names one
+// release: "SERVICE@RELEASE/PROCESS.N".
+type Sessions struct {
+	Service string `json:"service"`
+	Release string `json:"release"`
+	Count   int    `json:"count"`
+}
+
+// Orchestrator is one orchestrator's live facts.
+type Orchestrator struct {
+	Identity  string     `json:"identity"`
+	Hosts     []string   `json:"hosts"` // sorted
+	Instances []Instance `json:"instances,omitempty"`
+}
+
+// InstanceState is where an instance is in its life.
+type InstanceState string
+
+// The states of an instance.
+const (
+	Pending  InstanceState = "pending"
+	Starting InstanceState = "starting"
+	Up       InstanceState = "up"
+	Stopping InstanceState = "stopping"
+	Down     InstanceState = "down"
+)
+
+// Instance is one running copy of a process of a release. Its name is
+// "PROCESS.N" with N from 1, unique within service and release.
+type Instance struct {
+	Service string        `json:"service"`
+	Release string        `json:"release"`
+	Process string        `json:"process"`
+	Name    string        `json:"name"`
+	Host    string        `json:"host"`
+	Digest  string        `json:"digest"` // SHA-256 of the artifact it runs
+	State   InstanceState `json:"state"`
+}
+
+// Router is one router's live facts.
+type Router struct {
+	Identity string    `json:"identity"`
+	Backends []Backend `json:"backends,omitempty"`
+}
+
+// Backend is an instance that a router knows.
+type Backend struct {
+	Service  string `json:"service"`
+	Release  string `json:"release"`
+	Instance string `json:"instance"` // "PROCESS.N"
+	Draining bool   `json:"draining,omitempty"`
+}
+
+// Journal is what pleat recorded about releases and runs.
+type Journal struct {
+	Releases []Release `json:"releases,omitempty"`
+	Open     *Run      `json:"open,omitempty"` // a run that started and did not end
+}
+
+// Release is what a release declared when pleat last deployed it: enough to
+// judge and to start it again after it has left the spec.
+type Release struct {
+	Service       string              `json:"service"`
+	Version       string              `json:"version"`
+	Artifact      Artifact            `json:"artifact"`
+	Ancestors     []string            `json:"ancestors,omitempty"`
+	Knows         []string            `json:"knows,omitempty"` // changes, closed over `after`, sorted
+	NeedsBackfill []string            `json:"needs_backfill,omitempty"`
+	Tolerates     []string            `json:"tolerates,omitempty"`
+	Processes     []ProcessDefinition `json:"processes,omitempty"`
+	Held          string              `json:"held,omitempty"` // why a rollback put it on hold; "" = it may be rolled out
+}
+
+// Run is a run that the journal has.
+type Run struct {
+	ID          string `json:"id"`
+	Kind        string `json:"kind"` // "apply", "rollback"
+	Fingerprint string `json:"fingerprint"`
+}
+
+// Artifact is a file pinned by its digest. Path is relative to the spec.
+type Artifact struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+}
+
+// ProcessDefinition is everything an orchestrator needs to run instances of
+// one process of one release. Secrets in Env are references.
+type ProcessDefinition struct {
+	Process string               `json:"process"`
+	Count   int                  `json:"count"`
+	Command []string             `json:"command"`
+	Env     map[string]spec.Text `json:"env,omitempty"`
+	Routed  bool                 `json:"routed,omitempty"`
+	Checks  []*spec.Check        `json:"checks,omitempty"`
+	Drain   spec.Drain           `json:"drain"`
+}

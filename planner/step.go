@@ -1,0 +1,137 @@
+package planner
+
+import (
+	"errors"
+	"time"
+
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// Kind is what a step does, in the word that a person reads.
+type Kind string
+
+// The kinds of step.
+const (
+	KindExpand     Kind = "expand"
+	KindSync       Kind = "sync"
+	KindBackfill   Kind = "backfill"
+	KindVerify     Kind = "verify"
+	KindContract   Kind = "contract"
+	KindStart      Kind = "start"
+	KindAttach     Kind = "attach"
+	KindDrain      Kind = "drain"
+	KindStop       Kind = "stop"
+	KindCheckpoint Kind = "checkpoint"
+)
+
+// Safety is how a step's outcome is found out after a crash. The zero value is
+// invalid.
+type Safety string
+
+// The kinds of safety.
+const (
+	Probed        Safety = "probed"         // the provider can tell whether it took effect
+	Idempotent    Safety = "idempotent"     // it may simply be applied again
+	NeedsOperator Safety = "needs_operator" // a person must look
+)
+
+// Step is one unit of a plan: one provider call.
+type Step struct {
+	ID      string       // stable: the same wish gives the same ID
+	Address spec.Address // what it is about: change.split_name, service.users
+	Kind    Kind
+	Title   string // "users.first, users.last", "users 2.0.0 web 1 of 3"
+	Cause   string // why it is in the plan; never empty
+	Needs   []string
+	Action  Action
+	Undo    *Undo // nil: there is no way back
+	Safety  Safety
+	Guards  []Guard
+	Limits  Limits
+	Lock    migrations.Lock // the strongest lock
+	Table   string          // on which it is taken
+	Hazards []migrations.Hazard
+	Waits   []string // what a person reads under "waits for"
+	Source  string   // file:line
+	// Estimate is rows; it decides nothing and is in no fingerprint.
+	Estimate int64
+	// Deferred says why the step does not run now; "" = it does.
+	Deferred string
+}
+
+// Undo takes a step back.
+type Undo struct {
+	Action Action
+	Title  string // "drop columns", "stop it"
+	Loses  string // "" = nothing
+}
+
+// Limits bound a step.
+type Limits struct {
+	LockWait time.Duration `json:"lock_wait_ns,omitempty"` // one attempt in the lock queue
+	Hold     time.Duration `json:"hold_ns,omitempty"`      // of a strong lock
+	Patience time.Duration `json:"patience_ns,omitempty"`  // for locks
+	Run      time.Duration `json:"run_ns,omitempty"`       // of the whole step; 0 = none
+	// Evidence is how long the executor waits for guards that are not met
+	// before it defers the step.
+	Evidence time.Duration `json:"evidence_ns,omitempty"`
+}
+
+// Ticket names the attempt under which a step runs. Providers write it beside
+// every effect, so that a later run can tell what an earlier one did.
+type Ticket struct {
+	Run   string // id of the run
+	Lease string // name of the lease
+	Fence int64  // of the lease; a holder with a lower one can write nothing
+}
+
+// Report is what a provider says while a step runs. The set is sealed.
+type Report interface{ report() }
+
+// Progress is how far a long step has come.
+type Progress struct {
+	Done, Total int64  // Total is an estimate; 0 = unknown
+	Unit        string // "rows"
+}
+
+// Waiting says what a step waits for. An empty For ends the wait.
+type Waiting struct{ For string }
+
+// InstanceChange is an instance that changed its state.
+type InstanceChange struct {
+	Service, Release, Process, Instance, Host string
+	State                                     InstanceState
+	Error                                     string
+}
+
+// Warning is something that a person should know and that stops nothing.
+type Warning struct{ Text string }
+
+func (Progress) report()       {}
+func (Waiting) report()        {}
+func (InstanceChange) report() {}
+func (Warning) report()        {}
+
+// Outcome is what is known of a step's effect. The zero value is the safe
+// answer.
+type Outcome int
+
+// The outcomes.
+const (
+	Unknown Outcome = iota
+	NotDone
+	Done
+)
+
+// Answer is what a provider says to a guard.
+type Answer struct {
+	Met     bool
+	Reason  string        // why not: "1 instance, 3 sessions of users 1.0.0"
+	Recheck time.Duration // when it may be met at the earliest; 0 = any moment
+}
+
+// ErrOutcomeUnknown is wrapped by a provider's error when the effect of a step
+// may or may not have happened: the connection was lost after the last byte
+// was sent. Whoever gets it probes, and never simply applies again.
+var ErrOutcomeUnknown = errors.New("outcome unknown")

@@ -1,0 +1,398 @@
+// Package spec is what the author wants: the types of a validated spec, and
+// how a directory of *.pleat.hcl files becomes one. It owns the language and
+// its diagnostics; it knows nothing of live state, and a Spec that Load
+// returned without errors is complete: every default filled in, every
+// reference resolved to the thing it names.
+package spec
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Address names one thing across spec, state, plan and journal, as the author
+// would write a reference to it: "service.users", "change.split_name",
+// "database.main", "orchestrator.host.local", "router.proxy.edge".
+type Address string
+
+// Suffix is the ending of the file names that Load reads.
+const Suffix = ".pleat.hcl"
+
+// Spec is one directory's validated wish. Lists are sorted by name, except
+// releases, which keep the order of the files. A Spec is never changed after
+// Load returned it.
+type Spec struct {
+	// Dir is the directory given to Load. It is never part of a plan.
+	Dir string
+	// Sources holds the bytes of each file by its name relative to Dir, so
+	// that later messages can quote the line they point at.
+	Sources map[string][]byte
+
+	State         *StateStore
+	Databases     []*Database
+	Orchestrators []*Orchestrator
+	Routers       []*Router
+	Services      []*Service
+	Changes       []*Change
+	Strategies    []*Strategy
+}
+
+// StateStore is where runs, releases and leases are recorded. Without a
+// `state` block it is the only database of the spec; it is nil when there is
+// no database at all.
+type StateStore struct {
+	URL   Text
+	Range hcl.Range
+}
+
+// Database is a Postgres database whose schema pleat changes.
+type Database struct {
+	Name  string
+	URL   Text // always sensitive
+	Role  string
+	Lock  LockBudget
+	Range hcl.Range
+}
+
+// Address is "database.NAME".
+func (d *Database) Address() Address { return Address("database." + d.Name) }
+
+// LockBudget bounds what others may suffer from pleat's strong locks.
+type LockBudget struct {
+	Timeout  time.Duration // one attempt's wait in the lock queue; default 100ms
+	Hold     time.Duration // longest time that a strong lock is held; default 500ms
+	Patience time.Duration // attempts go on until then; default 5m
+}
+
+// Orchestrator keeps processes running. Kind is "host".
+type Orchestrator struct {
+	Kind   string
+	Name   string
+	Agents []string // "unix:///path" or "https://host:port", in the author's order
+	Token  Text     // for agents over TCP; empty when none
+	CA     string   // PEM file relative to Dir that signs the agents' certificates; "" = system roots
+	Range  hcl.Range
+}
+
+// Address is "orchestrator.KIND.NAME".
+func (o *Orchestrator) Address() Address {
+	return Address("orchestrator." + o.Kind + "." + o.Name)
+}
+
+// Router steers requests to instances. Kind is "proxy": the router embedded
+// in the agent at Agent.
+type Router struct {
+	Kind   string
+	Name   string
+	Listen string // host:port on which the agent accepts requests
+	Agent  string // the agent that listens; default: the first one of the first orchestrator
+	Range  hcl.Range
+}
+
+// Address is "router.KIND.NAME".
+func (r *Router) Address() Address { return Address("router." + r.Kind + "." + r.Name) }
+
+// Service is a thing that is deployed.
+type Service struct {
+	Name         string
+	Orchestrator *Orchestrator
+	Router       *Router   // nil: no traffic to steer
+	Database     *Database // nil: no database
+	Strategy     *Strategy // never nil
+	Release      *Release  // the one that should be live
+	Processes    []*Process
+	Releases     []*Release
+	Range        hcl.Range
+	ReleaseRange hcl.Range // of the `release = "…"` attribute
+}
+
+// Address is "service.NAME".
+func (s *Service) Address() Address { return Address("service." + s.Name) }
+
+// Lookup returns the release of that version, or nil.
+func (s *Service) Lookup(version string) *Release {
+	for _, r := range s.Releases {
+		if r.Version == version {
+			return r
+		}
+	}
+	return nil
+}
+
+// Release is one immutable version of a service.
+type Release struct {
+	Service       *Service
+	Version       string
+	Artifact      Artifact
+	Ancestors     []string  // versions this one's code contains; need not be in the spec
+	Schema        []*Change // built for the schema after these and all before them
+	NeedsBackfill []*Change
+	Tolerates     []*Change
+	Env           map[string]Text
+	Processes     []*Process // what this release runs: the service's, with this release's overrides
+	Range         hcl.Range
+}
+
+// Artifact is what a release is made of, pinned by its digest.
+type Artifact struct {
+	Path   string // relative to Dir
+	SHA256 string // 64 lower-case hex digits
+	Range  hcl.Range
+}
+
+// Process is one kind of program in a service.
+type Process struct {
+	Name    string
+	Count   int
+	Command []string // argv; ${ARTIFACT}, ${ADDR}, ${PORT} … are expanded by the agent
+	Env     map[string]Text
+	Routed  bool // gets the router's requests; default: the process is named "web"
+	Checks  []*Check
+	Drain   Drain
+	Range   hcl.Range
+}
+
+// CheckKind is how a check asks.
+type CheckKind string
+
+// The kinds of check.
+const (
+	CheckHTTP CheckKind = "http"
+	CheckTCP  CheckKind = "tcp"
+	CheckExec CheckKind = "exec"
+)
+
+// Check asks an instance whether it can serve. An instance is up once every
+// check passed without interruption for HealthyAfter.
+type Check struct {
+	Kind         CheckKind     `json:"kind"`
+	Path         string        `json:"path,omitempty"`    // http; default /
+	Port         int           `json:"port,omitempty"`    // http, tcp; 0 = the instance's own PORT
+	Command      []string      `json:"command,omitempty"` // exec
+	Interval     time.Duration `json:"interval_ns"`       // default 1s
+	Timeout      time.Duration `json:"timeout_ns"`        // of one question; default 1s
+	Threshold    int           `json:"threshold"`         // failures in a row after which an instance that was up is down; default 3
+	HealthyAfter time.Duration `json:"healthy_after_ns"`  // default 0s: the first pass counts
+	StartTimeout time.Duration `json:"start_timeout_ns"`  // not up by then is a failed start; default 30s
+	Range        hcl.Range     `json:"-"`
+}
+
+// Drain is how an instance leaves: no new requests, then at most Timeout for
+// those in flight, then Signal, then SIGKILL after KillAfter.
+type Drain struct {
+	Timeout   time.Duration `json:"timeout_ns"`    // default 30s
+	Signal    string        `json:"signal"`        // default TERM
+	KillAfter time.Duration `json:"kill_after_ns"` // default 10s
+}
+
+// StrategyKind is how a service moves from one release to the next.
+type StrategyKind string
+
+// The strategies.
+const (
+	AllAtOnce StrategyKind = "all_at_once"
+	Rolling   StrategyKind = "rolling"
+)
+
+// Order of a rolling unit.
+type Order string
+
+// The orders of a rolling unit.
+const (
+	StartFirst Order = "start_first" // new up, then old down; the default
+	StopFirst  Order = "stop_first"  // old down, then new up
+)
+
+// Strategy is a named way to roll out. A service that names none has a
+// rolling one with the defaults below and an empty Name.
+type Strategy struct {
+	Name             string
+	Kind             StrategyKind
+	Batch            Batch
+	Order            Order
+	MaxStartFailures int           // starts of one step that may fail before the step does; default 0
+	StepTimeout      time.Duration // default 120s, for each step
+	Range            hcl.Range
+}
+
+// Address is "strategy.NAME", or "" for the default.
+func (s *Strategy) Address() Address {
+	if s.Name == "" {
+		return ""
+	}
+	return Address("strategy." + s.Name)
+}
+
+// Batch is the size of a rolling unit: Count instances, or Percent of the
+// process's count, rounded up. Both zero means as many as there are hosts.
+type Batch struct {
+	Count   int
+	Percent int
+}
+
+// Change is one schema change in phases.
+type Change struct {
+	Name           string
+	Database       *Database
+	After          []*Change
+	RequiresAbsent []*Release // expand waits until no instance and no session of these is left
+	Expand         []Operation
+	Backfills      []*Backfill
+	Verifies       []*Verify
+	Contract       *Contract // nil: nothing to take away
+	Range          hcl.Range
+}
+
+// Address is "change.NAME".
+func (c *Change) Address() Address { return Address("change." + c.Name) }
+
+// Backfill fills the new shape of Table from the old one. Set is by column;
+// where the author gave none, it is the forward side of the sync on Table.
+type Backfill struct {
+	Table      Table
+	Set        map[string]string
+	Batch      int           // rows; default 1000
+	ReplicaLag time.Duration // 0: no limit
+	Range      hcl.Range
+}
+
+// Verify is a question to the data: rows that break a promise.
+type Verify struct {
+	Name  string
+	SQL   string
+	Max   int // this many rows are tolerated
+	Range hcl.Range
+}
+
+// Contract takes the old shape away.
+type Contract struct {
+	Operations []Operation   // DropColumn, DropTable, DropIndex, SQL
+	Soak       time.Duration // quiet time after the last old instance, session and old-shape write
+	Range      hcl.Range
+}
+
+// Table is a table's name. Its text form is "schema.name", and plain "name"
+// means the schema public.
+type Table struct {
+	Schema string
+	Name   string
+}
+
+// Operation is one typed schema operation. The set is sealed: CreateTable,
+// AddColumn, DropColumn, DropTable, CreateIndex, DropIndex, SQL and Sync.
+type Operation interface {
+	// Source is where the author wrote it.
+	Source() hcl.Range
+	operation()
+}
+
+// Column is a column as an author declares it. Default and Type are SQL.
+type Column struct {
+	Name     string
+	Type     string
+	NotNull  bool
+	Default  string // "" = none
+	Identity bool   // GENERATED BY DEFAULT AS IDENTITY
+}
+
+// CreateTable makes a table.
+type CreateTable struct {
+	Table      Table
+	Columns    []Column // in the author's order
+	PrimaryKey []string
+	Range      hcl.Range
+}
+
+// AddColumn adds one column.
+type AddColumn struct {
+	Table  Table
+	Column Column
+	Range  hcl.Range
+}
+
+// DropColumn takes a column away: renamed out of sight first, dropped once it
+// has been hidden for Hide.
+type DropColumn struct {
+	Table  Table
+	Column string
+	Hide   time.Duration
+	Range  hcl.Range
+}
+
+// DropTable takes a table away: hidden first, dropped after Hide.
+type DropTable struct {
+	Table Table
+	Hide  time.Duration
+	Range hcl.Range
+}
+
+// CreateIndex builds an index concurrently.
+type CreateIndex struct {
+	Name    string
+	Table   Table
+	Columns []string // column names or expressions in parentheses
+	Unique  bool
+	Where   string
+	Method  string // default btree
+	Range   hcl.Range
+}
+
+// DropIndex drops an index concurrently.
+type DropIndex struct {
+	Schema string
+	Name   string
+	Range  hcl.Range
+}
+
+// SQL is the author's own statements, for what no typed operation says. Down
+// "" means that there is no way back.
+type SQL struct {
+	Label string // unique within its block; "1", "2", … where the author gave none
+	Up    string
+	Down  string
+	Range hcl.Range
+}
+
+// Sync keeps two shapes of a table in step by one trigger. Forward computes
+// the new columns from the old, Backward the old ones from the new; the
+// direction of a write is which of the columns it changed.
+type Sync struct {
+	Table    Table
+	Forward  map[string]string
+	Backward map[string]string
+	Range    hcl.Range
+}
+
+func (o *CreateTable) operation() {}
+func (o *AddColumn) operation()   {}
+func (o *DropColumn) operation()  {}
+func (o *DropTable) operation()   {}
+func (o *CreateIndex) operation() {}
+func (o *DropIndex) operation()   {}
+func (o *SQL) operation()         {}
+func (o *Sync) operation()        {}
+
+// Source is where the author wrote it.
+func (o *CreateTable) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *AddColumn) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *DropColumn) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *DropTable) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *CreateIndex) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *DropIndex) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *SQL) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *Sync) Source() hcl.Range { return o.Range }
