@@ -1,0 +1,65 @@
+# `make demo` and `make test` are all that a fresh machine needs: each installs
+# what is missing and says so.
+
+GO       ?= go
+SETUP    := testdata/setup
+RELEASES := 1.0.0 1.0.1 2.0.0 2.0.2 2.0.3 2.0.4
+EXAMPLE  := examples/users/bin
+# Same sources, same bytes: no paths, no commit, no C.
+BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false
+
+# Runs what follows with PostgreSQL's programs in PATH.
+WITH_POSTGRES = bin=$$(sh $(SETUP)/postgres.sh) && PATH="$$bin:$$PATH"
+# Runs what follows with the race detector where it can be had.
+WITH_RACE     = race=$$(sh $(SETUP)/race.sh)
+TEST          = $(GO) test $$race -shuffle=on -count=1
+
+.DEFAULT_GOAL := help
+.PHONY: help build pleat example demo test test-long bench lint fmt clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+build: pleat example ## bin/pleat and the releases of examples/users
+
+pleat:
+	@mkdir -p bin
+	$(BUILD) -o bin/pleat ./cmd/pleat
+
+example: $(RELEASES:%=$(EXAMPLE)/users-%)
+	@mkdir -p bin
+	$(BUILD) -o bin/load ./examples/users/load
+
+# Always asked, because go knows better than make whether sources changed.
+$(EXAMPLE)/users-%: .FORCE
+	@mkdir -p $(EXAMPLE)
+	$(BUILD) -ldflags "-s -w -X main.version=$*" -o $@ ./examples/users
+
+.PHONY: .FORCE
+.FORCE:
+
+demo: build ## releases and a schema change under load, then one that fails; 2 minutes
+	@$(BUILD) -o bin/demo ./examples/users/demo
+	@$(WITH_POSTGRES) bin/demo
+
+test: build ## the whole suite, with the race detector
+	@$(WITH_RACE) && $(WITH_POSTGRES) $(TEST) ./...
+
+test-long: build ## the whole suite with every crash point; takes its time
+	@$(WITH_RACE) && $(WITH_POSTGRES) PLEAT_TEST_LONG=1 $(TEST) -timeout 2h ./...
+
+# Not piped: a benchmark that fails must fail the target.
+bench: build ## figures, one a line: figure NAME VALUE UNIT
+	@$(WITH_POSTGRES) $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./... \
+		>bin/bench.out || { cat bin/bench.out; exit 1; }
+	@grep '^figure ' bin/bench.out
+
+lint: ## gofmt and go vet
+	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'ed:" $$unformatted; exit 1; }
+	$(GO) vet ./...
+
+fmt: ## gofmt
+	gofmt -w .
+
+clean: ## what was built
+	rm -rf bin .build $(EXAMPLE)
