@@ -1,0 +1,85 @@
+package spec
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// blankSecrets is src with the text of secret arguments overwritten byte by
+// byte, so that no message can quote them and every range still fits: url and
+// token everywhere, and the default of sensitive variables. In a broken file
+// every default counts.
+func blankSecrets(src []byte, body *hclsyntax.Body, broken bool) []byte {
+	blanked := slices.Clone(src)
+	// The parser reports what the lexer finds wrong.
+	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
+	secret := func(hclsyntax.Token) bool { return false }
+	if !broken && body != nil {
+		defaults := sensitiveDefaults(body)
+		secret = func(t hclsyntax.Token) bool {
+			return slices.ContainsFunc(defaults, func(r hcl.Range) bool { return r.ContainsPos(t.Range.Start) })
+		}
+	}
+	within := false
+	for i, t := range tokens {
+		if startsArgument(tokens, i) {
+			name := string(t.Bytes)
+			within = name == "url" || name == "token" || broken && name == "default"
+		}
+		if (within || secret(t)) && literal(t) {
+			blank(blanked[t.Range.Start.Byte:t.Range.End.Byte])
+		}
+	}
+	return blanked
+}
+
+// startsArgument tells whether token i is the name in NAME = VALUE, first on
+// its line or in its block.
+func startsArgument(tokens hclsyntax.Tokens, i int) bool {
+	if tokens[i].Type != hclsyntax.TokenIdent || i+1 >= len(tokens) || tokens[i+1].Type != hclsyntax.TokenEqual {
+		return false
+	}
+	if i == 0 {
+		return true
+	}
+	before := tokens[i-1].Type
+	return before == hclsyntax.TokenNewline || before == hclsyntax.TokenOBrace || before == hclsyntax.TokenComment
+}
+
+func literal(t hclsyntax.Token) bool {
+	switch t.Type {
+	case hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenNumberLit, hclsyntax.TokenInvalid, hclsyntax.TokenBadUTF8:
+		return true
+	}
+	return false
+}
+
+func blank(b []byte) {
+	for i, c := range b {
+		if c != '\n' && c != '\r' {
+			b[i] = '*'
+		}
+	}
+}
+
+// sensitiveDefaults are where the defaults of sensitive variables stand.
+func sensitiveDefaults(body *hclsyntax.Body) []hcl.Range {
+	var ranges []hcl.Range
+	for _, b := range body.Blocks {
+		def, ok := b.Body.Attributes["default"]
+		if b.Type != variableTable.name || !ok {
+			continue
+		}
+		flag, ok := b.Body.Attributes["sensitive"]
+		if !ok {
+			continue
+		}
+		if v, diags := flag.Expr.Value(nil); diags.HasErrors() || !v.RawEquals(cty.False) {
+			ranges = append(ranges, def.Expr.Range())
+		}
+	}
+	return ranges
+}

@@ -1,0 +1,149 @@
+package spec
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// declare makes every thing that references may name, so that blocks can
+// stand in any order.
+func (l *loader) declare() {
+	for _, n := range l.top("database") {
+		d := &Database{Name: n.labels[0], Range: n.rng()}
+		if l.referable(n, d.Name) && l.databases.add(l.problems, d, d.Range, string(d.Address())) {
+			l.database(n, d)
+		}
+	}
+	for _, n := range l.top("orchestrator") {
+		o := &Orchestrator{Kind: n.labels[0], Name: n.labels[1], Range: n.rng()}
+		if l.referable(n, o.Name) && l.orchestrators.add(l.problems, o, o.Range, string(o.Address())) {
+			l.orchestrator(n, o)
+		}
+	}
+	for _, n := range l.top("router") {
+		r := &Router{Kind: n.labels[0], Name: n.labels[1], Range: n.rng()}
+		if l.referable(n, r.Name) && l.routers.add(l.problems, r, r.Range, string(r.Address())) {
+			l.router(n, r)
+		}
+	}
+	for _, n := range l.top("strategy") {
+		s := &Strategy{Name: n.labels[0], Range: n.rng()}
+		if l.referable(n, s.Name) && l.strategies.add(l.problems, s, s.Range, string(s.Address())) {
+			l.strategy(n, s)
+		}
+	}
+	l.declareChanges()
+	l.declareServices()
+}
+
+func (l *loader) declareChanges() {
+	for _, n := range l.top("change") {
+		l.referable(n, n.labels[0])
+		for _, i := range instances(n, labelled) {
+			c := &Change{Name: i.name, Range: n.rng()}
+			if l.changeName(i) && l.changes.add(l.problems, c, n.rng(), i.references("change")...) {
+				l.declaredChanges = append(l.declaredChanges, declared[*Change]{c, i.node})
+			}
+		}
+	}
+}
+
+func (l *loader) declareServices() {
+	for _, n := range l.top("service") {
+		for _, i := range instances(n, labelled) {
+			s := &Service{Name: i.name, Range: n.rng()}
+			if l.nameFits(n, i.name) && l.services.add(l.problems, s, n.rng(), i.references("service")...) {
+				l.declaredServices = append(l.declaredServices, declared[*Service]{s, i.node})
+				l.declareReleases(s, i)
+			}
+		}
+	}
+}
+
+func (l *loader) declareReleases(s *Service, of instance) {
+	for _, n := range of.node.blocks("release") {
+		if n.has(forEachName) && n.labels[0] != eachLabel {
+			l.add(n.labelRange(0), "Label of releases with for_each", "The versions are the keys of for_each. Write: release %q { … }", eachLabel)
+			continue
+		}
+		for _, i := range instances(n, keyed) {
+			r := &Release{Service: s, Version: i.name, Range: n.rng()}
+			var refs []string
+			for _, ref := range of.references("service") {
+				refs = append(refs, ref+".release["+quote(r.Version)+"]")
+			}
+			if l.nameFits(n, r.Version) && l.releases.add(l.problems, r, r.Range, refs...) {
+				s.Releases = append(s.Releases, r)
+				l.declaredReleases = append(l.declaredReleases, declared[*Release]{r, i.node})
+			}
+		}
+	}
+}
+
+// decode fills what was declared.
+func (l *loader) decode() {
+	l.state()
+	for _, d := range l.declaredChanges {
+		l.change(d.node, d.item)
+	}
+	for _, d := range l.declaredServices {
+		l.service(d.node, d.item)
+	}
+	for _, d := range l.declaredReleases {
+		l.release(d.node, d.item)
+	}
+}
+
+// arrange fills the Spec from the registries, sorted.
+func (l *loader) arrange() {
+	s := l.spec
+	s.Databases = sorted(l.databases, func(d *Database) string { return d.Name })
+	s.Orchestrators = sorted(l.orchestrators, func(o *Orchestrator) string { return o.Kind + "." + o.Name })
+	s.Routers = sorted(l.routers, func(r *Router) string { return r.Kind + "." + r.Name })
+	s.Services = sorted(l.services, func(s *Service) string { return s.Name })
+	s.Changes = sorted(l.changes, func(c *Change) string { return c.Name })
+	s.Strategies = sorted(l.strategies, func(s *Strategy) string { return s.Name })
+}
+
+func sorted[T any](r *registry[T], name func(T) string) []T {
+	var list []T
+	for _, ref := range r.names {
+		list = append(list, r.items[ref])
+	}
+	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
+	return list
+}
+
+// maxChangeName leaves room in identifiers for what pleat derives from the
+// name of a change: triggers, functions, hidden columns.
+const maxChangeName = 40
+
+func (l *loader) changeName(i instance) bool {
+	if !l.nameFits(i.node, i.name) {
+		return false
+	}
+	if len(i.name) > maxChangeName {
+		l.add(i.node.labelRange(0), "Name too long", "The name of a change has at most %d bytes, because it is part of the names of triggers and functions; %s has %d.", maxChangeName, quote(i.name), len(i.name))
+		return false
+	}
+	return true
+}
+
+// nameFits refuses names that would not be safe in application_name, in
+// paths and in messages.
+func (l *loader) nameFits(n *node, name string) bool {
+	for i, r := range name {
+		if r < 0x80 && (hclsyntax.ValidIdentifier("x"+string(r)) || r == '.' && i > 0) {
+			continue
+		}
+		l.add(n.labelRange(0), "Invalid name", "%s cannot be the name of a %s: a name has ASCII letters, digits, _, - and, after the first character, dots.", quote(name), n.syntax.Type)
+		return false
+	}
+	if name == "" {
+		l.add(n.labelRange(0), "Invalid name", "The name of a %s cannot be empty.", n.syntax.Type)
+		return false
+	}
+	return true
+}

@@ -1,0 +1,215 @@
+package spec
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+func (l *loader) change(n *node, c *Change) {
+	c.Database = l.databaseOf(n)
+	c.After, l.afterAt[c] = referAll(n, "after", l.changes)
+	c.RequiresAbsent, _ = referAll(n, "requires_absent", l.releases)
+	if e := n.block("expand"); e != nil {
+		c.Expand = operations(e)
+	}
+	for _, b := range n.blocks("backfill") {
+		c.Backfills = append(c.Backfills, l.backfill(b, c))
+	}
+	for _, v := range n.blocks("verify") {
+		c.Verifies = append(c.Verifies, verify(v))
+	}
+	if k := n.block("contract"); k != nil {
+		c.Contract = &Contract{Operations: operations(k), Soak: k.duration("soak"), Range: k.rng()}
+	}
+}
+
+// databaseOf is the database that a change or service names, or the only one.
+func (l *loader) databaseOf(n *node) *Database {
+	if n.has("database") {
+		d, _ := refer(n, "database", l.databases)
+		return d
+	}
+	d, ok := l.databases.only()
+	if !ok && n.syntax.Type == "change" {
+		l.add(n.rng(), "Missing database", "%s needs the argument database.%s", n.title(), existing(l.databases.names))
+	}
+	return d
+}
+
+// operations reads expand or contract in the order of the file.
+func operations(n *node) []Operation {
+	labels := sqlLabels(n.blocks("sql"))
+	var list []Operation
+	for _, c := range n.children {
+		list = append(list, operation(c, labels))
+	}
+	return list
+}
+
+func operation(n *node, labels map[hcl.Range]string) Operation {
+	switch n.syntax.Type {
+	case "create_table":
+		return createTable(n)
+	case "add_column":
+		return addColumn(n)
+	case "create_index":
+		return createIndex(n)
+	case "sync":
+		return sync(n)
+	case "drop_column":
+		return dropColumn(n)
+	case "drop_table":
+		return &DropTable{Table: n.tableLabel(0), Hide: n.duration("hide"), Range: n.rng()}
+	case "drop_index":
+		t := n.tableLabel(0)
+		return &DropIndex{Schema: t.Schema, Name: t.Name, Range: n.rng()}
+	}
+	return &SQL{Label: labels[n.rng()], Up: n.str("up"), Down: n.str("down"), Range: n.rng()}
+}
+
+// sqlLabels numbers the sql blocks that have no name.
+func sqlLabels(blocks []*node) map[hcl.Range]string {
+	taken := map[string]bool{}
+	for _, b := range blocks {
+		if len(b.labels) > 0 {
+			taken[b.labels[0]] = true
+		}
+	}
+	labels := map[hcl.Range]string{}
+	number := 0
+	for _, b := range blocks {
+		if len(b.labels) > 0 {
+			labels[b.rng()] = b.labels[0]
+			continue
+		}
+		number++
+		for taken[strconv.Itoa(number)] {
+			number++
+		}
+		labels[b.rng()] = strconv.Itoa(number)
+	}
+	return labels
+}
+
+func createTable(n *node) *CreateTable {
+	t := &CreateTable{Table: n.tableLabel(0), PrimaryKey: n.strs("primary_key"), Range: n.rng()}
+	var names []string
+	for _, c := range n.blocks("column") {
+		t.Columns = append(t.Columns, column(c, c.labels[0], 0))
+		names = append(names, c.labels[0])
+	}
+	for _, key := range t.PrimaryKey {
+		n.oneOfNames("primary_key", "column", key, names)
+	}
+	return t
+}
+
+// oneOfNames reports a name that is not among those the spec declares.
+func (n *node) oneOfNames(argument, what, name string, names []string) bool {
+	for _, known := range names {
+		if known == name {
+			return true
+		}
+	}
+	n.problems.add(n.at(argument), "Unknown "+what, "There is no %s %s.%s%s", what, quote(name), didYouMean(name, names), existing(names))
+	return false
+}
+
+func column(n *node, name string, label int) Column {
+	n.problems.identifierAt(n.labelRange(label), name)
+	c := Column{Name: name, Type: n.str("type"), NotNull: !n.flag("null"), Default: n.str("default")}
+	if _, ok := n.table.attribute("identity"); ok {
+		c.Identity = n.flag("identity")
+	}
+	if c.Identity && c.Default != "" {
+		n.problems.add(n.at("default"), "Default of an identity column", "An identity column gets its values from a sequence and has no default.")
+	}
+	return c
+}
+
+func addColumn(n *node) *AddColumn {
+	return &AddColumn{Table: n.tableLabel(0), Column: column(n, n.labels[1], 1), Range: n.rng()}
+}
+
+func dropColumn(n *node) *DropColumn {
+	n.problems.identifierAt(n.labelRange(1), n.labels[1])
+	return &DropColumn{Table: n.tableLabel(0), Column: n.labels[1], Hide: n.duration("hide"), Range: n.rng()}
+}
+
+func createIndex(n *node) *CreateIndex {
+	n.problems.identifierAt(n.labelRange(0), n.labels[0])
+	i := &CreateIndex{
+		Name: n.labels[0], Columns: n.strs("columns"), Unique: n.flag("unique"),
+		Where: n.str("where"), Method: n.str("method"), Range: n.rng(),
+	}
+	if name := n.str("table"); n.has("table") {
+		i.Table = n.problems.parseTable(n.at("table"), name)
+	}
+	if i.Columns != nil && len(i.Columns) == 0 {
+		n.problems.add(n.at("columns"), "No columns", "%s needs at least one column.", n.title())
+	}
+	for _, c := range i.Columns {
+		if c == "" || c[0] != '(' {
+			n.identifier("columns", c)
+		}
+	}
+	return i
+}
+
+func sync(n *node) *Sync {
+	s := &Sync{Table: n.tableLabel(0), Forward: n.columns("forward"), Backward: n.columns("backward"), Range: n.rng()}
+	for _, c := range sortedKeys(s.Forward) {
+		if _, both := s.Backward[c]; both {
+			n.problems.add(n.rng(), "Column on both sides", "The column %s of %s stands in forward and in backward. A column belongs to the old shape or to the new one.", quote(c), n.title())
+		}
+	}
+	return s
+}
+
+// columns is an argument that gives columns their expressions.
+func (n *node) columns(name string) map[string]string {
+	m := n.strMap(name)
+	for _, c := range sortedKeys(m) {
+		n.identifier(name, c)
+	}
+	if m != nil && len(m) == 0 {
+		n.problems.add(n.at(name), "No columns", "The argument %s of %s needs at least one column.", name, n.title())
+	}
+	return m
+}
+
+func (l *loader) backfill(n *node, c *Change) *Backfill {
+	b := &Backfill{Table: n.tableLabel(0), Set: n.columns("set"), Batch: n.count("batch"), Range: n.rng()}
+	if t := n.block("throttle"); t != nil {
+		b.ReplicaLag = t.duration("replica_lag")
+	}
+	if n.has("set") {
+		return b
+	}
+	s := syncOf(c, b.Table)
+	if s == nil {
+		l.add(n.rng(), "Backfill of nothing", "%s has neither the argument set nor a sync of %s in expand to take it from.", n.title(), b.Table)
+		return b
+	}
+	b.Set = s.Forward
+	return b
+}
+
+func syncOf(c *Change, t Table) *Sync {
+	for _, o := range c.Expand {
+		if s, ok := o.(*Sync); ok && s.Table == t {
+			return s
+		}
+	}
+	return nil
+}
+
+func verify(n *node) *Verify {
+	v := &Verify{Name: n.labels[0], SQL: n.str("sql"), Max: n.count("max"), Range: n.rng()}
+	if reason := identifierProblem(v.Name); reason != "" {
+		n.problems.add(n.labelRange(0), "Invalid name", "%s cannot be the name of a verify: %s.", fmt.Sprintf("%q", v.Name), reason)
+	}
+	return v
+}

@@ -1,0 +1,96 @@
+package spec
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+func (l *loader) database(n *node, d *Database) {
+	d.URL = n.secret("url", string(d.Address())+".url")
+	d.Role = n.str("role")
+	if n.has("role") {
+		n.identifier("role", d.Role)
+	}
+	d.Lock = lockBudget(n.block("lock"), n)
+}
+
+// lockBudget reads the lock block; the defaults come from its table when
+// there is none.
+func lockBudget(n, parent *node) LockBudget {
+	n = orDefaults(n, parent, "lock")
+	return LockBudget{Timeout: n.duration("timeout"), Hold: n.duration("hold"), Patience: n.duration("patience")}
+}
+
+// state is the state block, or the only database.
+func (l *loader) state() {
+	blocks := l.top("state")
+	for _, second := range blocks[min(1, len(blocks)):] {
+		l.duplicate(second.rng(), blocks[0].rng(), "state")
+	}
+	if len(blocks) > 0 {
+		n := blocks[0]
+		l.spec.State = &StateStore{URL: n.secret("url", "state.url"), Range: n.rng()}
+		return
+	}
+	if d, ok := l.databases.only(); ok {
+		l.spec.State = &StateStore{URL: d.URL, Range: d.Range}
+		return
+	}
+	if len(l.databases.names) > 1 {
+		l.add(l.databases.at[l.databases.names[1]], "Missing state block", "With more than one database, say which one records runs, releases and leases: state { url = … }")
+	}
+}
+
+func (l *loader) orchestrator(n *node, o *Orchestrator) {
+	o.Agents = n.strs("agents")
+	o.Token = n.secret("token", string(o.Address())+".token")
+	o.CA = n.str("ca")
+	if n.has("agents") && o.Agents != nil && len(o.Agents) == 0 {
+		l.add(n.at("agents"), "No agents", "%s needs at least one agent.", n.title())
+	}
+	seen := map[string]bool{}
+	for _, agent := range o.Agents {
+		n.agent("agents", agent)
+		if seen[agent] {
+			l.add(n.at("agents"), "Agent named twice", "%s stands in the list twice.", agent)
+		}
+		seen[agent] = true
+		if strings.HasPrefix(agent, "https:") && !n.has("token") {
+			l.add(n.at("agents"), "Missing token", "The agent at %s listens on TCP, which takes a token: token = var.agent_token", agent)
+		}
+	}
+}
+
+// agent checks the address of an agent.
+func (n *node) agent(name, address string) {
+	u, err := url.Parse(address)
+	if err == nil && u.Scheme == "unix" && u.Host == "" && strings.HasPrefix(u.Path, "/") {
+		return
+	}
+	if err == nil && u.Scheme == "https" && u.User == nil && u.Port() != "" && u.Hostname() != "" && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" {
+		return
+	}
+	n.problems.add(n.at(name), "Invalid agent", "An agent is unix:///PATH or https://HOST:PORT. There is no http: without TLS anybody on the way could start programs.")
+}
+
+func (l *loader) router(n *node, r *Router) {
+	r.Listen = n.str("listen")
+	if r.Listen != "" && !hostPort(r.Listen) {
+		l.add(n.at("listen"), "Invalid address", "The argument listen of %s is HOST:PORT, such as \"127.0.0.1:8080\" or \":8080\".", n.title())
+	}
+	r.Agent = n.str("agent")
+	if r.Agent != "" {
+		n.agent("agent", r.Agent)
+	}
+}
+
+func hostPort(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	i, err := strconv.Atoi(port)
+	return err == nil && i >= 0 && i <= 65535
+}

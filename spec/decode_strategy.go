@@ -1,0 +1,58 @@
+package spec
+
+import (
+	"regexp"
+	"strconv"
+
+	"github.com/zclconf/go-cty/cty"
+)
+
+func (l *loader) strategy(n *node, s *Strategy) {
+	s.MaxStartFailures = n.count("max_start_failures")
+	s.StepTimeout = n.duration("step_timeout")
+	rolling, all := n.block("rolling"), n.block("all_at_once")
+	if (rolling == nil) == (all == nil) {
+		l.add(n.rng(), "One kind of strategy", "%s needs exactly one of the blocks all_at_once and rolling.", n.title())
+		return
+	}
+	if all != nil {
+		s.Kind = AllAtOnce
+		return
+	}
+	s.Kind = Rolling
+	s.Batch = rolling.batch("batch")
+	s.Order = Order(rolling.str("order"))
+}
+
+// defaultStrategy is that of a service which names none: the defaults of the
+// strategy block.
+func defaultStrategy(service *node) *Strategy {
+	n := orDefaults(nil, service, "strategy")
+	return &Strategy{
+		Kind:             Rolling,
+		Order:            Order(orDefaults(nil, n, "rolling").str("order")),
+		MaxStartFailures: n.count("max_start_failures"),
+		StepTimeout:      n.duration("step_timeout"),
+	}
+}
+
+var percentForm = regexp.MustCompile(`^([0-9]{1,3})%$`)
+
+// batch is a number of instances or a percentage.
+func (n *node) batch(name string) Batch {
+	v, ok := n.shown(name, cty.String)
+	if !ok {
+		return Batch{}
+	}
+	s := v.AsString()
+	if m := percentForm.FindStringSubmatch(s); m != nil {
+		if p, err := strconv.Atoi(m[1]); err == nil && p >= 1 && p <= 100 {
+			return Batch{Percent: p}
+		}
+	}
+	if i, err := strconv.Atoi(s); err == nil && i >= 1 && i <= 10000 {
+		return Batch{Count: i}
+	}
+	n.problems.add(n.at(name), "Invalid batch", "The argument %s cannot be %s. It is a number of instances from 1 to 10000, such as 4, or a percentage from \"1%%\" to \"100%%\".", name, quote(s))
+	return Batch{}
+}

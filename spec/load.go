@@ -1,0 +1,205 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Options are what Load takes from outside the directory.
+type Options struct {
+	// Vars are values of variables by name, as they stand in -var NAME=VALUE.
+	Vars map[string]string
+	// VarFiles are paths of files with lines NAME = VALUE; later ones win.
+	VarFiles []string
+	// Environ is the environment as os.Environ gives it. Only names that begin
+	// with PLEAT_VAR_ are looked at.
+	Environ []string
+}
+
+// Load reads the spec files of a directory. When something is wrong it
+// reports everything that it found, sorted by place, and the Spec serves only
+// to show the diagnostics: its Sources are set, and the rest is not to be
+// relied on. In Sources, connection URLs, tokens and the defaults of sensitive
+// variables are blanked out, byte by byte.
+func Load(dir string, options Options) (*Spec, hcl.Diagnostics) {
+	l := newLoader(dir, options)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		l.add(hcl.Range{}, "Unreadable directory", "%s: %s.", dir, fileReason(err))
+		return l.spec, l.sorted()
+	}
+	l.load(root)
+	if err := root.Close(); err != nil {
+		l.add(hcl.Range{}, "Unreadable directory", "%s: %s.", dir, err)
+	}
+	return l.spec, l.sorted()
+}
+
+// loader turns one directory into a Spec.
+type loader struct {
+	*problems
+	options   Options
+	spec      *Spec
+	nodes     []*node // blocks of all files, by file and place
+	variables map[string]*variable
+	scope     *scope
+
+	databases     *registry[*Database]
+	orchestrators *registry[*Orchestrator]
+	routers       *registry[*Router]
+	strategies    *registry[*Strategy]
+	services      *registry[*Service]
+	releases      *registry[*Release]
+	changes       *registry[*Change]
+
+	declaredServices []declared[*Service]
+	declaredReleases []declared[*Release]
+	declaredChanges  []declared[*Change]
+	afterAt          map[*Change][]hcl.Range
+	schemaAt         map[*Release]hcl.Range
+}
+
+// declared is a thing whose name is known and whose content is in node.
+type declared[T any] struct {
+	item T
+	node *node
+}
+
+func newLoader(dir string, options Options) *loader {
+	return &loader{
+		problems:      &problems{},
+		options:       options,
+		spec:          &Spec{Dir: dir, Sources: map[string][]byte{}},
+		variables:     map[string]*variable{},
+		databases:     newRegistry[*Database]("database"),
+		orchestrators: newRegistry[*Orchestrator]("orchestrator"),
+		routers:       newRegistry[*Router]("router"),
+		strategies:    newRegistry[*Strategy]("strategy"),
+		services:      newRegistry[*Service]("service"),
+		releases:      newRegistry[*Release]("service"),
+		changes:       newRegistry[*Change]("change"),
+		afterAt:       map[*Change][]hcl.Range{},
+		schemaAt:      map[*Release]hcl.Range{},
+	}
+}
+
+func (l *loader) load(root *os.Root) {
+	bodies, ok := l.read(root)
+	if !ok {
+		return
+	}
+	for _, name := range sortedKeys(bodies) {
+		l.nodes = append(l.nodes, fitter{l.problems}.file(bodies[name])...)
+	}
+	l.bind(functions(root))
+	l.declare()
+	l.decode()
+	l.check()
+	l.arrange()
+}
+
+// read parses every file. It is false when a file's syntax is wrong: what
+// could be made of the others would miss what is in that one.
+func (l *loader) read(root *os.Root) (map[string]*hclsyntax.Body, bool) {
+	sources, err := readSources(root)
+	if err != nil {
+		l.unreadable(err)
+	}
+	if len(sources) == 0 && err == nil {
+		l.add(hcl.Range{}, "No spec here", "%s has no file that ends in %s.", l.spec.Dir, Suffix)
+	}
+	bodies := map[string]*hclsyntax.Body{}
+	for _, name := range sortedKeys(sources) {
+		body, diags := parse(name, sources[name])
+		l.extend(withoutContext(diags, func(d *hcl.Diagnostic) string { return d.Detail }))
+		l.spec.Sources[name] = blankSecrets(sources[name], body, diags.HasErrors())
+		bodies[name] = body
+	}
+	return bodies, len(l.list) == 0
+}
+
+func (l *loader) unreadable(err error) {
+	var several interface{ Unwrap() []error }
+	if !errors.As(err, &several) {
+		l.add(hcl.Range{}, "Unreadable directory", "%s: %s.", l.spec.Dir, fileReason(err))
+		return
+	}
+	for _, e := range several.Unwrap() {
+		l.add(hcl.Range{}, "Unreadable spec file", "%s.", e)
+	}
+}
+
+// top are the top-level blocks of one kind.
+func (l *loader) top(name string) []*node {
+	var found []*node
+	for _, n := range l.nodes {
+		if n.syntax.Type == name {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// bind makes the scope: functions, variables, locals.
+func (l *loader) bind(functions map[string]function.Function) {
+	l.scope = &scope{context: &hcl.EvalContext{Functions: functions, Variables: map[string]cty.Value{}}, names: map[string][]string{"var": nil, "local": nil}}
+	for _, n := range l.top("variable") {
+		l.bindVariable(n)
+	}
+	l.giveVariables()
+	values := map[string]cty.Value{}
+	for name, v := range l.variables {
+		values[name] = v.result()
+	}
+	l.scope.context.Variables["var"] = cty.ObjectVal(values)
+	l.scope.names["var"] = sortedKeys(values)
+	l.bindLocals()
+	for i, n := range l.nodes {
+		l.nodes[i] = n.in(l.scope)
+	}
+}
+
+func (l *loader) bindVariable(n *node) {
+	n.scope = l.scope
+	name := n.labels[0]
+	if was := l.variables[name]; was != nil {
+		l.duplicate(n.rng(), was.node.rng(), n.title())
+		return
+	}
+	l.referable(n, name)
+	l.variables[name] = newVariable(n)
+}
+
+func (l *loader) bindLocals() {
+	all := &locals{problems: l.problems, scope: l.scope, exprs: map[string]*hclsyntax.Attribute{}, done: map[string]cty.Value{}}
+	for _, n := range l.top("locals") {
+		for _, a := range sortedAttributes(n.syntax.Body) {
+			if was := all.exprs[a.Name]; was != nil {
+				l.duplicate(a.NameRange, was.NameRange, "local."+a.Name)
+				continue
+			}
+			all.exprs[a.Name] = a
+		}
+	}
+	l.scope.names["local"] = sortedKeys(all.exprs)
+	for _, name := range l.scope.names["local"] {
+		all.evaluate(name)
+	}
+	l.scope.context.Variables["local"] = cty.ObjectVal(all.done)
+}
+
+// referable refuses names that no reference could be written for.
+func (l *loader) referable(n *node, name string) bool {
+	if hclsyntax.ValidIdentifier(name) {
+		return true
+	}
+	l.add(n.labelRange(len(n.labels)-1), "Invalid name", "%s cannot be referred to: a name begins with a letter and goes on with letters, digits, _ and -.", fmt.Sprintf("%q", name))
+	return false
+}

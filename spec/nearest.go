@@ -1,0 +1,49 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+const (
+	// nearestDistance is how many edits a suggestion may be away.
+	nearestDistance = 3
+	// listed is how many names a diagnostic lists.
+	listed = 10
+)
+
+// nearest is the name that given was probably meant to be; "" when none is
+// close.
+func nearest(given string, names []string) string {
+	best, distance := "", nearestDistance+1
+	for _, name := range names {
+		if d := levenshtein.Distance(given, name, nil); d < distance {
+			best, distance = name, d
+		}
+	}
+	if 2*distance > len(given)+1 {
+		return ""
+	}
+	return best
+}
+
+// didYouMean is the sentence that suggests the nearest name, with a leading
+// space, or "".
+func didYouMean(given string, names []string) string {
+	if name := nearest(given, names); name != "" {
+		return " Did you mean " + name + "?"
+	}
+	return ""
+}
+
+// among lists names for a person: sorted, and not too many.
+func among(names []string) string {
+	sorted := slices.Clone(names)
+	slices.Sort(sorted)
+	if len(sorted) <= listed {
+		return strings.Join(sorted, ", ")
+	}
+	return strings.Join(sorted[:listed], ", ") + ", …"
+}

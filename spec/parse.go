@@ -1,0 +1,78 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// maxFile is the size of a spec file, and of what file() reads.
+const maxFile = 1 << 20
+
+// readSources reads the spec files of a directory by name.
+func readSources(root *os.Root) (map[string][]byte, error) {
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	sources := map[string][]byte{}
+	var problems []error
+	for _, e := range entries {
+		if e.IsDir() || !strings.HasSuffix(e.Name(), Suffix) {
+			continue
+		}
+		src, err := readLimited(root, e.Name())
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", e.Name(), err))
+			continue
+		}
+		sources[e.Name()] = src
+	}
+	return sources, errors.Join(problems...)
+}
+
+var errTooLarge = errors.New("larger than 1 MiB")
+
+// readLimited reads a file that lies in root, symlinks followed only within it.
+func readLimited(root *os.Root, name string) ([]byte, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, fileReason(err)
+	}
+	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, fileReason(err)
+	}
+	if len(src) > maxFile {
+		return nil, errTooLarge
+	}
+	return src, nil
+}
+
+// fileReason strips the path from a file error, which its reader knows.
+func fileReason(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// parse reads one file's syntax. The body is nil when nothing could be read.
+func parse(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
+	if diags := checkNesting(name, src); diags.HasErrors() {
+		return nil, diags
+	}
+	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	if file == nil {
+		return nil, diags
+	}
+	body, _ := file.Body.(*hclsyntax.Body)
+	return body, diags
+}

@@ -1,0 +1,68 @@
+package spec
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Related are other places that a diagnostic speaks of, such as the first of
+// two declarations. It is the Extra of the diagnostics that have some.
+type Related []Place
+
+// Place is a range and what is there.
+type Place struct {
+	Range hcl.Range
+	Note  string
+}
+
+// problems collects diagnostics.
+type problems struct{ list hcl.Diagnostics }
+
+// add records an error at rng.
+func (p *problems) add(rng hcl.Range, summary, format string, args ...any) {
+	p.addRelated(rng, nil, summary, format, args...)
+}
+
+// addRelated is add with other places to show.
+func (p *problems) addRelated(rng hcl.Range, places Related, summary, format string, args ...any) {
+	d := &hcl.Diagnostic{
+		Severity: hcl.DiagError,
+		Summary:  summary,
+		Detail:   fmt.Sprintf(format, args...),
+		Subject:  &rng,
+	}
+	if len(places) > 0 {
+		d.Extra = places
+	}
+	p.list = append(p.list, d)
+}
+
+func (p *problems) extend(diags hcl.Diagnostics) { p.list = append(p.list, diags...) }
+
+// sorted is what was collected, by place, each once.
+func (p *problems) sorted() hcl.Diagnostics {
+	list := slices.Clone(p.list)
+	slices.SortStableFunc(list, compareDiagnostics)
+	return slices.CompactFunc(list, func(a, b *hcl.Diagnostic) bool { return compareDiagnostics(a, b) == 0 })
+}
+
+func compareDiagnostics(a, b *hcl.Diagnostic) int {
+	x, y := subject(a), subject(b)
+	return cmp.Or(
+		cmp.Compare(x.Filename, y.Filename),
+		cmp.Compare(x.Start.Byte, y.Start.Byte),
+		cmp.Compare(x.End.Byte, y.End.Byte),
+		cmp.Compare(a.Summary, b.Summary),
+		cmp.Compare(a.Detail, b.Detail),
+	)
+}
+
+func subject(d *hcl.Diagnostic) hcl.Range {
+	if d.Subject == nil {
+		return hcl.Range{}
+	}
+	return *d.Subject
+}

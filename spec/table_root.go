@@ -1,0 +1,90 @@
+package spec
+
+import "time"
+
+const day = 24 * time.Hour
+
+// language is the whole of what a spec file may hold.
+var language = &block{
+	name: "file",
+	blocks: []*block{
+		variableTable, localsTable, stateTable, databaseTable, orchestratorTable,
+		routerTable, serviceTable, changeTable, strategyTable,
+	},
+	later: []string{
+		"environment", "window", "gate", "analysis", "migrations", "notify", "task", "hook", "host",
+	},
+}
+
+var variableTable = &block{
+	name: "variable", labels: []string{"NAME"},
+	doc: "A value that is given from outside. In order of rising precedence: `default`, the environment variable `PLEAT_VAR_NAME`, the files of `-var-file`, `-var NAME=VALUE`.",
+	attributes: []attribute{
+		{name: "type", kind: kindType, doc: "`string`, `number`, `bool`, `list(…)`, `set(…)`, `map(…)`, `object({…})` or `any`."},
+		{name: "default", kind: kindAny, doc: "The value where none is given. Without it a value must be given."},
+		{name: "sensitive", kind: kindBool, fallback: "false", doc: "The value, and everything made from it, is never shown."},
+		{name: "description", kind: kindString, doc: "For the reader."},
+	},
+	later: []string{"validation", "nullable"},
+}
+
+var localsTable = &block{
+	name: "locals", open: true,
+	doc: "Named values for this spec, used as `local.NAME`. There may be several such blocks; the names are shared.",
+}
+
+var stateTable = &block{
+	name: "state", single: true,
+	doc: "Where runs, releases and leases are recorded. Without it, the only database.",
+	attributes: []attribute{
+		{name: "url", kind: kindText, required: true, doc: "Postgres connection URL; never shown."},
+	},
+}
+
+var databaseTable = &block{
+	name: "database", labels: []string{"NAME"},
+	doc: "A Postgres database whose schema is changed here.",
+	attributes: []attribute{
+		{name: "url", kind: kindText, required: true, doc: "Postgres connection URL; never shown."},
+		{name: "role", kind: kindString, doc: "Role that each step takes on with `SET LOCAL ROLE`."},
+	},
+	blocks: []*block{{
+		name: "lock", single: true,
+		doc: "What others may suffer from strong locks.",
+		attributes: []attribute{
+			{name: "timeout", kind: kindDuration, fallback: "100ms", shortest: 10 * time.Millisecond, longest: 10 * time.Second,
+				doc: "One attempt's wait: the longest that anybody waits behind it."},
+			{name: "hold", kind: kindDuration, fallback: "500ms", shortest: 50 * time.Millisecond, longest: time.Minute,
+				doc: "Longest time that a strong lock is held."},
+			{name: "patience", kind: kindDuration, fallback: "5m", shortest: time.Second, longest: day,
+				doc: "Attempts go on for that long; then the step fails and names who blocks it."},
+		},
+	}},
+}
+
+var orchestratorTable = &block{
+	name: "orchestrator", labels: []string{"KIND", "NAME"},
+	doc: "What keeps processes running.",
+	variants: []*block{{
+		name: "host", doc: "Agents, one on each host.",
+		attributes: []attribute{
+			{name: "agents", kind: kindStrings, required: true, doc: "Where the agents listen: `unix:///PATH` or `https://HOST:PORT`."},
+			{name: "token", kind: kindText, doc: "Shared secret of the agents that listen on `https`; never shown."},
+			{name: "ca", kind: kindString, doc: "PEM file, relative to the spec, that signs the agents' certificates. Without it, the system's roots."},
+		},
+	}},
+	later: []string{"nomad", "kubernetes", "ssh", "docker", "systemd"},
+}
+
+var routerTable = &block{
+	name: "router", labels: []string{"KIND", "NAME"},
+	doc: "What steers requests to instances.",
+	variants: []*block{{
+		name: "proxy", doc: "The router in the agent.",
+		attributes: []attribute{
+			{name: "listen", kind: kindString, required: true, doc: "`HOST:PORT` where requests are accepted."},
+			{name: "agent", kind: kindString, doc: "The agent that listens. Without it, the first agent of the first orchestrator."},
+		},
+	}},
+	later: []string{"haproxy", "nginx", "kubernetes", "gateway", "envoy", "traefik"},
+}

@@ -1,0 +1,119 @@
+package spec
+
+import "time"
+
+var serviceTable = &block{
+	name: "service", labels: []string{"NAME"}, forEach: true,
+	doc: "A thing that is deployed. With `for_each` the name is `LABEL_KEY`.",
+	attributes: []attribute{
+		{name: "orchestrator", kind: kindRef, target: "orchestrator.KIND.NAME", doc: "What runs it. Without it, the only orchestrator."},
+		{name: "router", kind: kindRef, target: "router.KIND.NAME", doc: "What sends it requests. Without it, there is no traffic to steer."},
+		{name: "database", kind: kindRef, target: "database.NAME", doc: "The database whose schema its releases are built for. Without it, the only database."},
+		{name: "strategy", kind: kindRef, target: "strategy.NAME", doc: "How it moves to another release. Without it, rolling with the defaults of `strategy`."},
+		{name: "release", kind: kindString, required: true, doc: "The version that should be live; one of the releases below."},
+	},
+	blocks: []*block{processTable, releaseTable},
+	later:  []string{"task", "hook", "notify", "migrations", "environment", "window", "gate", "schedule"},
+}
+
+var processTable = &block{
+	name: "process", labels: []string{"NAME"}, unique: true, required: true,
+	doc: "One kind of program of the service.",
+	attributes: []attribute{
+		{name: "count", kind: kindCount, fallback: "1", min: 0, max: 10000, doc: "Instances."},
+		{name: "command", kind: kindStrings, doc: "Program and arguments. Without it, the artifact itself: `[\"$${ARTIFACT}\"]`. The agent fills in `$${ARTIFACT}`, `$${ADDR}` and `$${PORT}`; the dollar is doubled so that it is not read as an expression of the spec."},
+		{name: "env", kind: kindTextMap, doc: "Environment variables. They win over the release's."},
+		{name: "routed", kind: kindBool, doc: "Gets the router's requests. Without it, true for the process `web`."},
+	},
+	blocks: []*block{checkTable, drainTable},
+	later:  []string{"per_host", "offline", "handover", "primary_last", "resources", "cycle", "schedule", "user", "limits"},
+}
+
+var checkTable = &block{
+	name: "check", labels: []string{"KIND"},
+	doc: "Asks an instance whether it can serve. An instance is up once every check has passed without interruption for `healthy_after`.",
+	variants: []*block{
+		{name: "http", doc: "A GET that answers 2xx or 3xx.", attributes: checkArguments(
+			attribute{name: "path", kind: kindString, fallback: "/", doc: "Path, with the query if there is one."},
+			checkPort)},
+		{name: "tcp", doc: "A connection that is accepted.", attributes: checkArguments(checkPort)},
+		{name: "exec", doc: "A program that exits with 0.", attributes: checkArguments(
+			attribute{name: "command", kind: kindStrings, required: true, doc: "Program and arguments."})},
+	},
+	later: []string{"grpc", "log", "sql"},
+}
+
+var checkPort = attribute{name: "port", kind: kindCount, min: 1, max: 65535, doc: "Port. Without it, the instance's own."}
+
+func checkArguments(own ...attribute) []attribute {
+	return append(own,
+		attribute{name: "interval", kind: kindDuration, fallback: "1s", shortest: 10 * time.Millisecond, longest: time.Hour, doc: "From one question to the next."},
+		attribute{name: "timeout", kind: kindDuration, fallback: "1s", shortest: 10 * time.Millisecond, longest: 5 * time.Minute, doc: "For one answer."},
+		attribute{name: "threshold", kind: kindCount, fallback: "3", min: 1, max: 100, doc: "Failures in a row after which an instance that was up is down."},
+		attribute{name: "healthy_after", kind: kindDuration, fallback: "0s", longest: time.Hour, doc: "It must pass for that long before the instance is up."},
+		attribute{name: "start_timeout", kind: kindDuration, fallback: "30s", shortest: 100 * time.Millisecond, longest: day, doc: "An instance that is not up by then is a failed start."},
+	)
+}
+
+var drainTable = &block{
+	name: "drain", single: true,
+	doc: "How an instance leaves: it gets no more requests, has `timeout` for those in flight, then the signal, and SIGKILL after `kill_after`.",
+	attributes: []attribute{
+		{name: "timeout", kind: kindDuration, fallback: "30s", longest: day, doc: "For requests in flight."},
+		{name: "signal", kind: kindString, fallback: "TERM", oneOf: []string{"TERM", "INT", "QUIT", "HUP", "USR1", "USR2"}, doc: "What asks it to stop."},
+		{name: "kill_after", kind: kindDuration, fallback: "10s", longest: time.Hour, doc: "From the signal to SIGKILL."},
+	},
+}
+
+var releaseTable = &block{
+	name: "release", labels: []string{"VERSION"}, unique: true, forEach: true, required: true,
+	doc: "One immutable version. With `for_each` the label is `each` and the version is the key.",
+	attributes: []attribute{
+		{name: "ancestors", kind: kindStrings, doc: "Versions whose code this one contains. They need not be in the spec."},
+		{name: "schema", kind: kindRefs, target: "change.NAME", doc: "Built for the schema after these changes and all before them."},
+		{name: "needs_backfill", kind: kindRefs, target: "change.NAME", doc: "Changes whose backfill must be done before this release starts."},
+		{name: "tolerates", kind: kindRefs, target: "change.NAME", doc: "Changes that it does not know and whose contract it survives nevertheless."},
+		{name: "env", kind: kindTextMap, doc: "Environment variables of all its processes."},
+		{name: "processes", kind: kindStrings, doc: "The processes that this release has. Without it, all of the service's."},
+	},
+	blocks: []*block{artifactTable, {
+		name: "process", labels: []string{"NAME"}, unique: true,
+		doc: "What is different in this release about a process of the service.",
+		attributes: []attribute{
+			{name: "command", kind: kindStrings, doc: "Instead of the process's own."},
+			{name: "env", kind: kindTextMap, doc: "Added to the process's own; wins over it."},
+		},
+		later: []string{"count", "check", "drain", "routed"},
+	}},
+	later: []string{"schema_version", "hook", "task", "image", "notify"},
+}
+
+var artifactTable = &block{
+	name: "artifact", single: true, required: true,
+	doc: "What the release is made of, pinned by its digest.",
+	attributes: []attribute{
+		{name: "path", kind: kindString, required: true, doc: "Program, relative to the spec."},
+		{name: "sha256", kind: kindString, required: true, doc: "64 hexadecimal digits, such as `filesha256(\"bin/app\")` gives."},
+	},
+	later: []string{"image", "url", "oci", "sigstore"},
+}
+
+var strategyTable = &block{
+	name: "strategy", labels: []string{"NAME"},
+	doc: "A way to move a service from one release to another. Exactly one of `all_at_once` and `rolling`.",
+	attributes: []attribute{
+		{name: "max_start_failures", kind: kindCount, fallback: "0", min: 0, max: 1000, doc: "Starts of one step that may fail before the step does."},
+		{name: "step_timeout", kind: kindDuration, fallback: "2m", shortest: 100 * time.Millisecond, longest: day, doc: "For each step."},
+	},
+	blocks: []*block{
+		{name: "all_at_once", single: true, doc: "All new instances start, then all old ones stop."},
+		{name: "rolling", single: true, doc: "Unit by unit.", attributes: []attribute{
+			{name: "batch", kind: kindBatch, doc: "Size of a unit: instances such as `4`, or `\"25%\"` of the process's count. Without it, as many as there are hosts."},
+			{name: "order", kind: kindString, fallback: string(StartFirst), oneOf: []string{string(StartFirst), string(StopFirst)}, doc: "Within a unit: new up and then old down, or the other way."},
+		}},
+	},
+	later: []string{
+		"canary", "blue_green", "cycle", "match", "handover", "primary_last", "offline", "keep_previous",
+		"approve", "analysis", "window", "gate", "step", "hold", "verify",
+	},
+}
