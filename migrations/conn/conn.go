@@ -1,0 +1,86 @@
+// Package conn is how pleat talks to Postgres: one dedicated native connection
+// for one purpose, with limits that were set and read back, and transactions
+// whose end is known, or known to be unknown. It never pools, never uses
+// database/sql, never retries, and never shows a URL.
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pleat/spec"
+)
+
+const (
+	connectTimeout = 10 * time.Second
+	cleanupTimeout = 10 * time.Second
+)
+
+// Options are what one connection is for. The zero value is a connection that
+// may write, with the default limits.
+type Options struct {
+	// Application is the application_name that others see, such as
+	// "pleat/RUN"; "" is "pleat".
+	Application string
+	// ReadOnly makes every transaction read-only unless it says otherwise.
+	ReadOnly bool
+	// StatementTimeout is the longest that a statement may run; default 30s.
+	// What takes longer sets its own.
+	StatementTimeout time.Duration
+	// LockTimeout is the longest wait for a lock; default 5s. What asks for
+	// an application's tables sets its own.
+	LockTimeout time.Duration
+}
+
+// Open connects to the database at url and returns once the session's limits
+// are set and were read back. The caller closes it. Errors are *URLError or
+// *OpenError where the connection could not be had; none shows a secret.
+// Cancelling ctx stops the attempt, which by itself takes 10 s at most.
+func Open(ctx context.Context, url spec.Text, opts Options) (*pgx.Conn, error) {
+	config, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 10 * time.Second, Interval: 3 * time.Second, Count: 3,
+	}}
+	config.DialFunc = dialer.DialContext
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	c, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, openError(config, err)
+	}
+	if err := limit(ctx, c, opts); err != nil {
+		return nil, errors.Join(fmt.Errorf("setting the session's limits: %w", err), Close(ctx, c))
+	}
+	return c, nil
+}
+
+// Close ends the session, also when ctx was cancelled. Closing a closed one
+// does nothing.
+func Close(ctx context.Context, c *pgx.Conn) error {
+	if c == nil || c.IsClosed() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	return c.Close(ctx)
+}
+
+// parse keeps the driver's own error away: it may hold the whole URL.
+func parse(url spec.Text) (*pgx.ConnConfig, error) {
+	if url.Reveal() == "" {
+		return nil, &URLError{Ref: url.Ref(), Reason: "is empty"}
+	}
+	config, err := pgx.ParseConfig(url.Reveal())
+	if err != nil {
+		return nil, &URLError{Ref: url.Ref(), Reason: "cannot be read"}
+	}
+	return config, nil
+}
