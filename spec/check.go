@@ -1,8 +1,29 @@
 package spec
 
+import (
+	"strconv"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
 // check asks what concerns more than one block.
 func (l *loader) check() {
 	l.defaultAgents()
+	for _, d := range l.declaredServices {
+		l.checkRouted(d.item)
+		l.checkInstanceNames(d.item)
+		l.checkAncestors(d.item)
+	}
+	order := newOrder(l.declaredChanges)
+	if cycle := order.cycle(); cycle != nil {
+		l.changeCycle(cycle)
+		return
+	}
+	order.close()
+	for _, d := range l.declaredReleases {
+		l.checkSchema(d.item, order)
+	}
+	l.checkColumns(order)
 }
 
 // defaultAgents gives each router without an agent the first one.
@@ -13,10 +34,118 @@ func (l *loader) defaultAgents() {
 		if r.Agent != "" {
 			continue
 		}
-		if len(list) == 0 || len(list[0].Agents) == 0 {
+		if len(list) == 0 {
 			l.add(r.Range, "Missing agent", "%s needs the argument agent: there is no orchestrator to take one from.", r.Address())
 			continue
 		}
-		r.Agent = list[0].Agents[0]
+		if len(list[0].Agents) > 0 {
+			r.Agent = list[0].Agents[0]
+		}
 	}
+}
+
+// checkRouted refuses a router that would have nobody to send requests to.
+func (l *loader) checkRouted(s *Service) {
+	if s.Router == nil || len(s.Processes) == 0 {
+		return
+	}
+	for _, p := range s.Processes {
+		if p.Routed {
+			return
+		}
+	}
+	l.add(s.Range, "No process for the router", "%s has a router, but none of its processes gets requests. Write routed = true in one of them.", s.Address())
+}
+
+// checkInstanceNames refuses names that Postgres would cut off in
+// application_name, where two releases could then look the same.
+func (l *loader) checkInstanceNames(s *Service) {
+	for _, r := range s.Releases {
+		for _, p := range r.Processes {
+			name := s.Name + "@" + r.Version + "/" + p.Name + "." + strconv.Itoa(p.Count)
+			if len(name) > maxIdentifier {
+				l.add(r.Range, "Names too long", "Sessions are told apart by application_name, of which Postgres keeps 63 bytes. %s has %d: shorten the name of the service, release or process.", name, len(name))
+			}
+		}
+	}
+}
+
+// checkAncestors refuses versions that are their own ancestors.
+func (l *loader) checkAncestors(s *Service) {
+	for _, r := range s.Releases {
+		if path := ancestry(s, r, r.Version, map[string]bool{}); path != nil {
+			var places Related
+			text := r.Version
+			for _, step := range path {
+				places = append(places, Place{l.at(step, "ancestors"), "ancestors of " + step.Version})
+			}
+			for _, step := range path[1:] {
+				text += " → " + step.Version
+			}
+			l.addRelated(l.at(r, "ancestors"), places[1:], "Cycle of ancestors", "%s → %s", text, r.Version)
+			return
+		}
+	}
+}
+
+// ancestry is the way from r back to the wanted version, r first; nil when
+// there is none.
+func ancestry(s *Service, r *Release, wanted string, seen map[string]bool) []*Release {
+	if seen[r.Version] {
+		return nil
+	}
+	seen[r.Version] = true
+	for _, version := range r.Ancestors {
+		if version == wanted {
+			return []*Release{r}
+		}
+		next := s.Lookup(version)
+		if next == nil {
+			continue
+		}
+		if path := ancestry(s, next, wanted, seen); path != nil {
+			return append([]*Release{r}, path...)
+		}
+	}
+	return nil
+}
+
+// at is where a release has an argument.
+func (l *loader) at(r *Release, argument string) hcl.Range {
+	if n := l.releaseNodes[r]; n != nil {
+		return n.at(argument)
+	}
+	return r.Range
+}
+
+// checkSchema compares what a release was built for with its service's
+// database and with what it waits for.
+func (l *loader) checkSchema(r *Release, order *order) {
+	rng := l.at(r, "schema")
+	for _, c := range r.Schema {
+		if c.Database == nil {
+			continue
+		}
+		if r.Service.Database == nil {
+			l.add(rng, "Missing database", "The release is built for %s of %s, but %s names no database: database = %s", c.Address(), c.Database.Address(), r.Service.Address(), c.Database.Address())
+			return
+		}
+		if c.Database != r.Service.Database {
+			l.add(rng, "Change of another database", "%s is a change of %s, but %s uses %s.", c.Address(), c.Database.Address(), r.Service.Address(), r.Service.Database.Address())
+		}
+	}
+	for _, c := range r.NeedsBackfill {
+		if !knows(r, c, order) {
+			l.add(l.at(r, "needs_backfill"), "Backfill of an unknown change", "The release needs the backfill of %s, but its schema names neither that change nor one that comes after it.", c.Address())
+		}
+	}
+}
+
+func knows(r *Release, c *Change, order *order) bool {
+	for _, known := range r.Schema {
+		if known == c || order.before(c, known) {
+			return true
+		}
+	}
+	return false
 }

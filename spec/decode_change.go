@@ -12,7 +12,7 @@ func (l *loader) change(n *node, c *Change) {
 	c.After, l.afterAt[c] = referAll(n, "after", l.changes)
 	c.RequiresAbsent, _ = referAll(n, "requires_absent", l.releases)
 	if e := n.block("expand"); e != nil {
-		c.Expand = operations(e)
+		c.Expand = l.operations(e)
 	}
 	for _, b := range n.blocks("backfill") {
 		c.Backfills = append(c.Backfills, l.backfill(b, c))
@@ -21,7 +21,7 @@ func (l *loader) change(n *node, c *Change) {
 		c.Verifies = append(c.Verifies, verify(v))
 	}
 	if k := n.block("contract"); k != nil {
-		c.Contract = &Contract{Operations: operations(k), Soak: k.duration("soak"), Range: k.rng()}
+		c.Contract = &Contract{Operations: l.operations(k), Soak: k.duration("soak"), Range: k.rng()}
 	}
 }
 
@@ -39,11 +39,13 @@ func (l *loader) databaseOf(n *node) *Database {
 }
 
 // operations reads expand or contract in the order of the file.
-func operations(n *node) []Operation {
+func (l *loader) operations(n *node) []Operation {
 	labels := sqlLabels(n.blocks("sql"))
 	var list []Operation
 	for _, c := range n.children {
-		list = append(list, operation(c, labels))
+		o := operation(c, labels)
+		l.operationNodes[o] = c
+		list = append(list, o)
 	}
 	return list
 }
@@ -182,6 +184,7 @@ func (n *node) columns(name string) map[string]string {
 
 func (l *loader) backfill(n *node, c *Change) *Backfill {
 	b := &Backfill{Table: n.tableLabel(0), Set: n.columns("set"), Batch: n.count("batch"), Range: n.rng()}
+	l.backfillNodes[b] = n
 	if t := n.block("throttle"); t != nil {
 		b.ReplicaLag = t.duration("replica_lag")
 	}

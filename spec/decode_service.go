@@ -155,7 +155,7 @@ func (l *loader) release(n *node, r *Release) {
 	r.NeedsBackfill, _ = referAll(n, "needs_backfill", l.changes)
 	r.Tolerates, _ = referAll(n, "tolerates", l.changes)
 	r.Env = n.env("env", ref+".env")
-	l.schemaAt[r] = n.at("schema")
+	l.releaseNodes[r] = n
 	r.Processes = l.processesOf(n, r)
 	for _, o := range n.blocks("process") {
 		l.override(o, r, ref)

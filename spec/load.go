@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -63,7 +62,9 @@ type loader struct {
 	declaredReleases []declared[*Release]
 	declaredChanges  []declared[*Change]
 	afterAt          map[*Change][]hcl.Range
-	schemaAt         map[*Release]hcl.Range
+	operationNodes   map[Operation]*node
+	backfillNodes    map[*Backfill]*node
+	releaseNodes     map[*Release]*node
 }
 
 // declared is a thing whose name is known and whose content is in node.
@@ -74,19 +75,21 @@ type declared[T any] struct {
 
 func newLoader(dir string, options Options) *loader {
 	return &loader{
-		problems:      &problems{},
-		options:       options,
-		spec:          &Spec{Dir: dir, Sources: map[string][]byte{}},
-		variables:     map[string]*variable{},
-		databases:     newRegistry[*Database]("database"),
-		orchestrators: newRegistry[*Orchestrator]("orchestrator"),
-		routers:       newRegistry[*Router]("router"),
-		strategies:    newRegistry[*Strategy]("strategy"),
-		services:      newRegistry[*Service]("service"),
-		releases:      newRegistry[*Release]("service"),
-		changes:       newRegistry[*Change]("change"),
-		afterAt:       map[*Change][]hcl.Range{},
-		schemaAt:      map[*Release]hcl.Range{},
+		problems:       &problems{},
+		options:        options,
+		spec:           &Spec{Dir: dir, Sources: map[string][]byte{}},
+		variables:      map[string]*variable{},
+		databases:      newRegistry[*Database]("database"),
+		orchestrators:  newRegistry[*Orchestrator]("orchestrator"),
+		routers:        newRegistry[*Router]("router"),
+		strategies:     newRegistry[*Strategy]("strategy"),
+		services:       newRegistry[*Service]("service"),
+		releases:       newRegistry[*Release]("service"),
+		changes:        newRegistry[*Change]("change"),
+		afterAt:        map[*Change][]hcl.Range{},
+		operationNodes: map[Operation]*node{},
+		backfillNodes:  map[*Backfill]*node{},
+		releaseNodes:   map[*Release]*node{},
 	}
 }
 
@@ -108,13 +111,7 @@ func (l *loader) load(root *os.Root) {
 // read parses every file. It is false when a file's syntax is wrong: what
 // could be made of the others would miss what is in that one.
 func (l *loader) read(root *os.Root) (map[string]*hclsyntax.Body, bool) {
-	sources, err := readSources(root)
-	if err != nil {
-		l.unreadable(err)
-	}
-	if len(sources) == 0 && err == nil {
-		l.add(hcl.Range{}, "No spec here", "%s has no file that ends in %s.", l.spec.Dir, Suffix)
-	}
+	sources := l.sources(root)
 	bodies := map[string]*hclsyntax.Body{}
 	for _, name := range sortedKeys(sources) {
 		body, diags := parse(name, sources[name])
@@ -125,15 +122,26 @@ func (l *loader) read(root *os.Root) (map[string]*hclsyntax.Body, bool) {
 	return bodies, len(l.list) == 0
 }
 
-func (l *loader) unreadable(err error) {
-	var several interface{ Unwrap() []error }
-	if !errors.As(err, &several) {
+// sources reads the spec files of root.
+func (l *loader) sources(root *os.Root) map[string][]byte {
+	names, err := specNames(root)
+	if err != nil {
 		l.add(hcl.Range{}, "Unreadable directory", "%s: %s.", l.spec.Dir, fileReason(err))
-		return
+		return nil
 	}
-	for _, e := range several.Unwrap() {
-		l.add(hcl.Range{}, "Unreadable spec file", "%s.", e)
+	if len(names) == 0 {
+		l.add(hcl.Range{}, "No spec here", "%s has no file that ends in %s.", l.spec.Dir, Suffix)
 	}
+	sources := map[string][]byte{}
+	for _, name := range names {
+		src, err := readLimited(root, name)
+		if err != nil {
+			l.add(hcl.Range{}, "Unreadable spec file", "%s: %s.", name, err)
+			continue
+		}
+		sources[name] = src
+	}
+	return sources
 }
 
 // top are the top-level blocks of one kind.

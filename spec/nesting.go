@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"regexp"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -12,6 +14,9 @@ const (
 	maxOperators = 256
 )
 
+// plainNumber keeps the decimal form of a number from filling the memory.
+var plainNumber = regexp.MustCompile(`^[0-9.]{1,40}([eE][+-]?[0-9]{1,2})?$`)
+
 // checkNesting refuses files that would take the parser, which recurses, or
 // the evaluation of what it returns, deeper than a stack is.
 func checkNesting(name string, src []byte) hcl.Diagnostics {
@@ -21,6 +26,10 @@ func checkNesting(name string, src []byte) hcl.Diagnostics {
 	n := nesting{operators: []int{0}}
 	for _, t := range tokens {
 		n.take(t)
+		if t.Type == hclsyntax.TokenNumberLit && !plainNumber.Match(t.Bytes) {
+			p.add(t.Range, "Number too long", "A number has at most 40 digits, and an exponent of at most two.")
+			break
+		}
 		if len(n.operators) > maxNesting {
 			p.add(t.Range, "Nested too deeply", "Blocks and brackets may be nested %d deep.", maxNesting)
 			break

@@ -108,3 +108,32 @@ func orDefaults(n, parent *node, name string) *node {
 		syntax: &hclsyntax.Block{Type: name, TypeRange: parent.syntax.TypeRange, Body: &hclsyntax.Body{}},
 	}
 }
+
+// atKey is the range of a key in an argument that is written as an object, or
+// of the whole value.
+func (n *node) atKey(name, key string) hcl.Range {
+	a, ok := n.syntax.Body.Attributes[name]
+	if !ok {
+		return n.rng()
+	}
+	object, ok := a.Expr.(*hclsyntax.ObjectConsExpr)
+	if !ok {
+		return a.Expr.Range()
+	}
+	for _, item := range object.Items {
+		if hcl.ExprAsKeyword(item.KeyExpr) == key {
+			return item.KeyExpr.Range()
+		}
+		if s, ok := literalKey(item.KeyExpr); ok && s == key {
+			return item.KeyExpr.Range()
+		}
+	}
+	return a.Expr.Range()
+}
+
+func literalKey(expr hclsyntax.Expression) (string, bool) {
+	if k, ok := expr.(*hclsyntax.ObjectConsKeyExpr); ok {
+		return literalString(k.Wrapped)
+	}
+	return "", false
+}

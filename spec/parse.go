@@ -2,7 +2,6 @@ package spec
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -15,26 +14,19 @@ import (
 // maxFile is the size of a spec file, and of what file() reads.
 const maxFile = 1 << 20
 
-// readSources reads the spec files of a directory by name.
-func readSources(root *os.Root) (map[string][]byte, error) {
+// specNames are the names of the spec files in root, sorted.
+func specNames(root *os.Root) ([]string, error) {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return nil, err
 	}
-	sources := map[string][]byte{}
-	var problems []error
+	var names []string
 	for _, e := range entries {
-		if e.IsDir() || !strings.HasSuffix(e.Name(), Suffix) {
-			continue
+		if !e.IsDir() && strings.HasSuffix(e.Name(), Suffix) {
+			names = append(names, e.Name())
 		}
-		src, err := readLimited(root, e.Name())
-		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", e.Name(), err))
-			continue
-		}
-		sources[e.Name()] = src
 	}
-	return sources, errors.Join(problems...)
+	return names, nil
 }
 
 var errTooLarge = errors.New("larger than 1 MiB")

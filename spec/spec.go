@@ -396,3 +396,8 @@ func (o *SQL) Source() hcl.Range { return o.Range }
 
 // Source is where the author wrote it.
 func (o *Sync) Source() hcl.Range { return o.Range }
+
+// DefaultDrain is how an instance leaves when the author said nothing.
+func DefaultDrain() Drain {
+	return Drain{Timeout: 30 * time.Second, Signal: "TERM", KillAfter: 10 * time.Second}
+}

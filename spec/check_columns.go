@@ -1,0 +1,167 @@
+package spec
+
+import (
+	"github.com/hashicorp/hcl/v2"
+)
+
+// shapes are the tables that the spec itself makes, with the changes that add
+// each column. Tables that exist outside the spec are not in it.
+type shapes struct {
+	order  *order
+	tables map[tableKey]*shape
+}
+
+type tableKey struct {
+	database *Database
+	table    Table
+}
+
+type shape struct {
+	creators []*Change
+	columns  map[string][]*Change
+}
+
+// checkColumns compares the columns that operations name with those that the
+// spec made before.
+func (l *loader) checkColumns(order *order) {
+	s := &shapes{order: order, tables: map[tableKey]*shape{}}
+	for _, d := range l.declaredChanges {
+		s.collect(d.item)
+	}
+	for _, d := range l.declaredChanges {
+		for _, o := range d.item.Expand {
+			l.checkExpand(s, d.item, o)
+		}
+		for _, b := range d.item.Backfills {
+			l.checkBackfill(s, d.item, b)
+		}
+		if d.item.Contract != nil {
+			l.checkContract(s, d.item)
+		}
+	}
+}
+
+func (s *shapes) of(c *Change, t Table) *shape {
+	key := tableKey{c.Database, t}
+	if s.tables[key] == nil {
+		s.tables[key] = &shape{columns: map[string][]*Change{}}
+	}
+	return s.tables[key]
+}
+
+func (s *shapes) collect(c *Change) {
+	for _, o := range c.Expand {
+		switch o := o.(type) {
+		case *CreateTable:
+			t := s.of(c, o.Table)
+			t.creators = append(t.creators, c)
+			for _, column := range o.Columns {
+				t.columns[column.Name] = append(t.columns[column.Name], c)
+			}
+		case *AddColumn:
+			t := s.of(c, o.Table)
+			t.columns[o.Column.Name] = append(t.columns[o.Column.Name], c)
+		}
+	}
+}
+
+// reached tells whether one of the changes is c or comes before it.
+func (s *shapes) reached(c *Change, list []*Change) bool {
+	for _, other := range list {
+		if other == c || s.order.before(other, c) {
+			return true
+		}
+	}
+	return false
+}
+
+// names are the columns of a table that c can rely on.
+func (s *shapes) names(c *Change, t *shape) []string {
+	var names []string
+	for _, name := range sortedKeys(t.columns) {
+		if s.reached(c, t.columns[name]) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (l *loader) checkExpand(s *shapes, c *Change, o Operation) {
+	n := l.operationNodes[o]
+	switch o := o.(type) {
+	case *AddColumn:
+		l.tableReached(s, c, o.Table, n.labelRange(0))
+	case *CreateIndex:
+		l.tableReached(s, c, o.Table, n.at("table"))
+	case *Sync:
+		if !l.tableReached(s, c, o.Table, n.labelRange(0)) {
+			return
+		}
+		l.columnsReached(s, c, o.Table, o.Forward, n, "forward")
+		l.columnsReached(s, c, o.Table, o.Backward, n, "backward")
+		l.checkDefaults(c, o)
+	}
+}
+
+func (l *loader) checkBackfill(s *shapes, c *Change, b *Backfill) {
+	n := l.backfillNodes[b]
+	if l.tableReached(s, c, b.Table, n.labelRange(0)) && n.has("set") {
+		l.columnsReached(s, c, b.Table, b.Set, n, "set")
+	}
+}
+
+func (l *loader) checkContract(s *shapes, c *Change) {
+	for _, o := range c.Contract.Operations {
+		n := l.operationNodes[o]
+		switch o := o.(type) {
+		case *DropColumn:
+			if l.tableReached(s, c, o.Table, n.labelRange(0)) {
+				l.columnReached(s, c, o.Table, o.Column, n.labelRange(1))
+			}
+		case *DropTable:
+			l.tableReached(s, c, o.Table, n.labelRange(0))
+		}
+	}
+}
+
+// tableReached reports a table that the spec makes, but not before c.
+func (l *loader) tableReached(s *shapes, c *Change, t Table, rng hcl.Range) bool {
+	shape := s.of(c, t)
+	if len(shape.creators) == 0 || s.reached(c, shape.creators) {
+		return true
+	}
+	creator := shape.creators[0]
+	l.addRelated(rng, Related{{creator.Range, "made here"}}, "Table made later",
+		"The table %s is made by %s, which does not come before %s. Write in the latter: after = [%s]", t, creator.Address(), c.Address(), creator.Address())
+	return false
+}
+
+func (l *loader) columnsReached(s *shapes, c *Change, t Table, columns map[string]string, n *node, argument string) {
+	for _, name := range sortedKeys(columns) {
+		l.columnReached(s, c, t, name, n.atKey(argument, name))
+	}
+}
+
+// columnReached reports a column that a table made by the spec does not have.
+func (l *loader) columnReached(s *shapes, c *Change, t Table, column string, rng hcl.Range) {
+	shape := s.of(c, t)
+	if len(shape.creators) == 0 || s.reached(c, shape.columns[column]) {
+		return
+	}
+	names := s.names(c, shape)
+	l.add(rng, "Unknown column", "Neither %s nor a change before it adds the column %s to the table %s.%s%s", c.Address(), quote(column), t, didYouMean(column, names), existing(names))
+}
+
+// checkDefaults refuses a default on a column that sync fills: a row that is
+// written in the old shape would look as if it were written in the new one.
+func (l *loader) checkDefaults(c *Change, s *Sync) {
+	for _, o := range c.Expand {
+		a, ok := o.(*AddColumn)
+		if !ok || a.Table != s.Table || a.Column.Default == "" {
+			continue
+		}
+		if _, synced := s.Forward[a.Column.Name]; synced {
+			l.add(l.operationNodes[o].at("default"), "Default of a synced column", "The sync of %s tells by the columns of an INSERT which shape it was written in; a default of %s would make every row look new.", s.Table, quote(a.Column.Name))
+		}
+	}
+}
