@@ -1,0 +1,210 @@
+package pgtest
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Proxy stands between a client and the server and can cut the connection at
+// a message of the client's choosing.
+type Proxy struct {
+	listener net.Listener
+	upstream string
+	watch    atomic.Pointer[Cut]
+	work     sync.WaitGroup
+
+	mutex sync.Mutex
+	open  map[net.Conn]bool
+}
+
+// Cut says where a proxy cuts. It happens once; Happened is closed then.
+type Cut struct {
+	// At is asked about each message from the client.
+	At func(kind byte, body []byte) bool
+	// Before cuts before the server gets the message; otherwise it gets all
+	// of it, and what comes with it up to the next Sync, and acts, and the
+	// client never sees the answer.
+	Before   bool
+	Happened chan struct{}
+	once     sync.Once
+}
+
+// NewProxy forwards to the server of the url until the end of the test. It
+// gives the url that leads through it.
+func NewProxy(t testing.TB, through string) (*Proxy, string) {
+	t.Helper()
+	u, err := url.Parse(through)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{listener: l, upstream: u.Host, open: map[net.Conn]bool{}}
+	u.Host = l.Addr().String()
+	p.work.Go(p.accept)
+	t.Cleanup(p.close)
+	return p, u.String()
+}
+
+// Arm makes the proxy cut the first connection on which c.At says so.
+func (p *Proxy) Arm(c *Cut) {
+	c.Happened = make(chan struct{})
+	p.watch.Store(c)
+}
+
+// Sever cuts all connections at once.
+func (p *Proxy) Sever() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for c := range p.open {
+		c.Close() // the other side's copy loop reports nothing either: ending it is the point
+	}
+}
+
+func (p *Proxy) close() {
+	p.listener.Close() // nobody can act on its failure
+	p.Sever()
+	p.work.Wait()
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.work.Go(func() { p.serve(client) })
+	}
+}
+
+func (p *Proxy) serve(client net.Conn) {
+	defer p.forget(client)
+	p.remember(client)
+	server, err := net.Dial("tcp", p.upstream)
+	if err != nil {
+		return
+	}
+	defer p.forget(server)
+	p.remember(server)
+	s := &session{proxy: p, client: client, server: server}
+	answers := make(chan struct{})
+	p.work.Go(func() {
+		defer close(answers)
+		s.copyAnswers()
+	})
+	s.copyRequests()
+	server.Close() // ends copyAnswers
+	<-answers
+}
+
+func (p *Proxy) remember(c net.Conn) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.open[c] = true
+}
+
+func (p *Proxy) forget(c net.Conn) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	delete(p.open, c)
+	c.Close() // it is being given up
+}
+
+// session is one client's connection.
+type session struct {
+	proxy          *Proxy
+	client, server net.Conn
+	mute           atomic.Bool // the client sees no more answers
+}
+
+// copyRequests forwards whole messages: first the startup packet, which has
+// no kind, then the others.
+func (s *session) copyRequests() {
+	if err := s.forward(0); err != nil {
+		return
+	}
+	var kind [1]byte
+	for {
+		if _, err := io.ReadFull(s.client, kind[:]); err != nil {
+			return
+		}
+		if err := s.forward(kind[0]); err != nil {
+			return
+		}
+	}
+}
+
+var errCut = errors.New("cut")
+
+func (s *session) forward(kind byte) error {
+	message, err := read(s.client, kind)
+	if err != nil {
+		return err
+	}
+	cut := s.proxy.watch.Load()
+	due := cut != nil && kind != 0 && cut.At(kind, message[5:])
+	if due && cut.Before {
+		cut.done(s.proxy)
+		return errCut
+	}
+	if due {
+		s.mute.Store(true)
+	}
+	if _, err := s.server.Write(message); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (c *Cut) done(p *Proxy) {
+	p.watch.CompareAndSwap(c, nil)
+	c.once.Do(func() { close(c.Happened) })
+}
+
+// copyAnswers forwards answers. Once muted, the first answer proves that the
+// server acted, and the client is cut off.
+func (s *session) copyAnswers() {
+	defer s.client.Close() // ends copyRequests
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := s.server.Read(buffer)
+		if err != nil {
+			return
+		}
+		if s.mute.Load() {
+			if cut := s.proxy.watch.Load(); cut != nil {
+				cut.done(s.proxy)
+			}
+			return
+		}
+		if _, err := s.client.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// read takes one message, with its kind in front unless that is 0.
+func read(r io.Reader, kind byte) ([]byte, error) {
+	var head []byte
+	if kind != 0 {
+		head = []byte{kind}
+	}
+	length := make([]byte, 4)
+	if _, err := io.ReadFull(r, length); err != nil {
+		return nil, err
+	}
+	message := append(head, length...)
+	body := make([]byte, binary.BigEndian.Uint32(length)-4)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return nil, err
+	}
+	return append(message, body...), nil
+}
