@@ -15,6 +15,7 @@ type Table struct {
 	Indexes     []Index      `json:"indexes,omitempty"`     // by name
 	Triggers    []Trigger    `json:"triggers,omitempty"`    // by name; without internal ones
 	Constraints []Constraint `json:"constraints,omitempty"` // by name; without the primary key
+	Dependents  []Dependent  `json:"dependents,omitempty"`  // by object; what would stop a drop
 	Comment     string       `json:"comment,omitempty"`
 
 	// Rows and Bytes are estimates; they decide nothing and are in no read set.
@@ -52,6 +53,13 @@ type Constraint struct {
 	Name       string `json:"name"`
 	Definition string `json:"definition"`
 	Valid      bool   `json:"valid"`
+}
+
+// Dependent is a thing outside a table that needs it or one of its columns: a
+// view, or another table's foreign key.
+type Dependent struct {
+	Column string `json:"column,omitempty"` // "" = the table as a whole
+	Object string `json:"object"`           // as Postgres describes it: "view users_view"
 }
 
 // Table gives the table of that name, or nil.

@@ -66,6 +66,7 @@ type Unit struct {
 	Mode       Mode       //
 	Table      spec.Table // the one table that Lock is taken on; zero for raw SQL
 	Lock       Lock       //
+	UndoLock   Lock       // that Undo takes on Table
 	Index      spec.Table // the index that BuildIndex and RemoveIndex are about
 	Statements []string   //
 	Undo       []string   // nil: there is no way back
@@ -76,6 +77,8 @@ type Unit struct {
 	Visible    bool       // the catalog can show the effect; false for raw SQL, where only the journal knows
 	HideFor    time.Duration
 	Source     hcl.Range
+
+	missing []string // the objects that an Applied unit would show
 }
 
 // Backfill is a backfill with everything known that a run of it needs.
@@ -84,6 +87,7 @@ type Backfill struct {
 	Table      spec.Table
 	Key        []string // the columns that order it: the primary key
 	Set        []Assignment
+	Where      string // which rows are not right yet; rows that it leaves out are never written
 	Batch      int
 	ReplicaLag time.Duration
 	Rows       int64  // estimate; 0 = unknown

@@ -38,6 +38,8 @@ type BuildIndex struct {
 	Index    spec.Table       `json:"index"`
 	SQL      string           `json:"sql"`
 	Change   string           `json:"change"`
+	Unit     string           `json:"unit"`
+	Reverse  bool             `json:"reverse,omitempty"` // this takes the unit back
 	Phase    migrations.Phase `json:"phase,omitempty"`
 	Digest   string           `json:"digest"`
 }
@@ -48,6 +50,8 @@ type RemoveIndex struct {
 	Index    spec.Table       `json:"index"`
 	SQL      string           `json:"sql"`
 	Change   string           `json:"change"`
+	Unit     string           `json:"unit"`
+	Reverse  bool             `json:"reverse,omitempty"` // this takes the unit back
 	Phase    migrations.Phase `json:"phase,omitempty"`
 	Digest   string           `json:"digest"`
 }
@@ -57,9 +61,11 @@ type RemoveIndex struct {
 type Backfill struct {
 	Database   string                  `json:"database"`
 	Change     string                  `json:"change"`
+	Unit       string                  `json:"unit"`
 	Table      spec.Table              `json:"table"`
 	Key        []string                `json:"key"`
 	Set        []migrations.Assignment `json:"set"`
+	Where      string                  `json:"where"` // of migrations.Backfill
 	Batch      int                     `json:"batch"`
 	ReplicaLag time.Duration           `json:"replica_lag_ns,omitempty"`
 	Cursor     string                  `json:"cursor"` // digest that the stored cursor must have

@@ -1,0 +1,146 @@
+package migrations
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/spec"
+)
+
+// checkColumn looks at the SQL in a declaration before it is spliced.
+func (l *lowering) checkColumn(c spec.Column, at hcl.Range) bool {
+	if err := checkExpression(c.Type); err != nil {
+		l.problem(at, "Invalid type", fmt.Sprintf("The type of column %s cannot be used: %v.", c.Name, err))
+		return false
+	}
+	if c.Default == "" {
+		return true
+	}
+	if err := checkExpression(c.Default); err != nil {
+		l.problem(at, "Invalid default", fmt.Sprintf("The default of column %s cannot be used: %v.", c.Name, err))
+		return false
+	}
+	return true
+}
+
+// checkAddable refuses what breaks the releases that write the table, or
+// rewrites it under a lock that nobody can pass.
+func (l *lowering) checkAddable(o *spec.AddColumn) {
+	if l.live.Table(o.Table) == nil {
+		return
+	}
+	c, table := o.Column, o.Table.String()
+	if c.NotNull && c.Default == "" && !c.Identity {
+		l.problem(o.Range, "NOT NULL column without a default", fmt.Sprintf(
+			"Rows that are there would make Postgres say: column %[1]q of relation %[2]q contains null values. "+
+				"Releases that do not know the column could not insert any more: null value in column %[1]q of relation %[2]q violates not-null constraint. "+
+				"Give it a default, or add it without not_null and fill it by a backfill.", c.Name, table))
+	}
+	if c.Identity || slices.Contains(serialTypes, canonicalType(c.Type)) {
+		l.problem(o.Range, "Column needs a rewrite of the table", fmt.Sprintf(
+			"An identity or serial column gives each row of %s a number while nobody can read the table. "+
+				"Add a plain column and fill it by a backfill.", table))
+	}
+	if name := volatileCall(c.Default); name != "" {
+		l.problem(o.Range, "Default needs a rewrite of the table", fmt.Sprintf(
+			"%s() may give each row of %s another value, so Postgres writes the whole table anew while nobody can read it. "+
+				"Add the column without a default and fill it by a backfill.", name, table))
+	}
+	if strings.Contains(strings.Join(words(c.Type), " "), "generated always as") {
+		l.problem(o.Range, "Generated column needs a rewrite of the table", fmt.Sprintf(
+			"Postgres computes a stored column for each row of %s while nobody can read the table.", table))
+	}
+}
+
+var serialTypes = []string{"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"}
+
+// steady are the functions in defaults of which Postgres knows that they do
+// not change within a statement. Any other call counts as volatile.
+var steady = []string{
+	"now", "transaction_timestamp", "statement_timestamp", "to_timestamp", "make_date", "make_interval",
+	"date_trunc", "age", "lower", "upper", "md5", "concat_ws", "coalesce", "nullif", "abs", "round",
+	"jsonb_build_object", "jsonb_build_array", "json_build_object", "json_build_array", "to_jsonb",
+	"cast", "array", "row", "numeric", "decimal", "varchar", "char", "character", "bit", "varbit",
+	"timestamp", "timestamptz", "time", "timetz", "interval", "varying", "and", "or", "not", "in",
+	"current_timestamp", "current_time", "localtime", "localtimestamp", "current_setting", "length",
+	"extract", "substring", "trim", "position", "greatest", "least", "int4range", "tstzrange", "daterange",
+}
+
+// volatileCall names the first function in an expression that is not known to
+// be steady, or "".
+func volatileCall(expression string) string {
+	tokens := lex(expression)
+	for i := 1; i < len(tokens); i++ {
+		if tokens[i].text != "(" || tokens[i].kind != symbolToken {
+			continue
+		}
+		before := tokens[i-1]
+		name := strings.Trim(before.text, `"`)
+		isName := before.kind == wordToken || strings.HasPrefix(before.text, `"`)
+		if isName && !slices.Contains(steady, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+func words(sql string) []string {
+	var all []string
+	for _, t := range lex(sql) {
+		if t.kind == wordToken {
+			all = append(all, t.text)
+		}
+	}
+	return all
+}
+
+// checkType only warns: a later change may have given the column another type
+// on purpose.
+func (l *lowering) checkType(o *spec.AddColumn) {
+	live := l.live.Table(o.Table).Column(o.Column.Name)
+	if live == nil || live.Type == "" || !knownType(o.Column.Type) || !knownType(live.Type) {
+		return
+	}
+	if canonicalType(live.Type) != canonicalType(o.Column.Type) {
+		l.warn(o.Range, "Column has another type", fmt.Sprintf(
+			"Column %s.%s is there with type %s; this change says %s.", o.Table, o.Column.Name, live.Type, o.Column.Type))
+	}
+}
+
+// aliases are the manual's other names of its types (§8, table 8.1) by what
+// format_type() says.
+var aliases = map[string]string{
+	"int": "integer", "int4": "integer", "int2": "smallint", "int8": "bigint",
+	"bool": "boolean", "float4": "real", "float8": "double precision", "float": "double precision",
+	"decimal": "numeric", "varchar": "character varying", "char": "character", "bpchar": "character",
+	"timestamptz": "timestamp with time zone", "timestamp": "timestamp without time zone",
+	"timetz": "time with time zone", "time": "time without time zone", "varbit": "bit varying",
+}
+
+var plainTypes = []string{
+	"text", "uuid", "bytea", "date", "json", "jsonb", "integer", "smallint", "bigint", "boolean", "real",
+	"double precision", "numeric", "character varying", "character", "timestamp with time zone",
+	"timestamp without time zone", "time with time zone", "time without time zone",
+}
+
+// canonicalType is a type as format_type() writes it, as far as it is an alias
+// of a built-in one.
+func canonicalType(sql string) string {
+	sql = strings.Join(strings.Fields(strings.ToLower(sql)), " ")
+	base, rest := sql, ""
+	if i := strings.IndexAny(sql, "(["); i >= 0 {
+		base, rest = strings.TrimSpace(sql[:i]), strings.ReplaceAll(sql[i:], " ", "")
+	}
+	if long, ok := aliases[base]; ok {
+		base = long
+	}
+	return base + rest
+}
+
+func knownType(sql string) bool {
+	base, _, _ := strings.Cut(canonicalType(sql), "(")
+	return slices.Contains(plainTypes, base)
+}

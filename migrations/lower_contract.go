@@ -1,0 +1,283 @@
+package migrations
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pleat/spec"
+)
+
+func (l *lowering) contract() {
+	if l.change.Contract == nil {
+		return
+	}
+	done := map[spec.Table]bool{}
+	for i, op := range l.change.Contract.Operations {
+		switch o := op.(type) {
+		case *spec.DropColumn:
+			l.checkDropColumn(o, i)
+			if !done[o.Table] {
+				l.dropColumns(o)
+			}
+			done[o.Table] = true
+		case *spec.DropTable:
+			l.checkDropTable(o, i)
+			l.dropTable(o)
+			done[o.Table] = true
+		case *spec.DropIndex:
+			l.program.Drop = append(l.program.Drop, l.dropIndex(o))
+		case *spec.SQL:
+			l.program.Drop = append(l.program.Drop, l.sql("contract", o))
+		default:
+			l.problem(op.Source(), "Operation belongs in expand", "The contract block only takes things away.")
+		}
+	}
+	l.endSyncs(done)
+}
+
+// droppedColumns are the contract's, of one table, in the author's order.
+func (l *lowering) droppedColumns(t spec.Table) []*spec.DropColumn {
+	if l.change.Contract == nil {
+		return nil
+	}
+	var all []*spec.DropColumn
+	for _, op := range l.change.Contract.Operations {
+		if d, ok := op.(*spec.DropColumn); ok && d.Table == t {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// dropColumns takes all columns of one table together: one transaction hides
+// them and has the sync follow, one drops them and ends the sync.
+func (l *lowering) dropColumns(first *spec.DropColumn) {
+	t := first.Table
+	hide := Unit{
+		ID: "hide." + t.String(), Mode: InTransaction, Table: t,
+		Lock: AccessExclusive, UndoLock: AccessExclusive,
+		UndoTitle: "un-hide", Applied: true, Visible: true, Source: first.Range,
+	}
+	drop := Unit{
+		ID: "drop." + t.String(), Mode: InTransaction, Table: t,
+		Lock: AccessExclusive, Applied: true, Visible: true, Source: first.Range,
+	}
+	sync := l.syncOf(t)
+	for _, d := range l.droppedColumns(t) {
+		l.hideColumn(&hide, d, sync)
+		l.dropColumn(&drop, d)
+	}
+	drop.Loses = "what is in " + drop.Title
+	if sync != nil && l.next.Table(t) != nil {
+		hide.Statements = append(hide.Statements, l.hiding(sync).install()...)
+		hide.Undo = append(hide.Undo, l.shapes(sync).install()...)
+		l.endSync(&drop, sync)
+	}
+	l.program.Hide = append(l.program.Hide, hide)
+	l.program.Drop = append(l.program.Drop, drop)
+}
+
+func (l *lowering) hideColumn(u *Unit, d *spec.DropColumn, sync *spec.Sync) {
+	t, at := l.next.Table(d.Table), tableIdent(d.Table)
+	name, away := Ident(d.Column), Ident(HiddenName(d.Column))
+	u.Title = joined(u.Title, d.Table.String()+"."+d.Column)
+	u.Undo = append(u.Undo, fmt.Sprintf("ALTER TABLE %s RENAME COLUMN %s TO %s", at, away, name))
+	column := t.Column(d.Column)
+	if column != nil {
+		u.Applied = false
+		u.missing = append(u.missing, "column "+d.Table.String()+"."+d.Column)
+		u.Statements = append(u.Statements, fmt.Sprintf("ALTER TABLE %s RENAME COLUMN %s TO %s", at, name, away))
+	}
+	if column == nil {
+		column = t.Column(HiddenName(d.Column))
+	}
+	if column == nil || synced(sync, d.Column) {
+		// The trigger goes on filling it, so NOT NULL may stay: the way back
+		// then needs no scan under a strong lock.
+		return
+	}
+	l.relax(u, d, *column)
+}
+
+func synced(s *spec.Sync, column string) bool {
+	if s == nil {
+		return false
+	}
+	_, ok := s.Backward[column]
+	return ok
+}
+
+// relaxed begins the comment of a hidden column that was NOT NULL; what the
+// author had there follows.
+const relaxed = "pleat:not_null:"
+
+// relax lets the new releases insert rows without the hidden column.
+func (l *lowering) relax(u *Unit, d *spec.DropColumn, c Column) {
+	comment, was := strings.CutPrefix(c.Comment, relaxed)
+	if !was && (!c.NotNull || c.Default != "") {
+		return
+	}
+	at, away := tableIdent(d.Table), Ident(HiddenName(d.Column))
+	if c.NotNull {
+		u.Statements = append(u.Statements,
+			fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", at, away),
+			fmt.Sprintf("COMMENT ON COLUMN %s.%s IS %s", at, away, Literal(relaxed+comment)))
+	}
+	u.Undo = append(u.Undo,
+		fmt.Sprintf("COMMENT ON COLUMN %s.%s IS %s", at, Ident(d.Column), commentLiteral(comment)),
+		restoreNotNull(d.Table, d.Column))
+}
+
+func commentLiteral(comment string) string {
+	if comment == "" {
+		return "NULL"
+	}
+	return Literal(comment)
+}
+
+// restoreNotNull must not fail the way back: where rows without a value were
+// written meanwhile, a constraint holds for those to come.
+func restoreNotNull(t spec.Table, column string) string {
+	body := fmt.Sprintf(`
+begin
+  alter table %[1]s alter column %[2]s set not null;
+exception when not_null_violation then
+  alter table %[1]s add constraint %[3]s check (%[2]s is not null) not valid;
+end
+`, tableIdent(t), Ident(column), Ident(shorten("pleat_not_null_"+column)))
+	quote := dollarQuote(body)
+	return "DO " + quote + body + quote
+}
+
+func (l *lowering) dropColumn(u *Unit, d *spec.DropColumn) {
+	u.Title = joined(u.Title, d.Table.String()+"."+d.Column)
+	u.HideFor = max(u.HideFor, d.Hide)
+	u.Statements = extended(u.Statements, d.Table, "DROP COLUMN IF EXISTS "+Ident(HiddenName(d.Column)))
+	if l.next.Table(d.Table).state(d.Column) != gone {
+		u.Applied = false
+		u.missing = append(u.missing, "column "+d.Table.String()+"."+d.Column)
+	}
+}
+
+// endSync puts the end of the sync before the columns go that it writes.
+func (l *lowering) endSync(u *Unit, sync *spec.Sync) {
+	u.Statements = append(l.shapes(sync).remove(), u.Statements...)
+	if l.live.Table(sync.Table).trigger(TriggerName(l.change.Name)) != nil {
+		u.Applied = false
+	}
+}
+
+// endSyncs removes the triggers on tables of which nothing is dropped, and at
+// the end what all of them counted with.
+func (l *lowering) endSyncs(done map[spec.Table]bool) {
+	last := -1
+	for _, op := range l.change.Expand {
+		s, ok := op.(*spec.Sync)
+		if !ok || l.next.Table(s.Table) == nil {
+			continue
+		}
+		if !done[s.Table] {
+			l.program.Drop = append(l.program.Drop, l.endSyncAlone(s))
+		}
+		last = max(last, slices.IndexFunc(l.program.Drop, func(u Unit) bool { return u.ID == "drop."+s.Table.String() }))
+	}
+	if last >= 0 {
+		u := &l.program.Drop[last]
+		u.Statements = append(u.Statements, dropSequence(l.change.Name))
+	}
+}
+
+// endSyncAlone can be taken back. A missing trigger looks the same before
+// expand and after contract, so only the record can tell.
+func (l *lowering) endSyncAlone(o *spec.Sync) Unit {
+	s := l.shapes(o)
+	return Unit{
+		ID:         "drop." + o.Table.String(),
+		Title:      "sync " + syncTitle(o),
+		Mode:       InTransaction,
+		Table:      o.Table,
+		Lock:       AccessExclusive,
+		UndoLock:   ShareRowExclusive,
+		Statements: s.remove(),
+		Undo:       slices.Concat(createSequence(l.change.Name), s.install()),
+		UndoTitle:  "install the trigger again",
+		Loses:      "the agreement of what is written without it",
+		Source:     o.Range,
+	}
+}
+
+func (l *lowering) dropTable(o *spec.DropTable) {
+	state := l.next.state(o.Table)
+	away := hiddenTable(o.Table)
+	hide := Unit{
+		ID: "hide." + o.Table.String(), Title: "table " + o.Table.String(), Mode: InTransaction, Table: o.Table,
+		Lock: AccessExclusive, UndoLock: AccessExclusive,
+		Statements: []string{renameTable(o.Table, away)},
+		Undo:       []string{renameTable(away, o.Table)},
+		UndoTitle:  "un-hide", Applied: state != original, Visible: true, Source: o.Range,
+	}
+	drop := Unit{
+		ID: "drop." + o.Table.String(), Title: "table " + o.Table.String(), Mode: InTransaction, Table: away,
+		Lock:       AccessExclusive,
+		Statements: []string{"DROP TABLE IF EXISTS " + tableIdent(away)},
+		Loses:      "every row of " + o.Table.String(),
+		Applied:    state == gone, Visible: true, HideFor: o.Hide, Source: o.Range,
+	}
+	if sync := l.syncOf(o.Table); sync != nil {
+		drop.Statements = append(drop.Statements, fmt.Sprintf("DROP FUNCTION IF EXISTS %s()", l.shapes(sync).function()))
+	}
+	if !hide.Applied {
+		hide.missing = []string{hide.Title}
+	}
+	if !drop.Applied {
+		drop.missing = []string{drop.Title}
+	}
+	l.program.Hide = append(l.program.Hide, hide)
+	l.program.Drop = append(l.program.Drop, drop)
+}
+
+func renameTable(from, to spec.Table) string {
+	return fmt.Sprintf("ALTER TABLE %s RENAME TO %s", tableIdent(from), Ident(to.Name))
+}
+
+func (l *lowering) checkDropColumn(o *spec.DropColumn, position int) {
+	if o.Hide < time.Duration(0) {
+		l.problem(o.Range, "Negative hide", "hide is how long the column stays hidden before it is dropped.")
+	}
+	t := l.next.Table(o.Table)
+	if t == nil {
+		l.table(o.Table, o.Range)
+		return
+	}
+	if slices.Contains(t.PrimaryKey, o.Column) {
+		l.problem(o.Range, "Column is in the primary key", fmt.Sprintf(
+			"Column %s is part of the primary key of %s; dropping it would drop the key.", o.Column, o.Table))
+	}
+	l.checkDependents(t, position, o, func(d Dependent) bool {
+		return d.Column == o.Column || d.Column == HiddenName(o.Column)
+	})
+}
+
+func (l *lowering) checkDropTable(o *spec.DropTable, position int) {
+	if t := l.live.Table(o.Table); t != nil {
+		l.checkDependents(t, position, o, func(Dependent) bool { return true })
+	}
+}
+
+// checkDependents says at plan time what the server would say at the last
+// step (2BP01). The author's SQL before it may take care of them.
+func (l *lowering) checkDependents(t *Table, position int, op spec.Operation, concerns func(Dependent) bool) {
+	for _, before := range l.change.Contract.Operations[:position] {
+		if _, ok := before.(*spec.SQL); ok {
+			return
+		}
+	}
+	for _, d := range t.Dependents {
+		if concerns(d) {
+			l.problem(op.Source(), "Something else needs it", fmt.Sprintf(
+				"The %s depends on it, so Postgres would refuse the drop. Take it away in an sql block before this one.", d.Object))
+		}
+	}
+}

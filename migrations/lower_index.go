@@ -1,0 +1,134 @@
+package migrations
+
+import (
+	"fmt"
+	"strings"
+
+	"pleat/spec"
+)
+
+// createIndex never says IF NOT EXISTS: Postgres would be content with the
+// invalid index that an interrupted build leaves.
+func (l *lowering) createIndex(o *spec.CreateIndex) {
+	t := l.table(o.Table, o.Range)
+	if t == nil || !l.checkIndex(o) {
+		return
+	}
+	index := spec.Table{Schema: o.Table.Schema, Name: o.Name}
+	_, live := l.live.index(index.Schema, index.Name)
+	u := Unit{
+		ID:         "index." + index.String(),
+		Title:      "index " + index.String() + " on " + o.Table.String(),
+		Mode:       BuildIndex,
+		Table:      o.Table,
+		Lock:       ShareUpdateExclusive,
+		UndoLock:   ShareUpdateExclusive,
+		Index:      index,
+		Statements: []string{createIndexSQL(o)},
+		Undo:       []string{dropIndexSQL(index)},
+		UndoTitle:  "drop index",
+		Applied:    live != nil && live.Valid,
+		Visible:    true,
+		Source:     o.Range,
+	}
+	if !u.Applied {
+		u.missing = []string{"index " + index.String()}
+	}
+	l.program.Expand = append(l.program.Expand, u)
+	if live == nil {
+		t.Indexes = append(t.Indexes, indexOf(o))
+	}
+}
+
+func indexOf(o *spec.CreateIndex) Index {
+	definition := strings.Replace(createIndexSQL(o), "INDEX CONCURRENTLY", "INDEX", 1)
+	return Index{Name: o.Name, Definition: definition, Unique: o.Unique, Valid: true}
+}
+
+func (l *lowering) checkIndex(o *spec.CreateIndex) bool {
+	before := len(l.diags)
+	for _, c := range o.Columns {
+		if err := checkExpression(c); err != nil {
+			l.problem(o.Range, "Invalid index column", fmt.Sprintf("%q cannot be used: %v.", c, err))
+		}
+	}
+	if o.Where == "" {
+		return len(l.diags) == before
+	}
+	if err := checkExpression(o.Where); err != nil {
+		l.problem(o.Range, "Invalid index condition", fmt.Sprintf("%q cannot be used: %v.", o.Where, err))
+	}
+	return len(l.diags) == before
+}
+
+func createIndexSQL(o *spec.CreateIndex) string {
+	sql := "CREATE INDEX CONCURRENTLY "
+	if o.Unique {
+		sql = "CREATE UNIQUE INDEX CONCURRENTLY "
+	}
+	method := o.Method
+	if method == "" {
+		method = "btree"
+	}
+	columns := make([]string, len(o.Columns))
+	for i, c := range o.Columns {
+		columns[i] = indexColumn(c)
+	}
+	sql += fmt.Sprintf("%s ON %s USING %s (%s)", Ident(o.Name), tableIdent(o.Table), Ident(method), strings.Join(columns, ", "))
+	if o.Where != "" {
+		sql += " WHERE " + parenthesized(o.Where)
+	}
+	return sql
+}
+
+// indexColumn keeps an expression, which the author wrote in parentheses.
+func indexColumn(c string) string {
+	if strings.HasPrefix(strings.TrimSpace(c), "(") {
+		return c
+	}
+	return Ident(c)
+}
+
+// dropIndex can be taken back for as long as the catalog still tells how the
+// index was made.
+func (l *lowering) dropIndex(o *spec.DropIndex) Unit {
+	index := spec.Table{Schema: o.Schema, Name: o.Name}
+	_, live := l.live.index(o.Schema, o.Name)
+	u := Unit{
+		ID:         "drop.index." + index.String(),
+		Title:      "index " + index.String(),
+		Mode:       RemoveIndex,
+		Lock:       ShareUpdateExclusive,
+		UndoLock:   ShareUpdateExclusive,
+		Index:      index,
+		Statements: []string{dropIndexSQL(index)},
+		Applied:    live == nil,
+		Visible:    true,
+		Source:     o.Range,
+	}
+	if live == nil {
+		return u
+	}
+	u.missing = []string{"index " + index.String()}
+	u.Undo = []string{strings.Replace(live.Definition, "INDEX ", "INDEX CONCURRENTLY ", 1)}
+	u.UndoTitle = "build it again"
+	l.removeIndex(index)
+	return u
+}
+
+func (l *lowering) removeIndex(index spec.Table) {
+	t, _ := l.next.index(index.Schema, index.Name)
+	if t == nil {
+		return
+	}
+	for i := range t.Indexes {
+		if t.Indexes[i].Name == index.Name {
+			t.Indexes = append(t.Indexes[:i], t.Indexes[i+1:]...)
+			return
+		}
+	}
+}
+
+func dropIndexSQL(index spec.Table) string {
+	return "DROP INDEX CONCURRENTLY " + tableIdent(index)
+}

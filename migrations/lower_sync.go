@@ -1,0 +1,165 @@
+package migrations
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/spec"
+)
+
+func (l *lowering) sync(o *spec.Sync) {
+	t := l.table(o.Table, o.Range)
+	if t == nil || !l.checkSync(o, t) {
+		return
+	}
+	s := l.shapes(o)
+	first := len(syncUnits(l.program.Expand)) == 0
+	u := Unit{
+		ID:        "sync." + o.Table.String(),
+		Title:     syncTitle(o),
+		Mode:      InTransaction,
+		Table:     o.Table,
+		Lock:      ShareRowExclusive,
+		UndoLock:  AccessExclusive,
+		Undo:      s.remove(),
+		UndoTitle: "drop trigger",
+		Applied:   l.installed(s),
+		Visible:   true,
+		Source:    o.Range,
+	}
+	u.Statements = slices.Concat(s.check(), createSequence(l.change.Name), s.install())
+	if !u.Applied {
+		u.missing = []string{"trigger " + TriggerName(l.change.Name) + " on " + o.Table.String()}
+	}
+	if first {
+		// Undone last of all syncs: no trigger counts with it any more.
+		u.Undo = append(u.Undo, dropSequence(l.change.Name))
+	}
+	l.program.Expand = append(l.program.Expand, u)
+	if t.trigger(TriggerName(l.change.Name)) == nil {
+		t.Triggers = append(t.Triggers, s.trigger())
+	}
+}
+
+func syncUnits(units []Unit) []Unit {
+	return slices.DeleteFunc(slices.Clone(units), func(u Unit) bool { return !strings.HasPrefix(u.ID, "sync.") })
+}
+
+func syncTitle(o *spec.Sync) string {
+	return fmt.Sprintf("%s: %s <-> %s", o.Table,
+		strings.Join(slices.Sorted(maps.Keys(o.Backward)), ", "),
+		strings.Join(slices.Sorted(maps.Keys(o.Forward)), ", "))
+}
+
+// shapes is the sync before anything is hidden.
+func (l *lowering) shapes(o *spec.Sync) shapes {
+	return shapes{change: l.change.Name, sync: o, anyWrite: l.next.Table(o.Table).hasOtherBefore()}
+}
+
+// hiding is the sync once the contract's columns are hidden.
+func (l *lowering) hiding(o *spec.Sync) shapes {
+	s := l.shapes(o)
+	s.hidden = map[string]string{}
+	for _, d := range l.droppedColumns(o.Table) {
+		if _, synced := o.Backward[d.Column]; synced {
+			s.hidden[d.Column] = HiddenName(d.Column)
+		}
+	}
+	return s
+}
+
+// installed tells whether the trigger that is there does what the spec says,
+// in either of its phases.
+func (l *lowering) installed(s shapes) bool {
+	trigger := l.live.Table(s.sync.Table).trigger(TriggerName(s.change))
+	if trigger == nil {
+		return false
+	}
+	return trigger.Comment == s.marker() || trigger.Comment == l.hiding(s.sync).marker()
+}
+
+// trigger is the one that install leaves in the catalog.
+func (s shapes) trigger() Trigger {
+	return Trigger{Name: TriggerName(s.change), Definition: s.createTrigger(), BeforeRow: true, Comment: s.marker()}
+}
+
+func (l *lowering) checkSync(o *spec.Sync, t *Table) bool {
+	before := len(l.diags)
+	if len(o.Forward) == 0 || len(o.Backward) == 0 {
+		l.problem(o.Range, "Sync needs both directions",
+			"forward computes the new columns from the old ones, backward the old ones from the new.")
+	}
+	l.checkExpressions(o.Forward, o.Range)
+	l.checkExpressions(o.Backward, o.Range)
+	for _, c := range slices.Sorted(maps.Keys(o.Forward)) {
+		l.checkForward(o, t, c)
+	}
+	for _, c := range slices.Sorted(maps.Keys(o.Backward)) {
+		l.checkBackward(o, t, c)
+	}
+	l.warnLateTriggers(o, t)
+	return !l.diags[before:].HasErrors()
+}
+
+func (l *lowering) checkExpressions(expressions map[string]string, at hcl.Range) {
+	for _, c := range slices.Sorted(maps.Keys(expressions)) {
+		if err := checkExpression(expressions[c]); err != nil {
+			l.problem(at, "Invalid expression", fmt.Sprintf("The expression for %s cannot be used: %v.", c, err))
+		}
+	}
+}
+
+// checkForward refuses defaults: with one, an INSERT of the old release looks
+// like one of the new.
+func (l *lowering) checkForward(o *spec.Sync, t *Table, column string) {
+	if _, both := o.Backward[column]; both {
+		l.problem(o.Range, "Column in both directions",
+			fmt.Sprintf("Column %s of %s cannot be of the old shape and of the new one.", column, o.Table))
+		return
+	}
+	c := t.Column(column)
+	if c == nil {
+		l.unknownColumn(o.Range, o.Table, t, column)
+		return
+	}
+	if c.Default != "" {
+		l.problem(o.Range, "Synced column has a default", fmt.Sprintf(
+			"With a default on %s.%s, an INSERT of the old release looks like one of the new. Take the default away; "+
+				"the sync fills the column.", o.Table, column))
+	}
+}
+
+func (l *lowering) checkBackward(o *spec.Sync, t *Table, column string) {
+	if t.state(column) == original {
+		return
+	}
+	for _, d := range l.droppedColumns(o.Table) {
+		if d.Column == column {
+			return // hidden or gone by this change itself
+		}
+	}
+	l.unknownColumn(o.Range, o.Table, t, column)
+}
+
+func (l *lowering) unknownColumn(at hcl.Range, name spec.Table, t *Table, column string) {
+	var have []string
+	for _, c := range t.Columns {
+		have = append(have, c.Name)
+	}
+	l.problem(at, "Unknown column", fmt.Sprintf("Table %s has no column %s. It has %s.",
+		name, column, strings.Join(have, ", ")))
+}
+
+func (l *lowering) warnLateTriggers(o *spec.Sync, t *Table) {
+	for _, other := range t.Triggers {
+		if other.isOtherBefore() && other.Name > TriggerName(l.change.Name) {
+			l.warn(o.Range, "Trigger fires after the sync", fmt.Sprintf(
+				"Trigger %s of %s comes after %s in Postgres's order by name: what it changes is not synced.",
+				other.Name, o.Table, TriggerName(l.change.Name)))
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package migrations
+
+import (
+	"slices"
+
+	"pleat/spec"
+)
+
+// Project gives the catalog as it will be when the change is in a phase, or
+// as it was: what a contract dropped comes back with its name and no type,
+// which is enough to lower the changes before this one. cat is not changed.
+// What an author's SQL does is not in it.
+func Project(cat *Catalog, p *Program, to Phase) *Catalog {
+	l := &lowering{change: p.Change, live: cat, next: cat.clone(), program: &Program{Change: p.Change}}
+	l.uncontract()
+	if to == Absent {
+		l.unexpand()
+		return l.next
+	}
+	for _, op := range expandOrder(p.Change.Expand) {
+		l.expand(op)
+	}
+	l.resetTriggers(to)
+	if to.AtLeast(Hidden) {
+		l.takeAway(to)
+	}
+	return l.next
+}
+
+// uncontract shows everything that the contract takes away.
+func (l *lowering) uncontract() {
+	if l.change.Contract == nil {
+		return
+	}
+	for _, op := range l.change.Contract.Operations {
+		switch o := op.(type) {
+		case *spec.DropColumn:
+			l.next.Table(o.Table).unhide(o.Column)
+		case *spec.DropTable:
+			l.next.unhide(o.Table)
+		}
+	}
+	l.live = l.next.clone()
+}
+
+func (t *Table) unhide(column string) {
+	if t == nil || t.whole() || t.Column(column) != nil {
+		return
+	}
+	if c := t.Column(HiddenName(column)); c != nil {
+		c.Name = column
+		return
+	}
+	t.Columns = append(t.Columns, Column{Name: column})
+}
+
+func (c *Catalog) unhide(t spec.Table) {
+	if c.Table(t) != nil {
+		return
+	}
+	table := c.Table(hiddenTable(t))
+	if table == nil {
+		table = &Table{}
+	}
+	delete(c.Tables, hiddenTable(t).String())
+	c.Tables[t.String()] = table
+}
+
+func (l *lowering) unexpand() {
+	for _, op := range l.change.Expand {
+		switch o := op.(type) {
+		case *spec.CreateTable:
+			delete(l.next.Tables, o.Table.String())
+		case *spec.AddColumn:
+			l.next.Table(o.Table).remove(o.Column.Name)
+		case *spec.CreateIndex:
+			l.removeIndex(spec.Table{Schema: o.Table.Schema, Name: o.Name})
+		case *spec.Sync:
+			l.next.Table(o.Table).removeTrigger(TriggerName(l.change.Name))
+		}
+	}
+}
+
+func (t *Table) remove(column string) {
+	if t == nil {
+		return
+	}
+	t.Columns = slices.DeleteFunc(t.Columns, func(c Column) bool { return c.Name == column })
+}
+
+func (t *Table) removeTrigger(name string) {
+	if t == nil {
+		return
+	}
+	t.Triggers = slices.DeleteFunc(t.Triggers, func(tr Trigger) bool { return tr.Name == name })
+}
+
+// resetTriggers has each sync as its phase wants it.
+func (l *lowering) resetTriggers(to Phase) {
+	for _, op := range l.change.Expand {
+		o, ok := op.(*spec.Sync)
+		if !ok || l.next.Table(o.Table) == nil {
+			continue
+		}
+		t := l.next.Table(o.Table)
+		t.removeTrigger(TriggerName(l.change.Name))
+		switch {
+		case to == Hidden:
+			t.Triggers = append(t.Triggers, l.hiding(o).trigger())
+		case to != Contracted:
+			t.Triggers = append(t.Triggers, l.shapes(o).trigger())
+		}
+	}
+}
+
+func (l *lowering) takeAway(to Phase) {
+	if l.change.Contract == nil {
+		return
+	}
+	for _, op := range l.change.Contract.Operations {
+		switch o := op.(type) {
+		case *spec.DropColumn:
+			l.takeColumn(o, to)
+		case *spec.DropTable:
+			l.takeTable(o, to)
+		case *spec.DropIndex:
+			l.removeContractIndex(o, to)
+		}
+	}
+}
+
+func (l *lowering) takeColumn(o *spec.DropColumn, to Phase) {
+	t := l.next.Table(o.Table)
+	if t == nil {
+		return
+	}
+	if to == Contracted {
+		t.remove(o.Column)
+		return
+	}
+	if c := t.Column(o.Column); c != nil {
+		c.Name = HiddenName(o.Column)
+	}
+}
+
+func (l *lowering) takeTable(o *spec.DropTable, to Phase) {
+	t := l.next.Table(o.Table)
+	delete(l.next.Tables, o.Table.String())
+	if to == Hidden && t != nil {
+		l.next.Tables[hiddenTable(o.Table).String()] = t
+	}
+}
+
+func (l *lowering) removeContractIndex(o *spec.DropIndex, to Phase) {
+	if to == Contracted {
+		l.removeIndex(spec.Table{Schema: o.Schema, Name: o.Name})
+	}
+}

@@ -1,0 +1,118 @@
+package migrations
+
+import (
+	"slices"
+	"strings"
+
+	"pleat/spec"
+)
+
+// presence is where a column or table is on its way out.
+type presence int
+
+const (
+	gone presence = iota
+	hidden
+	original
+)
+
+// whole is a table of which nothing is known but that it was there: one that
+// Project put back.
+func (t *Table) whole() bool { return t != nil && t.Columns == nil }
+
+func (t *Table) has(column string) bool { return t.whole() || t.state(column) != gone }
+
+func (t *Table) state(column string) presence {
+	if t.Column(column) != nil {
+		return original
+	}
+	if t.Column(HiddenName(column)) != nil {
+		return hidden
+	}
+	return gone
+}
+
+func (c *Catalog) state(t spec.Table) presence {
+	if c.Table(t) != nil {
+		return original
+	}
+	if c.Table(hiddenTable(t)) != nil {
+		return hidden
+	}
+	return gone
+}
+
+func hiddenTable(t spec.Table) spec.Table {
+	return spec.Table{Schema: t.Schema, Name: HiddenName(t.Name)}
+}
+
+func (t *Table) trigger(name string) *Trigger {
+	if t == nil {
+		return nil
+	}
+	for i := range t.Triggers {
+		if t.Triggers[i].Name == name {
+			return &t.Triggers[i]
+		}
+	}
+	return nil
+}
+
+func (t *Table) hasOtherBefore() bool {
+	return t != nil && slices.ContainsFunc(t.Triggers, Trigger.isOtherBefore)
+}
+
+// isOtherBefore tells a BEFORE ROW trigger that is not pleat's.
+func (t Trigger) isOtherBefore() bool {
+	return t.BeforeRow && !strings.HasPrefix(t.Comment, "pleat:")
+}
+
+// index finds an index and its table.
+func (c *Catalog) index(schema, name string) (*Table, *Index) {
+	if c == nil {
+		return nil, nil
+	}
+	for key, t := range c.Tables {
+		if spec.ParseTable(key).Schema != schema {
+			continue
+		}
+		for i := range t.Indexes {
+			if t.Indexes[i].Name == name {
+				return t, &t.Indexes[i]
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (c *Catalog) clone() *Catalog {
+	copied := &Catalog{Tables: map[string]*Table{}}
+	if c == nil {
+		return copied
+	}
+	for name, t := range c.Tables {
+		table := *t
+		table.Columns = slices.Clone(t.Columns)
+		table.PrimaryKey = slices.Clone(t.PrimaryKey)
+		table.Indexes = slices.Clone(t.Indexes)
+		table.Triggers = slices.Clone(t.Triggers)
+		table.Constraints = slices.Clone(t.Constraints)
+		table.Dependents = slices.Clone(t.Dependents)
+		copied.Tables[name] = &table
+	}
+	return copied
+}
+
+func tableOf(o *spec.CreateTable) *Table {
+	t := &Table{PrimaryKey: slices.Clone(o.PrimaryKey)}
+	for _, c := range o.Columns {
+		column := columnOf(c)
+		column.NotNull = column.NotNull || slices.Contains(o.PrimaryKey, c.Name)
+		t.Columns = append(t.Columns, column)
+	}
+	return t
+}
+
+func columnOf(c spec.Column) Column {
+	return Column{Name: c.Name, Type: canonicalType(c.Type), NotNull: c.NotNull || c.Identity, Default: c.Default}
+}
