@@ -1,0 +1,156 @@
+package planner
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// emitter turns moves into steps. It keeps the instances as the steps before
+// leave them.
+type emitter struct {
+	*planning
+	instances  []Instance
+	steps      []Step
+	notes      []string
+	releases   []Release
+	last       map[spec.Address]string // the last step of each address
+	group      string                  // of the step before; a new one gets a checkpoint
+	checkpoint int
+	hidden     bool // a hide is behind
+	passed     bool // the point of no return is behind
+}
+
+func (e *emitter) emit(moves []move) {
+	e.note(e.drift...)
+	for _, m := range moves {
+		switch m.kind {
+		case moveExpand:
+			e.expand(m.change)
+		case moveRevert:
+			e.revert(m.change)
+		case moveUnhide:
+			e.unhide(m.change)
+		case moveRoll:
+			e.roll(m.service, m.version)
+		case moveBackfill:
+			e.backfill(m.change)
+		case moveVerify:
+			e.verify(m.change)
+		case moveHide:
+			e.hide(m)
+		case moveDrop:
+			e.drop(m)
+		}
+	}
+}
+
+func (e *emitter) note(text ...string) { e.notes = append(e.notes, text...) }
+
+// add appends a step, after a checkpoint when it begins a new group: a part of
+// the plan that makes sense to stop at the end of.
+func (e *emitter) add(group string, s Step) {
+	irreversible := s.Undo == nil && !e.passed
+	if group != e.group && len(e.steps) > 0 || irreversible {
+		e.addCheckpoint(irreversible, s.Deferred)
+	}
+	e.group = group
+	if last := e.last[s.Address]; last != "" {
+		s.Needs = append(s.Needs, last)
+	}
+	s.Needs = distinct(s.Needs)
+	e.last[s.Address] = s.ID
+	e.steps = append(e.steps, s)
+}
+
+func (e *emitter) addCheckpoint(noReturn bool, deferred string) {
+	name := letters(e.checkpoint)
+	e.checkpoint++
+	e.passed = e.passed || noReturn
+	e.steps = append(e.steps, Step{
+		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name,
+		Cause: "a place to go back to", Safety: Idempotent, Deferred: deferred, Undo: &Undo{},
+		Action: &Checkpoint{Name: name, Back: e.back(noReturn), NoReturn: noReturn},
+	})
+}
+
+// back says what going back to a checkpoint means.
+func (e *emitter) back(noReturn bool) string {
+	from := e.leaving()
+	if noReturn {
+		if len(from) == 0 {
+			return "what is dropped below this line does not come back"
+		}
+		return strings.Join(from, ", ") + " cannot come back below this line"
+	}
+	if len(from) == 0 {
+		return "nothing lost"
+	}
+	text := "back to " + strings.Join(from, ", ")
+	if e.hidden {
+		return text + " by un-hiding first"
+	}
+	return text + ", nothing lost"
+}
+
+// leaving lists the releases that were live at the start and are not wanted.
+func (e *emitter) leaving() []string {
+	var out []string
+	for _, s := range e.spec.Services {
+		for _, version := range sortedKeys(e.start.mix[s.Name]) {
+			if version != e.target(s) {
+				out = append(out, s.Name+" "+version)
+			}
+		}
+	}
+	return out
+}
+
+// letters counts a, b, … z, aa, ab, …
+func letters(n int) string {
+	name := string(rune('a' + n%26))
+	if n >= 26 {
+		return letters(n/26-1) + name
+	}
+	return name
+}
+
+func (e *emitter) source(r hcl.Range) string {
+	if r.Filename == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line)
+}
+
+func distinct(names []string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, n := range names {
+		if !seen[n] {
+			seen[n] = true
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func cutPrefix(a spec.Address, prefix string) (string, bool) {
+	return strings.CutPrefix(string(a), prefix)
+}
+
+// limits are those of a database's step.
+func (e *emitter) limits(db *spec.Database) Limits {
+	return Limits{LockWait: db.Lock.Timeout, Hold: db.Lock.Hold, Patience: db.Lock.Patience, Evidence: e.goal.MaxWait}
+}
+
+// phaseAfter is the phase to record with the last unit of a group.
+func phaseAfter(i, n int, phase migrations.Phase) migrations.Phase {
+	if i == n-1 {
+		return phase
+	}
+	return ""
+}

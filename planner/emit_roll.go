@@ -1,0 +1,440 @@
+package planner
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"pleat/spec"
+
+	"pleat/planner/strategy"
+)
+
+// roll emits the rollout of a service to a release: what is missing comes up,
+// what is not wanted goes, in the order of the strategy.
+func (e *emitter) roll(s *spec.Service, version string) {
+	r := &rollout{emitter: e, service: s, to: e.declared[releaseKey{s.Name, version}].release}
+	r.hosts = e.hosts(s)
+	r.backends = e.backends(s)
+	r.group = "roll " + s.Name + " " + version
+	before := len(e.steps)
+	r.attachLeftovers()
+	for _, m := range strategy.Order(s.Strategy, len(r.hosts), r.processes()) {
+		r.move(m)
+	}
+	if len(e.steps) > before {
+		e.explainRoll(s, r)
+	}
+	e.instances = r.after()
+}
+
+// explainRoll notes what a person should know before saying yes.
+func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
+	if r.started {
+		e.releases = append(e.releases, r.to)
+	}
+	for _, p := range r.to.Processes {
+		if len(p.Checks) == 0 && r.started {
+			e.note(fmt.Sprintf("%s %s has no check: it counts as up once it runs", s.Address(), p.Process))
+		}
+	}
+	if s.Strategy.Kind != spec.Rolling || s.Strategy.Order != spec.StopFirst {
+		return
+	}
+	for _, p := range r.to.Processes {
+		low := max(p.Count-strategy.Size(s.Strategy.Batch, p.Count, len(r.hosts)), 0)
+		e.note(fmt.Sprintf("%s %s: availability falls to %d of %d while it rolls", s.Address(), p.Process, low, p.Count))
+	}
+}
+
+// rollout is one service on its way to one release.
+type rollout struct {
+	*emitter
+	service  *spec.Service
+	to       Release
+	hosts    []string
+	backends map[string]bool // "RELEASE/INSTANCE" that the router knows
+	group    string
+	started  bool
+}
+
+func (e *emitter) hosts(s *spec.Service) []string {
+	if o := e.state.Orchestrators[string(s.Orchestrator.Address())]; o != nil {
+		return o.Hosts
+	}
+	return nil
+}
+
+func (e *emitter) backends(s *spec.Service) map[string]bool {
+	out := map[string]bool{}
+	if s.Router == nil {
+		return out
+	}
+	router := e.state.Routers[string(s.Router.Address())]
+	if router == nil {
+		return out
+	}
+	for _, b := range router.Backends {
+		if b.Service == s.Name && !b.Draining {
+			out[b.Release+"/"+b.Instance] = true
+		}
+	}
+	return out
+}
+
+// mine are the service's instances that match, by number.
+func (r *rollout) mine(match func(Instance) bool) []Instance {
+	var out []Instance
+	for _, i := range r.instances {
+		if i.Service == r.service.Name && i.State != Down && match(i) {
+			out = append(out, i)
+		}
+	}
+	sort.SliceStable(out, func(a, b int) bool {
+		if out[a].Release != out[b].Release {
+			return out[a].Release < out[b].Release
+		}
+		return number(out[a].Name) < number(out[b].Name)
+	})
+	return out
+}
+
+// number is the N of "PROCESS.N".
+func number(instance string) int {
+	_, n, _ := strings.Cut(instance, ".")
+	i, _ := strconv.Atoi(n) // a name that is no number sorts first
+	return i
+}
+
+// wanted tells whether the new release should have that instance.
+func (r *rollout) wanted(i Instance) bool {
+	p := r.to.process(i.Process)
+	return i.Release == r.to.Version && p != nil && number(i.Name) >= 1 && number(i.Name) <= p.Count
+}
+
+// processes is the work that the strategy orders.
+func (r *rollout) processes() []strategy.Process {
+	byName := map[string]*strategy.Process{}
+	for _, p := range r.to.Processes {
+		byName[p.Process] = r.work(p)
+	}
+	for _, i := range r.mine(func(i Instance) bool { return !r.wanted(i) && i.State != Stopping }) {
+		if byName[i.Process] == nil {
+			byName[i.Process] = &strategy.Process{Name: i.Process}
+		}
+		w := byName[i.Process]
+		w.Doomed = append(w.Doomed, i.Release+"/"+i.Name)
+	}
+	var out []strategy.Process
+	for _, name := range sortedKeys(byName) {
+		out = append(out, *byName[name])
+	}
+	return out
+}
+
+func (r *rollout) work(p ProcessDefinition) *strategy.Process {
+	up := map[string]bool{}
+	for _, i := range r.mine(r.wanted) {
+		up[i.Name] = i.State == Up
+	}
+	w := &strategy.Process{Name: p.Process, Wanted: p.Count}
+	for n := 1; n <= p.Count; n++ {
+		name := fmt.Sprintf("%s.%d", p.Process, n)
+		if up[name] {
+			w.Present++
+			continue
+		}
+		w.Missing = append(w.Missing, name)
+	}
+	return w
+}
+
+// attachLeftovers lets instances that came up in a run that was cut short get
+// their requests.
+func (r *rollout) attachLeftovers() {
+	if r.service.Router == nil {
+		return
+	}
+	for _, p := range r.to.Processes {
+		var names []string
+		for _, i := range r.mine(r.wanted) {
+			if i.Process == p.Process && i.State == Up && !r.backends[i.Release+"/"+i.Name] {
+				names = append(names, i.Name)
+			}
+		}
+		if p.Routed && len(names) > 0 {
+			r.attach(p, names)
+		}
+	}
+}
+
+// move emits the steps of one unit of the strategy.
+func (r *rollout) move(m strategy.Move) {
+	if m.Up {
+		p := *r.to.process(m.Process)
+		r.start(p, m.Instances)
+		if p.Routed && r.service.Router != nil {
+			r.attach(p, m.Instances)
+		}
+		return
+	}
+	for _, version := range versionsOf(m.Instances) {
+		names := namesOf(m.Instances, version)
+		r.drain(version, m, names)
+		r.stop(version, m, names)
+	}
+}
+
+func versionsOf(doomed []string) []string {
+	versions := map[string]bool{}
+	for _, d := range doomed {
+		v, _, _ := strings.Cut(d, "/")
+		versions[v] = true
+	}
+	return sortedKeys(versions)
+}
+
+func namesOf(doomed []string, version string) []string {
+	var out []string
+	for _, d := range doomed {
+		if v, name, _ := strings.Cut(d, "/"); v == version {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func (r *rollout) start(p ProcessDefinition, names []string) {
+	placed := r.place(p.Process, names)
+	title := r.title(r.to.Version, p.Process, names, p.Count)
+	r.started = true
+	for _, at := range placed {
+		r.instances = append(r.instances, Instance{
+			Service: r.service.Name, Release: r.to.Version, Process: p.Process,
+			Name: at.Instance, Host: at.Host, Digest: r.to.Artifact.SHA256, State: Up,
+		})
+	}
+	s := r.step(KindStart, r.to.Version, names, title)
+	s.Cause = r.startCause()
+	s.Waits = []string{healthyWait(p)}
+	s.Action = r.startAction(r.to, p, placed)
+	s.Undo = &Undo{Title: "stop it", Action: &Stop{
+		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: r.to.Version,
+		Process: p.Process, Drain: p.Drain, Instances: placed, Wait: true,
+	}}
+	s.Needs = append(s.Needs, r.schemaSteps()...)
+	r.add(r.group, s)
+}
+
+func (r *rollout) startAction(release Release, p ProcessDefinition, placed []Placement) *Start {
+	a := &Start{
+		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: release.Version,
+		Artifact: release.Artifact, Definition: p, Instances: placed,
+		MaxStartFailures: r.service.Strategy.MaxStartFailures,
+	}
+	if r.service.Database != nil {
+		a.Database = r.service.Database.Name
+	}
+	return a
+}
+
+func (r *rollout) startCause() string {
+	from := r.mine(func(i Instance) bool { return i.Release != r.to.Version })
+	if len(from) > 0 {
+		return fmt.Sprintf("%s goes from %s to %s", r.service.Address(), from[0].Release, r.to.Version)
+	}
+	return fmt.Sprintf("%s should run %s", r.service.Address(), r.to.Version)
+}
+
+// schemaSteps are the steps that the release's schema comes from.
+func (r *rollout) schemaSteps() []string {
+	var out []string
+	for _, c := range r.to.Knows {
+		if last := r.last[spec.Address("change."+c)]; last != "" {
+			out = append(out, last)
+		}
+	}
+	return out
+}
+
+func (r *rollout) attach(p ProcessDefinition, names []string) {
+	placed := r.located(r.to.Version, names)
+	s := r.step(KindAttach, r.to.Version, names, r.title(r.to.Version, p.Process, names, p.Count))
+	s.Cause = "healthy instances get requests"
+	s.Action = r.attachAction(r.to.Version, p.Process, placed)
+	s.Undo = &Undo{Title: "drain it", Action: r.drainAction(r.to.Version, p.Process, p.Drain.Timeout, placed, 0)}
+	r.add(r.group, s)
+}
+
+func (r *rollout) attachAction(version, process string, placed []Placement) *Attach {
+	return &Attach{
+		Router: r.service.Router.Address(), Orchestrator: r.service.Orchestrator.Address(),
+		Service: r.service.Name, Release: version, Process: process, Instances: placed,
+	}
+}
+
+func (r *rollout) drainAction(version, process string, timeout time.Duration, placed []Placement, floor int) *Drain {
+	return &Drain{
+		Router: r.service.Router.Address(), Service: r.service.Name, Release: version, Process: process,
+		Instances: placed, Timeout: timeout, Floor: floor,
+	}
+}
+
+func (r *rollout) drain(version string, m strategy.Move, names []string) {
+	if r.service.Router == nil {
+		return
+	}
+	var routed []string
+	for _, n := range names {
+		if r.backends[version+"/"+n] {
+			routed = append(routed, n)
+		}
+	}
+	if len(routed) == 0 {
+		return
+	}
+	placed := r.located(version, routed)
+	drain := r.leaving(version, m.Process).Drain
+	s := r.step(KindDrain, version, routed, r.title(version, m.Process, routed, 0))
+	s.Cause = "requests in flight are finished first"
+	s.Waits = []string{"at most " + shortDuration(drain.Timeout)}
+	s.Action = r.drainAction(version, m.Process, drain.Timeout, placed, r.floor(m))
+	s.Undo = &Undo{Title: "attach it", Action: r.attachAction(version, m.Process, placed)}
+	r.add(r.group, s)
+}
+
+// floor is how many other instances must keep serving: what the strategy
+// promises, never more than the move leaves.
+func (r *rollout) floor(m strategy.Move) int {
+	p := r.to.process(m.Process)
+	if p == nil || !p.Routed {
+		return 0
+	}
+	return min(m.Serving, p.Count)
+}
+
+// leaving is the definition of a process of an old release, or one with the
+// defaults when nobody recorded it.
+func (r *rollout) leaving(version, process string) ProcessDefinition {
+	if d := r.declared[releaseKey{r.service.Name, version}]; d != nil {
+		if p := d.release.process(process); p != nil {
+			return *p
+		}
+	}
+	return ProcessDefinition{Process: process, Drain: spec.DefaultDrain()}
+}
+
+func (r *rollout) stop(version string, m strategy.Move, names []string) {
+	placed := r.located(version, names)
+	p := r.leaving(version, m.Process)
+	s := r.step(KindStop, version, names, r.title(version, m.Process, names, 0))
+	s.Cause = fmt.Sprintf("%s replaces it", r.to.Version)
+	if version == r.to.Version {
+		s.Cause = "more instances than wanted"
+	}
+	s.Action = &Stop{
+		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: version,
+		Process: m.Process, Drain: p.Drain, Instances: placed, Wait: m.Wait,
+	}
+	if d := r.declared[releaseKey{r.service.Name, version}]; d != nil && d.release.process(m.Process) != nil {
+		s.Undo = &Undo{Title: "start it", Action: r.startAction(d.release, p, placed)}
+	} else {
+		s.Undo = &Undo{Title: "not recorded", Loses: fmt.Sprintf("%s %s: nobody recorded how it was started", r.service.Name, version)}
+	}
+	r.remove(version, names)
+	r.add(r.group, s)
+}
+
+// step is a step with what all steps of a rollout share.
+func (r *rollout) step(kind Kind, version string, names []string, title string) Step {
+	return Step{
+		ID:      fmt.Sprintf("%s/%s/%s/%s", r.service.Address(), version, kind, span(names)),
+		Address: r.service.Address(), Kind: kind, Title: title, Safety: Idempotent,
+		Limits: Limits{Run: r.service.Strategy.StepTimeout, Evidence: r.goal.MaxWait},
+		Source: r.source(r.service.ReleaseRange),
+	}
+}
+
+// span names several instances of one process in short: web.1, web.1-4.
+func span(names []string) string {
+	first, last := names[0], names[len(names)-1]
+	if len(names) == 1 {
+		return first
+	}
+	if number(last)-number(first) == len(names)-1 {
+		return fmt.Sprintf("%s-%d", first, number(last))
+	}
+	return strings.Join(names, ",")
+}
+
+// title is "users 2.0.0 web 1 of 3"; without a count, "users 2.0.0 web 1".
+func (r *rollout) title(version, process string, names []string, of int) string {
+	_, numbers, _ := strings.Cut(span(names), ".")
+	text := fmt.Sprintf("%s %s %s %s", r.service.Name, version, process, strings.ReplaceAll(numbers, process+".", ""))
+	if of > 0 {
+		text += fmt.Sprintf(" of %d", of)
+	}
+	return text
+}
+
+func healthyWait(p ProcessDefinition) string {
+	if len(p.Checks) == 0 {
+		return "running"
+	}
+	var longest time.Duration
+	for _, c := range p.Checks {
+		longest = max(longest, c.HealthyAfter)
+	}
+	if longest == 0 {
+		return "healthy"
+	}
+	return "healthy " + shortDuration(longest)
+}
+
+// place puts each instance on the host that has the fewest of the new release,
+// the first by name among equals.
+func (r *rollout) place(process string, names []string) []Placement {
+	load := map[string]int{}
+	for _, i := range r.mine(func(i Instance) bool { return i.Release == r.to.Version && i.Process == process }) {
+		load[i.Host]++
+	}
+	var out []Placement
+	for _, name := range names {
+		best := ""
+		for _, h := range r.hosts {
+			if best == "" || load[h] < load[best] {
+				best = h
+			}
+		}
+		load[best]++
+		out = append(out, Placement{Instance: name, Host: best})
+	}
+	return out
+}
+
+// located says where instances are that run already.
+func (r *rollout) located(version string, names []string) []Placement {
+	wanted := set(names)
+	var out []Placement
+	for _, i := range r.mine(func(i Instance) bool { return i.Release == version && wanted[i.Name] }) {
+		out = append(out, Placement{Instance: i.Name, Host: i.Host})
+	}
+	return out
+}
+
+func (r *rollout) remove(version string, names []string) {
+	gone := set(names)
+	var left []Instance
+	for _, i := range r.instances {
+		if i.Service == r.service.Name && i.Release == version && gone[i.Name] {
+			continue
+		}
+		left = append(left, i)
+	}
+	r.instances = left
+}
+
+// after is the instances as the rollout leaves them.
+func (r *rollout) after() []Instance { return r.instances }

@@ -1,0 +1,318 @@
+package planner
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// Scope is what a plan looked at: enough to read the same facts again without
+// the spec.
+type Scope struct {
+	Databases     map[string]DatabaseScope `json:"databases,omitempty"` // by name
+	Services      []ServiceScope           `json:"services,omitempty"`
+	Orchestrators []spec.Address           `json:"orchestrators,omitempty"`
+	Routers       []spec.Address           `json:"routers,omitempty"`
+}
+
+// DatabaseScope is the objects of one database that a spec names.
+type DatabaseScope struct {
+	Tables  map[string]TableScope `json:"tables,omitempty"`
+	Changes []string              `json:"changes,omitempty"`
+}
+
+// TableScope is the parts of a table that a spec names.
+type TableScope struct {
+	Columns []string `json:"columns,omitempty"`
+	Indexes []string `json:"indexes,omitempty"`
+}
+
+// ServiceScope is where a service lives.
+type ServiceScope struct {
+	Name         string       `json:"name"`
+	Orchestrator spec.Address `json:"orchestrator"`
+	Router       spec.Address `json:"router,omitempty"`
+	Database     string       `json:"database,omitempty"`
+}
+
+// TableNames are the tables to observe, sorted.
+func (s DatabaseScope) TableNames() []spec.Table {
+	var out []spec.Table
+	for _, name := range sortedKeys(s.Tables) {
+		out = append(out, spec.ParseTable(name))
+	}
+	return out
+}
+
+// ScopeOf is what a spec makes a plan look at.
+func ScopeOf(sp *spec.Spec) Scope {
+	out := Scope{Databases: map[string]DatabaseScope{}}
+	for _, d := range sp.Databases {
+		out.Databases[d.Name] = DatabaseScope{Tables: map[string]TableScope{}}
+	}
+	for _, c := range sp.Changes {
+		scope := out.Databases[c.Database.Name]
+		scope.Changes = append(scope.Changes, c.Name)
+		scope.name(c)
+		out.Databases[c.Database.Name] = scope
+	}
+	for _, s := range sp.Services {
+		service := ServiceScope{Name: s.Name, Orchestrator: s.Orchestrator.Address()}
+		if s.Router != nil {
+			service.Router = s.Router.Address()
+		}
+		if s.Database != nil {
+			service.Database = s.Database.Name
+		}
+		out.Services = append(out.Services, service)
+	}
+	for _, o := range sp.Orchestrators {
+		out.Orchestrators = append(out.Orchestrators, o.Address())
+	}
+	for _, r := range sp.Routers {
+		out.Routers = append(out.Routers, r.Address())
+	}
+	return out
+}
+
+// name adds the objects that a change names.
+func (s DatabaseScope) name(c *spec.Change) {
+	operations := c.Expand
+	if c.Contract != nil {
+		operations = append(append([]spec.Operation(nil), operations...), c.Contract.Operations...)
+	}
+	for _, op := range operations {
+		switch op := op.(type) {
+		case *spec.CreateTable:
+			for _, col := range op.Columns {
+				s.column(op.Table, col.Name)
+			}
+		case *spec.AddColumn:
+			s.column(op.Table, op.Column.Name)
+		case *spec.DropColumn:
+			s.column(op.Table, op.Column)
+		case *spec.DropTable:
+			s.table(op.Table)
+		case *spec.CreateIndex:
+			s.index(op.Table, op.Name)
+		case *spec.Sync:
+			s.columns(op.Table, op.Forward)
+			s.columns(op.Table, op.Backward)
+		}
+	}
+	for _, b := range c.Backfills {
+		s.columns(b.Table, b.Set)
+	}
+}
+
+func (s DatabaseScope) table(t spec.Table) TableScope { return s.Tables[t.String()] }
+
+func (s DatabaseScope) columns(t spec.Table, byColumn map[string]string) {
+	for _, name := range sortedKeys(byColumn) {
+		s.column(t, name)
+	}
+}
+
+func (s DatabaseScope) column(t spec.Table, name string) {
+	scope := s.table(t)
+	scope.Columns = include(scope.Columns, name)
+	s.Tables[t.String()] = scope
+}
+
+func (s DatabaseScope) index(t spec.Table, name string) {
+	scope := s.table(t)
+	scope.Indexes = include(scope.Indexes, name)
+	s.Tables[t.String()] = scope
+}
+
+func include(names []string, name string) []string {
+	i := sort.SearchStrings(names, name)
+	if i < len(names) && names[i] == name {
+		return names
+	}
+	names = append(names, "")
+	copy(names[i+1:], names[i:])
+	names[i] = name
+	return names
+}
+
+// Fact is one live fact that decided something. Sizes and estimates are never
+// facts.
+type Fact struct {
+	Key   string `json:"key"`   // "database.main users.name"
+	Value string `json:"value"` // "text not null"
+}
+
+// Facts reads the facts of a scope from a state, sorted by key.
+func (s Scope) Facts(st *State) []Fact {
+	f := &facts{}
+	for _, name := range sortedKeys(s.Databases) {
+		f.database(name, s.Databases[name], st)
+	}
+	for _, o := range s.Orchestrators {
+		f.add(string(o)+" hosts", strings.Join(st.Orchestrators[string(o)].hosts(), " "))
+	}
+	for _, service := range s.Services {
+		f.service(service, st)
+	}
+	sort.Slice(f.list, func(i, j int) bool { return f.list[i].Key < f.list[j].Key })
+	return f.list
+}
+
+// Changed lists what differs between two readings, as sentences.
+func Changed(was, is []Fact) []string {
+	now := map[string]string{}
+	for _, f := range is {
+		now[f.Key] = f.Value
+	}
+	var out []string
+	for _, f := range was {
+		if now[f.Key] != f.Value {
+			out = append(out, fmt.Sprintf("%s was %s, is %s", f.Key, shown(f.Value), shown(now[f.Key])))
+		}
+	}
+	return out
+}
+
+func shown(value string) string {
+	if value == "" {
+		return "absent"
+	}
+	return "«" + value + "»"
+}
+
+type facts struct{ list []Fact }
+
+func (f *facts) add(key, value string) { f.list = append(f.list, Fact{key, value}) }
+
+func (f *facts) database(name string, scope DatabaseScope, st *State) {
+	db := st.Databases[name]
+	if db == nil {
+		db = &Database{}
+	}
+	at := "database." + name + " "
+	for _, t := range sortedKeys(scope.Tables) {
+		f.table(at+t, scope.Tables[t], db.Catalog.Table(spec.ParseTable(t)))
+	}
+	for _, c := range scope.Changes {
+		r := db.Changes[c]
+		f.add(at+"change."+c, strings.TrimSpace(fmt.Sprintf("%s %.12s %s", r.Phase, r.Digest, strings.Join(doneUnits(r), " "))))
+	}
+}
+
+func doneUnits(r migrations.Recorded) []string {
+	var out []string
+	for _, u := range sortedKeys(r.Units) {
+		if r.Units[u] {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+func (f *facts) table(at string, scope TableScope, t *migrations.Table) {
+	if t == nil {
+		f.add(at, "")
+		t = &migrations.Table{}
+	} else {
+		f.add(at, "exists")
+	}
+	for _, c := range scope.Columns {
+		f.add(at+"."+c, columnFact(t.Column(c)))
+	}
+	f.add(at+" primary key", strings.Join(t.PrimaryKey, ", "))
+	var triggers []string
+	for _, g := range t.Triggers {
+		triggers = append(triggers, g.Name+" "+g.Comment)
+	}
+	f.add(at+" triggers", strings.Join(triggers, "; "))
+	for _, name := range scope.Indexes {
+		f.add(at+" index "+name, indexFact(t, name))
+	}
+}
+
+func columnFact(c *migrations.Column) string {
+	if c == nil {
+		return ""
+	}
+	value := c.Type
+	if c.NotNull {
+		value += " not null"
+	}
+	if c.Default != "" {
+		value += " default " + c.Default
+	}
+	return value
+}
+
+func indexFact(t *migrations.Table, name string) string {
+	for _, i := range t.Indexes {
+		if i.Name == name && !i.Valid {
+			return "invalid " + i.Definition
+		}
+		if i.Name == name {
+			return i.Definition
+		}
+	}
+	return ""
+}
+
+// service states which instances live where traffic may reach them. Hosts are
+// facts of their own; that an instance flaps for a moment is none.
+func (f *facts) service(s ServiceScope, st *State) {
+	var live, held, backends []string
+	live = f.instances(s, st)
+	for _, r := range st.Journal.Releases {
+		if r.Service == s.Name && r.Held != "" {
+			held = append(held, r.Version)
+		}
+	}
+	if router := st.Routers[string(s.Router)]; router != nil {
+		for _, b := range router.Backends {
+			if b.Service == s.Name {
+				backends = append(backends, b.Release+"/"+b.Instance)
+			}
+		}
+	}
+	at := "service." + s.Name + " "
+	f.add(at+"instances", strings.Join(sorted(live), " "))
+	f.add(at+"on hold", strings.Join(sorted(held), " "))
+	f.add(at+"backends", strings.Join(sorted(backends), " "))
+	f.add(at+"sessions only", strings.Join(sessionsOnly(s, st), " "))
+}
+
+func (f *facts) instances(s ServiceScope, st *State) []string {
+	var out []string
+	if o := st.Orchestrators[string(s.Orchestrator)]; o != nil {
+		for _, i := range o.Instances {
+			if i.Service == s.Name && i.State != Down {
+				out = append(out, fmt.Sprintf("%s/%s@%.8s", i.Release, i.Name, i.Digest))
+			}
+		}
+	}
+	return out
+}
+
+// sessionsOnly are the releases that have database sessions and no instance.
+func sessionsOnly(s ServiceScope, st *State) []string {
+	db := st.Databases[s.Database]
+	if db == nil {
+		return nil
+	}
+	live := map[string]bool{}
+	if o := st.Orchestrators[string(s.Orchestrator)]; o != nil {
+		for _, i := range o.Instances {
+			live[i.Service+"/"+i.Release] = true
+		}
+	}
+	var out []string
+	for _, session := range db.Sessions {
+		if session.Service == s.Name && !live[session.Service+"/"+session.Release] {
+			out = append(out, session.Release)
+		}
+	}
+	return sorted(out)
+}

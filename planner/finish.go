@@ -1,0 +1,142 @@
+package planner
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/spec"
+)
+
+// finish makes the plan of the emitted steps.
+func (e *emitter) finish() *Plan {
+	scope := ScopeOf(e.spec)
+	p := &Plan{
+		Kind: "apply", Made: e.state.Now, Expires: e.state.Now.Add(e.goal.TTL),
+		Target: e.targets(), Wish: e.wish(), Releases: e.releases, Lifts: e.lifts(),
+		Steps: e.steps, Notes: e.notes, Scope: scope, ReadSet: scope.Facts(e.state),
+	}
+	if e.goal.Rollback {
+		p.Kind = "rollback"
+	}
+	p.Fingerprint = e.fingerprint(p)
+	return p
+}
+
+func (e *emitter) targets() []Target {
+	var out []Target
+	for _, name := range sortedKeys(e.state.Databases) {
+		out = append(out, Target{databaseAddress(name), e.state.Databases[name].Identity})
+	}
+	for _, address := range sortedKeys(e.state.Orchestrators) {
+		out = append(out, Target{spec.Address(address), e.state.Orchestrators[address].Identity})
+	}
+	return out
+}
+
+// lifts are the holds that the goal takes off: of the targets only.
+func (e *emitter) lifts() []Lift {
+	var out []Lift
+	for _, s := range e.spec.Services {
+		d := e.declared[releaseKey{s.Name, e.target(s)}]
+		if e.goal.LiftHold != "" && d != nil && d.release.Held != "" {
+			out = append(out, Lift{s.Name, e.target(s), e.goal.LiftHold})
+		}
+	}
+	return out
+}
+
+// wish is a digest of what is asked for, without where it starts.
+func (e *emitter) wish() string {
+	type service struct {
+		Name, Target string
+		Strategy     spec.Strategy
+		Release      Release
+	}
+	wish := struct {
+		Rollback bool
+		Revert   []string
+		Services []service
+		Changes  []string
+	}{Rollback: e.goal.Rollback, Revert: e.goal.Revert}
+	for _, s := range e.spec.Services {
+		strategy := *s.Strategy
+		strategy.Range = hcl.Range{}
+		release := e.declared[releaseKey{s.Name, e.target(s)}].release
+		release.Held = ""
+		wish.Services = append(wish.Services, service{s.Name, e.target(s), strategy, release})
+	}
+	for _, c := range e.changes {
+		wish.Changes = append(wish.Changes, c.Name+" "+e.programs[c.Name].Digest)
+	}
+	return e.digestOf(wish)
+}
+
+// fingerprint is the digest of all steps, run now or deferred, free of times,
+// sizes and hosts: what a reviewer approves. Time passing does not change it.
+func (e *emitter) fingerprint(p *Plan) string {
+	var steps []stepFile
+	for _, s := range p.Steps {
+		f, err := encodeStep(hostless(s))
+		if err != nil {
+			e.fail(err)
+		}
+		f.Estimate, f.Deferred, f.Source = 0, "", ""
+		steps = append(steps, f)
+	}
+	return e.digestOf(steps)
+}
+
+// hostless is the step without where its instances are.
+func hostless(s Step) Step {
+	s.Action = unplaced(s.Action)
+	if s.Undo != nil {
+		undo := *s.Undo
+		undo.Action = unplaced(undo.Action)
+		s.Undo = &undo
+	}
+	return s
+}
+
+func unplaced(a Action) Action {
+	strip := func(placed []Placement) []Placement {
+		out := make([]Placement, len(placed))
+		for i, p := range placed {
+			out[i] = Placement{Instance: p.Instance}
+		}
+		return out
+	}
+	switch a := a.(type) {
+	case *Start:
+		c := *a
+		c.Instances = strip(a.Instances)
+		return &c
+	case *Stop:
+		c := *a
+		c.Instances = strip(a.Instances)
+		return &c
+	case *Attach:
+		c := *a
+		c.Instances = strip(a.Instances)
+		return &c
+	case *Drain:
+		c := *a
+		c.Instances = strip(a.Instances)
+		return &c
+	}
+	return a
+}
+
+func (e *emitter) digestOf(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		e.fail(err)
+	}
+	return digest(b)
+}
+
+// fail reports what only a programming mistake can cause.
+func (e *emitter) fail(err error) {
+	e.diags = append(e.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Plan cannot be encoded", Detail: strings.TrimSpace(err.Error())})
+}

@@ -1,0 +1,84 @@
+package planner
+
+import (
+	"time"
+
+	"pleat/spec"
+)
+
+// Format is the version of the plan's encoding. A plan of another one is
+// refused.
+const Format = 1
+
+// Plan is the ordered way from what is live to what is wanted. It is a value;
+// Encode gives its bytes.
+type Plan struct {
+	// Kind is "apply" or "rollback".
+	Kind string
+	// Made is the instant that the plan was made for, Expires until when it
+	// may be applied. Neither is in the fingerprint.
+	Made    time.Time
+	Expires time.Time
+	Target  []Target
+	// Wish is a digest of what was asked for: the same spec and goal have the
+	// same wish, wherever they start.
+	Wish     string
+	Releases []Release // those that the plan starts, to be recorded first
+	Lifts    []Lift
+	Steps    []Step
+	// Notes are sentences for the reader: what availability falls to, drift
+	// that was adopted, a service without a check.
+	Notes       []string
+	Scope       Scope
+	ReadSet     []Fact
+	Fingerprint string
+}
+
+// Target says which system a plan is for.
+type Target struct {
+	Address  spec.Address `json:"address"`
+	Identity string       `json:"identity"`
+}
+
+// Lift takes a release off hold.
+type Lift struct {
+	Service string `json:"service"`
+	Version string `json:"version"`
+	Reason  string `json:"reason"`
+}
+
+// Empty tells whether there is nothing to do, now or later.
+func (p *Plan) Empty() bool { return p.count(func(Step) bool { return true }) == 0 }
+
+// Now counts the steps that run now, without checkpoints.
+func (p *Plan) Now() int { return p.count(func(s Step) bool { return s.Deferred == "" }) }
+
+// Deferred counts the steps that wait for time or evidence.
+func (p *Plan) Deferred() int { return p.count(func(s Step) bool { return s.Deferred != "" }) }
+
+// Irreversible counts the steps, run now or deferred, that have no undo.
+func (p *Plan) Irreversible() int { return p.count(func(s Step) bool { return s.Undo == nil }) }
+
+func (p *Plan) count(match func(Step) bool) int {
+	n := 0
+	for _, s := range p.Steps {
+		if s.Kind != KindCheckpoint && match(s) {
+			n++
+		}
+	}
+	return n
+}
+
+// Databases are the databases that steps of the plan write, sorted.
+func (p *Plan) Databases() []string {
+	names := map[string]bool{}
+	for _, s := range p.Steps {
+		if s.Action == nil {
+			continue
+		}
+		if name, ok := cutPrefix(s.Action.Provider(), "database."); ok {
+			names[name] = true
+		}
+	}
+	return sortedKeys(names)
+}

@@ -1,0 +1,166 @@
+// Package planner turns a spec and the state of the world into an ordered
+// plan. It is pure: no clock, no I/O, no randomness, no goroutine; the same
+// inputs give the same bytes on any machine. Its one invariant: in every state
+// that a plan passes through, every release that may be running can live with
+// the schema as it is then.
+package planner
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// Goal is what a plan is for, beyond what the spec says.
+type Goal struct {
+	// Rollback marks a plan back: no contract step is planned, and releases on
+	// hold may be left.
+	Rollback bool
+	// Releases overrides the release that the spec wants, by service.
+	Releases map[string]string
+	// Revert names changes whose expand is to be taken back.
+	Revert []string
+	// LiftHold is the reason for which releases on hold may be rolled out.
+	LiftHold string
+	// MaxWait is how long evidence, soak and hide may be waited for inside the
+	// run; what needs longer is deferred. 0 means DefaultMaxWait.
+	MaxWait time.Duration
+	// TTL is how long a saved plan may be applied. 0 means DefaultTTL.
+	TTL time.Duration
+}
+
+// Defaults of a Goal.
+const (
+	DefaultMaxWait = time.Minute
+	DefaultTTL     = 24 * time.Hour
+)
+
+// Make plans the way from the state to the spec. The plan is nil when the
+// diagnostics hold an error; it is never partial.
+func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
+	if goal.MaxWait == 0 {
+		goal.MaxWait = DefaultMaxWait
+	}
+	if goal.TTL == 0 {
+		goal.TTL = DefaultTTL
+	}
+	p := newPlanning(sp, st, goal)
+	p.lower()
+	p.checkReleases()
+	if p.diags.HasErrors() {
+		return nil, p.diags
+	}
+	moves, left := p.search()
+	if left != nil {
+		return nil, append(p.diags, p.explain(left)...)
+	}
+	e := &emitter{planning: p, instances: liveInstances(st), last: map[spec.Address]string{}}
+	e.emit(moves)
+	plan := e.finish()
+	if p.diags.HasErrors() {
+		return nil, p.diags
+	}
+	return plan, p.diags
+}
+
+// planning is everything known while one plan is made.
+type planning struct {
+	spec     *spec.Spec
+	state    *State
+	goal     Goal
+	diags    hcl.Diagnostics
+	declared map[releaseKey]*declaration
+	changes  []*spec.Change // in order of `after`, ties by name
+	programs map[string]*migrations.Program
+	start    world
+	drift    []string
+}
+
+func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
+	p := &planning{
+		spec: sp, state: st, goal: goal,
+		declared: declarations(sp, st),
+		changes:  inOrder(sp.Changes),
+		programs: map[string]*migrations.Program{},
+	}
+	p.start = world{mix: liveMix(sp, st), phases: map[string]migrations.Phase{}}
+	return p
+}
+
+// lower turns every change into SQL against the catalog as it will be when the
+// changes before it are there, and derives the phases of the start.
+func (p *planning) lower() {
+	catalogs := map[string]*migrations.Catalog{}
+	for name, db := range p.state.Databases {
+		catalogs[name] = db.Catalog
+	}
+	for _, c := range p.changes {
+		name := c.Database.Name
+		program, diags := migrations.Lower(c, catalogs[name])
+		p.diags = append(p.diags, diags...)
+		if program == nil {
+			continue
+		}
+		p.programs[c.Name] = program
+		phase, drift := program.Phase(p.recorded(c))
+		p.start.phases[c.Name] = p.through(c, phase)
+		p.drift = append(p.drift, drift...)
+		to := phase
+		if !to.AtLeast(migrations.Expanded) {
+			to = migrations.Expanded
+		}
+		catalogs[name] = migrations.Project(catalogs[name], program, to)
+	}
+}
+
+// recorded is what pleat's tables say of a change.
+func (p *planning) recorded(c *spec.Change) migrations.Recorded {
+	if db := p.state.Databases[c.Database.Name]; db != nil {
+		return db.Changes[c.Name]
+	}
+	return migrations.Recorded{}
+}
+
+// through skips the phases that a change has nothing to do for.
+func (p *planning) through(c *spec.Change, phase migrations.Phase) migrations.Phase {
+	if phase == migrations.Expanded && len(c.Backfills) == 0 {
+		phase = migrations.Backfilled
+	}
+	if phase == migrations.Backfilled && len(c.Verifies) == 0 {
+		phase = migrations.Verified
+	}
+	return phase
+}
+
+// inOrder sorts changes so that each comes after what it is `after`; ties go
+// by name, and the spec has been checked for cycles.
+func inOrder(changes []*spec.Change) []*spec.Change {
+	var out []*spec.Change
+	seen := map[string]bool{}
+	var visit func(c *spec.Change)
+	visit = func(c *spec.Change) {
+		if seen[c.Name] {
+			return
+		}
+		seen[c.Name] = true
+		for _, before := range c.After {
+			visit(before)
+		}
+		out = append(out, c)
+	}
+	for _, c := range changes {
+		visit(c)
+	}
+	return out
+}
+
+func problem(summary, detail string, subject hcl.Range) *hcl.Diagnostic {
+	d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail}
+	if subject.Filename != "" {
+		d.Subject = &subject
+	}
+	return d
+}

@@ -1,0 +1,256 @@
+package planner
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"pleat/migrations"
+)
+
+// RenderOptions shape a plan for a reader.
+type RenderOptions struct {
+	Width int  // columns; 0 = 80
+	Color bool // ANSI colours
+}
+
+// wide is from how many columns on locks have a column of their own.
+const wide = 100
+
+const (
+	bold, dim, red, yellow, reset = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
+)
+
+// WriteText prints a plan as a person reads it: the verdict first and last,
+// one step a line in execution order.
+func (p *Plan) WriteText(w io.Writer, o RenderOptions) error {
+	if o.Width == 0 {
+		o.Width = 80
+	}
+	t := &text{options: o, out: &strings.Builder{}}
+	t.plan(p)
+	_, err := io.WriteString(w, t.out.String())
+	return err
+}
+
+// Verdict is the plan in one line.
+func (p *Plan) Verdict() string {
+	if p.Empty() {
+		return "Nothing to do: what is live is what the spec says."
+	}
+	text := plural(p.Now(), "step") + " now"
+	if n := p.Deferred(); n > 0 {
+		text += fmt.Sprintf(", %d deferred (%s)", n, strings.Join(p.reasons(), "; "))
+	}
+	if n := p.Irreversible(); n > 0 {
+		text += fmt.Sprintf(", %d irreversible", n)
+	}
+	return text + "."
+}
+
+func (p *Plan) reasons() []string {
+	var out []string
+	for _, s := range p.Steps {
+		if s.Deferred != "" {
+			out = append(out, s.Deferred)
+		}
+	}
+	return distinct(out)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+type text struct {
+	options RenderOptions
+	out     *strings.Builder
+}
+
+func (t *text) plan(p *Plan) {
+	t.line(bold, p.Verdict())
+	t.notes(p)
+	if p.Empty() {
+		return
+	}
+	t.line("", "")
+	t.row("", row{number: "#", kind: "step", waits: "waits for", lock: "lock", fails: "if it fails"})
+	n := 0
+	for _, s := range p.Steps {
+		if c, ok := s.Action.(*Checkpoint); ok {
+			t.checkpoint(c)
+			continue
+		}
+		n++
+		t.step(n, s)
+	}
+	t.line("", "")
+	t.line(bold, p.Verdict())
+	t.line(dim, "fingerprint "+p.Fingerprint)
+}
+
+func (t *text) notes(p *Plan) {
+	for _, n := range p.Notes {
+		t.wrapped(yellow, "note: "+n)
+	}
+}
+
+func (t *text) checkpoint(c *Checkpoint) {
+	if c.NoReturn {
+		t.wrapped(red, "      ══ point of no return: "+c.Back)
+		return
+	}
+	t.wrapped(dim, fmt.Sprintf("      ── checkpoint %s · %s", c.Name, c.Back))
+}
+
+func (t *text) step(n int, s Step) {
+	r := row{
+		number: fmt.Sprint(n), kind: string(s.Kind), title: s.Title,
+		waits: strings.Join(s.Waits, ", "), lock: lockText(s), fails: "IRREVERSIBLE",
+	}
+	if s.Estimate > 0 {
+		r.title = s.Title + ", about " + thousands(s.Estimate)
+	}
+	color := ""
+	if s.Undo != nil {
+		r.fails = s.Undo.Title
+	} else {
+		r.number, color = "!"+r.number, red
+	}
+	if s.Deferred != "" {
+		r.number, color = "~"+r.number, firstOf(color, dim)
+	}
+	t.row(color, r)
+	for _, h := range s.Hazards {
+		t.wrapped(yellow, fmt.Sprintf("      hazard %s: %s", h.Code, h.Text))
+	}
+}
+
+// lockText is the lock with the longest that anybody may wait behind it.
+func lockText(s Step) string {
+	if s.Lock == "" {
+		return ""
+	}
+	if s.Lock == migrations.RowExclusive {
+		if b, ok := s.Action.(*Backfill); ok {
+			return fmt.Sprintf("ROW, %d at a time", b.Batch)
+		}
+	}
+	if s.Limits.LockWait == 0 {
+		return string(s.Lock)
+	}
+	return fmt.Sprintf("%s <%s", s.Lock, shortDuration(s.Limits.LockWait))
+}
+
+type row struct{ number, kind, title, waits, lock, fails string }
+
+// row prints one line of the table, cells wrapped under themselves.
+func (t *text) row(color string, r row) {
+	var cells []cell
+	if t.options.Width >= wide {
+		rest := t.options.Width - 97
+		cells = []cell{{r.kind, 9}, {r.title, 28 + rest/2}, {dash(r.waits), 17 + rest - rest/2}, {dash(r.lock), 23}, {r.fails, 14}}
+	} else {
+		both := strings.Trim(r.waits+", "+r.lock, ", ")
+		cells = []cell{{r.kind, 8}, {r.title, 26}, {dash(both), 23}, {r.fails, 13}}
+	}
+	lines := layout(cells)
+	for i, l := range lines {
+		prefix := "    "
+		if i == 0 {
+			prefix = pad(r.number, 4, true)
+		}
+		t.line(color, strings.TrimRight(prefix+"  "+l, " "))
+	}
+}
+
+type cell struct {
+	text  string
+	width int
+}
+
+// layout wraps each cell to its width and joins them line by line.
+func layout(cells []cell) []string {
+	var columns [][]string
+	height := 0
+	for _, c := range cells {
+		lines := wrap(c.text, c.width)
+		columns = append(columns, lines)
+		height = max(height, len(lines))
+	}
+	out := make([]string, height)
+	for y := range out {
+		for x, c := range cells {
+			piece := ""
+			if y < len(columns[x]) {
+				piece = columns[x][y]
+			}
+			out[y] += pad(piece, c.width, false) + " "
+		}
+	}
+	return out
+}
+
+// wrap breaks text at blanks; a word longer than the width stands alone.
+func wrap(s string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(s) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
+
+func pad(s string, width int, right bool) string {
+	blanks := strings.Repeat(" ", max(width-utf8.RuneCountInString(s), 0))
+	if right {
+		return blanks + s
+	}
+	return s + blanks
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// wrapped prints a sentence, indented below itself.
+func (t *text) wrapped(color, s string) {
+	body := strings.TrimLeft(s, " ")
+	indent := strings.Repeat(" ", len(s)-len(body))
+	for i, l := range wrap(body, t.options.Width-len(indent)-3) {
+		if i > 0 {
+			l = "   " + l
+		}
+		t.line(color, indent+l)
+	}
+}
+
+func (t *text) line(color, s string) {
+	if color != "" && t.options.Color && s != "" {
+		s = color + s + reset
+	}
+	t.out.WriteString(s + "\n")
+}
+
+// thousands groups digits: 1,204,113.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

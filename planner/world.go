@@ -1,0 +1,159 @@
+package planner
+
+import (
+	"fmt"
+	"maps"
+
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// world is one node of the search: which releases of each service may be
+// running, and how far each change has come.
+type world struct {
+	mix    map[string]map[string]bool // service → versions
+	phases map[string]migrations.Phase
+}
+
+// clone is a copy that can be gone on from without touching w.
+func (w world) clone() world {
+	return world{mix: maps.Clone(w.mix), phases: maps.Clone(w.phases)}
+}
+
+// roll leaves only one release of the service running.
+func (w world) roll(service, version string) {
+	w.mix[service] = map[string]bool{version: true}
+}
+
+// at tells whether exactly this release runs.
+func (w world) at(service, version string) bool {
+	return len(w.mix[service]) == 1 && w.mix[service][version]
+}
+
+// liveMix reads the mix from the instances that are not down, and from the
+// database sessions that name a release of the spec's services.
+func liveMix(sp *spec.Spec, st *State) map[string]map[string]bool {
+	mix := map[string]map[string]bool{}
+	add := func(service, version string) {
+		if mix[service] == nil {
+			mix[service] = map[string]bool{}
+		}
+		mix[service][version] = true
+	}
+	for _, s := range sp.Services {
+		mix[s.Name] = map[string]bool{}
+	}
+	for _, i := range liveInstances(st) {
+		if i.State != Down {
+			add(i.Service, i.Release)
+		}
+	}
+	for _, name := range sortedKeys(st.Databases) {
+		for _, s := range st.Databases[name].Sessions {
+			add(s.Service, s.Release)
+		}
+	}
+	return mix
+}
+
+// liveInstances are the instances of all orchestrators, in order.
+func liveInstances(st *State) []Instance {
+	var out []Instance
+	for _, address := range sortedKeys(st.Orchestrators) {
+		out = append(out, st.Orchestrators[address].Instances...)
+	}
+	return out
+}
+
+// meeting is a release that cannot live with a change in a phase: design.md §3.
+type meeting struct {
+	releaseKey
+	change string
+	phase  migrations.Phase
+	why    string
+}
+
+// meetings lists the releases of a mix that cannot live with a change in that
+// phase, in order.
+func (p *planning) meetings(w world, c *spec.Change, phase migrations.Phase) []meeting {
+	var out []meeting
+	for _, service := range sortedKeys(w.mix) {
+		for _, version := range sortedKeys(w.mix[service]) {
+			if m := p.meet(releaseKey{service, version}, c, phase); m != nil {
+				out = append(out, *m)
+			}
+		}
+	}
+	return out
+}
+
+// blocked lists what would become illegal if the change came to that phase. A
+// release that is in trouble already is no reason against a step that does not
+// add to it.
+func (p *planning) blocked(w world, c *spec.Change, phase migrations.Phase) []meeting {
+	var out []meeting
+	for _, m := range p.meetings(w, c, phase) {
+		if p.meet(m.releaseKey, c, w.phases[c.Name]) == nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// unfit lists the changes that a release cannot live with as they are.
+func (p *planning) unfit(w world, k releaseKey) []meeting {
+	var out []meeting
+	for _, c := range p.changes {
+		if m := p.meet(k, c, w.phases[c.Name]); m != nil {
+			out = append(out, *m)
+		}
+	}
+	return out
+}
+
+// meet tells why a release cannot live with a change in that phase, or nil.
+func (p *planning) meet(k releaseKey, c *spec.Change, phase migrations.Phase) *meeting {
+	taken := phase.AtLeast(migrations.Hidden)
+	illegal := func(format string, args ...any) *meeting {
+		return &meeting{k, c.Name, phase, fmt.Sprintf(format, args...)}
+	}
+	if !p.uses(k.service, c.Database.Name) {
+		return nil
+	}
+	d := p.declared[k]
+	if d == nil {
+		if taken {
+			return illegal("%s %s is live, and nothing declares it: no contract passes it", k.service, k.version)
+		}
+		return nil
+	}
+	if !d.knows[c.Name] {
+		if taken && !d.tolerates[c.Name] {
+			return illegal("%s %s does not know %s", k.service, k.version, c.Name)
+		}
+		return nil
+	}
+	if d.needsBackfill[c.Name] && !phase.AtLeast(migrations.Backfilled) {
+		return illegal("%s %s needs %s back-filled, and it is %s", k.service, k.version, c.Name, phase)
+	}
+	if !phase.AtLeast(migrations.Expanded) {
+		return illegal("%s %s needs %s, and it is %s", k.service, k.version, c.Name, phase)
+	}
+	return nil
+}
+
+// uses tells whether a service uses a database. One that is in no spec may use
+// any: its sessions were seen there.
+func (p *planning) uses(service, database string) bool {
+	for _, s := range p.spec.Services {
+		if s.Name == service {
+			return s.Database != nil && s.Database.Name == database
+		}
+	}
+	for _, seen := range p.state.Databases[database].Sessions {
+		if seen.Service == service {
+			return true
+		}
+	}
+	return false
+}
