@@ -1,13 +1,16 @@
-create schema if not exists pleat;
+-- The schema pleat itself is made by whoever runs this file, since a role that
+-- may not create schemas can still fill one that was made for it.
 
 -- One row for each environment: who may apply now. The fence only rises. The
--- unique index makes FOR KEY SHARE on (name, fence) block a takeover.
+-- unique index makes FOR KEY SHARE on (name, fence) block a takeover and let a
+-- heartbeat through, which changes no column of it.
 create table pleat.lease (
   name  text primary key,
   fence bigint not null,
   id    text,
   run   text,
   host  text,
+  boot  text,
   pid   integer,
   who   text,
   step  text,
@@ -32,7 +35,10 @@ create table pleat.run (
 );
 
 create unique index run_open on pleat.run (environment) where finished is null;
+create index run_started on pleat.run (environment, started desc);
 
+-- The nonce is the writer's own: by it the writer finds out whether a row whose
+-- COMMIT was not answered is there.
 create table pleat.entry (
   run    text not null references pleat.run,
   seq    bigint generated always as identity,
@@ -40,15 +46,18 @@ create table pleat.entry (
   status text not null,
   fence  bigint not null,
   detail text not null default '',
+  nonce  text not null unique,
   at     timestamptz not null default clock_timestamp(),
   primary key (run, seq)
 );
 
 create table pleat.event (
-  seq  bigint primary key,
-  run  text not null,
-  at   timestamptz not null default clock_timestamp(),
-  body jsonb not null
+  environment text not null,
+  seq         bigint not null,
+  run         text not null,
+  at          timestamptz not null default clock_timestamp(),
+  body        jsonb not null,
+  primary key (environment, seq)
 );
 
 create table pleat.release (

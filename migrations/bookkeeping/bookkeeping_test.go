@@ -1,0 +1,206 @@
+package bookkeeping_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pleat/migrations/bookkeeping"
+	"pleat/migrations/conn"
+	"pleat/providers/postgres/pgtest"
+	"pleat/spec"
+)
+
+// childVariable makes the test binary a program that migrates the database
+// that it names.
+const childVariable = "BOOKKEEPING_CHILD"
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv(childVariable); url != "" {
+		os.Stdout.WriteString("ready\n")
+		if err := bookkeeping.Migrate(context.Background(), spec.Plain(url)); err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestMigrateTwiceIsMigrateOnce(t *testing.T) {
+	url := pgtest.New(t).Database(t)
+	for range 2 {
+		if err := bookkeeping.Migrate(t.Context(), spec.Plain(url)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	complete(t, pgtest.Connect(t, url))
+}
+
+func TestTenMigrateAtOnce(t *testing.T) {
+	url := pgtest.New(t).Database(t)
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			if err := bookkeeping.Migrate(t.Context(), spec.Plain(url)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	complete(t, pgtest.Connect(t, url))
+}
+
+// The kills are spread over the time that an undisturbed run takes.
+func TestMigrateRecoversFromAKillAtAnyMoment(t *testing.T) {
+	const kills = 48
+	url := pgtest.New(t).Database(t)
+	c := pgtest.Connect(t, url)
+	start := time.Now()
+	if err := child(t, url).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	whole := time.Since(start)
+	interrupted := 0
+	for i := range kills {
+		pgtest.Exec(t, url, "drop schema if exists pleat cascade")
+		if killAfter(t, child(t, url), whole*time.Duration(i)/kills) {
+			interrupted++
+		}
+		if err := bookkeeping.Migrate(t.Context(), spec.Plain(url)); err != nil {
+			t.Fatalf("killed after %d/%d of the time: %v", i, kills, err)
+		}
+		complete(t, c)
+	}
+	if interrupted < kills/2 {
+		t.Errorf("only %d of %d children were killed before they were done", interrupted, kills)
+	}
+}
+
+// child is a process that is about to migrate.
+func child(t *testing.T, url string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"="+url)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+func killAfter(t *testing.T, cmd *exec.Cmd, d time.Duration) (interrupted bool) {
+	t.Helper()
+	<-time.After(d)
+	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	return cmd.Wait() != nil
+}
+
+func complete(t *testing.T, c *pgx.Conn) {
+	t.Helper()
+	known, err := bookkeeping.Known()
+	if err != nil {
+		t.Fatal(err)
+	}
+	installed, err := bookkeeping.Installed(t.Context(), c)
+	if err != nil || installed != known {
+		t.Errorf("installed = %d, %v, want %d", installed, err, known)
+	}
+	for _, table := range []string{"lease", "run", "entry", "event", "release", "mark", "change", "cursor"} {
+		if !pgtest.Value[bool](t, c, "select to_regclass('pleat.' || $1::text) is not null", table) {
+			t.Errorf("there is no pleat.%s", table)
+		}
+	}
+}
+
+func TestInstalledIsZeroAndWritesNothingInAFreshDatabase(t *testing.T) {
+	url := pgtest.New(t).Database(t)
+	c, err := conn.Open(t.Context(), spec.Plain(url), conn.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := conn.Close(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+	}()
+	if v, err := bookkeeping.Installed(t.Context(), c); v != 0 || err != nil {
+		t.Errorf("Installed = %d, %v", v, err)
+	}
+}
+
+func TestANewerVersionIsRefused(t *testing.T) {
+	url := pgtest.New(t).Database(t)
+	if err := bookkeeping.Migrate(t.Context(), spec.Plain(url)); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Exec(t, url, "update pleat.schema_version set version = 99")
+	var newer *bookkeeping.NewerError
+	if _, err := bookkeeping.Installed(t.Context(), pgtest.Connect(t, url)); !errors.As(err, &newer) || newer.Installed != 99 {
+		t.Errorf("Installed: %v", err)
+	}
+	if err := bookkeeping.Migrate(t.Context(), spec.Plain(url)); !errors.As(err, &newer) {
+		t.Errorf("Migrate: %v", err)
+	}
+}
+
+func TestAMissingPrivilegeIsNamedWithTheGrantThatGivesIt(t *testing.T) {
+	server := pgtest.New(t)
+	database := server.Database(t)
+	server.Exec(t, `create role "odd Name" login password 'p'`)
+	t.Cleanup(func() { server.Exec(t, `drop role "odd Name"`) })
+	// The database goes first, since it may hold what the role owns.
+	t.Cleanup(func() { pgtest.Exec(t, database, `drop owned by "odd Name" cascade`) })
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("odd Name", "p")
+	err = bookkeeping.Migrate(t.Context(), spec.Plain(u.String()))
+	var denied *bookkeeping.PrivilegeError
+	if !errors.As(err, &denied) {
+		t.Fatalf("err = %v", err)
+	}
+	_, statement, ok := strings.Cut(denied.Hint(), ": ")
+	if !ok {
+		t.Fatalf("no statement in %q", denied.Hint())
+	}
+	pgtest.Exec(t, database, statement)
+	if err := bookkeeping.Migrate(t.Context(), spec.Plain(u.String())); err != nil {
+		t.Errorf("after %s: %v", statement, err)
+	}
+}
+
+func TestASchemaThatWasMadeForTheRoleIsEnough(t *testing.T) {
+	server := pgtest.New(t)
+	database := server.Database(t)
+	server.Exec(t, "create role tenant login password 'p'")
+	t.Cleanup(func() { server.Exec(t, "drop role tenant") })
+	t.Cleanup(func() { pgtest.Exec(t, database, "drop owned by tenant cascade") })
+	pgtest.Exec(t, database, "create schema pleat authorization tenant")
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("tenant", "p")
+	if err := bookkeeping.Migrate(t.Context(), spec.Plain(u.String())); err != nil {
+		t.Error(err)
+	}
+}
