@@ -1,5 +1,136 @@
 // Package executor carries a plan out, or stops with a reason. It decides
-// nothing: it takes the lease, reads again, keeps the plan's order, records
-// every step before and after, asks providers, and goes back to the last
-// checkpoint, by the undo that the plan holds, at the first thing that fails.
+// nothing: it keeps the plan's order, records every step before and after,
+// asks providers, and goes back to the last checkpoint, by the undo that the
+// plan holds, at the first thing that fails. Whoever calls it holds the lease.
 package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pleat/executor/crash"
+	"pleat/executor/journal"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// Config is what a run needs. Everything in it is the caller's, who closes it.
+type Config struct {
+	Run       string // id of the run
+	Plan      *planner.Plan
+	Journal   *journal.Journal
+	Tickets   func(spec.Address) planner.Ticket // for a provider; "" = the state store
+	Providers map[spec.Address]Applier
+	// Stop, once closed, ends the run at the next safe point. Cancelling the
+	// context of Execute cancels the statement in hand as well.
+	Stop <-chan struct{}
+	// Watch gets every record, in order, from one goroutine at a time. A slow
+	// one delays the run; it can lose nothing.
+	Watch func(Record)
+	Now   func() time.Time
+}
+
+// Result is what came of a run.
+type Result struct {
+	Summary
+	// Err is why the run did not complete, nil when it did.
+	Err error
+}
+
+// Execute starts a new run of the plan and carries it as far as it goes. The
+// error is about the journal or the lease alone; what happened to the steps is
+// in the Result.
+func Execute(ctx context.Context, c Config, begin journal.Run) (Result, error) {
+	r := newRun(c)
+	if err := c.Journal.Begin(ctx, c.Tickets(""), begin); err != nil {
+		return Result{}, err
+	}
+	crash.At("run.recorded")
+	if err := r.prepare(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := r.emit(ctx, RunChanged{Status: Pending, Kind: c.Plan.Kind, Fingerprint: c.Plan.Fingerprint, Steps: c.Plan.Now() + c.Plan.Deferred()}); err != nil {
+		return Result{}, err
+	}
+	return r.carryOut(ctx)
+}
+
+// Resume goes on with a run that was cut short: forward, or further back when
+// it was rolling back already.
+func Resume(ctx context.Context, c Config) (Result, error) {
+	r := newRun(c)
+	if err := r.recall(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := c.Journal.Resume(ctx, c.Tickets(""), c.Run); err != nil {
+		return Result{}, err
+	}
+	if err := r.prepare(ctx); err != nil {
+		return Result{}, err
+	}
+	if r.back != nil {
+		return r.rollBack(ctx, errors.New(r.back.Detail), r.sinceCheckpoint())
+	}
+	return r.carryOut(ctx)
+}
+
+// Back takes a run that was cut short back to where it started. Expands that
+// were complete stay: the old release lives with them.
+func Back(ctx context.Context, c Config) (Result, error) {
+	r := newRun(c)
+	if err := r.recall(ctx); err != nil {
+		return Result{}, err
+	}
+	steps := r.sinceStart()
+	for _, s := range steps {
+		if s.Undo == nil && r.status[s.ID] != StepFailed {
+			return Result{}, &NoWayBackError{Step: s}
+		}
+	}
+	if err := c.Journal.Resume(ctx, c.Tickets(""), c.Run); err != nil {
+		return Result{}, err
+	}
+	return r.rollBack(ctx, errors.New("asked to roll back"), steps)
+}
+
+// Abandon closes a run that was cut short and that nobody goes on with: what
+// it had started is settled first. Unknown outcomes stop it.
+func Abandon(ctx context.Context, c Config) error {
+	r := newRun(c)
+	if err := r.recall(ctx); err != nil {
+		return err
+	}
+	for _, s := range c.Plan.Steps {
+		if r.status[s.ID] != StepStarted {
+			continue
+		}
+		if outcome, err := r.probe(ctx, s); outcome == planner.Unknown && s.Safety == planner.Probed {
+			return &UnknownError{Step: s, Err: err}
+		}
+	}
+	return c.Journal.Finish(ctx, c.Tickets(""), c.Run, string(Abandoned))
+}
+
+// NoWayBackError says that a run cannot be taken back.
+type NoWayBackError struct{ Step planner.Step }
+
+// Error names the step.
+func (e *NoWayBackError) Error() string {
+	return fmt.Sprintf("%s %s is done and cannot be undone", e.Step.Kind, e.Step.Title)
+}
+
+// UnknownError says that nobody can tell whether a step took effect.
+type UnknownError struct {
+	Step planner.Step
+	Err  error
+}
+
+// Error names the step and what was tried.
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("outcome of %s %s unknown: %v", e.Step.Kind, e.Step.Title, e.Err)
+}
+
+// Unwrap gives what probing said.
+func (e *UnknownError) Unwrap() error { return e.Err }

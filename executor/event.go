@@ -1,0 +1,186 @@
+package executor
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// Event is one thing that happened in a run. The set is sealed: RunChanged,
+// StepChanged, InstanceChanged, Warned, and Progressed, which alone is not
+// kept in the journal.
+type Event interface{ kind() string }
+
+// Status is where a run is.
+type Status string
+
+// The statuses of a run.
+const (
+	Pending     Status = "pending"
+	Running     Status = "running"
+	Complete    Status = "complete"
+	Noop        Status = "noop"
+	Failed      Status = "failed" // stopped where it stands: a person must look
+	RollingBack Status = "rolling_back"
+	RolledBack  Status = "rolled_back"
+	Deferred    Status = "deferred" // done as far as it goes now
+	Interrupted Status = "interrupted"
+	Abandoned   Status = "abandoned" // cut short, and the spec then wanted something else
+)
+
+// RunChanged is a run's new status. The last one of a run carries its summary.
+type RunChanged struct {
+	Status      Status   `json:"status"`
+	Kind        string   `json:"run_kind,omitempty"`
+	Fingerprint string   `json:"fingerprint,omitempty"`
+	Steps       int      `json:"steps,omitempty"`
+	Error       string   `json:"error,omitempty"`
+	Summary     *Summary `json:"summary,omitempty"`
+}
+
+// StepStatus is what happened to a step.
+type StepStatus string
+
+// The statuses of a step.
+const (
+	StepStarted  StepStatus = "started"
+	StepWaiting  StepStatus = "waiting"
+	StepDone     StepStatus = "done"
+	StepFailed   StepStatus = "failed"
+	StepSettled  StepStatus = "settled"  // a run that was cut short had done it
+	StepDeferred StepStatus = "deferred" // not now, for the reason in Detail
+	StepUndoing  StepStatus = "undoing"
+	StepUndone   StepStatus = "undone"
+)
+
+// StepChanged is a step's new status.
+type StepChanged struct {
+	Step    string       `json:"step"`
+	Number  int          `json:"number,omitempty"` // as the plan shows it
+	Address spec.Address `json:"address,omitempty"`
+	Kind    planner.Kind `json:"kind,omitempty"`
+	Title   string       `json:"title,omitempty"`
+	Status  StepStatus   `json:"status"`
+	Detail  string       `json:"detail,omitempty"`
+	Error   string       `json:"error,omitempty"`
+	Took    float64      `json:"took_s,omitempty"`
+}
+
+// InstanceChanged is an instance's new state.
+type InstanceChanged struct {
+	Step     string                `json:"step,omitempty"`
+	Service  string                `json:"service"`
+	Release  string                `json:"release"`
+	Process  string                `json:"process"`
+	Instance string                `json:"instance"`
+	Host     string                `json:"host,omitempty"`
+	State    planner.InstanceState `json:"state"`
+	Error    string                `json:"error,omitempty"`
+}
+
+// Warned is something to know that stops nothing.
+type Warned struct {
+	Step string `json:"step,omitempty"`
+	Text string `json:"text"`
+}
+
+// Progressed is how far a step has come.
+type Progressed struct {
+	Step  string `json:"step"`
+	Title string `json:"title"`
+	Done  int64  `json:"done"`
+	Total int64  `json:"total,omitempty"`
+	Unit  string `json:"unit"`
+}
+
+func (RunChanged) kind() string      { return "run" }
+func (StepChanged) kind() string     { return "step" }
+func (InstanceChanged) kind() string { return "instance" }
+func (Warned) kind() string          { return "warning" }
+func (Progressed) kind() string      { return "progress" }
+
+// Record is an event with its place in the stream. Its JSON form is one flat
+// object: {"seq", "at", "run", "type", …}.
+type Record struct {
+	Seq   int64
+	At    time.Time
+	Run   string
+	Event Event
+}
+
+type envelope struct {
+	Seq  int64     `json:"seq,omitempty"`
+	At   time.Time `json:"at"`
+	Run  string    `json:"run"`
+	Type string    `json:"type"`
+}
+
+// MarshalJSON writes the flat form.
+func (r Record) MarshalJSON() ([]byte, error) {
+	head, err := json.Marshal(envelope{r.Seq, r.At.UTC(), r.Run, r.Event.kind()})
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(r.Event)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) == len("{}") {
+		return head, nil
+	}
+	return append(append(head[:len(head)-1], ','), body[1:]...), nil
+}
+
+// body is an event as the journal keeps it.
+func body(e Event) (json.RawMessage, error) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encoding an event: %w", err)
+	}
+	typed := append([]byte(fmt.Sprintf(`{"type":%q`, e.kind())), ',')
+	if len(b) == len("{}") {
+		return append(typed[:len(typed)-1], '}'), nil
+	}
+	return append(typed, b[1:]...), nil
+}
+
+// ReadEvent reads an event from the form that the journal keeps.
+func ReadEvent(b json.RawMessage) (Event, error) {
+	var head struct{ Type string }
+	if err := json.Unmarshal(b, &head); err != nil {
+		return nil, fmt.Errorf("reading an event: %w", err)
+	}
+	switch head.Type {
+	case "run":
+		return decode[RunChanged](b)
+	case "step":
+		return decode[StepChanged](b)
+	case "instance":
+		return decode[InstanceChanged](b)
+	case "warning":
+		return decode[Warned](b)
+	}
+	return nil, fmt.Errorf("reading an event: unknown type %q", head.Type)
+}
+
+func decode[E Event](b json.RawMessage) (Event, error) {
+	var e E
+	if err := json.Unmarshal(b, &e); err != nil {
+		return nil, fmt.Errorf("reading an event: %w", err)
+	}
+	return e, nil
+}
+
+// Summary is what came of a run.
+type Summary struct {
+	Status     Status   `json:"status"`
+	Done       []string `json:"done,omitempty"` // "3 start users 2.0.0 web 1 of 3"
+	Failed     string   `json:"failed,omitempty"`
+	Undone     []string `json:"undone,omitempty"`
+	NotStarted []string `json:"not_started,omitempty"`
+	Deferred   []string `json:"deferred,omitempty"` // with the reason
+	Seconds    float64  `json:"seconds"`
+}

@@ -1,0 +1,133 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"pleat/executor/crash"
+	"pleat/executor/journal"
+	"pleat/planner"
+)
+
+// record writes a step's status to the journal.
+func (r *run) record(ctx context.Context, s planner.Step, status StepStatus, detail string) error {
+	if err := r.Journal.Write(ctx, r.Tickets(""), journal.Entry{Step: s.ID, Status: string(status), Detail: detail}); err != nil {
+		return err
+	}
+	r.status[s.ID] = status
+	return nil
+}
+
+// change records a step's status and tells whoever watches.
+func (r *run) change(ctx context.Context, s planner.Step, status StepStatus, detail string, cause error) error {
+	e := StepChanged{Detail: detail}
+	if cause != nil {
+		e.Error = cause.Error()
+	}
+	return r.emitted(ctx, s, status, e)
+}
+
+// emitted records a status and emits the event that describes it, in this
+// order: nobody is told what is not durable.
+func (r *run) emitted(ctx context.Context, s planner.Step, status StepStatus, e StepChanged) error {
+	if status != StepWaiting {
+		if err := r.record(ctx, s, status, e.Detail+e.Error); err != nil {
+			return err
+		}
+	}
+	e.Step, e.Number, e.Address, e.Kind, e.Title, e.Status = s.ID, r.number[s.ID], s.Address, s.Kind, s.Title, status
+	return r.emit(ctx, e)
+}
+
+// emit gives events their place in the stream and passes them on.
+func (r *run) emit(ctx context.Context, e Event) error {
+	b, err := body(e)
+	if err != nil {
+		return err
+	}
+	seq, err := r.Journal.Emit(ctx, r.Tickets(""), []json.RawMessage{b}...)
+	if err != nil {
+		return err
+	}
+	r.Watch(Record{Seq: seq, At: r.Now(), Run: r.Run, Event: e})
+	return nil
+}
+
+// report passes on what a provider says. Progress is not kept; an event that
+// cannot be kept is shown all the same, and the next journal write will fail.
+func (r *run) report(ctx context.Context, s planner.Step, report planner.Report) {
+	var e Event
+	switch p := report.(type) {
+	case planner.Progress:
+		r.Watch(Record{At: r.Now(), Run: r.Run, Event: Progressed{s.ID, s.Title, p.Done, p.Total, p.Unit}})
+		return
+	case planner.Waiting:
+		e = StepChanged{Step: s.ID, Number: r.number[s.ID], Address: s.Address, Kind: s.Kind, Title: s.Title, Status: StepWaiting, Detail: p.For}
+	case planner.InstanceChange:
+		e = InstanceChanged{s.ID, p.Service, p.Release, p.Process, p.Instance, p.Host, p.State, p.Error}
+	case planner.Warning:
+		e = Warned{s.ID, p.Text}
+	}
+	if err := r.emit(context.WithoutCancel(ctx), e); err != nil {
+		r.Watch(Record{At: r.Now(), Run: r.Run, Event: e})
+	}
+}
+
+func (r *run) warn(ctx context.Context, s planner.Step, text string) {
+	r.report(ctx, s, planner.Warning{Text: text})
+}
+
+// interrupted leaves the run open, for the next apply to go on with.
+func (r *run) interrupted(ctx context.Context) (Result, error) {
+	ctx = context.WithoutCancel(ctx)
+	sum := r.summary(Interrupted)
+	err := r.emit(ctx, RunChanged{Status: Interrupted, Summary: &sum})
+	return Result{Summary: sum, Err: context.Canceled}, err
+}
+
+// end closes the run. One that failed where a person must look stays open, so
+// that nothing else starts before the look.
+func (r *run) end(ctx context.Context, status Status, cause error) (Result, error) {
+	ctx = context.WithoutCancel(ctx)
+	sum := r.summary(status)
+	e := RunChanged{Status: status, Summary: &sum}
+	if cause != nil {
+		e.Error = cause.Error()
+	}
+	crash.At("run.before_end")
+	if status != Failed {
+		if err := r.Journal.Finish(ctx, r.Tickets(""), r.Run, string(status)); err != nil {
+			return Result{Summary: sum, Err: cause}, err
+		}
+	}
+	crash.At("run.ended")
+	return Result{Summary: sum, Err: cause}, r.emit(ctx, e)
+}
+
+// summary says what became of every step.
+func (r *run) summary(status Status) Summary {
+	sum := Summary{Status: status, Seconds: r.Now().Sub(r.began).Seconds()}
+	for _, s := range r.Plan.Steps {
+		if s.Kind == planner.KindCheckpoint {
+			continue
+		}
+		line := fmt.Sprintf("%d %s %s", r.number[s.ID], s.Kind, s.Title)
+		switch r.status[s.ID] {
+		case StepDone, StepSettled:
+			sum.Done = append(sum.Done, line)
+		case StepUndone:
+			sum.Undone = append(sum.Undone, line)
+		case StepDeferred:
+			sum.Deferred = append(sum.Deferred, line+": "+r.why[s.ID])
+		case StepFailed, StepStarted, StepUndoing:
+			sum.Failed = line
+		default:
+			sum.NotStarted = append(sum.NotStarted, line)
+		}
+	}
+	if r.failed != nil {
+		sum.Failed = fmt.Sprintf("%d %s %s", r.number[r.failed.ID], r.failed.Kind, r.failed.Title)
+	}
+	return sum
+}

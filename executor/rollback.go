@@ -1,0 +1,173 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"pleat/executor/crash"
+	"pleat/executor/journal"
+	"pleat/planner"
+)
+
+// failure goes back to the last checkpoint, or stops where a person must look.
+func (r *run) failure(ctx context.Context, s planner.Step, cause error) (Result, error) {
+	r.failed = &s
+	var unknown *UnknownError
+	if errors.As(cause, &unknown) {
+		return r.end(ctx, Failed, cause)
+	}
+	if err := r.change(ctx, s, StepFailed, "", cause); err != nil {
+		return Result{}, errors.Join(cause, err)
+	}
+	steps := r.sinceCheckpoint()
+	for _, done := range steps {
+		if done.Undo == nil && r.status[done.ID] != StepFailed {
+			return r.end(ctx, Failed, fmt.Errorf("%w (past the point of no return: %s %s cannot be undone)", cause, done.Kind, done.Title))
+		}
+	}
+	return r.rollBack(ctx, cause, steps)
+}
+
+// sinceCheckpoint are the steps that were begun after the last checkpoint, the
+// last first.
+func (r *run) sinceCheckpoint() []planner.Step {
+	var out []planner.Step
+	for _, s := range r.begun() {
+		if s.Kind == planner.KindCheckpoint {
+			break
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// sinceStart are the steps that take a run back to its start, the last first:
+// without expands that a checkpoint has closed, which the old release lives
+// with.
+func (r *run) sinceStart() []planner.Step {
+	var out []planner.Step
+	closed := false
+	for _, s := range r.begun() {
+		if s.Kind == planner.KindCheckpoint {
+			closed = true
+			continue
+		}
+		if closed && (s.Kind == planner.KindExpand || s.Kind == planner.KindSync) {
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// begun are the steps that may have had an effect and were not undone, the
+// last first.
+func (r *run) begun() []planner.Step {
+	var out []planner.Step
+	for i := len(r.Plan.Steps) - 1; i >= 0; i-- {
+		s := r.Plan.Steps[i]
+		switch r.status[s.ID] {
+		case StepStarted, StepDone, StepSettled, StepFailed, StepUndoing:
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// rollBack undoes steps and ends the run. It runs to its end also when the run
+// was asked to stop: half a rollback is the worst place to stand.
+func (r *run) rollBack(ctx context.Context, cause error, steps []planner.Step) (Result, error) {
+	ctx, r.Stop = context.WithoutCancel(ctx), nil
+	if r.back == nil {
+		if err := r.Journal.Write(ctx, r.Tickets(""), journal.Entry{Step: rollbackEntry, Status: string(RollingBack), Detail: cause.Error()}); err != nil {
+			return Result{}, errors.Join(cause, err)
+		}
+	}
+	crash.At("rollback.decided")
+	if err := r.emit(ctx, RunChanged{Status: RollingBack, Error: cause.Error()}); err != nil {
+		return Result{}, errors.Join(cause, err)
+	}
+	for _, s := range steps {
+		if err := r.undo(ctx, s); err != nil {
+			return r.end(ctx, Failed, fmt.Errorf("%w; the rollback stopped at %s %s: %w", cause, s.Kind, s.Title, err))
+		}
+	}
+	if err := r.hold(ctx, cause, steps); err != nil {
+		return Result{}, errors.Join(cause, err)
+	}
+	return r.end(ctx, RolledBack, cause)
+}
+
+// undo takes one step back. What has no undo action has nothing to undo; a
+// step that failed without one took no effect.
+func (r *run) undo(ctx context.Context, s planner.Step) error {
+	if s.Undo == nil || s.Undo.Action == nil {
+		return r.record(ctx, s, StepUndone, "")
+	}
+	if s.Safety == planner.Probed && r.status[s.ID] != StepDone && r.status[s.ID] != StepSettled && r.status[s.ID] != StepUndoing {
+		outcome, err := r.probe(ctx, s)
+		if outcome == planner.NotDone {
+			return r.record(ctx, s, StepUndone, "")
+		}
+		if outcome == planner.Unknown {
+			return &UnknownError{Step: s, Err: err}
+		}
+	}
+	return r.applyUndo(ctx, s)
+}
+
+func (r *run) applyUndo(ctx context.Context, s planner.Step) error {
+	inverse := s
+	inverse.ID, inverse.Action, inverse.Undo, inverse.Guards = s.ID+"/undo", s.Undo.Action, nil, nil
+	inverse.Title = s.Undo.Title + ": " + s.Title
+	if r.status[s.ID] == StepUndoing {
+		if outcome, _ := r.probe(ctx, inverse); outcome == planner.Done {
+			return r.undoneStep(ctx, s)
+		}
+	}
+	if err := r.change(ctx, s, StepUndoing, s.Undo.Title, nil); err != nil {
+		return err
+	}
+	crash.At("rollback.in_undo")
+	var err error
+	for range attempts {
+		if err = r.apply(ctx, inverse); err == nil {
+			crash.At("rollback.undone")
+			return r.undoneStep(ctx, s)
+		}
+		if !errors.Is(err, planner.ErrOutcomeUnknown) {
+			return err
+		}
+		outcome, lost := r.probe(ctx, inverse)
+		if outcome == planner.Done {
+			return r.undoneStep(ctx, s)
+		}
+		if outcome == planner.Unknown {
+			return &UnknownError{Step: inverse, Err: lost}
+		}
+	}
+	return err
+}
+
+func (r *run) undoneStep(ctx context.Context, s planner.Step) error {
+	r.undone = append(r.undone, s)
+	return r.change(ctx, s, StepUndone, s.Undo.Title, nil)
+}
+
+// hold keeps the releases that were rolled back from being rolled out again by
+// the next apply.
+func (r *run) hold(ctx context.Context, cause error, steps []planner.Step) error {
+	held := map[string]bool{}
+	for _, s := range steps {
+		start, ok := s.Action.(*planner.Start)
+		if !ok || held[start.Service+"@"+start.Release] {
+			continue
+		}
+		held[start.Service+"@"+start.Release] = true
+		if err := r.Journal.Hold(ctx, r.Tickets(""), start.Service, start.Release, cause.Error()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,275 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pleat/executor/crash"
+	"pleat/executor/journal"
+	"pleat/planner"
+)
+
+// run is one plan on its way.
+type run struct {
+	Config
+	began   time.Time
+	number  map[string]int        // as the plan shows a step
+	status  map[string]StepStatus // what is recorded of a step
+	why     map[string]string     // of deferred steps
+	undone  []planner.Step
+	failed  *planner.Step
+	back    *journal.Entry // where a rollback was decided
+	stopped bool
+}
+
+func newRun(c Config) *run {
+	r := &run{Config: c, began: c.Now(), number: map[string]int{}, status: map[string]StepStatus{}, why: map[string]string{}}
+	n := 0
+	for _, s := range c.Plan.Steps {
+		if s.Kind != planner.KindCheckpoint {
+			n++
+			r.number[s.ID] = n
+		}
+	}
+	return r
+}
+
+// rollbackEntry is the journal's entry that says that a rollback was decided.
+const rollbackEntry = "rollback"
+
+// recall reads what the journal has of the run.
+func (r *run) recall(ctx context.Context) error {
+	entries, err := r.Journal.Entries(ctx, r.Run)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Step == rollbackEntry {
+			r.back = &e
+			continue
+		}
+		r.status[e.Step] = StepStatus(e.Status)
+	}
+	return nil
+}
+
+// prepare records the releases that the plan starts and takes off hold what it
+// was told to, before anything else.
+func (r *run) prepare(ctx context.Context) error {
+	for _, l := range r.Plan.Lifts {
+		if err := r.Journal.Lift(ctx, r.Tickets(""), l.Service, l.Version); err != nil {
+			return err
+		}
+	}
+	for _, release := range r.Plan.Releases {
+		if err := r.Journal.PutRelease(ctx, r.Tickets(""), release); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// carryOut runs the steps that are left.
+func (r *run) carryOut(ctx context.Context) (Result, error) {
+	if err := r.emit(ctx, RunChanged{Status: Running}); err != nil {
+		return Result{}, err
+	}
+	for _, s := range r.Plan.Steps {
+		if r.finished(s) {
+			continue
+		}
+		crash.At("run.between_steps")
+		if r.stopping(ctx) {
+			return r.interrupted(ctx)
+		}
+		err := r.step(ctx, s)
+		if err == nil {
+			continue
+		}
+		if r.stopping(ctx) && !errors.Is(err, planner.ErrOutcomeUnknown) {
+			return r.interrupted(ctx)
+		}
+		return r.failure(ctx, s, err)
+	}
+	return r.end(ctx, r.outcome(), nil)
+}
+
+func (r *run) finished(s planner.Step) bool {
+	switch r.status[s.ID] {
+	case StepDone, StepSettled, StepDeferred:
+		return true
+	}
+	return false
+}
+
+// stopping tells whether somebody asked the run to end.
+func (r *run) stopping(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		r.stopped = true
+	}
+	select {
+	case <-r.Stop:
+		r.stopped = true
+	default:
+	}
+	return r.stopped
+}
+
+func (r *run) outcome() Status {
+	deferred, done := 0, 0
+	for _, s := range r.Plan.Steps {
+		switch {
+		case s.Kind == planner.KindCheckpoint:
+		case r.status[s.ID] == StepDeferred:
+			deferred++
+		default:
+			done++
+		}
+	}
+	if deferred > 0 {
+		return Deferred
+	}
+	if done == 0 {
+		return Noop
+	}
+	return Complete
+}
+
+// step runs one step: guards, record, apply, record.
+func (r *run) step(ctx context.Context, s planner.Step) error {
+	if s.Kind == planner.KindCheckpoint {
+		return r.record(ctx, s, StepDone, "")
+	}
+	if why := r.deferral(s); why != "" {
+		return r.postpone(ctx, s, why)
+	}
+	if r.status[s.ID] == StepStarted {
+		if done, err := r.settle(ctx, s); done || err != nil {
+			return err
+		}
+	}
+	crash.At("step.before_start")
+	why, err := r.await(ctx, s)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		return r.postpone(ctx, s, why)
+	}
+	return r.attempt(ctx, s)
+}
+
+// deferral says why a step cannot run now: the plan says so, or one that it
+// needs was deferred.
+func (r *run) deferral(s planner.Step) string {
+	if s.Deferred != "" {
+		return s.Deferred
+	}
+	for _, need := range s.Needs {
+		if why := r.why[need]; why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+func (r *run) postpone(ctx context.Context, s planner.Step, why string) error {
+	r.why[s.ID] = why
+	r.observe(ctx, s)
+	return r.change(ctx, s, StepDeferred, why, nil)
+}
+
+// attempts is how often a step whose connection was lost is sent again once
+// probing has shown that it took no effect.
+const attempts = 3
+
+// attempt applies a step and settles what became of it.
+func (r *run) attempt(ctx context.Context, s planner.Step) error {
+	began := r.Now()
+	if err := r.change(ctx, s, StepStarted, "", nil); err != nil {
+		return err
+	}
+	crash.At("step.started")
+	var err error
+	for range attempts {
+		if err = r.apply(ctx, s); err == nil {
+			crash.At("step.applied")
+			return r.done(ctx, s, began)
+		}
+		if !errors.Is(err, planner.ErrOutcomeUnknown) {
+			return err
+		}
+		done, lost := r.settle(ctx, s)
+		if done || lost != nil {
+			return lost
+		}
+	}
+	return fmt.Errorf("the connection was lost %d times: %w", attempts, err)
+}
+
+func (r *run) done(ctx context.Context, s planner.Step, began time.Time) error {
+	err := r.emitted(ctx, s, StepDone, StepChanged{Took: r.Now().Sub(began).Seconds()})
+	crash.At("step.finished")
+	return err
+}
+
+// apply hands a step to its provider, within the step's time.
+func (r *run) apply(ctx context.Context, s planner.Step) error {
+	p := r.Providers[s.Action.Provider()]
+	if p == nil {
+		return fmt.Errorf("%s: no provider", s.Action.Provider())
+	}
+	ctx, cancel := r.soft(ctx, s)
+	defer cancel()
+	return p.Apply(ctx, r.Tickets(s.Action.Provider()), s, func(report planner.Report) { r.report(ctx, s, report) })
+}
+
+// soft ends a step that may simply be applied again as soon as the run is
+// asked to stop; one that cannot is left to finish.
+func (r *run) soft(ctx context.Context, s planner.Step) (context.Context, context.CancelFunc) {
+	if s.Safety != planner.Idempotent {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-r.Stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(); <-ended }
+}
+
+// settle finds out what became of a step that was started and not finished.
+// The first result says that it is done.
+func (r *run) settle(ctx context.Context, s planner.Step) (bool, error) {
+	outcome, err := r.probe(ctx, s)
+	switch outcome {
+	case planner.Done:
+		return true, r.change(ctx, s, StepSettled, "an earlier attempt had done it", nil)
+	case planner.NotDone:
+		return false, nil
+	}
+	if s.Safety == planner.Idempotent && err == nil {
+		return false, nil
+	}
+	return false, &UnknownError{Step: s, Err: errors.Join(planner.ErrOutcomeUnknown, err)}
+}
+
+// probeTime bounds a probe, which runs also after the run's context ended.
+const probeTime = 30 * time.Second
+
+func (r *run) probe(ctx context.Context, s planner.Step) (planner.Outcome, error) {
+	p := r.Providers[s.Action.Provider()]
+	if p == nil {
+		return planner.Unknown, fmt.Errorf("%s: no provider", s.Action.Provider())
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTime)
+	defer cancel()
+	return p.Probe(ctx, r.Tickets(s.Action.Provider()), s)
+}
