@@ -23,17 +23,37 @@ func blankSecrets(src []byte, body *hclsyntax.Body, broken bool) []byte {
 			return slices.ContainsFunc(defaults, func(r hcl.Range) bool { return r.ContainsPos(t.Range.Start) })
 		}
 	}
-	within := false
+	argument := argumentScan{broken: broken}
 	for i, t := range tokens {
-		if startsArgument(tokens, i) {
-			name := string(t.Bytes)
-			within = name == "url" || name == "token" || broken && name == "default"
-		}
-		if (within || secret(t)) && literal(t) {
+		if (argument.secret(tokens, i) || secret(t)) && literal(t) {
 			blank(blanked[t.Range.Start.Byte:t.Range.End.Byte])
 		}
 	}
 	return blanked
+}
+
+// argumentScan walks over tokens and knows whether they are the value of a
+// secret argument.
+type argumentScan struct {
+	broken bool
+	within bool
+	depth  int // of brackets opened in the value
+}
+
+func (a *argumentScan) secret(tokens hclsyntax.Tokens, i int) bool {
+	switch t := tokens[i].Type; {
+	case startsArgument(tokens, i):
+		name := string(tokens[i].Bytes)
+		a.within = name == "url" || name == "token" || a.broken && name == "default"
+		a.depth = 0
+	case opens(t):
+		a.depth++
+	case closes(t):
+		a.depth--
+	case t == hclsyntax.TokenNewline && a.depth <= 0:
+		a.within = false
+	}
+	return a.within
 }
 
 // startsArgument tells whether token i is the name in NAME = VALUE, first on

@@ -34,6 +34,9 @@ func (l *loader) defaultAgents() {
 		if r.Agent != "" {
 			continue
 		}
+		if len(list) == 0 && l.refused["orchestrator"] {
+			continue
+		}
 		if len(list) == 0 {
 			l.add(r.Range, "Missing agent", "%s needs the argument agent: there is no orchestrator to take one from.", r.Address())
 			continue
@@ -121,8 +124,8 @@ func (l *loader) at(r *Release, argument string) hcl.Range {
 // checkSchema compares what a release was built for with its service's
 // database and with what it waits for.
 func (l *loader) checkSchema(r *Release, order *order) {
-	rng := l.at(r, "schema")
 	for _, c := range r.Schema {
+		rng := l.at(r, "schema")
 		if c.Database == nil {
 			continue
 		}

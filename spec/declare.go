@@ -12,25 +12,25 @@ import (
 func (l *loader) declare() {
 	for _, n := range l.top("database") {
 		d := &Database{Name: n.labels[0], Range: n.rng()}
-		if l.referable(n, d.Name) && l.databases.add(l.problems, d, d.Range, string(d.Address())) {
+		if l.referable(n, d.Name) && l.databases.add(l.problems, d, d.Range, named("database", d.Name)...) {
 			l.database(n, d)
 		}
 	}
 	for _, n := range l.top("orchestrator") {
 		o := &Orchestrator{Kind: n.labels[0], Name: n.labels[1], Range: n.rng()}
-		if l.referable(n, o.Name) && l.orchestrators.add(l.problems, o, o.Range, string(o.Address())) {
+		if l.referable(n, o.Name) && l.orchestrators.add(l.problems, o, o.Range, named("orchestrator."+o.Kind, o.Name)...) {
 			l.orchestrator(n, o)
 		}
 	}
 	for _, n := range l.top("router") {
 		r := &Router{Kind: n.labels[0], Name: n.labels[1], Range: n.rng()}
-		if l.referable(n, r.Name) && l.routers.add(l.problems, r, r.Range, string(r.Address())) {
+		if l.referable(n, r.Name) && l.routers.add(l.problems, r, r.Range, named("router."+r.Kind, r.Name)...) {
 			l.router(n, r)
 		}
 	}
 	for _, n := range l.top("strategy") {
 		s := &Strategy{Name: n.labels[0], Range: n.rng()}
-		if l.referable(n, s.Name) && l.strategies.add(l.problems, s, s.Range, string(s.Address())) {
+		if l.referable(n, s.Name) && l.strategies.add(l.problems, s, s.Range, named("strategy", s.Name)...) {
 			l.strategy(n, s)
 		}
 	}
@@ -40,7 +40,9 @@ func (l *loader) declare() {
 
 func (l *loader) declareChanges() {
 	for _, n := range l.top("change") {
-		l.referable(n, n.labels[0])
+		if !l.referable(n, n.labels[0]) {
+			continue
+		}
 		for _, i := range instances(n, labelled) {
 			c := &Change{Name: i.name, Range: n.rng()}
 			if l.changeName(i) && l.changes.add(l.problems, c, n.rng(), i.references("change")...) {

@@ -102,20 +102,20 @@ func createTable(n *node) *CreateTable {
 		t.Columns = append(t.Columns, column(c, c.labels[0], 0))
 		names = append(names, c.labels[0])
 	}
-	for _, key := range t.PrimaryKey {
-		n.oneOfNames("primary_key", "column", key, names)
+	for i, key := range t.PrimaryKey {
+		n.oneOfNames(n.atElement("primary_key", i), "column", key, names)
 	}
 	return t
 }
 
 // oneOfNames reports a name that is not among those the spec declares.
-func (n *node) oneOfNames(argument, what, name string, names []string) bool {
+func (n *node) oneOfNames(rng hcl.Range, what, name string, names []string) bool {
 	for _, known := range names {
 		if known == name {
 			return true
 		}
 	}
-	n.problems.add(n.at(argument), "Unknown "+what, "There is no %s %s.%s%s", what, quote(name), didYouMean(name, names), existing(names))
+	n.problems.add(rng, "Unknown "+what, "There is no %s %s.%s%s", what, quote(name), didYouMean(name, names), existing(names))
 	return false
 }
 
@@ -152,9 +152,9 @@ func createIndex(n *node) *CreateIndex {
 	if i.Columns != nil && len(i.Columns) == 0 {
 		n.problems.add(n.at("columns"), "No columns", "%s needs at least one column.", n.title())
 	}
-	for _, c := range i.Columns {
+	for e, c := range i.Columns {
 		if c == "" || c[0] != '(' {
-			n.identifier("columns", c)
+			n.problems.identifierAt(n.atElement("columns", e), c)
 		}
 	}
 	return i
@@ -164,7 +164,7 @@ func sync(n *node) *Sync {
 	s := &Sync{Table: n.tableLabel(0), Forward: n.columns("forward"), Backward: n.columns("backward"), Range: n.rng()}
 	for _, c := range sortedKeys(s.Forward) {
 		if _, both := s.Backward[c]; both {
-			n.problems.add(n.rng(), "Column on both sides", "The column %s of %s stands in forward and in backward. A column belongs to the old shape or to the new one.", quote(c), n.title())
+			n.problems.add(n.atKey("backward", c), "Column on both sides", "The column %s of %s stands in forward and in backward. A column belongs to the old shape or to the new one.", quote(c), n.title())
 		}
 	}
 	return s
@@ -174,7 +174,7 @@ func sync(n *node) *Sync {
 func (n *node) columns(name string) map[string]string {
 	m := n.strMap(name)
 	for _, c := range sortedKeys(m) {
-		n.identifier(name, c)
+		n.problems.identifierAt(n.atKey(name, c), c)
 	}
 	if m != nil && len(m) == 0 {
 		n.problems.add(n.at(name), "No columns", "The argument %s of %s needs at least one column.", name, n.title())

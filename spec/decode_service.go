@@ -11,6 +11,7 @@ func (l *loader) service(n *node, s *Service) {
 	s.Orchestrator = l.orchestratorOf(n)
 	s.Strategy = l.strategyOf(n)
 	for _, p := range n.blocks("process") {
+		l.nameFits(p, p.labels[0])
 		s.Processes = append(s.Processes, process(p, s))
 	}
 	slices.SortFunc(s.Processes, compareProcesses)
@@ -23,7 +24,7 @@ func (l *loader) orchestratorOf(n *node) *Orchestrator {
 		return o
 	}
 	o, ok := l.orchestrators.only()
-	if !ok {
+	if !ok && !l.refused["orchestrator"] {
 		l.add(n.rng(), "Missing orchestrator", "%s needs the argument orchestrator.%s", n.title(), existing(l.orchestrators.names))
 	}
 	return o
@@ -50,7 +51,7 @@ func (l *loader) target(n *node, s *Service) {
 	for _, r := range s.Releases {
 		versions = append(versions, r.Version)
 	}
-	n.oneOfNames("release", "release", version, versions)
+	n.oneOfNames(n.at("release"), "release", version, versions)
 }
 
 func compareProcesses(a, b *Process) int {
@@ -99,7 +100,7 @@ func (n *node) env(name, ref string) map[string]Text {
 	m := n.textMap(name, ref)
 	for _, key := range sortedKeys(m) {
 		if key == "" || !environmentName(key) {
-			n.problems.add(n.at(name), "Invalid environment variable", "%s cannot be the name of an environment variable: it has letters, digits and _, and does not begin with a digit.", quote(key))
+			n.problems.add(n.atKey(name, key), "Invalid environment variable", "%s cannot be the name of an environment variable: it has letters, digits and _, and does not begin with a digit.", quote(key))
 		}
 	}
 	return m
@@ -166,8 +167,8 @@ func (l *loader) release(n *node, r *Release) {
 // names, or all of them.
 func (l *loader) processesOf(n *node, r *Release) []*Process {
 	wanted := n.strs("processes")
-	for _, name := range wanted {
-		n.oneOfNames("processes", "process", name, processNames(r.Service.Processes))
+	for i, name := range wanted {
+		n.oneOfNames(n.atElement("processes", i), "process", name, processNames(r.Service.Processes))
 	}
 	if wanted != nil && len(wanted) == 0 {
 		l.add(n.at("processes"), "No processes", "%s runs nothing.", n.title())

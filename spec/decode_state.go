@@ -5,13 +5,15 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/hashicorp/hcl/v2"
 )
 
 func (l *loader) database(n *node, d *Database) {
 	d.URL = n.secret("url", string(d.Address())+".url")
 	d.Role = n.str("role")
 	if n.has("role") {
-		n.identifier("role", d.Role)
+		l.identifierAt(n.at("role"), d.Role)
 	}
 	d.Lock = lockBudget(n.block("lock"), n)
 }
@@ -51,20 +53,21 @@ func (l *loader) orchestrator(n *node, o *Orchestrator) {
 		l.add(n.at("agents"), "No agents", "%s needs at least one agent.", n.title())
 	}
 	seen := map[string]bool{}
-	for _, agent := range o.Agents {
-		n.agent("agents", agent)
+	for i, agent := range o.Agents {
+		rng := n.atElement("agents", i)
+		n.agent(rng, agent)
 		if seen[agent] {
-			l.add(n.at("agents"), "Agent named twice", "%s stands in the list twice.", agent)
+			l.add(rng, "Agent named twice", "%s stands in the list twice.", agent)
 		}
 		seen[agent] = true
 		if strings.HasPrefix(agent, "https:") && !n.has("token") {
-			l.add(n.at("agents"), "Missing token", "The agent at %s listens on TCP, which takes a token: token = var.agent_token", agent)
+			l.add(rng, "Missing token", "The agent at %s listens on TCP, which takes a token: token = var.agent_token", agent)
 		}
 	}
 }
 
 // agent checks the address of an agent.
-func (n *node) agent(name, address string) {
+func (n *node) agent(rng hcl.Range, address string) {
 	u, err := url.Parse(address)
 	if err == nil && u.Scheme == "unix" && u.Host == "" && strings.HasPrefix(u.Path, "/") {
 		return
@@ -72,7 +75,7 @@ func (n *node) agent(name, address string) {
 	if err == nil && u.Scheme == "https" && u.User == nil && u.Port() != "" && u.Hostname() != "" && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" {
 		return
 	}
-	n.problems.add(n.at(name), "Invalid agent", "An agent is unix:///PATH or https://HOST:PORT. There is no http: without TLS anybody on the way could start programs.")
+	n.problems.add(rng, "Invalid agent", "%s is no agent. An agent is unix:///PATH or https://HOST:PORT. There is no http: without TLS anybody on the way could start programs.", quote(address))
 }
 
 func (l *loader) router(n *node, r *Router) {
@@ -82,7 +85,7 @@ func (l *loader) router(n *node, r *Router) {
 	}
 	r.Agent = n.str("agent")
 	if r.Agent != "" {
-		n.agent("agent", r.Agent)
+		n.agent(n.at("agent"), r.Agent)
 	}
 }
 

@@ -2,8 +2,10 @@ package spec
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -11,17 +13,22 @@ func (l *loader) strategy(n *node, s *Strategy) {
 	s.MaxStartFailures = n.count("max_start_failures")
 	s.StepTimeout = n.duration("step_timeout")
 	rolling, all := n.block("rolling"), n.block("all_at_once")
-	if (rolling == nil) == (all == nil) {
+	if (rolling == nil) == (all == nil) && !n.later() {
 		l.add(n.rng(), "One kind of strategy", "%s needs exactly one of the blocks all_at_once and rolling.", n.title())
-		return
 	}
-	if all != nil {
-		s.Kind = AllAtOnce
-		return
+	s.Kind = AllAtOnce
+	if rolling != nil {
+		s.Kind = Rolling
+		s.Batch = rolling.batch("batch")
+		s.Order = Order(rolling.str("order"))
 	}
-	s.Kind = Rolling
-	s.Batch = rolling.batch("batch")
-	s.Order = Order(rolling.str("order"))
+}
+
+// later tells whether the block holds one that this version refuses.
+func (n *node) later() bool {
+	return slices.ContainsFunc(n.syntax.Body.Blocks, func(b *hclsyntax.Block) bool {
+		return slices.Contains(n.table.later, b.Type)
+	})
 }
 
 // defaultStrategy is that of a service which names none: the defaults of the

@@ -14,12 +14,15 @@ func quote(s string) string { return strconv.Quote(s) }
 // fitter compares blocks with their tables.
 type fitter struct{ *problems }
 
+// topLevel is the owner of the blocks of a file.
+const topLevel = "the top level"
+
 // file fits the top level of one file.
 func (f fitter) file(body *hclsyntax.Body) []*node {
 	for _, a := range sortedAttributes(body) {
-		f.unknownAttribute(language, "a file", a)
+		f.unknownAttribute(language, topLevel, a)
 	}
-	return f.children(language, "a file", body)
+	return f.children(language, topLevel, body)
 }
 
 // children fits the blocks of a body; those that are not in the table are
@@ -32,9 +35,13 @@ func (f fitter) children(t *block, owner string, body *hclsyntax.Body) []*node {
 			f.unknownBlock(t, owner, b)
 			continue
 		}
-		if n := f.block(child, b); n != nil {
-			nodes = append(nodes, n)
+		n := f.block(child, b)
+		if n == nil {
+			f.refused[b.Type] = true
+			f.refused[strings.Join(append([]string{b.Type}, b.Labels...), ".")] = true
+			continue
 		}
+		nodes = append(nodes, n)
 	}
 	f.twice(t, nodes)
 	return nodes
@@ -121,7 +128,7 @@ func (f fitter) attributes(n *node) {
 
 func (f fitter) unknownAttribute(t *block, owner string, a *hclsyntax.Attribute) {
 	if slices.Contains(t.later, a.Name) {
-		f.add(a.NameRange, "Not supported yet", "The argument %s in %s is not supported by this version.", a.Name, owner)
+		f.add(a.NameRange, "Not supported yet", "The argument %s of %s is not supported by this version.", a.Name, owner)
 		return
 	}
 	if c := t.block(a.Name); c != nil {
@@ -139,7 +146,7 @@ func (f fitter) unknownBlock(t *block, owner string, b *hclsyntax.Block) {
 		}
 	}
 	if slices.Contains(t.later, b.Type) {
-		f.add(b.TypeRange, "Not supported yet", "The block %s in %s is not supported by this version.", b.Type, owner)
+		f.add(b.TypeRange, "Not supported yet", "The block %s of %s is not supported by this version.", b.Type, owner)
 		return
 	}
 	if _, ok := t.attribute(b.Type); ok {

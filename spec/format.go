@@ -17,7 +17,7 @@ import (
 // wrong is not formatted.
 func Format(src []byte, filename string) ([]byte, hcl.Diagnostics) {
 	if _, diags := parse(filename, src); diags.HasErrors() {
-		return nil, withoutContext(diags, func(d *hcl.Diagnostic) string { return d.Detail })
+		return nil, withoutContext(diags, detailOf)
 	}
 	// Some layouts settle only after several passes, because a line's place
 	// depends on how its neighbours were laid out.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -118,9 +119,13 @@ func pathFunction(read func(path string) (string, error)) function.Function {
 		Params: []function.Parameter{{Name: "path", Type: cty.String}},
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			s, err := read(args[0].AsString())
+			path := args[0].AsString()
+			if !filepath.IsLocal(path) {
+				return cty.NilVal, function.NewArgErrorf(0, "%q leads out of the spec's directory", path)
+			}
+			s, err := read(path)
 			if err != nil {
-				return cty.NilVal, function.NewArgErrorf(0, "in the spec's directory: %w", err)
+				return cty.NilVal, function.NewArgErrorf(0, "reading %q in the spec's directory: %w", path, err)
 			}
 			return cty.StringVal(s), nil
 		},

@@ -35,12 +35,7 @@ func (p *problems) identifierAt(rng hcl.Range, name string) bool {
 	return false
 }
 
-// identifier checks a name that an argument gives.
-func (n *node) identifier(argument, name string) {
-	n.problems.identifierAt(n.at(argument), name)
-}
-
-// table reads the name of a table in label i.
+// tableLabel reads the name of a table in label i.
 func (n *node) tableLabel(i int) Table { return n.problems.parseTable(n.labelRange(i), n.labels[i]) }
 
 func (p *problems) parseTable(rng hcl.Range, name string) Table {

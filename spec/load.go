@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/hashicorp/hcl/v2"
@@ -75,7 +74,7 @@ type declared[T any] struct {
 
 func newLoader(dir string, options Options) *loader {
 	return &loader{
-		problems:       &problems{},
+		problems:       newProblems(),
 		options:        options,
 		spec:           &Spec{Dir: dir, Sources: map[string][]byte{}},
 		variables:      map[string]*variable{},
@@ -115,7 +114,7 @@ func (l *loader) read(root *os.Root) (map[string]*hclsyntax.Body, bool) {
 	bodies := map[string]*hclsyntax.Body{}
 	for _, name := range sortedKeys(sources) {
 		body, diags := parse(name, sources[name])
-		l.extend(withoutContext(diags, func(d *hcl.Diagnostic) string { return d.Detail }))
+		l.extend(withoutContext(diags, detailOf))
 		l.spec.Sources[name] = blankSecrets(sources[name], body, diags.HasErrors())
 		bodies[name] = body
 	}
@@ -208,6 +207,6 @@ func (l *loader) referable(n *node, name string) bool {
 	if hclsyntax.ValidIdentifier(name) {
 		return true
 	}
-	l.add(n.labelRange(len(n.labels)-1), "Invalid name", "%s cannot be referred to: a name begins with a letter and goes on with letters, digits, _ and -.", fmt.Sprintf("%q", name))
+	l.add(n.labelRange(len(n.labels)-1), "Invalid name", "%s cannot be referred to: a name begins with a letter and goes on with letters, digits, _ and -.", quote(name))
 	return false
 }

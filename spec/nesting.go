@@ -31,11 +31,11 @@ func checkNesting(name string, src []byte) hcl.Diagnostics {
 			break
 		}
 		if len(n.operators) > maxNesting {
-			p.add(t.Range, "Nested too deeply", "Blocks and brackets may be nested %d deep.", maxNesting)
+			p.add(t.Range, "Nested too deeply", "Blocks and brackets are nested at most %d deep.", maxNesting)
 			break
 		}
 		if n.operators[len(n.operators)-1] > maxOperators {
-			p.add(t.Range, "Expression too long", "One expression may have %d operators.", maxOperators)
+			p.add(t.Range, "Expression too long", "One expression has at most %d operators.", maxOperators)
 			break
 		}
 	}
@@ -50,15 +50,17 @@ type nesting struct {
 
 func (n *nesting) take(t hclsyntax.Token) {
 	top := &n.operators[len(n.operators)-1]
-	switch t.Type {
-	case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp,
-		hclsyntax.TokenTemplateControl, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc:
+	switch {
+	case opens(t.Type):
 		*top++
 		n.operators = append(n.operators, 0)
 		n.brackets = append(n.brackets, t.Type)
-	case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd,
-		hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc:
+		return
+	case closes(t.Type):
 		n.close()
+		return
+	}
+	switch t.Type {
 	case hclsyntax.TokenComma:
 		*top = 0
 	case hclsyntax.TokenNewline:
@@ -70,6 +72,24 @@ func (n *nesting) take(t hclsyntax.Token) {
 	default:
 		*top++
 	}
+}
+
+func opens(t hclsyntax.TokenType) bool {
+	switch t {
+	case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp,
+		hclsyntax.TokenTemplateControl, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc:
+		return true
+	}
+	return false
+}
+
+func closes(t hclsyntax.TokenType) bool {
+	switch t {
+	case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd,
+		hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc:
+		return true
+	}
+	return false
 }
 
 func (n *nesting) close() {

@@ -131,6 +131,17 @@ func (n *node) atKey(name, key string) hcl.Range {
 	return a.Expr.Range()
 }
 
+// atElement is the range of an element in an argument that is written as a
+// list, or of the whole value.
+func (n *node) atElement(name string, i int) hcl.Range {
+	if a, ok := n.syntax.Body.Attributes[name]; ok {
+		if tuple, ok := a.Expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
+			return tuple.Exprs[i].Range()
+		}
+	}
+	return n.at(name)
+}
+
 func literalKey(expr hclsyntax.Expression) (string, bool) {
 	if k, ok := expr.(*hclsyntax.ObjectConsKeyExpr); ok {
 		return literalString(k.Wrapped)

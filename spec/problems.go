@@ -19,7 +19,14 @@ type Place struct {
 }
 
 // problems collects diagnostics.
-type problems struct{ list hcl.Diagnostics }
+type problems struct {
+	list hcl.Diagnostics
+	// refused are blocks that could not be used, by type and by reference:
+	// what refers to them is not reported again.
+	refused map[string]bool
+}
+
+func newProblems() *problems { return &problems{refused: map[string]bool{}} }
 
 // add records an error at rng.
 func (p *problems) add(rng hcl.Range, summary, format string, args ...any) {

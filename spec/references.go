@@ -96,7 +96,10 @@ func resolve[T any](n *node, expr hcl.Expression, name string, r *registry[T]) (
 	if item, ok := r.items[ref]; ok {
 		return item, true
 	}
-	if !strings.HasPrefix(ref, r.root+".") {
+	if n.problems.refused[ref] {
+		return none, false
+	}
+	if !strings.HasPrefix(ref, r.root+".") && !strings.HasPrefix(ref, r.root+"[") {
 		n.problems.add(expr.Range(), "Wrong kind of reference", "The argument %s of %s refers to %s.%s", name, n.title(), def.target, didYouMean(ref, r.names))
 		return none, false
 	}
@@ -194,13 +197,19 @@ func traversalText(t hcl.Traversal) (string, bool) {
 			return "", false
 		}
 	}
-	return text, len(t) > 1
+	return text, true
 }
 
-// references are the forms in which something may be referred to: ROOT.NAME
-// and, for an element of for_each, ROOT.LABEL["KEY"].
+// named are the two forms of a reference by name: ROOT.NAME, and ROOT["NAME"]
+// for names that are computed.
+func named(root, name string) []string {
+	return []string{root + "." + name, root + "[" + quote(name) + "]"}
+}
+
+// references are the forms in which something may be referred to: those of
+// named and, for an element of for_each, also ROOT.LABEL["KEY"].
 func (i instance) references(root string) []string {
-	forms := []string{root + "." + i.name}
+	forms := named(root, i.name)
 	if i.key != "" {
 		forms = append(forms, fmt.Sprintf("%s.%s[%q]", root, i.node.labels[0], i.key))
 	}

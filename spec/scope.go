@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -106,11 +107,21 @@ func existing(names []string) string {
 // to do with a sensitive value: they may quote it.
 func (s *scope) hideValues(expr hcl.Expression, diags hcl.Diagnostics) hcl.Diagnostics {
 	if !s.sensitive(expr) {
-		return withoutContext(diags, func(d *hcl.Diagnostic) string { return d.Detail })
+		return withoutContext(diags, detailOf)
 	}
 	return withoutContext(diags, func(*hcl.Diagnostic) string {
 		return "What is wrong is not shown, because a sensitive value is part of the expression."
 	})
+}
+
+// detailOf is HCL's detail, with the nearest name of a function that does not
+// exist.
+func detailOf(d *hcl.Diagnostic) string {
+	call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d)
+	if !ok {
+		return d.Detail
+	}
+	return d.Detail + didYouMean(call.CalledFunctionName(), sortedKeys(functions(nil)))
 }
 
 // withoutContext copies diagnostics without the values that HCL attaches.

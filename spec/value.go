@@ -59,7 +59,12 @@ func (n *node) converted(v cty.Value, name string, want cty.Type) (cty.Value, bo
 }
 
 func (n *node) wrongType(name string, want kind) {
-	n.problems.add(n.at(name), "Wrong type", "The argument %s of %s takes a %s.", name, n.title(), want)
+	n.wrongTypeAt(n.at(name), name, want)
+}
+
+func (n *node) wrongTypeAt(rng hcl.Range, name string, want kind) {
+	what, _, _ := strings.Cut(string(want), ",")
+	n.problems.add(rng, "Wrong type", "The argument %s of %s takes a %s.", name, n.title(), what)
 }
 
 // str is a string argument, or its default.
@@ -108,7 +113,7 @@ func (n *node) strMap(name string) map[string]string {
 	m := map[string]string{}
 	for key, e := range v.AsValueMap() {
 		if e.IsNull() || strings.TrimSpace(e.AsString()) == "" {
-			n.problems.add(n.at(name), "Empty expression", "%s in the argument %s of %s has no value.", key, name, n.title())
+			n.problems.add(n.atKey(name, key), "Empty expression", "%s in the argument %s of %s has no value.", key, name, n.title())
 			continue
 		}
 		m[key] = e.AsString()
@@ -179,7 +184,7 @@ func (n *node) text(name, ref string) Text {
 	if !ok {
 		return Text{}
 	}
-	return n.asText(name, ref, v)
+	return n.asText(name, n.at(name), ref, v)
 }
 
 // secret is text that is secret wherever it came from.
@@ -191,14 +196,16 @@ func (n *node) secret(name, ref string) Text {
 	return Secret(ref, t.Reveal())
 }
 
-func (n *node) asText(name, ref string, v cty.Value) Text {
+func (n *node) asText(name string, rng hcl.Range, ref string, v cty.Value) Text {
 	bare, marks := v.UnmarkDeep()
-	s, ok := n.converted(bare, name, cty.String)
-	if !ok {
+	s, err := convert.Convert(bare, cty.String)
+	if err != nil || s.IsNull() {
+		def, _ := n.table.attribute(name)
+		n.wrongTypeAt(rng, name, def.kind)
 		return Text{}
 	}
 	if strings.ContainsRune(s.AsString(), 0) {
-		n.problems.add(n.at(name), "NUL byte in "+name, "No value may contain a NUL byte.")
+		n.problems.add(rng, "NUL byte in "+name, "No value may contain a NUL byte.")
 		return Text{}
 	}
 	if len(marks) > 0 {
@@ -226,7 +233,7 @@ func (n *node) textMap(name, ref string) map[string]Text {
 			continue
 		}
 		k := key.AsString()
-		m[k] = n.asText(name, ref+"."+k, e.WithMarks(marks))
+		m[k] = n.asText(name, n.atKey(name, k), ref+"."+k, e.WithMarks(marks))
 	}
 	return m
 }

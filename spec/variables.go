@@ -154,7 +154,7 @@ func (l *loader) giveFile(path string) {
 	}
 	body, diags := parse(path, src)
 	if diags.HasErrors() {
-		l.extend(withoutContext(diags, func(d *hcl.Diagnostic) string { return d.Detail }))
+		l.extend(withoutContext(diags, detailOf))
 		return
 	}
 	for _, b := range body.Blocks {
