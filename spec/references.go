@@ -56,9 +56,9 @@ func refer[T any](n *node, name string, r *registry[T]) (T, bool) {
 	return resolve(n, a.Expr, name, r)
 }
 
-// referAll resolves an argument that refers to a list of things, and tells
-// where each reference stands.
-func referAll[T any](n *node, name string, r *registry[T]) ([]T, []hcl.Range) {
+// referAll resolves an argument that refers to a list of things, each taken
+// once, and tells where each reference stands.
+func referAll[T comparable](n *node, name string, r *registry[T]) ([]T, []hcl.Range) {
 	a, ok := n.syntax.Body.Attributes[name]
 	if !ok {
 		return nil, nil
@@ -71,14 +71,11 @@ func referAll[T any](n *node, name string, r *registry[T]) ([]T, []hcl.Range) {
 	}
 	var found []T
 	var at []hcl.Range
-	seen := map[string]bool{}
+	seen := map[T]bool{}
 	for _, e := range exprs {
 		item, ok := resolve(n, e, name, r)
-		if !ok {
-			continue
-		}
-		if ref, _ := n.reference(e); !seen[ref] {
-			seen[ref] = true
+		if ok && !seen[item] {
+			seen[item] = true
 			found, at = append(found, item), append(at, e.Range())
 		}
 	}
