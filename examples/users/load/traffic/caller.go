@@ -23,7 +23,6 @@ type answer struct {
 	status            int
 	body              []byte
 	release, instance string
-	resent            int
 }
 
 func newCaller(o Options) *caller {
@@ -46,8 +45,6 @@ func (c *caller) call(ctx context.Context, method, path string, body any) (answe
 	if err != nil {
 		return a, err
 	}
-	// net/http may send a request again by itself when a kept connection was
-	// closed under it; that must be seen.
 	connections := 0
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connections++ },
@@ -57,15 +54,21 @@ func (c *caller) call(ctx context.Context, method, path string, body any) (answe
 		return a, err
 	}
 	response, err := c.http.Do(request)
-	a.resent = max(0, connections-1)
 	if err != nil {
 		return a, err
 	}
 	defer response.Body.Close()
 	a.status = response.StatusCode
 	a.release, a.instance = response.Header.Get("X-Release"), response.Header.Get("X-Instance")
-	a.body, err = io.ReadAll(response.Body)
-	return a, err
+	if a.body, err = io.ReadAll(response.Body); err != nil {
+		return a, err
+	}
+	// net/http sends some requests again by itself when a kept connection was
+	// cut under them; other clients do not.
+	if connections > 1 {
+		return a, fmt.Errorf("answered only when sent %d times: a kept connection was cut", connections)
+	}
+	return a, nil
 }
 
 func encode(body any) ([]byte, error) {

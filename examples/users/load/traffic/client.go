@@ -139,7 +139,7 @@ func (s shape) check(got, want full) error {
 	if got == s.shown(want) {
 		return nil
 	}
-	return fmt.Errorf("wrong content: %+q, written as %+q", got, s.shown(want))
+	return fmt.Errorf("wrong content: %q, written as %q", got, s.shown(want))
 }
 
 func (c *client) next() string {

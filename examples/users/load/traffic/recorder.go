@@ -16,7 +16,6 @@ type recorder struct {
 	mu       sync.Mutex
 	latency  histogram
 	errors   int
-	resent   int
 	problems []Problem
 	releases map[string]int
 
@@ -45,7 +44,6 @@ func (r *recorder) answered(due, now time.Time, a answer, err error) {
 	r.stall = max(r.stall, now.Sub(r.progress))
 	r.progress = now
 	r.latency.add(now.Sub(due))
-	r.resent += a.resent
 	if a.release != "" {
 		r.releases[a.release]++
 	}
@@ -67,7 +65,6 @@ func (r *recorder) summary(took time.Duration) Summary {
 		Seconds:  took.Seconds(),
 		Requests: r.latency.total,
 		Errors:   r.errors,
-		Resent:   r.resent,
 		P50:      milliseconds(r.latency.percentile(0.50)),
 		P99:      milliseconds(r.latency.percentile(0.99)),
 		Worst:    milliseconds(r.latency.worst),

@@ -13,7 +13,6 @@ type Summary struct {
 	Seconds  float64        `json:"seconds"`
 	Requests int64          `json:"requests"`
 	Errors   int            `json:"errors"` // not 2xx, not answered, or answered wrong
-	Resent   int            `json:"resent"` // sent twice by HTTP's own rules, after a kept connection was closed
 	P50      float64        `json:"p50_ms"`
 	P99      float64        `json:"p99_ms"`
 	Worst    float64        `json:"worst_ms"`
@@ -52,9 +51,6 @@ func (s Summary) Lines() string {
 		line("  by "+release, "%d", s.Releases[release])
 	}
 	line("errors", "%d", s.Errors)
-	if s.Resent > 0 {
-		line("resent", "%d", s.Resent)
-	}
 	line("latency", "p50 %.1f ms, p99 %.1f ms, worst %.1f ms", s.P50, s.P99, s.Worst)
 	line("longest stall", "%.1f ms", s.Stall)
 	for _, p := range s.Problems {
