@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -54,7 +55,7 @@ func (p *play) run(ctx context.Context) error {
 func (p *play) bringUp(ctx context.Context) error {
 	p.out.heading("Release " + old + " on an empty database")
 	p.out.command("cd", "examples/users")
-	if err := p.pleat(ctx, done, "apply", "--auto-approve", "--var", "release="+old); err != nil {
+	if err := p.apply(ctx, done, old); err != nil {
 		return err
 	}
 	if err := seed(ctx, p.stage.postgres.URL("postgres"), p.users); err != nil {
@@ -71,16 +72,22 @@ func (p *play) deploy(ctx context.Context) error {
 		return err
 	}
 	p.out.heading("Do it")
-	if err := p.pleat(ctx, done, "apply", "--auto-approve", "--var", "release="+right); err != nil {
+	if err := p.apply(ctx, done, right); err != nil {
 		return err
 	}
 	p.out.heading("A release that crashes on start: " + broken)
-	if err := p.pleat(ctx, rolledBack, "apply", "--auto-approve", "--var", "release="+broken); err != nil {
+	if err := p.apply(ctx, rolledBack, broken); err != nil {
 		return err
 	}
 	p.out.line("\nExit code %d: it failed and was rolled back. What is live:\n", rolledBack)
 	return p.pleat(ctx, done, "status", "--var", "release="+right)
 }
+
+func (p *play) apply(ctx context.Context, want int, release string) error {
+	return p.pleat(ctx, want, "apply", "--auto-approve", "--var", "release="+release, "--events", p.events())
+}
+
+func (p *play) events() string { return filepath.Join(p.stage.dir, "events") }
 
 // pleat runs a command in the spec's directory; another exit code than want is
 // an error.
@@ -99,7 +106,7 @@ func (p *play) pleat(ctx context.Context, want int, args ...string) error {
 	}
 	if code != want {
 		return fmt.Errorf("pleat %s: exit code %d, want %d; the agent says:\n%s",
-			strings.Join(args, " "), code, want, tail(p.stage.dir+"/agent.log"))
+			strings.Join(args, " "), code, want, tail(filepath.Join(p.stage.dir, "agent.log")))
 	}
 	return nil
 }
@@ -110,9 +117,14 @@ func (p *play) judge(ctx context.Context, s traffic.Summary, took time.Duration)
 	if err != nil {
 		return fmt.Errorf("reading users back: %w", err)
 	}
+	steps, err := stepsDone(p.events())
+	if err != nil {
+		return err
+	}
 	p.out.heading("Summary")
 	fmt.Fprint(p.out, s.Lines())
 	p.out.fact("users", "%s of %s have their name", thousands(good), thousands(p.users))
+	p.out.fact("steps", "%d", steps)
 	p.out.fact("time", "%.0f s", took.Seconds())
 	if s.Errors > 0 {
 		return fmt.Errorf("%d of %d requests failed", s.Errors, s.Requests)

@@ -26,8 +26,18 @@ func (t talk) fact(name, format string, args ...any) {
 	fmt.Fprintf(t, "%-16s"+format+"\n", append([]any{name}, args...)...)
 }
 
-// command is one as it would be typed.
-func (t talk) command(words ...string) { fmt.Fprintf(t, "$ %s\n", strings.Join(words, " ")) }
+// command is one as it would be typed, over several lines where it is long.
+func (t talk) command(words ...string) {
+	line := "$"
+	for _, word := range words {
+		if utf8.RuneCountInString(line+" "+word+" \\") > width {
+			fmt.Fprintf(t, "%s \\\n", line)
+			line = "   "
+		}
+		line += " " + word
+	}
+	fmt.Fprintln(t, line)
+}
 
 // thousands groups the digits of n.
 func thousands(n int64) string {
