@@ -8,24 +8,19 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// blankSecrets is src with the text of secret arguments overwritten byte by
+// blankSecrets are the bytes with the text of secret arguments overwritten byte by
 // byte, so that no message can quote them and every range still fits: url and
 // token everywhere, and the default of sensitive variables. In a broken file
 // every default counts.
-func blankSecrets(src []byte, body *hclsyntax.Body, broken bool) []byte {
-	blanked := slices.Clone(src)
-	// The parser reports what the lexer finds wrong.
-	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
-	secret := func(hclsyntax.Token) bool { return false }
-	if !broken && body != nil {
-		defaults := sensitiveDefaults(body)
-		secret = func(t hclsyntax.Token) bool {
-			return slices.ContainsFunc(defaults, func(r hcl.Range) bool { return r.ContainsPos(t.Range.Start) })
-		}
-	}
-	argument := argumentScan{broken: broken}
-	for i, t := range tokens {
-		if (argument.secret(tokens, i) || secret(t)) && literal(t) {
+func (s source) blankSecrets() []byte {
+	blanked := slices.Clone(s.bytes)
+	defaults := s.sensitiveDefaults()
+	argument := argumentScan{broken: s.broken}
+	for i, t := range s.tokens {
+		secret := argument.secret(s.tokens, i) || slices.ContainsFunc(defaults, func(r hcl.Range) bool {
+			return r.ContainsPos(t.Range.Start)
+		})
+		if secret && literal(t) {
 			blank(blanked[t.Range.Start.Byte:t.Range.End.Byte])
 		}
 	}
@@ -86,9 +81,12 @@ func blank(b []byte) {
 }
 
 // sensitiveDefaults are where the defaults of sensitive variables stand.
-func sensitiveDefaults(body *hclsyntax.Body) []hcl.Range {
+func (s source) sensitiveDefaults() []hcl.Range {
+	if s.broken || s.body == nil {
+		return nil
+	}
 	var ranges []hcl.Range
-	for _, b := range body.Blocks {
+	for _, b := range s.body.Blocks {
 		def, ok := b.Body.Attributes["default"]
 		if b.Type != variableTable.name || !ok {
 			continue

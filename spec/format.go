@@ -67,7 +67,7 @@ func FormatDir(dir string) (Formatting, hcl.Diagnostics) {
 	for _, name := range sortedKeys(sources) {
 		after, diags := Format(sources[name], name)
 		l.extend(diags)
-		formatting.Sources[name] = blankSecrets(sources[name], nil, true)
+		formatting.Sources[name] = blankedAll(name, sources[name])
 		if !diags.HasErrors() {
 			formatting.Files = append(formatting.Files, FormattedFile{Name: name, Before: sources[name], After: after})
 		}
@@ -103,4 +103,9 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// blankedAll is a file as messages about its syntax may quote it.
+func blankedAll(name string, src []byte) []byte {
+	return source{bytes: src, tokens: lex(name, src), broken: true}.blankSecrets()
 }

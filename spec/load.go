@@ -113,10 +113,10 @@ func (l *loader) read(root *os.Root) (map[string]*hclsyntax.Body, bool) {
 	sources := l.sources(root)
 	bodies := map[string]*hclsyntax.Body{}
 	for _, name := range sortedKeys(sources) {
-		body, diags := parse(name, sources[name])
+		src, diags := parse(name, sources[name])
 		l.extend(withoutContext(diags, detailOf))
-		l.spec.Sources[name] = blankSecrets(sources[name], body, diags.HasErrors())
-		bodies[name] = body
+		l.spec.Sources[name] = src.blankSecrets()
+		bodies[name] = src.body
 	}
 	return bodies, len(l.list) == 0
 }

@@ -19,9 +19,7 @@ var plainNumber = regexp.MustCompile(`^[0-9.]{1,40}([eE][+-]?[0-9]{1,2})?$`)
 
 // checkNesting refuses files that would take the parser, which recurses, or
 // the evaluation of what it returns, deeper than a stack is.
-func checkNesting(name string, src []byte) hcl.Diagnostics {
-	// The parser reports what the lexer finds wrong.
-	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+func checkNesting(tokens hclsyntax.Tokens) hcl.Diagnostics {
 	var p problems
 	n := nesting{operators: []int{0}}
 	for _, t := range tokens {

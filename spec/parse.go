@@ -56,15 +56,32 @@ func fileReason(err error) error {
 	return err
 }
 
-// parse reads one file's syntax. The body is nil when nothing could be read.
-func parse(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
-	if diags := checkNesting(name, src); diags.HasErrors() {
-		return nil, diags
+// source is a file and its syntax.
+type source struct {
+	bytes  []byte
+	tokens hclsyntax.Tokens
+	body   *hclsyntax.Body // nil when nothing could be read
+	broken bool
+}
+
+// parse reads one file's syntax.
+func parse(name string, src []byte) (source, hcl.Diagnostics) {
+	s := source{bytes: src, tokens: lex(name, src)}
+	diags := checkNesting(s.tokens)
+	if diags.HasErrors() {
+		s.broken = true
+		return s, diags
 	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	if file == nil {
-		return nil, diags
+	s.broken = diags.HasErrors()
+	if file != nil {
+		s.body, _ = file.Body.(*hclsyntax.Body)
 	}
-	body, _ := file.Body.(*hclsyntax.Body)
-	return body, diags
+	return s, diags
+}
+
+// lex leaves it to the parser to report what is wrong.
+func lex(name string, src []byte) hclsyntax.Tokens {
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	return tokens
 }

@@ -80,11 +80,18 @@ func (n *node) str(name string) string {
 			name, n.title(), quote(s), didYouMean(s, def.oneOf), strings.Join(def.oneOf, ", "))
 		return def.fallback
 	}
+	if def.required && s == "" {
+		n.empty(n.at(name), name)
+	}
 	if strings.ContainsRune(s, 0) {
 		n.problems.add(n.at(name), "NUL byte in "+name, "No value may contain a NUL byte.")
 		return def.fallback
 	}
 	return s
+}
+
+func (n *node) empty(rng hcl.Range, name string) {
+	n.problems.add(rng, "Empty argument", "The argument %s of %s cannot be empty.", name, n.title())
 }
 
 // strs is a list of strings; nil when it is not given.
@@ -198,11 +205,14 @@ func (n *node) secret(name, ref string) Text {
 
 func (n *node) asText(name string, rng hcl.Range, ref string, v cty.Value) Text {
 	bare, marks := v.UnmarkDeep()
+	def, _ := n.table.attribute(name)
 	s, err := convert.Convert(bare, cty.String)
 	if err != nil || s.IsNull() {
-		def, _ := n.table.attribute(name)
 		n.wrongTypeAt(rng, name, def.kind)
 		return Text{}
+	}
+	if def.required && s.AsString() == "" {
+		n.empty(rng, name)
 	}
 	if strings.ContainsRune(s.AsString(), 0) {
 		n.problems.add(rng, "NUL byte in "+name, "No value may contain a NUL byte.")

@@ -70,7 +70,7 @@ func (v *variable) setRaw(raw, from string) {
 
 func parseLiteral(raw string) (cty.Value, bool) {
 	const name = "value"
-	if checkNesting(name, []byte(raw)).HasErrors() {
+	if checkNesting(lex(name, []byte(raw))).HasErrors() {
 		return cty.NilVal, false
 	}
 	expr, diags := hclsyntax.ParseExpression([]byte(raw), name, hcl.InitialPos)
@@ -152,15 +152,15 @@ func (l *loader) giveFile(path string) {
 		l.add(nowhere, "Unreadable file of variables", "%s: %s.", path, fileReason(err))
 		return
 	}
-	body, diags := parse(path, src)
+	file, diags := parse(path, src)
 	if diags.HasErrors() {
 		l.extend(withoutContext(diags, detailOf))
 		return
 	}
-	for _, b := range body.Blocks {
+	for _, b := range file.body.Blocks {
 		l.add(b.DefRange(), "Block in a file of variables", "A file of variables holds lines of the form NAME = VALUE.")
 	}
-	for _, a := range sortedAttributes(body) {
+	for _, a := range sortedAttributes(file.body) {
 		l.giveAttribute(a)
 	}
 }
