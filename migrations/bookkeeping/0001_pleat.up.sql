@@ -5,21 +5,22 @@
 -- unique index makes FOR KEY SHARE on (name, fence) block a takeover and let a
 -- heartbeat through, which changes no column of it.
 create table pleat.lease (
-  name  text primary key,
-  fence bigint not null,
-  id    text,
-  run   text,
-  host  text,
-  boot  text,
-  pid   integer,
-  who   text,
-  step  text,
-  since timestamptz,
-  beat  timestamptz,
-  until timestamptz,
+  name    text primary key,
+  fence   bigint not null,
+  id      text,
+  run     text,
+  host    text,
+  pid     integer,
+  process text,
+  who     text,
+  step    text,
+  since   timestamptz,
+  beat    timestamptz,
+  until   timestamptz,
   unique (name, fence)
 );
 
+-- The type json, not jsonb: what was written is read back byte for byte.
 create table pleat.run (
   id          text primary key,
   environment text not null,
@@ -27,7 +28,7 @@ create table pleat.run (
   status      text not null,
   fingerprint text not null,
   wish        text not null,
-  plan        jsonb not null,
+  plan        json not null,
   who         text not null,
   host        text not null,
   started     timestamptz not null default clock_timestamp(),
@@ -56,7 +57,7 @@ create table pleat.event (
   seq         bigint not null,
   run         text not null,
   at          timestamptz not null default clock_timestamp(),
-  body        jsonb not null,
+  body        json not null,
   primary key (environment, seq)
 );
 
@@ -64,7 +65,7 @@ create table pleat.release (
   environment text not null,
   service     text not null,
   version     text not null,
-  definition  jsonb not null,
+  definition  json not null,
   held        text not null default '',
   recorded    timestamptz not null default clock_timestamp(),
   primary key (environment, service, version)

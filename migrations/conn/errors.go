@@ -143,3 +143,13 @@ func explainNetwork(err error) (cause error, reason, hint string) {
 	}
 	return nil, "the connection was lost while it was being made", check
 }
+
+// Transient tells whether the same server may answer a moment later: it is
+// starting, stopping, or not there at present.
+func (e *OpenError) Transient() bool {
+	var refusal *pgconn.PgError
+	if errors.As(e.cause, &refusal) {
+		return refusal.Code == "57P03" || refusal.Code == "57P01" || refusal.Code == "57P02"
+	}
+	return e.cause == nil || errors.Is(e.cause, syscall.ECONNREFUSED) || errors.Is(e.cause, os.ErrNotExist)
+}

@@ -17,19 +17,19 @@ import (
 type setting struct{ name, value string }
 
 func required(opts Options) []setting {
-	readOnly := "off"
-	if opts.ReadOnly {
-		readOnly = "on"
-	}
-	return []setting{
+	all := []setting{
 		{"application_name", cmp.Or(opts.Application, "pleat")},
 		{"search_path", "pg_catalog"},
-		{"default_transaction_read_only", readOnly},
 		{"default_transaction_isolation", "read committed"},
 		{"statement_timeout", milliseconds(cmp.Or(opts.StatementTimeout, 30*time.Second))},
 		{"lock_timeout", milliseconds(cmp.Or(opts.LockTimeout, 5*time.Second))},
 		{"idle_in_transaction_session_timeout", milliseconds(10 * time.Second)},
 	}
+	if opts.ReadOnly {
+		// Never "off": whoever made the role or the server read-only meant it.
+		all = append(all, setting{"default_transaction_read_only", "on"})
+	}
+	return all
 }
 
 // optional settings may be refused or ignored by a server: too old, or on a

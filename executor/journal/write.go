@@ -1,0 +1,105 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pleat/migrations/conn"
+	"pleat/planner"
+)
+
+// settleTimeout bounds finding out what became of a COMMIT, which also happens
+// when the caller's context is over: that may be how it got lost.
+const settleTimeout = 30 * time.Second
+
+// change is something to write.
+type change struct {
+	what string
+	do   func(ctx context.Context, tx conn.Tx) error
+	// done tells whether an earlier do, whose COMMIT was not answered, is there.
+	done func(ctx context.Context, tx conn.Tx) (bool, error)
+}
+
+// write makes a change under the ticket's fence. It is sent again when the
+// connection turned out to be dead before COMMIT was sent, or when it was
+// looked for and is not there; never otherwise.
+func (j *Journal) write(ctx context.Context, t planner.Ticket, c change) error {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	err := j.attempt(ctx, t, c)
+	switch {
+	case errors.Is(err, conn.ErrOutcomeUnknown):
+		err = j.settle(ctx, t, c, err)
+	case err != nil && ctx.Err() == nil && j.conn.IsClosed():
+		err = j.attempt(ctx, t, c)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.what, err)
+	}
+	return nil
+}
+
+func (j *Journal) attempt(ctx context.Context, t planner.Ticket, c change) error {
+	if err := j.reconnect(ctx); err != nil {
+		return err
+	}
+	return conn.InTransaction(ctx, j.conn, func(tx conn.Tx) error {
+		if err := conn.HoldFence(ctx, tx, t.Lease, t.Fence); err != nil {
+			return err
+		}
+		return c.do(ctx, tx)
+	})
+}
+
+// settle finds out what became of a change. What cannot be found out stays
+// unknown.
+func (j *Journal) settle(ctx context.Context, t planner.Ticket, c change, lost error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	pid := j.conn.PgConn().PID()
+	if err := conn.Close(ctx, j.conn); err != nil {
+		return errors.Join(lost, err)
+	}
+	if err := j.reconnect(ctx); err != nil {
+		return errors.Join(lost, err)
+	}
+	if err := j.awaitEnd(ctx, pid); err != nil {
+		return errors.Join(lost, err)
+	}
+	done, err := c.done(ctx, j.conn)
+	if err != nil {
+		return errors.Join(lost, err)
+	}
+	if done {
+		return nil
+	}
+	return j.attempt(ctx, t, c)
+}
+
+// awaitEnd waits until the server's side of a lost connection is over: only
+// then does a row that is not there mean that it never will be.
+func (j *Journal) awaitEnd(ctx context.Context, pid uint32) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var alive bool
+		err := j.conn.QueryRow(ctx, "select exists (select from pg_stat_activity where pid = $1)", int64(pid)).Scan(&alive)
+		if err != nil || !alive {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the lost session %d to end: %w", pid, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// exists asks one question that has yes or no for an answer.
+func exists(ctx context.Context, tx conn.Tx, sql string, args ...any) (bool, error) {
+	var yes bool
+	err := tx.QueryRow(ctx, "select exists ("+sql+")", args...).Scan(&yes)
+	return yes, err
+}

@@ -1,0 +1,90 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pleat/executor/crash"
+	"pleat/migrations/conn"
+)
+
+// errMoved is a row that is not ours any more.
+var errMoved = errors.New("somebody else took it, or it was unlocked")
+
+// keep renews the lease until ctx ends or it is lost.
+func (l *Lease) keep(ctx context.Context) {
+	defer close(l.stopped)
+	timer := time.NewTimer(l.terms.Heartbeat)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.wake:
+		case <-timer.C:
+			crash.At("lease.before_heartbeat")
+		}
+		next, err := l.beat(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			l.lose(err)
+			return
+		}
+		timer.Reset(next)
+	}
+}
+
+// beat renews the lease once and says when the next try is due. An error is
+// final: the lease is lost.
+func (l *Lease) beat(ctx context.Context) (time.Duration, error) {
+	if l.late() {
+		return 0, errors.New("it expired before it could be renewed")
+	}
+	asked := time.Now()
+	err := l.renew(ctx)
+	if errors.Is(err, errMoved) {
+		return 0, err
+	}
+	if err == nil {
+		l.deadline = asked.Add(l.terms.Expiry)
+		return l.terms.Heartbeat, nil
+	}
+	if l.late() {
+		return 0, fmt.Errorf("it could not be renewed: %w", err)
+	}
+	return min(l.terms.Heartbeat/5, max(0, time.Until(l.deadline))), nil
+}
+
+// late compares the wall clocks too: the monotonic one stands still while a
+// machine sleeps, and others may have taken the lease meanwhile.
+func (l *Lease) late() bool {
+	now := time.Now()
+	return !now.Before(l.deadline) || !now.Round(0).Before(l.deadline.Round(0))
+}
+
+// renew takes a heartbeat's time at most, so that a connection that swallows
+// everything leaves time for another one.
+func (l *Lease) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, min(l.terms.Heartbeat, time.Until(l.deadline)))
+	defer cancel()
+	if l.conn == nil || l.conn.IsClosed() {
+		if err := l.connect(ctx); err != nil {
+			return err
+		}
+	}
+	l.mutex.Lock()
+	step := l.step
+	l.mutex.Unlock()
+	ours, err := renew(ctx, l.conn, l.name, l.holder.ID, l.fence, step, l.terms.Expiry)
+	if err != nil {
+		return errors.Join(err, conn.Close(ctx, l.conn))
+	}
+	if !ours {
+		return errMoved
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pleat/migrations/bookkeeping"
+	"pleat/migrations/conn"
+	"pleat/spec"
+)
+
+// read gives who holds the lease and its fence; nobody is nil.
+func read(ctx context.Context, tx conn.Tx, name string) (*Holder, int64, error) {
+	var h Holder
+	var fence int64
+	err := tx.QueryRow(ctx, `
+		select fence, id, run, host, pid, process, who, step, since, beat, until, clock_timestamp()
+		from pleat.lease where name = $1 and id is not null`, name).
+		Scan(&fence, &h.ID, &h.Run, &h.Host, &h.PID, &h.Process, &h.Who, &h.Step, &h.Since, &h.Beat, &h.Until, &h.Asked)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the lease %q: %w", name, err)
+	}
+	return &h, fence, nil
+}
+
+// claim takes the lease where it is free, expired, or still has the fence of a
+// dead holder. No row is pgx.ErrNoRows.
+func claim(ctx context.Context, tx conn.Tx, name string, h Holder, expiry time.Duration, dead int64) (fence int64, err error) {
+	err = tx.QueryRow(ctx, `
+		insert into pleat.lease as l (name, fence, id, run, host, pid, process, who, step, since, beat, until)
+		values ($1, 1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), clock_timestamp(), clock_timestamp() + $9::interval)
+		on conflict (name) do update
+		set fence = l.fence + 1, id = excluded.id, run = excluded.run, host = excluded.host, pid = excluded.pid,
+		    process = excluded.process, who = excluded.who, step = excluded.step,
+		    since = clock_timestamp(), beat = clock_timestamp(), until = clock_timestamp() + $9::interval
+		where l.id is null or l.until < clock_timestamp() or l.fence = $10
+		returning fence`,
+		name, h.ID, h.Run, h.Host, h.PID, h.Process, h.Who, h.Step, expiry, dead).Scan(&fence)
+	if err != nil {
+		return 0, fmt.Errorf("taking the lease %q: %w", name, err)
+	}
+	return fence, nil
+}
+
+// renew changes no column of the key, so that a step's hold on the lease does
+// not hold it up.
+func renew(ctx context.Context, tx conn.Tx, name, id string, fence int64, step string, expiry time.Duration) (ours bool, err error) {
+	tag, err := tx.Exec(ctx, `
+		update pleat.lease set beat = clock_timestamp(), until = clock_timestamp() + $5::interval, step = $4
+		where name = $1 and id = $2 and fence = $3`, name, id, fence, step, expiry)
+	if err != nil {
+		return false, fmt.Errorf("renewing the lease %q: %w", name, err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
+// release raises the fence as well: whoever held the lease can write nothing
+// more.
+func release(ctx context.Context, tx conn.Tx, name, id string, fence int64) (ours bool, err error) {
+	tag, err := tx.Exec(ctx, `
+		update pleat.lease
+		set fence = fence + 1, id = null, run = null, host = null, pid = null, process = null, who = null,
+		    step = null, since = null, beat = null, until = null
+		where name = $1 and id = $2 and fence = $3`, name, id, fence)
+	if err != nil {
+		return false, err
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
+// locked tells whether err is a wait for a step's transaction that was too
+// long.
+func locked(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && refusal.Code == "55P03" // lock_not_available
+}
+
+// Show gives who holds the lease, also when it expired; nil is nobody. It
+// writes nothing, and pleat's tables need not exist.
+func Show(ctx context.Context, url spec.Text, name string) (h *Holder, err error) {
+	c, err := conn.Open(ctx, url, conn.Options{Application: "pleat/show", ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
+	installed, err := bookkeeping.Installed(ctx, c)
+	if err != nil || installed == 0 {
+		return nil, err
+	}
+	h, _, err = read(ctx, c, name)
+	return h, err
+}
+
+// Unlock takes the lease away from the holder with that ID, who can write
+// nothing from then on. Another ID is refused with an *UnlockError that says
+// who holds it. A step's transaction that is still open is waited for, for 5 s
+// at most.
+func Unlock(ctx context.Context, url spec.Text, name, id string) (err error) {
+	c, err := conn.Open(ctx, url, conn.Options{Application: "pleat/unlock"})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
+	if err := conn.Preflight(ctx, c); err != nil {
+		return err
+	}
+	installed, err := bookkeeping.Installed(ctx, c)
+	if err != nil {
+		return err
+	}
+	if installed == 0 {
+		return &UnlockError{Given: id}
+	}
+	return unlock(ctx, c, name, id)
+}
+
+func unlock(ctx context.Context, tx conn.Tx, name, id string) error {
+	held, fence, err := read(ctx, tx, name)
+	if err != nil {
+		return err
+	}
+	if held == nil || held.ID != id {
+		return &UnlockError{id, held}
+	}
+	ours, err := release(ctx, tx, name, id, fence)
+	if locked(err) {
+		return fmt.Errorf("unlocking: a transaction of its step %s is still open: %w", held.Step, err)
+	}
+	if err != nil {
+		return fmt.Errorf("unlocking: %w", err)
+	}
+	if !ours {
+		return &UnlockError{Given: id}
+	}
+	return nil
+}
