@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pleat/migrations"
 	"pleat/providers/postgres/pgtest"
 )
 
@@ -18,7 +19,7 @@ const leaks = `select count(*) from pg_stat_activity a join pg_locks l using (pi
 func TestLeaksTransactionsOnReads(t *testing.T) {
 	tests := []struct {
 		version string
-		phase   phase
+		phase   migrations.Phase
 		want    int
 	}{
 		{"1.0.0", before, leaked}, {"1.0.1", before, 0}, {"2.0.0", expanded, leaked}, {"2.0.2", backfilled, 0},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pleat/examples/users/load/traffic"
+	"pleat/migrations"
 )
 
 // The load checks contents, so it is the strictest client that there is. It
@@ -15,7 +16,7 @@ import (
 func TestLoadFindsOnlyTheReleaseThatReadsUnfilledRows(t *testing.T) {
 	tests := []struct {
 		version string
-		phase   phase
+		phase   migrations.Phase
 		faulty  bool
 	}{
 		{"1.0.1", expanded, false},

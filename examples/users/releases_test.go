@@ -5,13 +5,14 @@ import (
 	"net/http"
 	"testing"
 
+	"pleat/migrations"
 	"pleat/providers/postgres/pgtest"
 )
 
 // Where a release must work: in every phase that it may meet.
 var lives = []struct {
 	version string
-	phase   phase
+	phase   migrations.Phase
 }{
 	{"1.0.0", before}, {"1.0.0", expanded},
 	{"1.0.1", before}, {"1.0.1", expanded}, {"1.0.1", backfilled},
@@ -90,7 +91,7 @@ func hasNoV2(t *testing.T, url string) {
 // the name is the old one.
 func TestForgetsTheNameOnV2Update(t *testing.T) {
 	url := inPhase(t, expanded)
-	pgtest.Exec(t, url, "drop trigger keep on users")
+	pgtest.Exec(t, url, "drop trigger "+migrations.TriggerName("split_name")+" on users")
 	at := service(t, "2.0.0", url)
 	made := exchange[person](t, "POST", at+"/v2/user", person{First: "Ada", Last: "Byron"})
 	exchange[person](t, "PATCH", at+"/v2/user", person{made.ID, "Ada", "Lovelace"})
