@@ -1,0 +1,199 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pleat/migrations"
+	"pleat/migrations/conn"
+	"pleat/planner"
+)
+
+// The SQLSTATEs that decide something.
+const (
+	lockNotAvailable     = "55P03"
+	deadlockDetected     = "40P01"
+	serializationFailure = "40001"
+	queryCanceled        = "57014"
+	uniqueViolation      = "23505"
+	insufficientRight    = "42501"
+	undefinedTable       = "42P01"
+	duplicateTable       = "42P07"
+)
+
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// LockBudgetError is a lock that could not be had in the time given, because
+// of others. Nothing was changed.
+type LockBudgetError struct {
+	Table    string
+	Patience time.Duration
+	Blockers []Blocker
+}
+
+func (e *LockBudgetError) Error() string {
+	text := fmt.Sprintf("lock budget exhausted: %s was not to be had within %s", e.Table, e.Patience)
+	for _, b := range e.Blockers {
+		text += "\n  blocked by " + b.String()
+	}
+	return text
+}
+
+// Hint says what to do about the first blocker.
+func (e *LockBudgetError) Hint() string {
+	for _, b := range e.Blockers {
+		if hint := b.hint(); hint != "" {
+			return hint
+		}
+	}
+	return "end what holds the table, or give the lock more patience"
+}
+
+// HoldError is a statement that would have kept others away from a table for
+// longer than the budget. It was rolled back.
+type HoldError struct {
+	Table string
+	Hold  time.Duration
+	SQL   string
+}
+
+func (e *HoldError) Error() string {
+	return fmt.Sprintf("holding %s for longer than %s: %s", e.Table, e.Hold, firstLine(e.SQL))
+}
+
+// Hint is what to do about it.
+func (e *HoldError) Hint() string {
+	return "the statement scans or rewrites the table; do it in smaller steps, or raise lock.hold"
+}
+
+// DuplicateError is a unique index that the rows do not allow. No invalid
+// index is left.
+type DuplicateError struct {
+	Index, Detail string
+}
+
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("unique index %s cannot be built: %s", e.Index, e.Detail)
+}
+
+// Hint is what to do about it.
+func (e *DuplicateError) Hint() string { return "make the rows differ, then apply again" }
+
+// CursorError is a back-fill that another text of the change began.
+type CursorError struct {
+	Change, Table string
+	Rows          int64
+}
+
+func (e *CursorError) Error() string {
+	return fmt.Sprintf("the backfill of %s was begun by other expressions of change %s and stopped after %d rows", e.Table, e.Change, e.Rows)
+}
+
+// Hint is what to do about it.
+func (e *CursorError) Hint() string {
+	return fmt.Sprintf("put the expressions back; or, to begin again with the new ones: DELETE FROM pleat.cursor WHERE change = %s;",
+		migrations.Literal(e.Change))
+}
+
+// VerifyError is rows that break a promise.
+type VerifyError struct {
+	Name    string
+	Rows    int
+	More    bool // there are more than Rows
+	Max     int
+	Samples []string
+}
+
+func (e *VerifyError) Error() string {
+	count := fmt.Sprint(e.Rows)
+	if e.More {
+		count = "more than " + count
+	}
+	text := fmt.Sprintf("verify %s: %s rows, at most %d allowed", e.Name, count, e.Max)
+	for _, s := range e.Samples {
+		text += "\n  " + s
+	}
+	return text
+}
+
+// RightError is a right that the role in the database's url lacks.
+type RightError struct {
+	hint  string
+	cause *pgconn.PgError
+}
+
+func (e *RightError) Error() string { return e.cause.Message + " (" + e.cause.Code + ")" }
+
+// Unwrap gives the server's own error.
+func (e *RightError) Unwrap() error { return e.cause }
+
+// Hint is the statement that gives the right.
+func (e *RightError) Hint() string { return e.hint }
+
+// explain says what an error of a step means: whether its effect may be there,
+// and what a person can do.
+func (w *work) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, conn.ErrOutcomeUnknown) {
+		return fmt.Errorf("%w: %w", planner.ErrOutcomeUnknown, err)
+	}
+	var refusal *pgconn.PgError
+	if errors.As(err, &refusal) && refusal.Code == insufficientRight {
+		return &RightError{hint: w.grant(refusal.Message), cause: refusal}
+	}
+	return err
+}
+
+func (w *work) grant(message string) string {
+	user := migrations.Ident(w.conn.Config().User)
+	role := user
+	if w.db.Role != "" {
+		role = migrations.Ident(w.db.Role)
+	}
+	switch {
+	case strings.Contains(message, "schema pleat"):
+		return fmt.Sprintf("as the owner of the schema: GRANT USAGE, CREATE ON SCHEMA pleat TO %s;", role)
+	case strings.HasPrefix(message, "permission denied to set role"):
+		return fmt.Sprintf("GRANT %s TO %s;", role, user)
+	case strings.HasPrefix(message, "must be owner"):
+		return fmt.Sprintf("let the role %s own it, or name its owner as `role` of the database and GRANT that role TO %s;", role, user)
+	case strings.HasPrefix(message, "permission denied for table "):
+		table := strings.TrimPrefix(message, "permission denied for table ")
+		return fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s;", migrations.Ident(table), role)
+	case strings.HasPrefix(message, "permission denied for schema "):
+		schema := strings.TrimPrefix(message, "permission denied for schema ")
+		return fmt.Sprintf("GRANT USAGE, CREATE ON SCHEMA %s TO %s;", migrations.Ident(schema), role)
+	}
+	return "give the role " + role + " the right that the message names"
+}
+
+func firstLine(sql string) string { return cut(strings.TrimSpace(sql), 120) }
+
+// cut gives the first line of a text, of at most n runes.
+func cut(s string, n int) string {
+	line, _, more := strings.Cut(s, "\n")
+	runes := []rune(line)
+	if len(runes) > n {
+		runes, more = runes[:n], true
+	}
+	if more {
+		return string(runes) + "…"
+	}
+	return string(runes)
+}
+
+// stopped tells whether the context ended the work, and not the server.
+func stopped(ctx context.Context) bool { return ctx.Err() != nil }

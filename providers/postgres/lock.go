@@ -1,0 +1,155 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pleat/migrations"
+	"pleat/migrations/conn"
+	"pleat/spec"
+)
+
+// old is the age from which a transaction counts as one that will not end in
+// a moment.
+const old = 50 * time.Millisecond
+
+// Blocker is a session that holds a lock which keeps a step away.
+type Blocker struct {
+	PID         int
+	Application string
+	State       string
+	Age         time.Duration // of its transaction; 0 = not to be seen
+	Query       string        // its first line
+}
+
+// String is the blocker as a person reads it.
+func (b Blocker) String() string {
+	if b.PID == 0 {
+		return "a prepared transaction"
+	}
+	text := fmt.Sprintf("pid %d", b.PID)
+	if b.Application != "" {
+		text += " " + b.Application
+	}
+	if b.State != "" {
+		text += " " + b.State
+	}
+	if b.Age > 0 {
+		text += " for " + rounded(b.Age)
+	}
+	if b.Query != "" {
+		text += ": " + b.Query
+	}
+	return text
+}
+
+// short is String without the query.
+func (b Blocker) short() string {
+	b.Query = ""
+	return b.String()
+}
+
+func (b Blocker) hint() string {
+	service, release, _, ok := parseApplication(b.Application)
+	switch {
+	case b.PID == 0:
+		return "commit or roll back the prepared transactions that pg_prepared_xacts shows"
+	case ok && strings.HasPrefix(b.State, "idle in transaction"):
+		return fmt.Sprintf("release %s %s leaks transactions; deploy a fix or stop it first", service, release)
+	case strings.HasPrefix(b.State, "idle in transaction"):
+		return fmt.Sprintf("pid %d forgot its transaction; end it by SELECT pg_terminate_backend(%d);", b.PID, b.PID)
+	case strings.HasPrefix(b.Query, "autovacuum"):
+		return "autovacuum works on the table; apply again when it is through"
+	}
+	return ""
+}
+
+func rounded(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+// parseApplication reads "SERVICE@RELEASE/PROCESS.N".
+func parseApplication(name string) (service, release, instance string, ok bool) {
+	service, rest, ok := strings.Cut(name, "@")
+	if !ok || service == "" {
+		return "", "", "", false
+	}
+	i := strings.LastIndex(rest, "/")
+	if i <= 0 {
+		return "", "", "", false
+	}
+	return service, rest[:i], rest[i+1:], true
+}
+
+// conflicts are the modes, as pg_locks writes them, that each mode waits for
+// (manual, table 13.2).
+var conflicts = map[migrations.Lock][]string{
+	migrations.AccessExclusive: {"AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock",
+		"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"},
+	migrations.ShareRowExclusive: {"RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock",
+		"ExclusiveLock", "AccessExclusiveLock"},
+	migrations.ShareUpdateExclusive: {"ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock",
+		"AccessExclusiveLock"},
+	migrations.RowExclusive: {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"},
+}
+
+// strong tells whether holders of the lock keep writers away.
+func strong(l migrations.Lock) bool {
+	return l == migrations.AccessExclusive || l == migrations.ShareRowExclusive
+}
+
+// blockers are those that hold what the lock waits for, longest transaction
+// first. Of sessions whose age the role may not see, none counts as old.
+func blockers(ctx context.Context, q conn.Tx, t spec.Table, l migrations.Lock, least time.Duration) ([]Blocker, error) {
+	rows, err := q.Query(ctx, `
+		select coalesce(k.pid, 0), coalesce(a.application_name, ''), coalesce(a.state, ''),
+		       coalesce(extract(epoch from pg_catalog.clock_timestamp() - a.xact_start), 0)::float8,
+		       coalesce(a.query, '')
+		from pg_catalog.pg_locks k
+		left join pg_catalog.pg_stat_activity a on a.pid = k.pid
+		where k.locktype = 'relation' and k.granted
+		  and k.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
+		  and k.relation = pg_catalog.to_regclass($1)
+		  and k.mode = any($2)
+		  and k.pid is distinct from pg_catalog.pg_backend_pid()
+		  and ($3::float8 = 0 or k.pid is null or extract(epoch from pg_catalog.clock_timestamp() - a.xact_start) > $3)
+		order by a.xact_start nulls last, k.pid`,
+		migrations.Ident(t.Schema, t.Name), conflicts[l], least.Seconds())
+	if err != nil {
+		return nil, fmt.Errorf("asking who holds %s: %w", t, err)
+	}
+	found, err := pgx.CollectRows(rows, blocker)
+	if err != nil {
+		return nil, fmt.Errorf("asking who holds %s: %w", t, err)
+	}
+	return distinct(found), nil
+}
+
+func blocker(row pgx.CollectableRow) (Blocker, error) {
+	var b Blocker
+	var age float64
+	err := row.Scan(&b.PID, &b.Application, &b.State, &age, &b.Query)
+	b.Age = time.Duration(age * float64(time.Second))
+	b.Query = firstLine(b.Query)
+	return b, err
+}
+
+// distinct names a session once that holds several modes.
+func distinct(all []Blocker) []Blocker {
+	seen := map[int]bool{}
+	var kept []Blocker
+	for _, b := range all {
+		if !seen[b.PID] {
+			kept = append(kept, b)
+		}
+		seen[b.PID] = true
+	}
+	return kept
+}

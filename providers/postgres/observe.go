@@ -1,0 +1,119 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"pleat/migrations"
+	"pleat/migrations/conn"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// Scope is what of a database a plan is about.
+type Scope struct {
+	Tables  []spec.Table
+	Changes []string
+}
+
+// Observe reads what is live, all of it as of one moment. It writes nothing,
+// and pleat's own tables need not be there.
+func (p *Provider) Observe(ctx context.Context, scope Scope) (db *planner.Database, err error) {
+	c, err := p.readOnly(ctx, "pleat")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
+	w := &work{Provider: p, conn: c}
+	db = &planner.Database{}
+	err = conn.InTransaction(ctx, c, func(tx conn.Tx) error {
+		// Before the first query, which takes the snapshot.
+		if _, err := tx.Exec(ctx, "set transaction isolation level repeatable read, read only"); err != nil {
+			return err
+		}
+		return observe(ctx, c, scope, db)
+	})
+	if err != nil {
+		return nil, w.explain(err)
+	}
+	return db, nil
+}
+
+func observe(ctx context.Context, c *pgx.Conn, scope Scope, db *planner.Database) error {
+	var err error
+	if db.Identity, db.Name, err = conn.Identity(ctx, c); err != nil {
+		return err
+	}
+	if db.Catalog, err = catalog(ctx, c, scope.Tables); err != nil {
+		return err
+	}
+	if db.Sessions, err = sessions(ctx, c); err != nil {
+		return err
+	}
+	db.Changes, err = changes(ctx, c, scope.Changes)
+	return err
+}
+
+// sessions counts by service and release. A name that is not pleat's to read
+// is nobody's.
+func sessions(ctx context.Context, q conn.Tx) ([]planner.Sessions, error) {
+	rows, err := q.Query(ctx, `
+		select application_name, pg_catalog.count(*) from pg_catalog.pg_stat_activity
+		where datname = pg_catalog.current_database() and application_name like '%@%/%'
+		group by application_name`)
+	if err != nil {
+		return nil, fmt.Errorf("counting sessions: %w", err)
+	}
+	counts := map[planner.Sessions]int{}
+	var name string
+	var n int
+	_, err = pgx.ForEachRow(rows, []any{&name, &n}, func() error {
+		if service, release, _, ok := parseApplication(name); ok {
+			counts[planner.Sessions{Service: service, Release: release}] += n
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("counting sessions: %w", err)
+	}
+	var all []planner.Sessions
+	for s, n := range counts {
+		s.Count = n
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b planner.Sessions) int {
+		return cmp.Or(strings.Compare(a.Service, b.Service), strings.Compare(a.Release, b.Release))
+	})
+	return all, nil
+}
+
+// changes are what pleat recorded; nothing where it never was.
+func changes(ctx context.Context, q conn.Tx, names []string) (map[string]migrations.Recorded, error) {
+	var there bool
+	err := q.QueryRow(ctx, "select pg_catalog.to_regclass('pleat.change') is not null").Scan(&there)
+	if err != nil || !there {
+		return nil, err
+	}
+	rows, err := q.Query(ctx, `
+		select name, phase, digest, units, quiet_since, hidden_at, old_writes
+		from pleat.change where name = any($1)`, names)
+	if err != nil {
+		return nil, fmt.Errorf("reading what is recorded of changes: %w", err)
+	}
+	found := map[string]migrations.Recorded{}
+	for rows.Next() {
+		var name string
+		var r migrations.Recorded
+		if err := rows.Scan(&name, &r.Phase, &r.Digest, &r.Units, &r.QuietSince, &r.HiddenAt, &r.OldWrites); err != nil {
+			return nil, fmt.Errorf("reading what is recorded of changes: %w", err)
+		}
+		found[name] = r
+	}
+	return found, rows.Err()
+}

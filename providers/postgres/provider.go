@@ -1,0 +1,99 @@
+// Package postgres changes and watches one Postgres database for the executor:
+// schema steps within lock and time budgets, index builds, back-fills that can
+// be resumed, verifies, evidence, and the catalog. Every effect commits
+// together with the step's mark, under the lease's fence; it never keeps a
+// session between two calls.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pleat/migrations/conn"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// Provider is one database. Its methods may be called from several goroutines.
+type Provider struct {
+	db *spec.Database
+	at func(point string)
+}
+
+// New makes the provider of a database. It connects to nothing. at is called
+// at each named point where a test may want the process to die; nil is nobody.
+func New(db *spec.Database, at func(point string)) *Provider {
+	if at == nil {
+		at = func(string) {}
+	}
+	return &Provider{db: db, at: at}
+}
+
+// work is one call: a step under a ticket on a session of its own.
+type work struct {
+	*Provider
+	conn   *pgx.Conn
+	ticket planner.Ticket
+	step   planner.Step
+	report func(planner.Report)
+}
+
+// Apply makes the step's effect and returns once it is committed with the
+// step's mark. A step whose mark is there is done. An error wraps
+// planner.ErrOutcomeUnknown where the effect may be there in spite of it; one
+// with a Hint() tells a person what to do. Limits.Run bounds all of it, and
+// cancelling ctx cancels the statement that runs.
+func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) (err error) {
+	ctx, cancel := within(ctx, s.Limits.Run)
+	defer cancel()
+	c, err := p.open(ctx, t.Run)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
+	if err := conn.Preflight(ctx, c); err != nil {
+		return err
+	}
+	w := &work{Provider: p, conn: c, ticket: t, step: s, report: report}
+	return w.explain(w.apply(ctx))
+}
+
+func (w *work) apply(ctx context.Context) error {
+	switch a := w.step.Action.(type) {
+	case *planner.Transaction:
+		return w.transact(ctx, a)
+	case *planner.BuildIndex:
+		return w.buildIndex(ctx, a)
+	case *planner.RemoveIndex:
+		return w.removeIndex(ctx, a)
+	case *planner.Backfill:
+		return w.backfill(ctx, a)
+	case *planner.Verify:
+		return w.verify(ctx, a)
+	}
+	return fmt.Errorf("a database cannot carry out %T", w.step.Action)
+}
+
+// within bounds a context; 0 is no bound.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// application is what others see of a run's steps in pg_stat_activity.
+func application(run string) string { return "pleat/" + run }
+
+func (p *Provider) open(ctx context.Context, run string) (*pgx.Conn, error) {
+	return conn.Open(ctx, p.db.URL, conn.Options{Application: application(run)})
+}
+
+// readOnly gives a session for looking, and what closes it.
+func (p *Provider) readOnly(ctx context.Context, name string) (*pgx.Conn, error) {
+	return conn.Open(ctx, p.db.URL, conn.Options{Application: name, ReadOnly: true})
+}
