@@ -18,10 +18,9 @@ import (
 
 // Config is what a run needs. Everything in it is the caller's, who closes it.
 type Config struct {
-	Run       string // id of the run
 	Plan      *planner.Plan
 	Journal   *journal.Journal
-	Tickets   func(spec.Address) planner.Ticket // for a provider; "" = the state store
+	Ticket    planner.Ticket
 	Providers map[spec.Address]Applier
 	// Stop, once closed, ends the run at the next safe point. Cancelling the
 	// context of Execute cancels the statement in hand as well.
@@ -44,7 +43,7 @@ type Result struct {
 // in the Result.
 func Execute(ctx context.Context, c Config, begin journal.Run) (Result, error) {
 	r := newRun(c)
-	if err := c.Journal.Begin(ctx, c.Tickets(""), begin); err != nil {
+	if err := c.Journal.Begin(ctx, c.Ticket, begin); err != nil {
 		return Result{}, err
 	}
 	crash.At("run.recorded")
@@ -64,7 +63,7 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 	if err := r.recall(ctx); err != nil {
 		return Result{}, err
 	}
-	if err := c.Journal.Resume(ctx, c.Tickets(""), c.Run); err != nil {
+	if err := c.Journal.Resume(ctx, c.Ticket, c.Ticket.Run); err != nil {
 		return Result{}, err
 	}
 	if err := r.prepare(ctx); err != nil {
@@ -89,7 +88,7 @@ func Back(ctx context.Context, c Config) (Result, error) {
 			return Result{}, &NoWayBackError{Step: s}
 		}
 	}
-	if err := c.Journal.Resume(ctx, c.Tickets(""), c.Run); err != nil {
+	if err := c.Journal.Resume(ctx, c.Ticket, c.Ticket.Run); err != nil {
 		return Result{}, err
 	}
 	return r.rollBack(ctx, errors.New("asked to roll back"), steps)
@@ -110,7 +109,7 @@ func Abandon(ctx context.Context, c Config) error {
 			return &UnknownError{Step: s, Err: err}
 		}
 	}
-	return c.Journal.Finish(ctx, c.Tickets(""), c.Run, string(Abandoned))
+	return c.Journal.Finish(ctx, c.Ticket, c.Ticket.Run, string(Abandoned))
 }
 
 // NoWayBackError says that a run cannot be taken back.

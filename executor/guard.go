@@ -46,7 +46,7 @@ func (r *run) ask(ctx context.Context, s planner.Step) (planner.Answer, error) {
 		if !ok {
 			return planner.Answer{}, fmt.Errorf("%s: cannot answer %T", g.Provider(), g)
 		}
-		a, err := asker.Ask(ctx, r.Tickets(g.Provider()), g)
+		a, err := asker.Ask(ctx, r.Ticket, g)
 		if err != nil || !a.Met {
 			return a, err
 		}

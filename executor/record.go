@@ -12,7 +12,7 @@ import (
 
 // record writes a step's status to the journal.
 func (r *run) record(ctx context.Context, s planner.Step, status StepStatus, detail string) error {
-	if err := r.Journal.Write(ctx, r.Tickets(""), journal.Entry{Step: s.ID, Status: string(status), Detail: detail}); err != nil {
+	if err := r.Journal.Write(ctx, r.Ticket, journal.Entry{Step: s.ID, Status: string(status), Detail: detail}); err != nil {
 		return err
 	}
 	r.status[s.ID] = status
@@ -46,11 +46,11 @@ func (r *run) emit(ctx context.Context, e Event) error {
 	if err != nil {
 		return err
 	}
-	seq, err := r.Journal.Emit(ctx, r.Tickets(""), []json.RawMessage{b}...)
+	seq, err := r.Journal.Emit(ctx, r.Ticket, []json.RawMessage{b}...)
 	if err != nil {
 		return err
 	}
-	r.Watch(Record{Seq: seq, At: r.Now(), Run: r.Run, Event: e})
+	r.Watch(Record{Seq: seq, At: r.Now(), Run: r.Ticket.Run, Event: e})
 	return nil
 }
 
@@ -60,7 +60,7 @@ func (r *run) report(ctx context.Context, s planner.Step, report planner.Report)
 	var e Event
 	switch p := report.(type) {
 	case planner.Progress:
-		r.Watch(Record{At: r.Now(), Run: r.Run, Event: Progressed{s.ID, s.Title, p.Done, p.Total, p.Unit}})
+		r.Watch(Record{At: r.Now(), Run: r.Ticket.Run, Event: Progressed{s.ID, s.Title, p.Done, p.Total, p.Unit}})
 		return
 	case planner.Waiting:
 		e = StepChanged{Step: s.ID, Number: r.number[s.ID], Address: s.Address, Kind: s.Kind, Title: s.Title, Status: StepWaiting, Detail: p.For}
@@ -70,7 +70,7 @@ func (r *run) report(ctx context.Context, s planner.Step, report planner.Report)
 		e = Warned{s.ID, p.Text}
 	}
 	if err := r.emit(context.WithoutCancel(ctx), e); err != nil {
-		r.Watch(Record{At: r.Now(), Run: r.Run, Event: e})
+		r.Watch(Record{At: r.Now(), Run: r.Ticket.Run, Event: e})
 	}
 }
 
@@ -97,7 +97,7 @@ func (r *run) end(ctx context.Context, status Status, cause error) (Result, erro
 	}
 	crash.At("run.before_end")
 	if status != Failed {
-		if err := r.Journal.Finish(ctx, r.Tickets(""), r.Run, string(status)); err != nil {
+		if err := r.Journal.Finish(ctx, r.Ticket, r.Ticket.Run, string(status)); err != nil {
 			return Result{Summary: sum, Err: cause}, err
 		}
 	}

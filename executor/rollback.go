@@ -80,7 +80,7 @@ func (r *run) begun() []planner.Step {
 func (r *run) rollBack(ctx context.Context, cause error, steps []planner.Step) (Result, error) {
 	ctx, r.Stop = context.WithoutCancel(ctx), nil
 	if r.back == nil {
-		if err := r.Journal.Write(ctx, r.Tickets(""), journal.Entry{Step: rollbackEntry, Status: string(RollingBack), Detail: cause.Error()}); err != nil {
+		if err := r.Journal.Write(ctx, r.Ticket, journal.Entry{Step: rollbackEntry, Status: string(RollingBack), Detail: cause.Error()}); err != nil {
 			return Result{}, errors.Join(cause, err)
 		}
 	}
@@ -165,7 +165,7 @@ func (r *run) hold(ctx context.Context, cause error, steps []planner.Step) error
 			continue
 		}
 		held[start.Service+"@"+start.Release] = true
-		if err := r.Journal.Hold(ctx, r.Tickets(""), start.Service, start.Release, cause.Error()); err != nil {
+		if err := r.Journal.Hold(ctx, r.Ticket, start.Service, start.Release, cause.Error()); err != nil {
 			return err
 		}
 	}

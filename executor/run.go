@@ -41,7 +41,7 @@ const rollbackEntry = "rollback"
 
 // recall reads what the journal has of the run.
 func (r *run) recall(ctx context.Context) error {
-	entries, err := r.Journal.Entries(ctx, r.Run)
+	entries, err := r.Journal.Entries(ctx, r.Ticket.Run)
 	if err != nil {
 		return err
 	}
@@ -59,12 +59,12 @@ func (r *run) recall(ctx context.Context) error {
 // was told to, before anything else.
 func (r *run) prepare(ctx context.Context) error {
 	for _, l := range r.Plan.Lifts {
-		if err := r.Journal.Lift(ctx, r.Tickets(""), l.Service, l.Version); err != nil {
+		if err := r.Journal.Lift(ctx, r.Ticket, l.Service, l.Version); err != nil {
 			return err
 		}
 	}
 	for _, release := range r.Plan.Releases {
-		if err := r.Journal.PutRelease(ctx, r.Tickets(""), release); err != nil {
+		if err := r.Journal.PutRelease(ctx, r.Ticket, release); err != nil {
 			return err
 		}
 	}
@@ -223,7 +223,7 @@ func (r *run) apply(ctx context.Context, s planner.Step) error {
 	}
 	ctx, cancel := r.soft(ctx, s)
 	defer cancel()
-	return p.Apply(ctx, r.Tickets(s.Action.Provider()), s, func(report planner.Report) { r.report(ctx, s, report) })
+	return p.Apply(ctx, r.Ticket, s, func(report planner.Report) { r.report(ctx, s, report) })
 }
 
 // soft ends a step that may simply be applied again as soon as the run is
@@ -271,5 +271,5 @@ func (r *run) probe(ctx context.Context, s planner.Step) (planner.Outcome, error
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTime)
 	defer cancel()
-	return p.Probe(ctx, r.Tickets(s.Action.Provider()), s)
+	return p.Probe(ctx, r.Ticket, s)
 }

@@ -15,11 +15,13 @@ import (
 type emitter struct {
 	*planning
 	instances  []Instance
+	backends   map[string]bool // as the steps so far leave them
 	steps      []Step
 	notes      []string
 	releases   []Release
-	last       map[spec.Address]string // the last step of each address
-	group      string                  // of the step before; a new one gets a checkpoint
+	reached    map[string]migrations.Phase // where the steps that run now take each change
+	last       map[spec.Address]string     // the last step of each address
+	group      string                      // of the step before; a new one gets a checkpoint
 	checkpoint int
 	hidden     bool // a hide is behind
 	passed     bool // the point of no return is behind
@@ -27,25 +29,52 @@ type emitter struct {
 
 func (e *emitter) emit(moves []move) {
 	e.note(e.drift...)
+	e.reached = map[string]migrations.Phase{}
 	for _, m := range moves {
-		switch m.kind {
-		case moveExpand:
-			e.expand(m.change)
-		case moveRevert:
-			e.revert(m.change)
-		case moveUnhide:
-			e.unhide(m.change)
-		case moveRoll:
-			e.roll(m.service, m.version)
-		case moveBackfill:
-			e.backfill(m.change)
-		case moveVerify:
-			e.verify(m.change)
-		case moveHide:
-			e.hide(m)
-		case moveDrop:
-			e.drop(m)
+		before := len(e.steps)
+		e.move(m)
+		if len(e.steps) > before && e.steps[len(e.steps)-1].Deferred == "" && m.change != nil {
+			e.reached[m.change.Name] = e.phaseOf(m)
 		}
+	}
+}
+
+// phaseOf is where a move takes its change.
+func (e *emitter) phaseOf(m move) migrations.Phase {
+	switch m.kind {
+	case moveExpand:
+		return e.through(m.change, migrations.Expanded)
+	case moveBackfill:
+		return e.through(m.change, migrations.Backfilled)
+	case moveHide:
+		return migrations.Hidden
+	case moveDrop:
+		return migrations.Contracted
+	case moveRevert:
+		return migrations.Absent
+	default:
+		return migrations.Verified
+	}
+}
+
+func (e *emitter) move(m move) {
+	switch m.kind {
+	case moveExpand:
+		e.expand(m.change)
+	case moveRevert:
+		e.revert(m.change)
+	case moveUnhide:
+		e.unhide(m.change)
+	case moveRoll:
+		e.roll(m.service, m.version)
+	case moveBackfill:
+		e.backfill(m.change)
+	case moveVerify:
+		e.verify(m.change)
+	case moveHide:
+		e.hide(m)
+	case moveDrop:
+		e.drop(m)
 	}
 }
 
@@ -89,6 +118,9 @@ func (e *emitter) back(noReturn bool) string {
 	}
 	if len(from) == 0 {
 		return "nothing lost"
+	}
+	if e.passed {
+		return "past the point of no return"
 	}
 	text := "back to " + strings.Join(from, ", ")
 	if e.hidden {

@@ -188,7 +188,7 @@ func (e *emitter) verifyStep(c *spec.Change, v *spec.Verify, phase migrations.Ph
 	return Step{
 		ID: string(c.Address()) + "/verify." + v.Name, Address: c.Address(), Kind: KindVerify,
 		Title: v.Name, Cause: "both shapes must say the same before the old one goes",
-		Safety: Idempotent, Undo: &Undo{Title: "nothing to undo"}, Source: e.source(v.Range), Limits: e.limits(c.Database),
+		Safety: Idempotent, Undo: &Undo{Title: "-"}, Source: e.source(v.Range), Limits: e.limits(c.Database),
 		Action: &Verify{Database: c.Database.Name, Change: c.Name, Name: v.Name, SQL: v.SQL, Max: v.Max, Phase: phase, Digest: e.programs[c.Name].Digest},
 	}
 }

@@ -17,7 +17,6 @@ import (
 func (e *emitter) roll(s *spec.Service, version string) {
 	r := &rollout{emitter: e, service: s, to: e.declared[releaseKey{s.Name, version}].release}
 	r.hosts = e.hosts(s)
-	r.backends = e.backends(s)
 	r.group = "roll " + s.Name + " " + version
 	before := len(e.steps)
 	r.attachLeftovers()
@@ -52,12 +51,11 @@ func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
 // rollout is one service on its way to one release.
 type rollout struct {
 	*emitter
-	service  *spec.Service
-	to       Release
-	hosts    []string
-	backends map[string]bool // "RELEASE/INSTANCE" that the router knows
-	group    string
-	started  bool
+	service *spec.Service
+	to      Release
+	hosts   []string
+	group   string
+	started bool
 }
 
 func (e *emitter) hosts(s *spec.Service) []string {
@@ -67,21 +65,27 @@ func (e *emitter) hosts(s *spec.Service) []string {
 	return nil
 }
 
-func (e *emitter) backends(s *spec.Service) map[string]bool {
+// liveBackends are the instances that routers send requests to, as
+// "SERVICE/RELEASE/INSTANCE".
+func liveBackends(st *State) map[string]bool {
 	out := map[string]bool{}
-	if s.Router == nil {
-		return out
-	}
-	router := e.state.Routers[string(s.Router.Address())]
-	if router == nil {
-		return out
-	}
-	for _, b := range router.Backends {
-		if b.Service == s.Name && !b.Draining {
-			out[b.Release+"/"+b.Instance] = true
+	for _, router := range st.Routers {
+		for _, b := range router.Backends {
+			if !b.Draining {
+				out[b.Service+"/"+b.Release+"/"+b.Instance] = true
+			}
 		}
 	}
 	return out
+}
+
+// route records whether an instance gets requests once the steps so far ran.
+func (r *rollout) route(version, instance string, on bool) {
+	r.backends[r.service.Name+"/"+version+"/"+instance] = on
+}
+
+func (r *rollout) routed(version, instance string) bool {
+	return r.backends[r.service.Name+"/"+version+"/"+instance]
 }
 
 // mine are the service's instances that match, by number.
@@ -160,7 +164,7 @@ func (r *rollout) attachLeftovers() {
 	for _, p := range r.to.Processes {
 		var names []string
 		for _, i := range r.mine(r.wanted) {
-			if i.Process == p.Process && i.State == Up && !r.backends[i.Release+"/"+i.Name] {
+			if i.Process == p.Process && i.State == Up && !r.routed(i.Release, i.Name) {
 				names = append(names, i.Name)
 			}
 		}
@@ -260,6 +264,9 @@ func (r *rollout) schemaSteps() []string {
 }
 
 func (r *rollout) attach(p ProcessDefinition, names []string) {
+	for _, n := range names {
+		r.route(r.to.Version, n, true)
+	}
 	placed := r.located(r.to.Version, names)
 	s := r.step(KindAttach, r.to.Version, names, r.title(r.to.Version, p.Process, names, p.Count))
 	s.Cause = "healthy instances get requests"
@@ -288,15 +295,16 @@ func (r *rollout) drain(version string, m strategy.Move, names []string) {
 	}
 	var routed []string
 	for _, n := range names {
-		if r.backends[version+"/"+n] {
+		if r.routed(version, n) {
 			routed = append(routed, n)
+			r.route(version, n, false)
 		}
 	}
 	if len(routed) == 0 {
 		return
 	}
 	placed := r.located(version, routed)
-	drain := r.leaving(version, m.Process).Drain
+	drain := r.drainOf(version, m.Process)
 	s := r.step(KindDrain, version, routed, r.title(version, m.Process, routed, 0))
 	s.Cause = "requests in flight are finished first"
 	s.Waits = []string{"at most " + shortDuration(drain.Timeout)}
@@ -315,20 +323,32 @@ func (r *rollout) floor(m strategy.Move) int {
 	return min(m.Serving, p.Count)
 }
 
-// leaving is the definition of a process of an old release, or one with the
-// defaults when nobody recorded it.
-func (r *rollout) leaving(version, process string) ProcessDefinition {
-	if d := r.declared[releaseKey{r.service.Name, version}]; d != nil {
-		if p := d.release.process(process); p != nil {
-			return *p
+// leaving is how a process of an old release was started, as recorded, or as
+// the spec has it; nil when nobody knows.
+func (r *rollout) leaving(version, process string) (*Release, *ProcessDefinition) {
+	k := releaseKey{r.service.Name, version}
+	for i := range r.state.Journal.Releases {
+		recorded := &r.state.Journal.Releases[i]
+		if recorded.Service == k.service && recorded.Version == version && recorded.process(process) != nil {
+			return recorded, recorded.process(process)
 		}
 	}
-	return ProcessDefinition{Process: process, Drain: spec.DefaultDrain()}
+	if d := r.declared[k]; d != nil && d.release.process(process) != nil {
+		return &d.release, d.release.process(process)
+	}
+	return nil, nil
+}
+
+// drainOf is how instances of an old release leave.
+func (r *rollout) drainOf(version, process string) spec.Drain {
+	if _, p := r.leaving(version, process); p != nil {
+		return p.Drain
+	}
+	return spec.DefaultDrain()
 }
 
 func (r *rollout) stop(version string, m strategy.Move, names []string) {
 	placed := r.located(version, names)
-	p := r.leaving(version, m.Process)
 	s := r.step(KindStop, version, names, r.title(version, m.Process, names, 0))
 	s.Cause = fmt.Sprintf("%s replaces it", r.to.Version)
 	if version == r.to.Version {
@@ -336,12 +356,12 @@ func (r *rollout) stop(version string, m strategy.Move, names []string) {
 	}
 	s.Action = &Stop{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: version,
-		Process: m.Process, Drain: p.Drain, Instances: placed, Wait: m.Wait,
+		Process: m.Process, Drain: r.drainOf(version, m.Process), Instances: placed, Wait: m.Wait,
 	}
-	if d := r.declared[releaseKey{r.service.Name, version}]; d != nil && d.release.process(m.Process) != nil {
-		s.Undo = &Undo{Title: "start it", Action: r.startAction(d.release, p, placed)}
+	if release, p := r.leaving(version, m.Process); p != nil {
+		s.Undo = &Undo{Title: "start it", Action: r.startAction(*release, *p, placed)}
 	} else {
-		s.Undo = &Undo{Title: "not recorded", Loses: fmt.Sprintf("%s %s: nobody recorded how it was started", r.service.Name, version)}
+		r.note(fmt.Sprintf("%s %s: nobody recorded how it was started, so it cannot come back", r.service.Address(), version))
 	}
 	r.remove(version, names)
 	r.add(r.group, s)

@@ -30,6 +30,7 @@ var (
 type planFile struct {
 	Pleat       int        `json:"pleat_plan"`
 	Kind        string     `json:"kind"`
+	Headline    string     `json:"headline"`
 	Fingerprint string     `json:"fingerprint"`
 	Wish        string     `json:"wish"`
 	Made        time.Time  `json:"made"`
@@ -75,7 +76,7 @@ type undoFile struct {
 // bytes. They hold no secret, only references.
 func (p *Plan) Encode() ([]byte, error) {
 	f := planFile{
-		Pleat: Format, Kind: p.Kind, Fingerprint: p.Fingerprint, Wish: p.Wish, Made: p.Made.UTC(), Expires: p.Expires.UTC(),
+		Pleat: Format, Kind: p.Kind, Headline: p.Headline, Fingerprint: p.Fingerprint, Wish: p.Wish, Made: p.Made.UTC(), Expires: p.Expires.UTC(),
 		Target: p.Target, Notes: p.Notes, Releases: p.Releases, Lifts: p.Lifts, Scope: p.Scope, ReadSet: p.ReadSet,
 	}
 	for _, s := range p.Steps {
@@ -129,7 +130,7 @@ func Decode(b []byte) (*Plan, error) {
 
 func (f planFile) plan() (*Plan, error) {
 	p := &Plan{
-		Kind: f.Kind, Fingerprint: f.Fingerprint, Wish: f.Wish, Made: f.Made, Expires: f.Expires,
+		Kind: f.Kind, Headline: f.Headline, Fingerprint: f.Fingerprint, Wish: f.Wish, Made: f.Made, Expires: f.Expires,
 		Target: f.Target, Notes: f.Notes, Releases: f.Releases, Lifts: f.Lifts, Scope: f.Scope, ReadSet: f.ReadSet,
 	}
 	for _, e := range f.Steps {

@@ -2,10 +2,12 @@ package planner
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
+	"pleat/migrations"
 	"pleat/spec"
 )
 
@@ -13,7 +15,7 @@ import (
 func (e *emitter) finish() *Plan {
 	scope := ScopeOf(e.spec)
 	p := &Plan{
-		Kind: "apply", Made: e.state.Now, Expires: e.state.Now.Add(e.goal.TTL),
+		Kind: "apply", Headline: e.headline(), Made: e.state.Now, Expires: e.state.Now.Add(e.goal.TTL),
 		Target: e.targets(), Wish: e.wish(), Releases: e.releases, Lifts: e.lifts(),
 		Steps: e.steps, Notes: e.notes, Scope: scope, ReadSet: scope.Facts(e.state),
 	}
@@ -22,6 +24,28 @@ func (e *emitter) finish() *Plan {
 	}
 	p.Fingerprint = e.fingerprint(p)
 	return p
+}
+
+// headline says which services and changes move, and from where to where.
+func (e *emitter) headline() string {
+	var parts []string
+	for _, s := range e.spec.Services {
+		var from []string
+		for _, version := range sortedKeys(e.start.mix[s.Name]) {
+			if version != e.target(s) {
+				from = append(from, version)
+			}
+		}
+		if len(from) > 0 || len(e.start.mix[s.Name]) == 0 {
+			parts = append(parts, fmt.Sprintf("%s %s → %s", s.Name, firstOf(strings.Join(from, "+"), "nothing"), e.target(s)))
+		}
+	}
+	for _, c := range e.changes {
+		if to := e.reached[c.Name]; to != "" {
+			parts = append(parts, fmt.Sprintf("%s %s → %s", c.Name, e.start.phases[c.Name], to))
+		}
+	}
+	return strings.Join(parts, " · ")
 }
 
 func (e *emitter) targets() []Target {
@@ -48,7 +72,7 @@ func (e *emitter) lifts() []Lift {
 }
 
 // wish is a digest of what is asked for, without where it starts.
-func (e *emitter) wish() string {
+func (p *planning) wish() string {
 	type service struct {
 		Name, Target string
 		Strategy     spec.Strategy
@@ -59,18 +83,21 @@ func (e *emitter) wish() string {
 		Revert   []string
 		Services []service
 		Changes  []string
-	}{Rollback: e.goal.Rollback, Revert: e.goal.Revert}
-	for _, s := range e.spec.Services {
+	}{Rollback: p.goal.Rollback, Revert: p.goal.Revert}
+	for _, s := range p.spec.Services {
 		strategy := *s.Strategy
 		strategy.Range = hcl.Range{}
-		release := e.declared[releaseKey{s.Name, e.target(s)}].release
+		var release Release
+		if d := p.declared[releaseKey{s.Name, p.target(s)}]; d != nil {
+			release = d.release
+		}
 		release.Held = ""
-		wish.Services = append(wish.Services, service{s.Name, e.target(s), strategy, release})
+		wish.Services = append(wish.Services, service{s.Name, p.target(s), strategy, release})
 	}
-	for _, c := range e.changes {
-		wish.Changes = append(wish.Changes, c.Name+" "+e.programs[c.Name].Digest)
+	for _, c := range p.changes {
+		wish.Changes = append(wish.Changes, c.Name+" "+migrations.Digest(c))
 	}
-	return e.digestOf(wish)
+	return p.digestOf(wish)
 }
 
 // fingerprint is the digest of all steps, run now or deferred, free of times,
@@ -128,15 +155,15 @@ func unplaced(a Action) Action {
 	return a
 }
 
-func (e *emitter) digestOf(v any) string {
+func (p *planning) digestOf(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		e.fail(err)
+		p.fail(err)
 	}
 	return digest(b)
 }
 
 // fail reports what only a programming mistake can cause.
-func (e *emitter) fail(err error) {
-	e.diags = append(e.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Plan cannot be encoded", Detail: strings.TrimSpace(err.Error())})
+func (p *planning) fail(err error) {
+	p.diags = append(p.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Plan cannot be encoded", Detail: strings.TrimSpace(err.Error())})
 }

@@ -15,6 +15,8 @@ const Format = 1
 type Plan struct {
 	// Kind is "apply" or "rollback".
 	Kind string
+	// Headline is where the plan goes: "users 1.0.1 → 2.0.2".
+	Headline string
 	// Made is the instant that the plan was made for, Expires until when it
 	// may be applied. Neither is in the fingerprint.
 	Made    time.Time

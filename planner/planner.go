@@ -41,12 +41,6 @@ const (
 // Make plans the way from the state to the spec. The plan is nil when the
 // diagnostics hold an error; it is never partial.
 func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
-	if goal.MaxWait == 0 {
-		goal.MaxWait = DefaultMaxWait
-	}
-	if goal.TTL == 0 {
-		goal.TTL = DefaultTTL
-	}
 	p := newPlanning(sp, st, goal)
 	p.lower()
 	p.checkReleases()
@@ -57,13 +51,21 @@ func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
 	if left != nil {
 		return nil, append(p.diags, p.explain(left)...)
 	}
-	e := &emitter{planning: p, instances: liveInstances(st), last: map[spec.Address]string{}}
+	e := &emitter{planning: p, instances: liveInstances(st), backends: liveBackends(st), last: map[spec.Address]string{}}
 	e.emit(moves)
 	plan := e.finish()
 	if p.diags.HasErrors() {
 		return nil, p.diags
 	}
 	return plan, p.diags
+}
+
+// Wish is the digest of what a spec and a goal ask for, as a plan made for
+// them would carry it, wherever it started.
+func Wish(sp *spec.Spec, st *State, goal Goal) string {
+	p := newPlanning(sp, st, goal)
+	p.lower()
+	return p.wish()
 }
 
 // planning is everything known while one plan is made.
@@ -80,6 +82,12 @@ type planning struct {
 }
 
 func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
+	if goal.MaxWait == 0 {
+		goal.MaxWait = DefaultMaxWait
+	}
+	if goal.TTL == 0 {
+		goal.TTL = DefaultTTL
+	}
 	p := &planning{
 		spec: sp, state: st, goal: goal,
 		declared: declarations(sp, st),
@@ -163,4 +171,21 @@ func problem(summary, detail string, subject hcl.Range) *hcl.Diagnostic {
 		d.Subject = &subject
 	}
 	return d
+}
+
+// Phase is how far a change has come.
+type Phase struct {
+	Change string           `json:"change"`
+	Phase  migrations.Phase `json:"phase"`
+}
+
+// Phases tells how far each change of the spec has come, in order.
+func Phases(sp *spec.Spec, st *State) []Phase {
+	p := newPlanning(sp, st, Goal{})
+	p.lower()
+	var out []Phase
+	for _, c := range p.changes {
+		out = append(out, Phase{c.Name, p.start.phases[c.Name]})
+	}
+	return out
 }

@@ -72,6 +72,9 @@ type text struct {
 }
 
 func (t *text) plan(p *Plan) {
+	if p.Headline != "" {
+		t.wrapped(bold, p.Headline)
+	}
 	t.line(bold, p.Verdict())
 	t.notes(p)
 	if p.Empty() {

@@ -126,3 +126,17 @@ type ProcessDefinition struct {
 	Checks  []*spec.Check        `json:"checks,omitempty"`
 	Drain   spec.Drain           `json:"drain"`
 }
+
+// Identity is which system answers at a database's or an orchestrator's
+// address; "" when it was not read.
+func (s *State) Identity(a spec.Address) string {
+	if name, ok := cutPrefix(a, "database."); ok {
+		if d := s.Databases[name]; d != nil {
+			return d.Identity
+		}
+	}
+	if o := s.Orchestrators[string(a)]; o != nil {
+		return o.Identity
+	}
+	return ""
+}

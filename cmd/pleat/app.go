@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"pleat/spec"
+)
+
+// app is what all verbs share: the streams, the environment and the global
+// flags.
+type app struct {
+	streams
+	environ  []string
+	dir      string
+	vars     []string
+	varFiles []string
+	noColor  bool
+	json     bool
+	sources  map[string][]byte
+}
+
+func newApp(s streams, environ []string) *app { return &app{streams: s, environ: environ} }
+
+const longHelp = `pleat deploys releases and the Postgres schema changes they need, as one
+reviewed plan: pleat plan shows it, pleat apply carries it out.`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "pleat", Short: "Releases and schema changes as one reviewed plan", Long: longHelp,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w\nSee '%s --help'", err, c.CommandPath())}
+	})
+	f := root.PersistentFlags()
+	f.StringVarP(&a.dir, "dir", "C", ".", "directory with the *"+spec.Suffix+" files")
+	f.StringArrayVar(&a.vars, "var", nil, "set a variable: NAME=VALUE (repeatable)")
+	f.StringArrayVar(&a.varFiles, "var-file", nil, "read variables from a file (repeatable)")
+	f.BoolVar(&a.noColor, "no-color", false, "no colours, also on a terminal")
+	root.AddCommand(
+		newValidateCommand(a), newFmtCommand(a), newPlanCommand(a), newApplyCommand(a), newStatusCommand(a),
+		newRollbackCommand(a), newEventsCommand(a), newShowCommand(a), newUnlockCommand(a), newAgentCommand(a), newVersionCommand(a),
+	)
+	root.CompletionOptions.DisableDefaultCmd = true
+	return root
+}
+
+// doubleDashes accepts -long for --long, as other HCL tools do.
+func doubleDashes(root *cobra.Command, args []string) []string {
+	known := map[string]bool{"help": true}
+	for _, c := range append(root.Commands(), root) {
+		for _, flags := range []*flagSet{c.Flags(), c.PersistentFlags()} {
+			flags.VisitAll(func(f *flag) { known[f.Name] = true })
+		}
+	}
+	out := make([]string, len(args))
+	for i, arg := range args {
+		out[i] = arg
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		if strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--") && len(name) > 1 && known[name] {
+			out[i] = "-" + arg
+		}
+	}
+	return out
+}
+
+// load reads the spec; its problems are an error that carries them all.
+func (a *app) load() (*spec.Spec, error) {
+	vars := map[string]string{}
+	for _, v := range a.vars {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok {
+			return nil, &usageError{fmt.Errorf("--var %s: write it as NAME=VALUE", name)}
+		}
+		vars[name] = value
+	}
+	sp, diags := spec.Load(a.dir, spec.Options{Vars: vars, VarFiles: a.varFiles, Environ: a.environ})
+	if sp != nil {
+		a.sources = sp.Sources
+	}
+	if diags.HasErrors() {
+		return nil, &diagnosticsError{diags}
+	}
+	if len(diags) > 0 {
+		if err := spec.WriteDiagnostics(a.err, a.sources, diags, spec.RenderOptions{Width: a.width(a.err), Color: a.color(a.err)}); err != nil {
+			return nil, err
+		}
+	}
+	return sp, nil
+}
+
+// getenv looks a variable up in the environment that run was given.
+func (a *app) getenv(name string) string {
+	for _, e := range a.environ {
+		if k, v, _ := strings.Cut(e, "="); k == name {
+			return v
+		}
+	}
+	return ""
+}
+
+// terminal tells whether a stream is one.
+func terminal(stream any) (fd int, ok bool) {
+	f, isFile := stream.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	return int(f.Fd()), true
+}
+
+func (a *app) color(w io.Writer) bool {
+	_, tty := terminal(w)
+	return tty && !a.noColor && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
+}
+
+// width is that of the terminal, or 80.
+func (a *app) width(w io.Writer) int {
+	if fd, ok := terminal(w); ok {
+		if width, _, err := term.GetSize(fd); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
+}
+
+// interactive tells whether a question can be asked.
+func (a *app) interactive() bool {
+	_, ok := terminal(a.in)
+	return ok && a.getenv("CI") == ""
+}
+
+func (a *app) talk(format string, args ...any) {
+	fmt.Fprintf(a.err, format+"\n", args...)
+}
+
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// now is the clock of every verb.
+func now() time.Time { return time.Now().UTC() }

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"pleat/executor"
+	"pleat/executor/journal"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// applyOptions are the flags of apply.
+type applyOptions struct {
+	goalFlags
+	autoApprove bool
+	expect      string
+	events      string
+	allow       []string
+}
+
+func newApplyCommand(a *app) *cobra.Command {
+	var o applyOptions
+	c := &cobra.Command{
+		Use: "apply [PLAN]", Short: "Carry a plan out", Args: cobra.MaximumNArgs(1),
+		Long: "Carries out a saved plan, or plans, shows, asks and carries out. A run that was\ncut short is taken up where it stands. What fails goes back to the last\ncheckpoint." +
+			exitHelp("0 done, nothing to do, or deferred", "1 error, nothing changed", "3 failed and rolled back", "4 a person must look",
+				"5 the plan is stale, expired, altered or for another target", "6 blocked: a release is on hold, a hazard is not allowed",
+				"7 another apply holds the lease", "8 declined, or no terminal to ask", "130 interrupted at a safe point; apply again goes on"),
+		RunE: func(c *cobra.Command, args []string) error {
+			file := ""
+			if len(args) > 0 {
+				file = args[0]
+			}
+			return a.apply(c.Context(), o, file)
+		},
+	}
+	o.add(c.Flags())
+	c.Flags().BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
+	c.Flags().StringVar(&o.expect, "expect", "", "refuse a plan with another `fingerprint`")
+	c.Flags().StringVar(&o.events, "events", "", "write every event to a `file`, one JSON object a line")
+	c.Flags().StringSliceVar(&o.allow, "allow-hazards", nil, "hazards that may run, by `code`")
+	c.Flags().BoolVar(&a.json, "json", false, "print events and the summary as JSON lines")
+	return c
+}
+
+func (a *app) apply(ctx context.Context, o applyOptions, file string) error {
+	sp, err := a.load()
+	if err != nil {
+		return err
+	}
+	var saved *planner.Plan
+	if file != "" {
+		if saved, _, err = readPlan(file); err != nil {
+			return err
+		}
+		if err := a.checkSaved(saved, o.expect); err != nil {
+			return err
+		}
+	}
+	return a.underLease(ctx, sp, func(ctx context.Context, r *runner) error {
+		return r.apply(ctx, o, saved)
+	})
+}
+
+// checkSaved refuses a saved plan before anything is looked at.
+func (a *app) checkSaved(p *planner.Plan, expect string) error {
+	next := "pleat plan, and have the new plan reviewed"
+	if now().After(p.Expires) {
+		return &codeError{exitStale, fmt.Errorf("the plan expired at %s", p.Expires.Format("2006-01-02 15:04:05 MST")), next}
+	}
+	return expected(p, expect)
+}
+
+func expected(p *planner.Plan, expect string) error {
+	if expect == "" || p.Fingerprint == expect || strings.TrimPrefix(p.Fingerprint, "sha256:") == expect {
+		return nil
+	}
+	return &codeError{exitStale, fmt.Errorf("the plan's fingerprint is %s, not the expected %s", p.Fingerprint, expect), "pleat plan, and have the new plan reviewed"}
+}
+
+// apply carries out a saved plan or a fresh one, or goes on with the run that
+// was cut short.
+func (r *runner) apply(ctx context.Context, o applyOptions, saved *planner.Plan) error {
+	plan, open, err := r.choose(ctx, o.goal(), saved)
+	if err != nil {
+		return err
+	}
+	if open != nil {
+		r.app.talk("Run %s was cut short; going on with it.", open.ID)
+		return r.execute(ctx, plan, o.events, executor.Resume)
+	}
+	if err := expected(plan, o.expect); err != nil {
+		return err
+	}
+	if err := r.present(plan, saved != nil, o); err != nil || plan.Empty() {
+		return err
+	}
+	return r.execute(ctx, plan, o.events, func(ctx context.Context, c executor.Config) (executor.Result, error) {
+		begin, err := r.begin(plan)
+		if err != nil {
+			return executor.Result{}, err
+		}
+		return executor.Execute(ctx, c, begin)
+	})
+}
+
+// choose is the plan to carry out: the open run's, the saved one, or a fresh
+// one.
+func (r *runner) choose(ctx context.Context, goal planner.Goal, saved *planner.Plan) (*planner.Plan, *journal.Run, error) {
+	open, err := r.journal.Unfinished(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := r.world.observe(ctx, r.scope(saved))
+	if err != nil {
+		return nil, nil, err
+	}
+	if open != nil {
+		plan, err := planner.Decode(open.Plan)
+		if err != nil {
+			return nil, nil, fmt.Errorf("run %s: %w", open.ID, err)
+		}
+		if r.sameWish(st, goal, saved, open) {
+			r.take(open.ID)
+			return plan, open, nil
+		}
+		if err := r.abandon(ctx, plan, open, saved); err != nil {
+			return nil, nil, err
+		}
+		if st, err = r.world.observe(ctx, r.scope(saved)); err != nil {
+			return nil, nil, err
+		}
+	}
+	if saved != nil {
+		return saved, nil, fits(saved, st)
+	}
+	plan, diags := planner.Make(r.world.spec, st, goal)
+	if diags.HasErrors() {
+		return nil, nil, &diagnosticsError{diags}
+	}
+	return plan, nil, r.app.warn(diags)
+}
+
+// sameWish tells whether the open run is on its way to what is asked for.
+func (r *runner) sameWish(st *planner.State, goal planner.Goal, saved *planner.Plan, open *journal.Run) bool {
+	if saved != nil {
+		return saved.Fingerprint == open.Fingerprint
+	}
+	return planner.Wish(r.world.spec, st, goal) == open.Wish
+}
+
+// abandon closes an open run that is on its way to something else.
+func (r *runner) abandon(ctx context.Context, plan *planner.Plan, open *journal.Run, saved *planner.Plan) error {
+	if saved != nil {
+		return &codeError{exitStale, fmt.Errorf("run %s of another plan was cut short and is not finished", open.ID), "pleat apply goes on with it, pleat rollback takes it back"}
+	}
+	r.app.talk("Run %s was cut short on its way to something else; planning from where it stands.", open.ID)
+	fresh := r.ticket.Run
+	r.take(open.ID)
+	defer r.take(fresh)
+	return executor.Abandon(ctx, r.config(plan, nil))
+}
+
+func (r *runner) scope(saved *planner.Plan) planner.Scope {
+	if saved != nil {
+		return saved.Scope
+	}
+	return planner.ScopeOf(r.world.spec)
+}
+
+// fits refuses a saved plan that was made for another target or another state.
+func fits(p *planner.Plan, st *planner.State) error {
+	for _, t := range p.Target {
+		if is := st.Identity(t.Address); is != t.Identity {
+			return &codeError{exitStale, fmt.Errorf("the plan is for another target: %s is %s, the plan was made for %s", t.Address, is, t.Identity), "pleat plan here"}
+		}
+	}
+	if changed := planner.Changed(p.ReadSet, p.Scope.Facts(st)); len(changed) > 0 {
+		return stale(changed)
+	}
+	return nil
+}
+
+// present shows the plan, refuses hazards that were not allowed, and asks.
+func (r *runner) present(plan *planner.Plan, reviewed bool, o applyOptions) error {
+	a := r.app
+	if !a.json {
+		if err := plan.WriteText(a.out, planner.RenderOptions{Width: a.width(a.out), Color: a.color(a.out)}); err != nil {
+			return err
+		}
+	}
+	if plan.Empty() {
+		return nil
+	}
+	if err := hazards(plan, o.allow); err != nil {
+		return err
+	}
+	if o.autoApprove || reviewed {
+		return nil
+	}
+	return a.confirm("Apply this plan?")
+}
+
+// hazards refuses what was not allowed by name.
+func hazards(plan *planner.Plan, allow []string) error {
+	allowed := map[string]bool{}
+	for _, code := range allow {
+		allowed[code] = true
+	}
+	var missing, lines []string
+	for _, s := range plan.Steps {
+		for _, h := range s.Hazards {
+			if allowed[h.Code] || s.Deferred != "" {
+				continue
+			}
+			missing = append(missing, h.Code)
+			lines = append(lines, fmt.Sprintf("%s (%s %s): %s", h.Code, s.Kind, s.Title, h.Text))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &codeError{exitBlocked, fmt.Errorf("hazards that were not allowed:\n  %s", strings.Join(lines, "\n  ")), "pleat apply --allow-hazards " + strings.Join(unique(missing), ",")}
+}
+
+func unique(names []string) []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, n := range names {
+		if !seen[n] {
+			seen[n] = true
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// confirm asks a person; without a terminal that is a refusal.
+func (a *app) confirm(question string) error {
+	if !a.interactive() {
+		return &codeError{exitDeclined, errors.New("no terminal to ask on"), "the same command with --auto-approve, or with a saved plan"}
+	}
+	fmt.Fprintf(a.err, "\n%s Only 'yes' is taken: ", question)
+	answer, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil && answer == "" {
+		return &codeError{exitDeclined, errors.New("no answer"), ""}
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return &codeError{exitDeclined, errors.New("declined; nothing was changed"), ""}
+	}
+	return nil
+}
+
+// underLease installs pleat's tables, takes the lease and runs body with it.
+func (a *app) underLease(ctx context.Context, sp *spec.Spec, body func(context.Context, *runner) error) error {
+	r, err := a.newRunner(ctx, sp)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := r.lease.Guard(ctx)
+	defer cancel()
+	return errors.Join(body(ctx, r), r.close(ctx))
+}

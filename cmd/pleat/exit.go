@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/pflag"
+
+	"pleat/executor/lease"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+type (
+	flagSet = pflag.FlagSet
+	flag    = pflag.Flag
+)
+
+// The exit codes: a script decides on them, so they never change.
+const (
+	exitDone        = 0
+	exitError       = 1
+	exitChanges     = 2
+	exitRolledBack  = 3
+	exitLook        = 4
+	exitStale       = 5
+	exitBlocked     = 6
+	exitLocked      = 7
+	exitDeclined    = 8
+	exitInterrupted = 130
+)
+
+// exitHelp is the part of a verb's help that lists its codes.
+func exitHelp(codes ...string) string {
+	return "\nExit status:\n  " + strings.Join(codes, "\n  ")
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// diagnosticsError carries everything wrong with what the author wrote.
+type diagnosticsError struct{ diags hcl.Diagnostics }
+
+func (e *diagnosticsError) Error() string { return e.diags.Error() }
+
+// codeError ends pleat with that code. Without an error there is nothing more
+// to say.
+type codeError struct {
+	code int
+	err  error
+	next string // the next command to type
+}
+
+func (e *codeError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *codeError) Unwrap() error { return e.err }
+
+// hinted is an error that knows what to do about it.
+type hinted interface{ Hint() string }
+
+// report prints what a verb ended with and gives its exit code.
+func (a *app) report(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	code := codeOf(err)
+	if a.json {
+		a.reportJSON(code, err)
+		return code
+	}
+	var diags *diagnosticsError
+	if errors.As(err, &diags) {
+		if err := spec.WriteDiagnostics(a.err, a.sources, diags.diags, spec.RenderOptions{Width: a.width(a.err), Color: a.color(a.err)}); err != nil {
+			return exitError
+		}
+		return code
+	}
+	if err.Error() != "" {
+		a.talk("Error: %s", err)
+	}
+	for _, h := range hints(err) {
+		a.talk("%s", h)
+	}
+	return code
+}
+
+// jsonError is how an error looks to a machine: the last line of the output.
+type jsonError struct {
+	Exit        int                   `json:"exit"`
+	Error       string                `json:"error,omitempty"`
+	Hints       []string              `json:"hints,omitempty"`
+	Diagnostics []spec.JSONDiagnostic `json:"diagnostics,omitempty"`
+}
+
+func (a *app) reportJSON(code int, err error) {
+	out := jsonError{Exit: code, Error: err.Error(), Hints: hints(err)}
+	var diags *diagnosticsError
+	if errors.As(err, &diags) {
+		out.Error, out.Diagnostics = "", spec.DiagnosticsJSON(a.sources, diags.diags)
+	}
+	if err := a.printJSON(out); err != nil {
+		a.talk("Error: %s", err)
+	}
+}
+
+// hints walks the tree of an error for what to do about it.
+func hints(err error) []string {
+	var out []string
+	var walk func(error)
+	walk = func(err error) {
+		if h, ok := err.(hinted); ok && h.Hint() != "" {
+			out = append(out, "Hint: "+h.Hint())
+		}
+		if c, ok := err.(*codeError); ok && c.next != "" {
+			out = append(out, "Next: "+c.next)
+		}
+		switch u := err.(type) {
+		case interface{ Unwrap() error }:
+			if inner := u.Unwrap(); inner != nil {
+				walk(inner)
+			}
+		case interface{ Unwrap() []error }:
+			for _, inner := range u.Unwrap() {
+				walk(inner)
+			}
+		}
+	}
+	walk(err)
+	return out
+}
+
+// codeOf is the one place where errors become exit codes.
+func codeOf(err error) int {
+	var code *codeError
+	var held *lease.HeldError
+	var corrupt *planner.CorruptError
+	var diags *diagnosticsError
+	switch {
+	case errors.As(err, &code):
+		return code.code
+	case errors.As(err, &held):
+		return exitLocked
+	case errors.As(err, &corrupt):
+		return exitStale
+	case errors.Is(err, planner.ErrOutcomeUnknown), errors.Is(err, lease.ErrLost):
+		return exitLook
+	case errors.As(err, &diags) && onHold(diags.diags):
+		return exitBlocked
+	}
+	return exitError
+}
+
+// onHold tells whether holds are all that is wrong.
+func onHold(diags hcl.Diagnostics) bool {
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError && d.Summary != planner.HeldSummary {
+			return false
+		}
+	}
+	return true
+}
+
+// stale is the error of a plan that was made for another state.
+func stale(changed []string) error {
+	return &codeError{
+		code: exitStale,
+		err:  fmt.Errorf("the plan is stale: what it was made for has changed\n  %s", strings.Join(changed, "\n  ")),
+		next: "pleat plan, and have the new plan reviewed",
+	}
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// goalFlags are the flags by which plan and apply say what a plan is for.
+type goalFlags struct {
+	liftHold string
+	wait     time.Duration
+}
+
+func (g *goalFlags) add(f *flagSet) {
+	f.StringVar(&g.liftHold, "lift-hold", "", "roll out a release that was rolled back, for this `reason`")
+	f.DurationVar(&g.wait, "wait", planner.DefaultMaxWait, "soaks and evidence that need longer are deferred to a later apply")
+}
+
+func (g *goalFlags) goal() planner.Goal {
+	return planner.Goal{LiftHold: g.liftHold, MaxWait: g.wait}
+}
+
+func newPlanCommand(a *app) *cobra.Command {
+	var goal goalFlags
+	var out string
+	var detailed bool
+	c := &cobra.Command{
+		Use: "plan", Short: "Show the way from what is live to what the spec says", Args: cobra.NoArgs,
+		Long: "Reads what is live and prints the ordered plan: for each step what it waits for,\nwhat it locks and how it is undone. Changes nothing and takes no lease." +
+			exitHelp("0 planned (without --detailed-exitcode also with changes)", "1 error: spec, connection, or no legal way", "2 --detailed-exitcode: there are changes", "6 a release is on hold"),
+		RunE: func(c *cobra.Command, _ []string) error { return a.plan(c.Context(), goal.goal(), out, detailed) },
+	}
+	goal.add(c.Flags())
+	c.Flags().StringVar(&out, "out", "", "save the plan to a `file`")
+	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 when there are changes")
+	c.Flags().BoolVar(&a.json, "json", false, "print the plan as JSON")
+	return c
+}
+
+func (a *app) plan(ctx context.Context, goal planner.Goal, out string, detailed bool) error {
+	sp, err := a.load()
+	if err != nil {
+		return err
+	}
+	w, err := a.open(sp)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	plan, err := a.makePlan(ctx, w, goal)
+	if err != nil {
+		return err
+	}
+	if err := a.showPlan(plan, out); err != nil {
+		return err
+	}
+	if detailed && !plan.Empty() {
+		return &codeError{code: exitChanges}
+	}
+	return nil
+}
+
+// makePlan reads what is live and plans; warnings are shown.
+func (a *app) makePlan(ctx context.Context, w *world, goal planner.Goal) (*planner.Plan, error) {
+	st, err := w.observe(ctx, planner.ScopeOf(w.spec))
+	if err != nil {
+		return nil, err
+	}
+	plan, diags := planner.Make(w.spec, st, goal)
+	if diags.HasErrors() {
+		return nil, &diagnosticsError{diags}
+	}
+	return plan, a.warn(diags)
+}
+
+func (a *app) warn(diags hcl.Diagnostics) error {
+	if len(diags) == 0 {
+		return nil
+	}
+	return spec.WriteDiagnostics(a.err, a.sources, diags, spec.RenderOptions{Width: a.width(a.err), Color: a.color(a.err)})
+}
+
+func (a *app) showPlan(plan *planner.Plan, out string) error {
+	raw, err := plan.Encode()
+	if err != nil {
+		return err
+	}
+	if a.json {
+		_, err = a.out.Write(raw)
+	} else {
+		err = plan.WriteText(a.out, planner.RenderOptions{Width: a.width(a.out), Color: a.color(a.out)})
+	}
+	if err != nil || out == "" {
+		return err
+	}
+	if err := writeWhole(out, raw); err != nil {
+		return fmt.Errorf("saving the plan: %w", err)
+	}
+	a.talk("Saved to %s. To carry out exactly this plan: pleat apply %s", out, out)
+	return nil
+}
+
+// writeWhole writes a file that only its owner reads, whole or not at all, and
+// returns once it is on disk, the directory's entry included.
+func writeWhole(name string, b []byte) error {
+	if err := renameio.WriteFile(name, b, 0o600, renameio.IgnoreUmask()); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	if err := dir.Sync(); err != nil {
+		return fmt.Errorf("%w (closing: %w)", err, dir.Close())
+	}
+	return dir.Close()
+}

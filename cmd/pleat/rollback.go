@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"pleat/executor"
+	"pleat/planner"
+)
+
+type rollbackOptions struct {
+	check       bool
+	revert      []string
+	acknowledge []string
+	autoApprove bool
+	events      string
+}
+
+func newRollbackCommand(a *app) *cobra.Command {
+	var o rollbackOptions
+	c := &cobra.Command{
+		Use: "rollback [SERVICE=RELEASE ...]", Short: "Go back to the releases before",
+		Long: "Takes back the run that was cut short; else plans the way to the releases that\nwere live before the last run, or to those named. The schema stays expanded,\nunless --revert names a change to take back too." +
+			exitHelp("0 rolled back; --check: it is possible", "1 there is no way back, with every reason", "3 failed", "4 a person must look",
+				"6 data would be lost that was not acknowledged", "7 another apply holds the lease", "8 declined", "130 interrupted"),
+		RunE: func(c *cobra.Command, args []string) error { return a.rollback(c.Context(), o, args) },
+	}
+	f := c.Flags()
+	f.BoolVar(&o.check, "check", false, "only say whether and how it is possible")
+	f.StringSliceVar(&o.revert, "revert", nil, "also take back the expand of a `change`")
+	f.StringSliceVar(&o.acknowledge, "acknowledge", nil, "accept what taking back a `change` loses")
+	f.BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
+	f.StringVar(&o.events, "events", "", "write every event to a `file`, one JSON object a line")
+	f.BoolVar(&a.json, "json", false, "print events and the summary as JSON lines")
+	return c
+}
+
+func (a *app) rollback(ctx context.Context, o rollbackOptions, args []string) error {
+	sp, err := a.load()
+	if err != nil {
+		return err
+	}
+	goal, err := rollbackGoal(o, args)
+	if err != nil {
+		return err
+	}
+	if o.check {
+		return a.checkRollback(ctx, goal)
+	}
+	return a.underLease(ctx, sp, func(ctx context.Context, r *runner) error { return r.rollback(ctx, o, goal) })
+}
+
+func rollbackGoal(o rollbackOptions, args []string) (planner.Goal, error) {
+	goal := planner.Goal{Rollback: true, Releases: map[string]string{}}
+	for _, arg := range args {
+		service, version, ok := strings.Cut(arg, "=")
+		if !ok {
+			return goal, &usageError{fmt.Errorf("%s: write it as SERVICE=RELEASE", arg)}
+		}
+		goal.Releases[service] = version
+	}
+	for _, name := range o.revert {
+		goal.Revert = append(goal.Revert, strings.TrimPrefix(name, "change."))
+	}
+	slices.Sort(goal.Revert)
+	return goal, nil
+}
+
+// checkRollback says whether a rollback is possible, and shows it.
+func (a *app) checkRollback(ctx context.Context, goal planner.Goal) error {
+	sp, err := a.load()
+	if err != nil {
+		return err
+	}
+	w, err := a.open(sp)
+	if err != nil {
+		return err
+	}
+	plan, err := a.backPlan(ctx, w, goal)
+	if err := errors.Join(err, w.close(ctx)); err != nil {
+		return err
+	}
+	return a.showPlan(plan, "")
+}
+
+// backPlan plans the way back: to the releases named, or to those before.
+func (a *app) backPlan(ctx context.Context, w *world, goal planner.Goal) (*planner.Plan, error) {
+	if len(goal.Releases) == 0 {
+		before, err := w.releasesBefore(ctx)
+		if err != nil {
+			return nil, err
+		}
+		goal.Releases = before
+	}
+	st, err := w.observe(ctx, planner.ScopeOf(w.spec))
+	if err != nil {
+		return nil, err
+	}
+	if err := stays(goal, st, w); err != nil {
+		return nil, err
+	}
+	plan, diags := planner.Make(w.spec, st, goal)
+	if diags.HasErrors() {
+		return nil, &diagnosticsError{diags}
+	}
+	return plan, a.warn(diags)
+}
+
+// stays completes the goal: a service that is not named stays where it is.
+func stays(goal planner.Goal, st *planner.State, w *world) error {
+	for _, s := range w.spec.Services {
+		if _, named := goal.Releases[s.Name]; named {
+			continue
+		}
+		for _, i := range st.Orchestrators[string(s.Orchestrator.Address())].Instances {
+			if i.Service == s.Name && i.State == planner.Up {
+				goal.Releases[s.Name] = i.Release
+			}
+		}
+	}
+	if len(goal.Releases) == 0 {
+		return errors.New("there is no earlier release to go back to")
+	}
+	return nil
+}
+
+func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.Goal) error {
+	open, err := r.journal.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	if open != nil {
+		plan, err := planner.Decode(open.Plan)
+		if err != nil {
+			return fmt.Errorf("run %s: %w", open.ID, err)
+		}
+		r.app.talk("Run %s was cut short; taking it back.", open.ID)
+		r.take(open.ID)
+		return r.asked(r.execute(ctx, plan, o.events, executor.Back))
+	}
+	plan, err := r.app.backPlan(ctx, r.world, goal)
+	if err != nil {
+		return err
+	}
+	if err := losses(plan, o.acknowledge); err != nil {
+		return err
+	}
+	if err := r.present(plan, false, applyOptions{autoApprove: o.autoApprove, allow: []string{"data_loss"}}); err != nil || plan.Empty() {
+		return err
+	}
+	return r.execute(ctx, plan, o.events, func(ctx context.Context, c executor.Config) (executor.Result, error) {
+		begin, err := r.begin(plan)
+		if err != nil {
+			return executor.Result{}, err
+		}
+		return executor.Execute(ctx, c, begin)
+	})
+}
+
+// asked turns the exit code of a rollback that was asked for into success.
+func (r *runner) asked(err error) error {
+	var code *codeError
+	if errors.As(err, &code) && code.code == exitRolledBack {
+		return nil
+	}
+	return err
+}
+
+// losses refuses to take back a change whose loss was not acknowledged by
+// name.
+func losses(plan *planner.Plan, acknowledged []string) error {
+	var lines, missing []string
+	for _, s := range plan.Steps {
+		for _, h := range s.Hazards {
+			name := strings.TrimPrefix(string(s.Address), "change.")
+			if h.Code != "data_loss" || slices.Contains(acknowledged, name) || slices.Contains(acknowledged, string(s.Address)) {
+				continue
+			}
+			lines = append(lines, fmt.Sprintf("%s: loses %s", s.Address, h.Text))
+			missing = append(missing, name)
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return &codeError{exitBlocked, fmt.Errorf("taking this back loses data:\n  %s", strings.Join(lines, "\n  ")), "the same command with --acknowledge " + strings.Join(unique(missing), ",")}
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"pleat/executor"
+	"pleat/executor/journal"
+	"pleat/executor/lease"
+	"pleat/migrations/bookkeeping"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// runner is what a verb that changes things holds: the lease, the journal and
+// the live systems.
+type runner struct {
+	app     *app
+	world   *world
+	lease   *lease.Lease
+	journal *journal.Journal
+	ticket  planner.Ticket
+	holder  lease.Holder
+}
+
+// newRunner looks whether everything can be reached before its first write,
+// and is refused at once when another apply is on.
+func (a *app) newRunner(ctx context.Context, sp *spec.Spec) (*runner, error) {
+	if sp.State == nil {
+		return nil, errors.New("nowhere to record the run: declare a database, or a state block with a url")
+	}
+	id := newRunID()
+	w, err := a.open(sp)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.observe(ctx, planner.ScopeOf(sp)); err != nil {
+		return nil, err
+	}
+	if err := w.install(ctx); err != nil {
+		return nil, err
+	}
+	r := &runner{app: a, world: w}
+	if r.holder, err = lease.Self(id); err != nil {
+		return nil, err
+	}
+	if r.lease, err = lease.Take(ctx, sp.State.URL, environment, r.holder); err != nil {
+		return nil, err
+	}
+	r.ticket = planner.Ticket{Run: id, Lease: environment, Fence: r.lease.Fence()}
+	r.journal, err = journal.Open(ctx, sp.State.URL, environment, "pleat/"+id)
+	if err != nil {
+		return nil, errors.Join(err, r.lease.Release(ctx))
+	}
+	return r, nil
+}
+
+// install brings pleat's own tables into every database of the spec.
+func (w *world) install(ctx context.Context) error {
+	urls := []spec.Text{w.spec.State.URL}
+	for _, d := range w.spec.Databases {
+		if d.URL.Reveal() != w.spec.State.URL.Reveal() {
+			urls = append(urls, d.URL)
+		}
+	}
+	for _, url := range urls {
+		if err := bookkeeping.Migrate(ctx, url); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take makes the ticket that of another run: one that is gone on with.
+func (r *runner) take(run string) { r.ticket.Run = run }
+
+func (r *runner) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return errors.Join(r.journal.Close(ctx), r.world.close(ctx), r.lease.Release(ctx))
+}
+
+// newRunID is unique and sorts by time.
+func newRunID() string {
+	var b [4]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		panic(err) // crypto/rand never fails (Go 1.24)
+	}
+	return now().Format("20060102-150405-") + hex.EncodeToString(b[:])
+}
+
+// begin is the journal's row of a run.
+func (r *runner) begin(plan *planner.Plan) (journal.Run, error) {
+	raw, err := plan.Encode()
+	if err != nil {
+		return journal.Run{}, err
+	}
+	return journal.Run{
+		ID: r.ticket.Run, Kind: plan.Kind, Status: string(executor.Running), Fingerprint: plan.Fingerprint,
+		Wish: plan.Wish, Plan: raw, Who: r.holder.Who, Host: r.holder.Host,
+	}, nil
+}
+
+func (r *runner) config(plan *planner.Plan, watch func(executor.Record)) executor.Config {
+	return executor.Config{Plan: plan, Journal: r.journal, Ticket: r.ticket, Providers: r.world.appliers(), Watch: watch, Now: now}
+}
+
+// execute runs a plan with signals, the watcher and the event file around it,
+// and turns what came of it into an exit code.
+func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string, start func(context.Context, executor.Config) (executor.Result, error)) error {
+	sink, err := openSink(events)
+	if err != nil {
+		return err
+	}
+	a := r.app
+	_, tty := terminal(a.err)
+	w := newWatcher(a.err, tty, a.color(a.err), a.width(a.err))
+	go w.run()
+	watch := func(rec executor.Record) {
+		r.tell(rec)
+		sink.write(rec)
+		if a.json {
+			a.jsonLine(rec)
+			return
+		}
+		w.Watch(rec)
+	}
+	c := r.config(plan, watch)
+	stop, ctx, done := signals(ctx)
+	c.Stop = stop
+	result, err := start(ctx, c)
+	done()
+	w.Close()
+	if err := errors.Join(err, sink.close()); err != nil {
+		return err
+	}
+	return a.conclude(result)
+}
+
+// tell keeps the lease's row at the step in hand.
+func (r *runner) tell(rec executor.Record) {
+	if s, ok := rec.Event.(executor.StepChanged); ok && s.Status == executor.StepStarted {
+		r.lease.SetStep(fmt.Sprintf("%d %s %s", s.Number, s.Kind, s.Title))
+	}
+}
+
+// signals turns the first SIGINT or SIGTERM into a stop at the next safe
+// point, the second into a cancelled context, the third into an exit: a run
+// can be killed anywhere.
+func signals(ctx context.Context) (<-chan struct{}, context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop, quit, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	incoming := make(chan os.Signal, 3)
+	signal.Notify(incoming, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		defer close(ended)
+		for n := 1; ; n++ {
+			select {
+			case <-quit:
+				return
+			case <-incoming:
+			}
+			switch n {
+			case 1:
+				close(stop)
+			case 2:
+				cancel()
+			default:
+				os.Exit(exitInterrupted)
+			}
+		}
+	}()
+	return stop, ctx, func() { signal.Stop(incoming); close(quit); <-ended; cancel() }
+}
+
+func (a *app) jsonLine(v any) {
+	if err := json.NewEncoder(a.out).Encode(v); err != nil {
+		a.talk("Warning: an event could not be written: %s", err)
+	}
+}

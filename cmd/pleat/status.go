@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"pleat/executor/lease"
+	"pleat/planner"
+)
+
+func newStatusCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use: "status", Short: "Say what is live", Args: cobra.NoArgs,
+		Long: "Shows the live releases of each service, how far each change has come, releases\non hold, and the run that is on or was cut short." +
+			exitHelp("0 shown", "1 something cannot be read"),
+		RunE: func(c *cobra.Command, _ []string) error { return a.status(c.Context()) },
+	}
+	c.Flags().BoolVar(&a.json, "json", false, "the state as JSON")
+	return c
+}
+
+func (a *app) status(ctx context.Context) error {
+	sp, err := a.load()
+	if err != nil {
+		return err
+	}
+	w, err := a.open(sp)
+	if err != nil {
+		return err
+	}
+	st, err := w.observe(ctx, planner.ScopeOf(sp))
+	if err := errors.Join(err, w.close(ctx)); err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(st)
+	}
+	return a.writeStatus(ctx, w, st)
+}
+
+func (a *app) writeStatus(ctx context.Context, w *world, st *planner.State) error {
+	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	for _, s := range w.spec.Services {
+		for _, line := range releaseLines(s.Name, st) {
+			fmt.Fprintf(t, "%s\t%s\n", s.Address(), line)
+		}
+	}
+	for _, p := range planner.Phases(w.spec, st) {
+		fmt.Fprintf(t, "change.%s\t%s\n", p.Change, p.Phase)
+	}
+	for _, r := range st.Journal.Releases {
+		if r.Held != "" {
+			fmt.Fprintf(t, "service.%s\t%s on hold: %s\n", r.Service, r.Version, r.Held)
+		}
+	}
+	if st.Journal.Open != nil {
+		fmt.Fprintf(t, "run\t%s\n", a.runLine(ctx, w, st.Journal.Open))
+	}
+	return t.Flush()
+}
+
+// runLine says whether the open run is on, and under whose lease.
+func (a *app) runLine(ctx context.Context, w *world, run *planner.Run) string {
+	held, err := lease.Show(ctx, w.spec.State.URL, environment)
+	if err != nil || held == nil || held.Expired() {
+		return fmt.Sprintf("%s was cut short; pleat apply goes on, pleat rollback goes back", run.ID)
+	}
+	return fmt.Sprintf("%s (lease %s)", held, held.ID)
+}
+
+// releaseLines are the live releases of a service: "2.0.2  web 3 up".
+func releaseLines(service string, st *planner.State) []string {
+	counts := map[string]map[string]int{} // release → "web up" → n
+	for _, o := range st.Orchestrators {
+		for _, i := range o.Instances {
+			if i.Service != service {
+				continue
+			}
+			if counts[i.Release] == nil {
+				counts[i.Release] = map[string]int{}
+			}
+			counts[i.Release][i.Process+" "+string(i.State)]++
+		}
+	}
+	if len(counts) == 0 {
+		return []string{"nothing runs"}
+	}
+	var out []string
+	for release, states := range counts {
+		var parts []string
+		for state, n := range states {
+			process, is, _ := strings.Cut(state, " ")
+			parts = append(parts, fmt.Sprintf("%s %d %s", process, n, is))
+		}
+		sort.Strings(parts)
+		out = append(out, release+"  "+strings.Join(parts, ", "))
+	}
+	sort.Strings(out)
+	return out
+}

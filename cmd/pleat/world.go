@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"pleat/executor"
+	"pleat/executor/crash"
+	"pleat/executor/journal"
+	"pleat/planner"
+	"pleat/providers/host"
+	"pleat/providers/postgres"
+	"pleat/providers/proxy"
+	"pleat/spec"
+)
+
+// environment is the name under which runs, releases and the lease are kept.
+const environment = "default"
+
+// world is every live system that a spec names.
+type world struct {
+	spec      *spec.Spec
+	databases map[string]*postgres.Provider
+	hosts     map[spec.Address]*host.Provider
+	routers   map[spec.Address]*proxy.Provider
+}
+
+// open makes the providers of a spec; it connects to nothing yet.
+func (a *app) open(sp *spec.Spec) (*world, error) {
+	w := &world{
+		spec: sp, databases: map[string]*postgres.Provider{},
+		hosts: map[spec.Address]*host.Provider{}, routers: map[spec.Address]*proxy.Provider{},
+	}
+	var problems []error
+	for _, d := range sp.Databases {
+		w.databases[d.Name] = postgres.New(d, crash.At)
+	}
+	for _, o := range sp.Orchestrators {
+		p, err := host.New(o, host.Options{Dir: sp.Dir, Reveal: sp.Reveal, DatabaseURL: w.databaseURL, At: crash.At})
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", o.Address(), err))
+			continue
+		}
+		w.hosts[o.Address()] = p
+	}
+	for _, r := range sp.Routers {
+		p, err := proxy.New(r, proxy.Options{At: crash.At})
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", r.Address(), err))
+			continue
+		}
+		w.routers[r.Address()] = p
+	}
+	return w, errors.Join(problems...)
+}
+
+// databaseURL is what the processes of a service connect with.
+func (w *world) databaseURL(name string) (spec.Text, bool) {
+	for _, d := range w.spec.Databases {
+		if d.Name == name {
+			return d.URL, true
+		}
+	}
+	return spec.Text{}, false
+}
+
+// observe reads what a plan looks at. Everything that cannot be read is
+// reported at once.
+func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.State, error) {
+	st := &planner.State{
+		Now: now(), Databases: map[string]*planner.Database{},
+		Orchestrators: map[string]*planner.Orchestrator{}, Routers: map[string]*planner.Router{},
+	}
+	var problems []error
+	note := func(address spec.Address, err error) {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", address, err))
+		}
+	}
+	for _, d := range w.spec.Databases {
+		s := scope.Databases[d.Name]
+		seen, err := w.databases[d.Name].Observe(ctx, postgres.Scope{Tables: s.TableNames(), Changes: s.Changes})
+		st.Databases[d.Name] = seen
+		note(d.Address(), err)
+	}
+	for address, h := range w.hosts {
+		seen, err := h.Observe(ctx)
+		st.Orchestrators[string(address)] = seen
+		note(address, err)
+	}
+	for address, r := range w.routers {
+		seen, err := r.Observe(ctx)
+		st.Routers[string(address)] = seen
+		note(address, err)
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return st, w.recorded(ctx, st)
+}
+
+// recorded reads what the state store has.
+func (w *world) recorded(ctx context.Context, st *planner.State) error {
+	if w.spec.State == nil {
+		return nil
+	}
+	j, err := journal.Open(ctx, w.spec.State.URL, environment, "pleat")
+	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	st.Journal, err = j.Read(ctx)
+	return errors.Join(err, j.Close(ctx))
+}
+
+// appliers are the providers by the address that steps name.
+func (w *world) appliers() map[spec.Address]executor.Applier {
+	out := map[spec.Address]executor.Applier{}
+	for name, p := range w.databases {
+		out[spec.Address("database."+name)] = p
+	}
+	for address, p := range w.hosts {
+		out[address] = p
+	}
+	for address, p := range w.routers {
+		out[address] = p
+	}
+	return out
+}
+
+// close ends the providers' connections.
+func (w *world) close(ctx context.Context) error {
+	var problems []error
+	for _, p := range w.databases {
+		problems = append(problems, p.Close(ctx))
+	}
+	return errors.Join(problems...)
+}
