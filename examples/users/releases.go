@@ -36,9 +36,9 @@ var byName = queries{
 const (
 	joined   = `concat_ws(' ', first, last)`
 	firstOf1 = `split_part($1::text, ' ', 1)`
-	lastOf1  = `case when strpos($1::text, ' ') > 0 then substr($1::text, strpos($1::text, ' ') + 1) end`
+	lastOf1  = `substring($1::text, ' (.*)')`
 	firstOf2 = `split_part($2::text, ' ', 1)`
-	lastOf2  = `case when strpos($2::text, ' ') > 0 then substr($2::text, strpos($2::text, ' ') + 1) end`
+	lastOf2  = `substring($2::text, ' (.*)')`
 )
 
 // byParts serves names without the column name. While that column is there,

@@ -10,7 +10,7 @@ import (
 )
 
 // hard are names that a careless split loses.
-var hard = []string{"Mary Ann Smith", "Prince", "A  B", "", " ", "  ", " x", "x ", " x  y ", "Zoë van der Berg", "李 小龍"}
+var hard = []string{"Mary Ann Smith", "Prince", "A  B", "", " ", "  ", " x", "x ", " x  y ", "two\nlines \n here", "Zoë van der Berg", "李 小龍"}
 
 // example loads the spec of this directory, with empty files as artifacts.
 func example(t *testing.T) *spec.Spec {

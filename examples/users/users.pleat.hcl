@@ -165,7 +165,7 @@ change "split_name" {
     sync "users" {
       forward = {
         first = "split_part(name, ' ', 1)"
-        last  = "case when strpos(name, ' ') > 0 then substr(name, strpos(name, ' ') + 1) end"
+        last  = "substring(name, ' (.*)')"
       }
       backward = {
         name = "concat_ws(' ', first, last)"
@@ -180,7 +180,11 @@ change "split_name" {
   # A row that was never filled would agree with the empty name: concat_ws
   # leaves NULLs out.
   verify "names_agree" {
-    sql = "select id from users where coalesce(first, last) is null or name is distinct from concat_ws(' ', first, last)"
+    sql = <<-SQL
+      select id from users
+      where coalesce(first, last) is null
+         or name is distinct from concat_ws(' ', first, last)
+    SQL
   }
 
   contract {

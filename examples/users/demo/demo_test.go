@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -131,7 +132,7 @@ func TestSeedIsReadBackRight(t *testing.T) {
 			t.Fatalf("row %d is %v, want %q", i+1, u, name(int64(i+1)))
 		}
 	}
-	pgtest.Exec(t, url, "update users set first = split_part(name, ' ', 1), last = case when strpos(name, ' ') > 0 then substr(name, strpos(name, ' ') + 1) end")
+	pgtest.Exec(t, url, "update users set first = split_part(name, ' ', 1), last = substring(name, ' (.*)')")
 	pgtest.Exec(t, url, "update users set last = null where id = 11")
 	good, err := intact(t.Context(), url, n)
 	if err != nil || good != n-1 {
@@ -144,5 +145,28 @@ func TestThousands(t *testing.T) {
 		if got := thousands(n); got != want {
 			t.Errorf("thousands(%d) = %s, want %s", n, got, want)
 		}
+	}
+}
+
+func TestSpecBeforeTheChange(t *testing.T) {
+	source, err := os.ReadFile("../" + specFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := without(source, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, later := range []string{"change." + change, `change "` + change, `release "2.`} {
+		if strings.Contains(string(before), later) {
+			t.Errorf("%s is still there", later)
+		}
+	}
+	if !strings.Contains(string(before), `release "1.0.1"`) || !strings.Contains(string(before), `change "create_users"`) {
+		t.Errorf("more is gone than the change:\n%s", before)
+	}
+	text, err := blockOf(source, change)
+	if err != nil || !strings.Contains(text, "\nchange \"split_name\" {\n") || !strings.HasSuffix(text, "}\n") {
+		t.Errorf("the change is %q, %v", text, err)
 	}
 }

@@ -54,7 +54,10 @@ func (p *play) run(ctx context.Context) error {
 // bringUp starts the old release on an empty database, and fills that.
 func (p *play) bringUp(ctx context.Context) error {
 	p.out.heading("Release " + old + " on an empty database")
-	p.out.command("cd", "examples/users")
+	if err := copySpec(p.spec, p.dir()); err != nil {
+		return err
+	}
+	p.out.command("cd", p.dir())
 	if err := p.apply(ctx, done, old); err != nil {
 		return err
 	}
@@ -67,7 +70,12 @@ func (p *play) bringUp(ctx context.Context) error {
 
 // deploy is what the demo is for: the right release, then the broken one.
 func (p *play) deploy(ctx context.Context) error {
-	p.out.heading("What " + right + " takes: users(name) becomes users(first, last)")
+	p.out.heading("Release " + right + " comes with a change: users(first, last)")
+	text, err := addChange(p.spec, p.dir())
+	if err != nil {
+		return err
+	}
+	p.out.line("%s", text)
 	if err := p.pleat(ctx, done, "plan", "--var", "release="+right); err != nil {
 		return err
 	}
@@ -87,6 +95,9 @@ func (p *play) apply(ctx context.Context, want int, release string) error {
 	return p.pleat(ctx, want, "apply", "--auto-approve", "--var", "release="+release, "--events", p.events())
 }
 
+// dir is a copy of the example's directory.
+func (p *play) dir() string { return filepath.Join(p.stage.dir, "users") }
+
 func (p *play) events() string { return filepath.Join(p.stage.dir, "events") }
 
 // pleat runs a command in the spec's directory; another exit code than want is
@@ -94,7 +105,7 @@ func (p *play) events() string { return filepath.Join(p.stage.dir, "events") }
 func (p *play) pleat(ctx context.Context, want int, args ...string) error {
 	p.out.command(append([]string{"pleat"}, args...)...)
 	code, err := program{
-		path: p.options.pleat, dir: p.spec, out: p.out.Writer,
+		path: p.options.pleat, dir: p.dir(), out: p.out.Writer,
 		env: []string{
 			"PLEAT_VAR_database_url=" + p.stage.postgres.URL("postgres"),
 			"PLEAT_VAR_agent=" + p.stage.agent,

@@ -29,7 +29,7 @@ func join(first, last string) full {
 }
 
 // hard are names that were lost somewhere once.
-var hard = []string{"Mary Ann Smith", "Prince", "A  B", "", " x", "x ", " ", "Zoë van der Berg-O'Neil", "李 小龍"}
+var hard = []string{"Mary Ann Smith", "Prince", "A  B", "", " x", "x ", " ", "two\nlines \n here", "Zoë van der Berg-O'Neil", "李 小龍"}
 
 // fresh is a name to write: one of the hard ones now and then, else one that
 // was never written before, so that an old value is seen to be one.
