@@ -56,7 +56,6 @@ func (a *app) plan(ctx context.Context, goal planner.Goal, out string, detailed 
 	if err != nil {
 		return err
 	}
-	defer w.close()
 	plan, err := a.makePlan(ctx, w, goal)
 	if err != nil {
 		return err

@@ -82,7 +82,7 @@ func (a *app) checkRollback(ctx context.Context, goal planner.Goal) error {
 		return err
 	}
 	plan, err := a.backPlan(ctx, w, goal)
-	if err := errors.Join(err, w.close(ctx)); err != nil {
+	if err != nil {
 		return err
 	}
 	return a.showPlan(plan, "")

@@ -85,7 +85,7 @@ func (r *runner) take(run string) { r.ticket.Run = run }
 func (r *runner) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	return errors.Join(r.journal.Close(ctx), r.world.close(ctx), r.lease.Release(ctx))
+	return errors.Join(r.journal.Close(ctx), r.lease.Release(ctx))
 }
 
 // newRunID is unique and sorts by time.

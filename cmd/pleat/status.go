@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -35,7 +34,7 @@ func (a *app) status(ctx context.Context) error {
 		return err
 	}
 	st, err := w.observe(ctx, planner.ScopeOf(sp))
-	if err := errors.Join(err, w.close(ctx)); err != nil {
+	if err != nil {
 		return err
 	}
 	if a.json {

@@ -45,7 +45,7 @@ func (a *app) open(sp *spec.Spec) (*world, error) {
 		w.hosts[o.Address()] = p
 	}
 	for _, r := range sp.Routers {
-		p, err := proxy.New(r, proxy.Options{At: crash.At})
+		p, err := proxy.New(r, sp.Orchestrators, proxy.Options{Dir: sp.Dir, At: crash.At})
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", r.Address(), err))
 			continue
@@ -126,13 +126,4 @@ func (w *world) appliers() map[spec.Address]executor.Applier {
 		out[address] = p
 	}
 	return out
-}
-
-// close ends the providers' connections.
-func (w *world) close(ctx context.Context) error {
-	var problems []error
-	for _, p := range w.databases {
-		problems = append(problems, p.Close(ctx))
-	}
-	return errors.Join(problems...)
 }
