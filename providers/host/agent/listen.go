@@ -1,0 +1,142 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// errHeld is a lock that somebody else holds.
+var errHeld = errors.New("another agent runs on it")
+
+// lock takes the file for as long as the process lives. The file stays: to
+// remove a lock file is a race with whoever opened it just before.
+func lock(path string) (unlock func() error, err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, cause(err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = errHeld
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f.Close, nil
+}
+
+func done() error { return nil }
+
+// listen opens the API's address. unlisten is called after the listener is
+// closed.
+func (c Config) listen() (l net.Listener, unlisten func() error, err error) {
+	u, err := url.Parse(c.Listen)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen %q: %w", c.Listen, err)
+	}
+	switch {
+	case u.Scheme == "unix" && u.Path != "":
+		return listenSocket(u.Path)
+	case u.Scheme == "https" && u.Host != "":
+		l, err := c.listenTLS(u.Host)
+		return l, done, err
+	}
+	return nil, nil, fmt.Errorf("listen %q: want unix:///path or https://host:port", c.Listen)
+}
+
+// token is what callers must show: none on a socket, whose mode says it all.
+func (c Config) token() string {
+	if u, err := url.Parse(c.Listen); err == nil && u.Scheme == "unix" {
+		return ""
+	}
+	return c.Token
+}
+
+func (c Config) listenTLS(address string) (net.Listener, error) {
+	if c.Cert == "" || c.Key == "" || c.Token == "" {
+		return nil, fmt.Errorf("listen %s: an agent on TCP needs a certificate, its key and a token", c.Listen)
+	}
+	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate: %w", err)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", c.Listen, errno(err))
+	}
+	return tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+	}), nil
+}
+
+// listenSocket replaces a socket that nobody serves. The lock beside it
+// decides between agents: without it, two could both find the socket dead.
+func listenSocket(path string) (net.Listener, func() error, error) {
+	unlock, err := lock(path + ".lock")
+	if err != nil {
+		return nil, nil, fmt.Errorf("listening on %s: %w", path, err)
+	}
+	l, err := replaceSocket(path)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("listening on %s: %w", path, err), unlock())
+	}
+	return l, unlock, nil
+}
+
+func replaceSocket(path string) (net.Listener, error) {
+	stat, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return bind(path)
+	case err != nil:
+		return nil, cause(err)
+	case stat.Mode()&os.ModeSocket == 0:
+		return nil, errors.New("it is there and no socket")
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		return nil, errors.Join(errors.New("somebody else serves it"), conn.Close())
+	}
+	if err := os.Remove(path); err != nil {
+		return nil, cause(err)
+	}
+	return bind(path)
+}
+
+// bind makes a socket that only its owner can use. Linux gives the file the
+// mode that the socket had before; elsewhere there is a moment between bind
+// and chmod, which only the directory's mode can close.
+func bind(path string) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			// macOS refuses this, and the chmod below does it.
+			_ = unix.Fchmod(int(fd), 0o600)
+		})
+	}}
+	l, err := config.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, errno(err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(cause(err), l.Close())
+	}
+	return l, nil
+}
+
+// errno leaves out what was called with what, which is named already.
+func errno(err error) error {
+	var e syscall.Errno
+	if errors.As(err, &e) {
+		return e
+	}
+	return err
+}

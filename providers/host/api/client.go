@@ -1,0 +1,274 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Options are what a client needs for an agent over TCP. The zero value does
+// for a Unix socket.
+type Options struct {
+	Token string
+	CA    []byte // PEM certificates that sign the agent's; nil = the system's
+}
+
+// Client talks to one agent. It may be used from several goroutines; there is
+// nothing to close.
+type Client struct {
+	agent string
+	base  string
+	token string
+	http  *http.Client
+}
+
+// NewClient makes a client of the agent at "unix:///path" or
+// "https://host:port". It does not connect.
+func NewClient(agent string, o Options) (*Client, error) {
+	u, err := url.Parse(agent)
+	if err != nil {
+		return nil, fmt.Errorf("agent %q: %w", agent, err)
+	}
+	switch {
+	case u.Scheme == "unix" && u.Path != "":
+		return &Client{agent: agent, base: "http://agent", http: &http.Client{Transport: overSocket(u.Path)}}, nil
+	case u.Scheme == "https" && u.Host != "":
+		t, err := overTLS(o.CA)
+		if err != nil {
+			return nil, fmt.Errorf("agent %s: %w", agent, err)
+		}
+		return &Client{agent: agent, base: "https://" + u.Host, token: o.Token, http: &http.Client{Transport: t}}, nil
+	}
+	return nil, fmt.Errorf("agent %q: want unix:///path or https://host:port", agent)
+}
+
+func overSocket(path string) *http.Transport {
+	dialer := net.Dialer{}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", path)
+		},
+		IdleConnTimeout: 10 * time.Second,
+	}
+}
+
+func overTLS(ca []byte) (*http.Transport, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if ca != nil {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(ca) {
+			return nil, errors.New("the CA file holds no certificate")
+		}
+	}
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSClientConfig:     config,
+		TLSHandshakeTimeout: 5 * time.Second,
+		IdleConnTimeout:     10 * time.Second,
+	}, nil
+}
+
+// Agent is the address that the client was made for.
+func (c *Client) Agent() string { return c.agent }
+
+// State reads everything that the agent knows.
+func (c *Client) State(ctx context.Context) (State, error) {
+	var s State
+	return s, c.call(ctx, http.MethodGet, "/v1/state", nil, &s)
+}
+
+// HasArtifact tells whether the agent's store has the artifact.
+func (c *Client) HasArtifact(ctx context.Context, sha256 string) (bool, error) {
+	err := c.call(ctx, http.MethodHead, "/v1/artifacts/"+sha256, nil, nil)
+	var refused *Error
+	if errors.As(err, &refused) && refused.Code == CodeUnknown {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// PutArtifact uploads an artifact. The agent keeps it only if what arrived has
+// that digest.
+func (c *Client) PutArtifact(ctx context.Context, sha256 string, content io.Reader) error {
+	return c.call(ctx, http.MethodPut, "/v1/artifacts/"+sha256, content, nil)
+}
+
+// PutInstance makes the agent keep an instance running. It returns once that
+// is recorded; whether the instance comes up is told by events. The same
+// definition again does nothing; another one is refused (CodeConflict).
+func (c *Client) PutInstance(ctx context.Context, r Ref, p Put) error {
+	return c.call(ctx, http.MethodPut, instancePath(r), p, nil)
+}
+
+// StopInstance tells an instance to end, and returns once it was told.
+// Stopping one that is stopping or not there does nothing.
+func (c *Client) StopInstance(ctx context.Context, r Ref, s Stop) error {
+	return c.call(ctx, http.MethodPost, instancePath(r)+"/stop", s, nil)
+}
+
+// Output gives the last lines that an instance wrote since its latest start.
+func (c *Client) Output(ctx context.Context, r Ref, lines int) ([]string, error) {
+	var out []string
+	return out, c.call(ctx, http.MethodGet, instancePath(r)+"/output?lines="+strconv.Itoa(lines), nil, &out)
+}
+
+// Events lists the events after since that are still kept, those with that
+// key where key is not empty.
+func (c *Client) Events(ctx context.Context, since int64, key string) ([]Event, error) {
+	var out []Event
+	q := url.Values{"since": {strconv.FormatInt(since, 10)}, "key": {key}}
+	return out, c.call(ctx, http.MethodGet, "/v1/events?"+q.Encode(), nil, &out)
+}
+
+// Follow calls f with each event after since, in order, without a gap and
+// without a duplicate, until f or the connection fails or ctx ends.
+func (c *Client) Follow(ctx context.Context, since int64, f func(Event) error) error {
+	path := "/v1/events/follow?since=" + strconv.FormatInt(since, 10)
+	resp, err := c.send(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var e Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return fmt.Errorf("reading an event of agent %s: %w", c.agent, err)
+		}
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return &UnreachableError{Agent: c.agent, Err: errors.Join(io.ErrUnexpectedEOF, lines.Err())}
+}
+
+// Attach adds backends to the route on listen, and opens it where it is not
+// open yet. A backend that is there already is done.
+func (c *Client) Attach(ctx context.Context, listen string, a Attach) error {
+	return c.call(ctx, http.MethodPost, routePath(listen)+"/attach", a, nil)
+}
+
+// Detach takes backends out of the route at once; absent ones are done.
+func (c *Client) Detach(ctx context.Context, listen string, d Detach) error {
+	return c.call(ctx, http.MethodPost, routePath(listen)+"/detach", d, nil)
+}
+
+// Drain takes backends out of the route and returns when their last request is
+// finished or the time is over. It is refused (CodeFloor), and nothing is
+// changed, when too few others would be left. Absent backends are done. The
+// agent goes on draining when ctx ends.
+func (c *Client) Drain(ctx context.Context, listen string, d Drain) (Drained, error) {
+	var out Drained
+	return out, c.call(ctx, http.MethodPost, routePath(listen)+"/drain", d, &out)
+}
+
+func instancePath(r Ref) string {
+	return "/v1/instances/" + url.PathEscape(r.Service) + "/" + url.PathEscape(r.Release) + "/" + url.PathEscape(r.Instance)
+}
+
+func routePath(listen string) string { return "/v1/routes/" + url.PathEscape(listen) }
+
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	resp, err := c.send(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return &UnreachableError{Agent: c.agent, Err: err, Sent: true}
+	}
+	return nil
+}
+
+// send returns an answer with status 2xx, or an error.
+func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	body, err := encode(in)
+	if err != nil {
+		return nil, err
+	}
+	var sent atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { sent.Store(true) },
+	})
+	req, err := http.NewRequestWithContext(traced, method, c.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if ctx.Err() != nil && err != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, &UnreachableError{Agent: c.agent, Err: reason(err), Sent: sent.Load()}
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, refusal(resp)
+}
+
+func encode(in any) (io.Reader, error) {
+	switch v := in.(type) {
+	case nil:
+		return nil, nil
+	case io.Reader:
+		return v, nil
+	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a request: %w", err)
+	}
+	return bytes.NewReader(b), nil
+}
+
+// reason leaves out what http.Client puts around an error: the method and a
+// URL that nobody wrote.
+func reason(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		return wrapped.Err
+	}
+	return err
+}
+
+func refusal(resp *http.Response) error {
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	if err != nil {
+		return err
+	}
+	e := &Error{}
+	if json.Unmarshal(b, e) == nil && e.Code != "" {
+		return e
+	}
+	for code, status := range statuses {
+		if status == resp.StatusCode && code != CodeFloor {
+			return Errorf(code, "%s", strings.TrimSpace(resp.Status+" "+string(b)))
+		}
+	}
+	return Errorf(CodeInternal, "%s", strings.TrimSpace(resp.Status+" "+string(b)))
+}

@@ -1,0 +1,79 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptrace"
+
+	"pleat/planner"
+	"pleat/providers/host/api"
+	"pleat/providers/host/fleet"
+)
+
+// call is one Apply.
+type call struct {
+	*Provider
+	key    string // "RUN/STEP"
+	report func(planner.Report)
+}
+
+// members gives the agents that the instances' hosts have.
+func (c *call) members(ctx context.Context, all []planner.Placement) ([]fleet.Member, map[string]fleet.Member, error) {
+	read, missing := c.fleet.Read(ctx)
+	var out []fleet.Member
+	hosts := map[string]fleet.Member{}
+	for _, i := range all {
+		if _, ok := hosts[i.Host]; ok {
+			continue
+		}
+		m, ok := fleet.On(read, i.Host)
+		if !ok {
+			return nil, nil, absent(i.Host, missing)
+		}
+		hosts[i.Host] = m
+		out = append(out, m)
+	}
+	return out, hosts, nil
+}
+
+// recall reports what an earlier attempt at the same step brought about: the
+// run that made it may not have lived to tell.
+func (c *call) recall(ctx context.Context, m fleet.Member, mine func(api.Event) bool) error {
+	events, err := m.Events(ctx, 0, c.key)
+	if err != nil {
+		return fmt.Errorf("reading the events of %s: %w", m.Host, err)
+	}
+	for _, e := range events {
+		if e.Seq <= m.Seq && mine(e) {
+			c.tell(e)
+		}
+	}
+	return nil
+}
+
+func (c *call) tell(e api.Event) {
+	c.report(planner.InstanceChange{
+		Service: e.Service, Release: e.Release, Process: e.Process, Instance: e.Instance,
+		Host: e.Host, State: e.State, Error: e.Error,
+	})
+}
+
+// traced reaches the crash point between a request and its answer.
+func (c *call) traced(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { c.options.At("rollout.called") },
+	})
+}
+
+// unsure marks an error after which the effect may have happened.
+func unsure(err error) error {
+	var away *api.UnreachableError
+	switch {
+	case errors.As(err, &away) && away.Sent,
+		errors.Is(err, context.Canceled),
+		errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: %w", planner.ErrOutcomeUnknown, err)
+	}
+	return err
+}

@@ -1,0 +1,167 @@
+// Package check asks instances whether they can serve, and judges the answers.
+// It owns the questions and the health clock; what follows from a verdict is
+// its caller's.
+package check
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"pleat/spec"
+)
+
+// eager is how often an instance is asked until it answers well for the first
+// time, where its interval is longer: it costs next to nothing, and a start is
+// not held up by a whole interval.
+const eager = 100 * time.Millisecond
+
+// Target is where an instance is asked.
+type Target struct {
+	Host string
+	Port int
+	Env  []string // of exec checks
+}
+
+// Result is one answer. Err is nil when the check passed, and otherwise says
+// what came instead.
+type Result struct {
+	Check int // index in the list of checks
+	At    time.Time
+	Err   error
+}
+
+// Watch asks every check again and again, each at its own pace, and sends the
+// answers. It returns when ctx ends.
+func Watch(ctx context.Context, t Target, checks []*spec.Check, answers chan<- Result) {
+	client := &http.Client{
+		// Each question proves that the instance still accepts connections.
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	var asking sync.WaitGroup
+	for n, c := range checks {
+		asking.Go(func() { repeat(ctx, client, t, n, c, answers) })
+	}
+	asking.Wait()
+}
+
+func repeat(ctx context.Context, client *http.Client, t Target, n int, c *spec.Check, answers chan<- Result) {
+	pause := min(c.Interval, eager)
+	if c.Kind == spec.CheckExec {
+		pause = c.Interval
+	}
+	for {
+		err := ask(ctx, client, t, c)
+		if err == nil {
+			pause = c.Interval
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case answers <- Result{Check: n, At: time.Now(), Err: err}:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+func ask(ctx context.Context, client *http.Client, t Target, c *spec.Check) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("none within %s", c.Timeout))
+	defer cancel()
+	err := question(ctx, client, t, c)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func question(ctx context.Context, client *http.Client, t Target, c *spec.Check) error {
+	port := c.Port
+	if port == 0 {
+		port = t.Port
+	}
+	address := net.JoinHostPort(t.Host, strconv.Itoa(port))
+	switch c.Kind {
+	case spec.CheckHTTP:
+		return get(ctx, client, "http://"+address+c.Path)
+	case spec.CheckTCP:
+		return dial(ctx, address)
+	case spec.CheckExec:
+		return run(ctx, c.Command, t.Env)
+	}
+	return fmt.Errorf("check %q is unknown", c.Kind)
+}
+
+func get(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return plain(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 200))
+	if err != nil {
+		return plain(err)
+	}
+	if resp.StatusCode >= 200 && resp.StatusCode < 400 {
+		return nil
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+	if first == "" {
+		return errors.New(resp.Status)
+	}
+	return fmt.Errorf("%s: %s", resp.Status, first)
+}
+
+func dial(ctx context.Context, address string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return plain(err)
+	}
+	return conn.Close()
+}
+
+// run ends the command's whole process group when its time is over.
+func run(ctx context.Context, argv, env []string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env, cmd.Dir = env, "/"
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if err == nil {
+		return nil
+	}
+	if last := strings.TrimSpace(out.String()); last != "" {
+		return fmt.Errorf("%w: %s", err, last[strings.LastIndexByte(last, '\n')+1:])
+	}
+	return err
+}
+
+// plain leaves out who called whom: a check's reader knows that.
+func plain(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}

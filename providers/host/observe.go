@@ -1,0 +1,37 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pleat/planner"
+)
+
+// Observe reads what all agents have. One that does not answer is an error
+// that names it.
+func (p *Provider) Observe(ctx context.Context) (*planner.Orchestrator, error) {
+	members, err := p.fleet.Read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", p.address, err)
+	}
+	out := &planner.Orchestrator{}
+	var ids []string
+	for _, m := range members {
+		ids = append(ids, m.ID)
+		out.Hosts = append(out.Hosts, m.Host)
+		for _, i := range m.Instances {
+			out.Instances = append(out.Instances, planner.Instance{
+				Service: i.Service, Release: i.Release, Process: i.Process, Name: i.Instance,
+				Host: i.Host, Digest: i.SHA256, State: i.State,
+			})
+		}
+	}
+	slices.Sort(ids)
+	sum := sha256.Sum256([]byte(strings.Join(ids, "\n")))
+	out.Identity = hex.EncodeToString(sum[:])[:32]
+	return out, nil
+}

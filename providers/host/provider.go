@@ -1,0 +1,103 @@
+// Package host is the orchestrator that is embedded in pleat: an agent on each
+// host keeps processes running. It turns steps into calls to the agents and
+// their events into reports; it keeps nothing itself, and never starts an
+// instance that is up.
+package host
+
+import (
+	"context"
+	"fmt"
+
+	"pleat/planner"
+	"pleat/providers/host/api"
+	"pleat/providers/host/fleet"
+	"pleat/spec"
+)
+
+// Options are what a provider needs besides the orchestrator.
+type Options struct {
+	// Dir is the spec's directory: artifacts and the CA file are in it.
+	Dir string
+	// Reveal gives the value of a secret by its reference.
+	Reveal func(ref string) (string, bool)
+	// DatabaseURL gives the URL of a database by its name in the spec.
+	DatabaseURL func(database string) (spec.Text, bool)
+	// At is told the names of crash points as they are reached; nil: nobody is.
+	At func(point string)
+}
+
+// Provider applies Start and Stop, and answers NoInstances.
+type Provider struct {
+	address spec.Address
+	fleet   *fleet.Fleet
+	options Options
+}
+
+// New makes the provider of an orchestrator. It does not connect.
+func New(o *spec.Orchestrator, options Options) (*Provider, error) {
+	f, err := fleet.New(o, options.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if options.At == nil {
+		options.At = func(string) {}
+	}
+	return &Provider{address: o.Address(), fleet: f, options: options}, nil
+}
+
+// Apply makes the step's effect: instances that are up, or told to stop. It
+// returns once that is so. When ctx ends it returns soon; what was started by
+// then runs on.
+func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
+	c := call{Provider: p, key: t.Run + "/" + s.ID, report: report}
+	switch a := s.Action.(type) {
+	case *planner.Start:
+		return c.start(ctx, a)
+	case *planner.Stop:
+		return c.stop(ctx, a)
+	}
+	return p.foreign(s.Action)
+}
+
+func (p *Provider) foreign(v any) error { return fmt.Errorf("%s cannot do %T", p.address, v) }
+
+// Probe tells whether the instances are as the step wants them.
+func (p *Provider) Probe(ctx context.Context, _ planner.Ticket, s planner.Step) (planner.Outcome, error) {
+	members, err := p.fleet.Read(ctx)
+	switch a := s.Action.(type) {
+	case *planner.Start:
+		return probe(members, err, a.Instances, func(m fleet.Member, instance string) bool {
+			i, ok := m.Find(api.Ref{Service: a.Service, Release: a.Release, Instance: instance})
+			return ok && i.State == planner.Up && i.SHA256 == a.Artifact.SHA256
+		})
+	case *planner.Stop:
+		return probe(members, err, a.Instances, func(m fleet.Member, instance string) bool {
+			i, ok := m.Find(api.Ref{Service: a.Service, Release: a.Release, Instance: instance})
+			return !ok || !a.Wait && i.State == planner.Stopping
+		})
+	}
+	return planner.Unknown, p.foreign(s.Action)
+}
+
+// probe is done when every instance is as it should be. An agent that did not
+// answer leaves that unknown only if the step needs it.
+func probe(members []fleet.Member, missing error, all []planner.Placement, good func(fleet.Member, string) bool) (planner.Outcome, error) {
+	for _, i := range all {
+		m, ok := fleet.On(members, i.Host)
+		if !ok {
+			return planner.Unknown, absent(i.Host, missing)
+		}
+		if !good(m, i.Instance) {
+			return planner.NotDone, nil
+		}
+	}
+	return planner.Done, nil
+}
+
+// absent is a host that no agent answered for.
+func absent(host string, missing error) error {
+	if missing != nil {
+		return fmt.Errorf("looking for host %s: %w", host, missing)
+	}
+	return fmt.Errorf("no agent calls its host %s", host)
+}

@@ -1,0 +1,153 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"pleat/planner"
+	"pleat/providers/host/api"
+	"pleat/providers/host/fleet"
+)
+
+// outputLines is how much of its output a failed instance is quoted with.
+const outputLines = 20
+
+// StartError is an instance that did not come up.
+type StartError struct {
+	Ref    api.Ref
+	Host   string
+	Reason string
+	Output []string // its last lines
+}
+
+// Error is one line: who, where and why.
+func (e *StartError) Error() string { return fmt.Sprintf("%s on %s: %s", e.Ref, e.Host, e.Reason) }
+
+// Detail is what the instance wrote last, "" when it wrote nothing.
+func (e *StartError) Detail() string { return strings.Join(e.Output, "\n") }
+
+// place is an instance on a host.
+type place struct {
+	host string
+	ref  api.Ref
+}
+
+// start is one Start under way.
+type start struct {
+	*call
+	*planner.Start
+	hosts    map[string]fleet.Member
+	puts     map[place]api.Put
+	up       map[place]bool
+	failures int
+}
+
+func (c *call) start(ctx context.Context, a *planner.Start) error {
+	members, hosts, err := c.members(ctx, a.Instances)
+	if err != nil {
+		return err
+	}
+	s := &start{call: c, Start: a, hosts: hosts, puts: map[place]api.Put{}, up: map[place]bool{}}
+	if err := s.define(); err != nil {
+		return err
+	}
+	for _, m := range members {
+		if err := c.upload(ctx, m, a.Artifact); err != nil {
+			return err
+		}
+		if err := c.recall(ctx, m, s.mine); err != nil {
+			return err
+		}
+	}
+	for _, i := range a.Instances {
+		if err := s.put(ctx, s.place(i)); err != nil {
+			return err
+		}
+	}
+	if s.complete() {
+		return nil
+	}
+	return unsure(fleet.Follow(ctx, members, func(m fleet.Member, e api.Event) error { return s.follow(ctx, m, e) }))
+}
+
+func (s *start) place(i planner.Placement) place {
+	return place{i.Host, api.Ref{Service: s.Service, Release: s.Release, Instance: i.Instance}}
+}
+
+func (s *start) mine(e api.Event) bool {
+	_, ok := s.puts[place{e.Host, e.Ref}]
+	return ok
+}
+
+// define makes each instance's definition, before anything is touched.
+func (s *start) define() error {
+	for _, i := range s.Instances {
+		d, err := s.definition(s.Start, i)
+		if err != nil {
+			return err
+		}
+		s.puts[s.place(i)] = api.Put{Definition: d, Key: s.key}
+	}
+	return nil
+}
+
+// put asks for an instance, unless it is up with the same artifact.
+func (s *start) put(ctx context.Context, p place) error {
+	m := s.hosts[p.host]
+	if i, ok := m.Find(p.ref); ok && i.State == planner.Up && i.SHA256 == s.Artifact.SHA256 {
+		s.up[p] = true
+		return nil
+	}
+	return s.ask(ctx, p)
+}
+
+func (s *start) ask(ctx context.Context, p place) error {
+	err := s.hosts[p.host].PutInstance(s.traced(ctx), p.ref, s.puts[p])
+	if err != nil {
+		return fmt.Errorf("starting %s on %s: %w", p.ref, p.host, unsure(err))
+	}
+	s.options.At("rollout.answered")
+	return nil
+}
+
+func (s *start) complete() bool { return len(s.up) == len(s.puts) }
+
+// follow takes an event in; fleet.ErrEnough once every instance is up.
+func (s *start) follow(ctx context.Context, m fleet.Member, e api.Event) error {
+	if !s.mine(e) {
+		return nil
+	}
+	s.tell(e)
+	p := place{e.Host, e.Ref}
+	switch e.State {
+	case planner.Up:
+		s.up[p] = true
+	case planner.Pending, planner.Starting:
+		delete(s.up, p)
+	case planner.Stopping:
+		return &StartError{Ref: e.Ref, Host: e.Host, Reason: "somebody else stops it"}
+	case planner.Down:
+		delete(s.up, p)
+		return s.failed(ctx, m, e)
+	}
+	if s.complete() {
+		return fleet.ErrEnough
+	}
+	return nil
+}
+
+// failed counts a failure: below the limit it starts the instance again.
+func (s *start) failed(ctx context.Context, m fleet.Member, e api.Event) error {
+	s.failures++
+	if s.failures > s.MaxStartFailures {
+		lines, err := m.Output(ctx, e.Ref, outputLines)
+		if err != nil {
+			lines = []string{"(its output cannot be read: " + err.Error() + ")"}
+		}
+		return &StartError{Ref: e.Ref, Host: e.Host, Reason: e.Error, Output: lines}
+	}
+	s.report(planner.Warning{Text: fmt.Sprintf("%s on %s: %s; start %d of %d that may fail",
+		e.Ref, e.Host, e.Error, s.failures, s.MaxStartFailures)})
+	return s.ask(ctx, place{e.Host, e.Ref})
+}

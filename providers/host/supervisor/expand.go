@@ -1,0 +1,108 @@
+package supervisor
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pleat/providers/host/api"
+	"pleat/spec"
+)
+
+// inherited is all that an instance sees of the agent's own environment.
+var inherited = []string{"PATH", "HOME", "TMPDIR", "LANG", "TZ"}
+
+var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
+
+// names are what `${…}` may name in commands and environment values.
+func names(r api.Ref, process, artifact, address string, port int) map[string]string {
+	return map[string]string{
+		"ADDR":           net.JoinHostPort(address, strconv.Itoa(port)),
+		"PORT":           strconv.Itoa(port),
+		"ARTIFACT":       artifact,
+		"PLEAT_SERVICE":  r.Service,
+		"PLEAT_RELEASE":  r.Release,
+		"PLEAT_PROCESS":  process,
+		"PLEAT_INSTANCE": r.Instance,
+	}
+}
+
+// unknownError is a `${…}` that names nothing.
+type unknownError struct{ name string }
+
+func (e *unknownError) Error() string { return fmt.Sprintf("${%s} is unknown", e.name) }
+
+func expand(s string, values map[string]string) (string, error) {
+	var unknown error
+	out := reference.ReplaceAllStringFunc(s, func(m string) string {
+		name := m[2 : len(m)-1]
+		v, ok := values[name]
+		if !ok && unknown == nil {
+			unknown = &unknownError{name}
+		}
+		return v
+	})
+	return out, unknown
+}
+
+func expandAll(args []string, values map[string]string) ([]string, error) {
+	out := make([]string, len(args))
+	for n, a := range args {
+		v, err := expand(a, values)
+		if err != nil {
+			return nil, fmt.Errorf("command: %w; known are %s", err, known(values))
+		}
+		out[n] = v
+	}
+	return out, nil
+}
+
+func expandChecks(checks []*spec.Check, values map[string]string) ([]*spec.Check, error) {
+	out := make([]*spec.Check, len(checks))
+	for n, c := range checks {
+		argv, err := expandAll(c.Command, values)
+		if err != nil {
+			return nil, fmt.Errorf("%s check: %w", c.Kind, err)
+		}
+		expanded := *c
+		expanded.Command = argv
+		out[n] = &expanded
+	}
+	return out, nil
+}
+
+// environment is everything that an instance finds in its environment.
+func environment(d api.Definition, values map[string]string) ([]string, error) {
+	env := map[string]string{}
+	for _, name := range inherited {
+		if v, ok := os.LookupEnv(name); ok {
+			env[name] = v
+		}
+	}
+	if d.DatabaseURL != "" {
+		env["DATABASE_URL"] = d.DatabaseURL
+	}
+	for name, value := range d.Env {
+		v, err := expand(value, values)
+		if err != nil {
+			// The value may be secret, and so what is inside of it.
+			return nil, fmt.Errorf("env %s: unknown ${…}; known are %s", name, known(values))
+		}
+		env[name] = v
+	}
+	maps.Copy(env, values)
+	out := make([]string, 0, len(env))
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		out = append(out, name+"="+env[name])
+	}
+	return out, nil
+}
+
+func known(values map[string]string) string {
+	return strings.Join(slices.Sorted(maps.Keys(values)), ", ")
+}

@@ -1,0 +1,117 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"pleat/planner"
+	"pleat/providers/host/api"
+	"pleat/providers/host/disk"
+)
+
+// instance is one instance's life. keep owns it; requests reach it through
+// halt. rec is guarded by the supervisor's mutex.
+type instance struct {
+	*Supervisor
+	rec    record
+	halted chan struct{} // closed once rec.Stop is set
+}
+
+func (s *Supervisor) instance(r record) *instance {
+	return &instance{Supervisor: s, rec: r, halted: make(chan struct{})}
+}
+
+func (i *instance) view() api.Instance {
+	r := &i.rec
+	return api.Instance{
+		Ref: r.Ref, Process: r.Definition.Process, Host: i.Host, SHA256: r.Definition.SHA256,
+		State: r.State, Error: r.Error, Address: address(i.Address, r.Port), PID: r.PID,
+		Restarts: r.Restarts, Key: r.Key, Checks: r.Definition.Checks,
+	}
+}
+
+func (i *instance) path() string { return file(i.records(), ".json", i.rec.Ref) }
+
+// record makes the state durable, then tells it. The other way round a crash
+// in between would tell it twice.
+func (i *instance) record() error {
+	if err := disk.WriteJSON(i.path(), i.rec); err != nil {
+		return err
+	}
+	i.Changed(i.rec.Ref, i.rec.State == planner.Up)
+	return i.tell()
+}
+
+func (i *instance) tell() error {
+	_, err := i.Events.Append(api.Event{
+		At: time.Now().UTC(), Ref: i.rec.Ref, Process: i.rec.Definition.Process, Host: i.Host,
+		State: i.rec.State, Error: i.rec.Error, Key: i.rec.key(),
+	})
+	return err
+}
+
+// snapshot is the record at this moment.
+func (i *instance) snapshot() record {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.rec
+}
+
+// become changes the state, unless the instance was asked to stop: then it is
+// errHalted for every state but down, and down takes it off the list. A change
+// that cannot be recorded holds all the same: what the processes do is true
+// whether the disk is full or not.
+func (i *instance) become(state planner.InstanceState, why error, change func(*record)) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.rec.Stop != nil && state != planner.Down {
+		return errHalted
+	}
+	if !slices.Contains(allowed[i.rec.State], state) {
+		return fmt.Errorf("an instance that is %s cannot become %s", i.rec.State, state)
+	}
+	i.rec.State, i.rec.Error = state, ""
+	if why != nil {
+		i.rec.Error = why.Error()
+	}
+	change(&i.rec)
+	err := i.settle()
+	if err != nil {
+		i.Log.Error("recording an instance", "instance", i.rec.Ref.String(), "state", state, "error", err)
+	}
+	return nil
+}
+
+// settle records the state, and forgets an instance that is down for good.
+// The supervisor's mutex is held.
+func (i *instance) settle() error {
+	if i.rec.State != planner.Down || i.rec.Stop == nil {
+		return i.record()
+	}
+	delete(i.instances, i.rec.Ref)
+	return errors.Join(i.record(), disk.Remove(i.path()))
+}
+
+// amend records facts that change no state.
+func (i *instance) amend(change func(*record)) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	change(&i.rec)
+	return disk.WriteJSON(i.path(), i.rec)
+}
+
+func unchanged(*record) {}
+
+// halt asks the instance to end. The supervisor's mutex is held.
+func (i *instance) halt(o api.Stop) error {
+	i.rec.Stop = &order{Stop: o, At: time.Now().UTC()}
+	close(i.halted)
+	if i.rec.State == planner.Down {
+		delete(i.instances, i.rec.Ref)
+		return disk.Remove(i.path())
+	}
+	i.rec.State, i.rec.Error = planner.Stopping, ""
+	return i.record()
+}

@@ -1,0 +1,277 @@
+// Package supervisor keeps instances running on one host: it starts them, asks
+// their checks, restarts those that were up and died, and stops them. Each
+// instance runs in a session of its own and outlives the supervisor; the next
+// one on the same directory takes it up again. An instance is in exactly one
+// state, every change of it is recorded and told in order, and no two
+// processes of one instance ever run at the same time.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"pleat/planner"
+	"pleat/providers/host/api"
+	"pleat/providers/host/artifact"
+	"pleat/providers/host/disk"
+	"pleat/providers/host/eventlog"
+)
+
+// Config is what a supervisor works with. Everything is required.
+type Config struct {
+	Host      string // its name, in events
+	Dir       string // holds instances/ and output/
+	Address   string // on which instances listen
+	Artifacts *artifact.Store
+	Events    *eventlog.Log
+	Backoff   func(restarts int) time.Duration
+	// Changed is told every change of state, in order for each instance. It
+	// must not block, nor call the supervisor.
+	Changed func(r api.Ref, up bool)
+	Log     *slog.Logger
+}
+
+// Supervisor keeps the instances of one directory.
+type Supervisor struct {
+	Config
+
+	arrivals chan *instance // to Run
+	over     chan struct{}  // closed when Run takes no more
+
+	mu        sync.Mutex
+	instances map[api.Ref]*instance
+}
+
+// New reads what an earlier supervisor left in the directory. Nothing is
+// started or stopped before Run.
+func New(c Config) (*Supervisor, error) {
+	s := &Supervisor{
+		Config:    c,
+		arrivals:  make(chan *instance),
+		over:      make(chan struct{}),
+		instances: map[api.Ref]*instance{},
+	}
+	for _, dir := range []string{s.records(), s.outputs()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("opening the agent's directory: %w", err)
+		}
+	}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	return s, s.retell()
+}
+
+func (s *Supervisor) records() string { return filepath.Join(s.Dir, "instances") }
+func (s *Supervisor) outputs() string { return filepath.Join(s.Dir, "output") }
+
+func (s *Supervisor) load() error {
+	entries, err := os.ReadDir(s.records())
+	if err != nil {
+		return fmt.Errorf("reading instances: %w", err)
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".json") {
+			continue
+		}
+		i := s.instance(record{})
+		if err := disk.ReadJSON(filepath.Join(s.records(), e.Name()), &i.rec); err != nil {
+			return err
+		}
+		if i.rec.Stop != nil {
+			close(i.halted)
+		}
+		s.instances[i.rec.Ref] = i
+	}
+	return nil
+}
+
+// retell makes events of the changes that were recorded but, for a crash, not
+// told.
+func (s *Supervisor) retell() error {
+	told := map[api.Ref]planner.InstanceState{}
+	for _, e := range s.Events.Held() {
+		told[e.Ref] = e.State
+	}
+	for _, r := range slices.SortedFunc(maps.Keys(s.instances), compare) {
+		i := s.instances[r]
+		// An old instance's last event may have been dropped from the log.
+		if state, ok := told[r]; ok && state != i.rec.State || !ok && i.rec.State == planner.Pending {
+			if err := i.tell(); err != nil {
+				return err
+			}
+		}
+		s.Changed(r, i.rec.State == planner.Up)
+		if i.rec.State != planner.Down || i.rec.Stop == nil {
+			continue
+		}
+		delete(s.instances, r)
+		if err := disk.Remove(i.path()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func compare(a, b api.Ref) int {
+	return strings.Compare(a.String(), b.String())
+}
+
+// Run keeps the instances until ctx ends, and leaves them running.
+func (s *Supervisor) Run(ctx context.Context) {
+	var keepers sync.WaitGroup
+	s.mu.Lock()
+	for _, i := range s.instances {
+		keepers.Go(func() { i.keep(ctx) })
+	}
+	s.mu.Unlock()
+	for {
+		select {
+		case <-ctx.Done():
+			close(s.over)
+			keepers.Wait()
+			return
+		case i := <-s.arrivals:
+			keepers.Go(func() { i.keep(ctx) })
+		}
+	}
+}
+
+// Put makes the instance be kept running. It returns once that is recorded.
+// The same definition again does nothing, unless the instance never came up:
+// then it is started once more. Another definition for one that is there is
+// refused with api.CodeConflict.
+func (s *Supervisor) Put(r api.Ref, p api.Put) error {
+	if err := valid(r, p.Definition); err != nil {
+		return err
+	}
+	digest, err := p.Definition.Digest()
+	if err != nil {
+		return err
+	}
+	i, err := s.admit(record{Ref: r, Definition: p.Definition, Digest: digest, Key: p.Key, State: planner.Pending})
+	if err != nil || i == nil {
+		return err
+	}
+	select {
+	case s.arrivals <- i:
+		return nil
+	case <-s.over:
+		// It is recorded, and the next supervisor takes it up.
+		return errors.New("the agent is going down")
+	}
+}
+
+// admit records an instance that has to be begun; nil when there is nothing
+// to begin.
+func (s *Supervisor) admit(rec record) (*instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.instances[rec.Ref]
+	switch {
+	case old == nil || old.rec.failed():
+	case old.rec.Stop != nil:
+		return nil, api.Errorf(api.CodeConflict, "%s on %s is stopping", rec.Ref, s.Host)
+	case old.rec.Digest == rec.Digest:
+		return nil, nil
+	default:
+		return nil, api.Errorf(api.CodeConflict, "%s on %s is there with another definition", rec.Ref, s.Host)
+	}
+	port, err := s.port(old)
+	if err != nil {
+		return nil, err
+	}
+	rec.Port = port
+	i := s.instance(rec)
+	if err := i.record(); err != nil {
+		return nil, errors.Join(err, disk.Remove(i.path()))
+	}
+	s.instances[rec.Ref] = i
+	return i, nil
+}
+
+func (s *Supervisor) port(old *instance) (int, error) {
+	if old != nil {
+		return old.rec.Port, nil
+	}
+	taken := map[int]bool{}
+	for _, i := range s.instances {
+		taken[i.rec.Port] = true
+	}
+	return freePort(s.Address, taken)
+}
+
+func valid(r api.Ref, d api.Definition) error {
+	for _, name := range []string{r.Service, r.Release, r.Instance, d.Process} {
+		if name == "" || len(name) > 64 {
+			return api.Errorf(api.CodeInvalid, "instance %q: names have 1 to 64 bytes", r)
+		}
+	}
+	if len(d.Command) == 0 || d.Command[0] == "" {
+		return api.Errorf(api.CodeInvalid, "instance %s: no command", r)
+	}
+	if _, err := signalNamed(d.Drain.Signal); err != nil {
+		return err
+	}
+	for _, c := range d.Checks {
+		if c.Interval <= 0 || c.Timeout <= 0 {
+			return api.Errorf(api.CodeInvalid, "instance %s: %s check without interval or timeout", r, c.Kind)
+		}
+	}
+	return nil
+}
+
+// Stop tells an instance to end and returns once that is recorded. One that is
+// stopping or not there is done; one that is down is forgotten.
+func (s *Supervisor) Stop(r api.Ref, o api.Stop) error {
+	if _, err := signalNamed(o.Drain.Signal); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.instances[r]
+	if i == nil || i.rec.Stop != nil {
+		return nil
+	}
+	return i.halt(o)
+}
+
+// Instances lists what is there, in order of service, release and name, and
+// gives the number of the newest event that the list includes.
+func (s *Supervisor) Instances() ([]api.Instance, int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]api.Instance, 0, len(s.instances))
+	for _, r := range slices.SortedFunc(maps.Keys(s.instances), compare) {
+		out = append(out, s.instances[r].view())
+	}
+	return out, s.Events.Seq()
+}
+
+// Output gives the last lines that the instance wrote since its latest start.
+// It stays readable after the instance is gone.
+func (s *Supervisor) Output(r api.Ref, lines int) ([]string, error) {
+	return output{file(s.outputs(), ".log", r)}.last(lines, s.outputBegins(r))
+}
+
+func (s *Supervisor) outputBegins(r api.Ref) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.instances[r]; i != nil {
+		return i.rec.Output
+	}
+	return 0
+}
+
+func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }

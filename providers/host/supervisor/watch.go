@@ -1,0 +1,134 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"pleat/planner"
+	"pleat/providers/host/check"
+)
+
+const (
+	// settled is how long a process without a check must have lived to count
+	// as up.
+	settled = 200 * time.Millisecond
+	// rotation is how often the size of the output is looked at.
+	rotation = 5 * time.Second
+)
+
+// judge turns a process's life and the answers of its checks into states.
+type judge struct {
+	*instance
+	process process
+	health  *check.Health
+	began   time.Time
+}
+
+// watch follows a living process until it has ended, errHalted or errAway.
+func (i *instance) watch(ctx context.Context, p process) error {
+	run, err := i.prepare()
+	if err != nil {
+		return err
+	}
+	asking, stopAsking := context.WithCancel(ctx)
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	defer stopAsking()
+	answers := make(chan check.Result)
+	target := check.Target{Host: i.Address, Port: i.rec.Port, Env: run.env}
+	asked.Go(func() { check.Watch(asking, target, run.checks, answers) })
+
+	j := judge{instance: i, process: p, health: check.NewHealth(run.checks), began: time.Now()}
+	return j.follow(ctx, answers)
+}
+
+func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
+	look := time.NewTicker(poll)
+	defer look.Stop()
+	rotate := time.NewTicker(rotation)
+	defer rotate.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return errAway
+		case <-j.halted:
+			return errHalted
+		case <-rotate.C:
+			j.warn("rotating the output of", j.output().rotate(outputLimit))
+		case a := <-answers:
+			j.health.Observe(a)
+		case <-look.C:
+		}
+		ended, err := j.process.ended()
+		if ended {
+			return j.blame(err)
+		}
+		j.warn("looking at", err)
+		if err := j.decide(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// blame says of an instance that was never up that this is the trouble.
+func (j *judge) blame(err error) error {
+	if j.rec.WasUp {
+		return err
+	}
+	return fmt.Errorf("failed to start: %w", err)
+}
+
+// decide is the whole of what health means for the state.
+func (j *judge) decide(ctx context.Context) error {
+	now, rec := time.Now(), j.snapshot()
+	switch rec.State {
+	case planner.Up:
+		if err := j.health.Failing(); err != nil {
+			return j.become(planner.Starting, err, unchanged)
+		}
+		return nil
+	case planner.Pending, planner.Stopping, planner.Down:
+		return errHalted
+	}
+	if j.ready(now) {
+		return j.become(planner.Up, nil, func(r *record) { r.WasUp, r.UpSince = true, now.UTC() })
+	}
+	if rec.WasUp {
+		// It has proved that it can serve. What it lacks may come back, and a
+		// restart would not bring it.
+		return nil
+	}
+	if late := j.health.Late(j.began, now); late != nil {
+		return j.giveUp(ctx, late)
+	}
+	return nil
+}
+
+func (j *judge) ready(now time.Time) bool {
+	if len(j.rec.Definition.Checks) == 0 {
+		return now.Sub(j.began) >= settled
+	}
+	return j.health.Ready(now)
+}
+
+// giveUp ends a process that did not come up, and returns once it is gone:
+// never two processes of one instance.
+func (j *judge) giveUp(ctx context.Context, why error) error {
+	look := time.NewTicker(poll)
+	defer look.Stop()
+	j.warn("killing", j.process.kill())
+	for {
+		ended, err := j.process.ended()
+		if ended {
+			return j.blame(why)
+		}
+		j.warn("looking at", err)
+		select {
+		case <-ctx.Done():
+			return errAway
+		case <-look.C:
+		}
+	}
+}

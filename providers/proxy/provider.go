@@ -1,0 +1,151 @@
+// Package proxy is the router that is embedded in pleat's agent. It turns
+// steps into calls to the agent that listens, and keeps nothing itself. Which
+// backends serve is decided by the router in the agent.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptrace"
+	"slices"
+
+	"pleat/planner"
+	"pleat/providers/host/api"
+	"pleat/providers/host/fleet"
+	"pleat/spec"
+)
+
+// Options are what a provider needs besides router and orchestrators.
+type Options struct {
+	// Dir is the spec's directory: CA files are in it.
+	Dir string
+	// At is told the names of crash points as they are reached; nil: nobody is.
+	At func(point string)
+}
+
+// Provider applies Attach and Drain.
+type Provider struct {
+	address spec.Address
+	listen  string
+	agent   *api.Client
+	fleets  map[spec.Address]*fleet.Fleet
+	at      func(string)
+}
+
+// New makes the provider of a router. The orchestrators are those whose
+// instances it routes to; the one that has the router's agent lends its token
+// and CA. It does not connect.
+func New(r *spec.Router, orchestrators []*spec.Orchestrator, options Options) (*Provider, error) {
+	p := &Provider{address: r.Address(), listen: r.Listen, fleets: map[spec.Address]*fleet.Fleet{}, at: options.At}
+	if p.at == nil {
+		p.at = func(string) {}
+	}
+	owner := &spec.Orchestrator{}
+	for _, o := range orchestrators {
+		f, err := fleet.New(o, options.Dir)
+		if err != nil {
+			return nil, err
+		}
+		p.fleets[o.Address()] = f
+		if slices.Contains(o.Agents, r.Agent) {
+			owner = o
+		}
+	}
+	c, err := fleet.Client(owner, options.Dir, r.Agent)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.address, err)
+	}
+	p.agent = c
+	return p, nil
+}
+
+// Apply makes the step's effect and returns once it is there: for a drain,
+// when the last request is finished or the time is over. When ctx ends, a
+// drain that was begun goes on.
+func (p *Provider) Apply(ctx context.Context, _ planner.Ticket, s planner.Step, report func(planner.Report)) error {
+	switch a := s.Action.(type) {
+	case *planner.Attach:
+		return p.attach(ctx, a)
+	case *planner.Drain:
+		return p.drain(ctx, a, report)
+	}
+	return p.foreign(s.Action)
+}
+
+func (p *Provider) foreign(v any) error { return fmt.Errorf("%s cannot do %T", p.address, v) }
+
+// traced calls the points between a request and its answer.
+func (p *Provider) traced(ctx context.Context, points ...string) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) {
+		for _, point := range points {
+			p.at(point)
+		}
+	}})
+}
+
+// unsure marks an error after which the effect may have happened.
+func unsure(err error) error {
+	var away *api.UnreachableError
+	switch {
+	case errors.As(err, &away) && away.Sent,
+		errors.Is(err, context.Canceled),
+		errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: %w", planner.ErrOutcomeUnknown, err)
+	}
+	return err
+}
+
+// Observe reads the route's backends. A route that was never opened has none.
+func (p *Provider) Observe(ctx context.Context) (*planner.Router, error) {
+	state, err := p.agent.State(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", p.address, err)
+	}
+	out := &planner.Router{Identity: state.ID + "/" + p.listen}
+	for _, b := range backends(state, p.listen) {
+		out.Backends = append(out.Backends, planner.Backend{
+			Service: b.Service, Release: b.Release, Instance: b.Instance, Draining: b.Draining,
+		})
+	}
+	return out, nil
+}
+
+func backends(s api.State, listen string) []api.Backend {
+	for _, r := range s.Routes {
+		if r.Listen == listen {
+			return r.Backends
+		}
+	}
+	return nil
+}
+
+// Probe tells whether the backends are as the step wants them.
+func (p *Provider) Probe(ctx context.Context, _ planner.Ticket, s planner.Step) (planner.Outcome, error) {
+	live, err := p.Observe(ctx)
+	if err != nil {
+		return planner.Unknown, err
+	}
+	switch a := s.Action.(type) {
+	case *planner.Attach:
+		return all(a.Instances, func(i planner.Placement) bool {
+			return slices.Contains(live.Backends, planner.Backend{Service: a.Service, Release: a.Release, Instance: i.Instance})
+		}), nil
+	case *planner.Drain:
+		return all(a.Instances, func(i planner.Placement) bool {
+			return !slices.ContainsFunc(live.Backends, func(b planner.Backend) bool {
+				return b.Service == a.Service && b.Release == a.Release && b.Instance == i.Instance
+			})
+		}), nil
+	}
+	return planner.Unknown, p.foreign(s.Action)
+}
+
+func all(instances []planner.Placement, good func(planner.Placement) bool) planner.Outcome {
+	for _, i := range instances {
+		if !good(i) {
+			return planner.NotDone
+		}
+	}
+	return planner.Done
+}

@@ -1,0 +1,147 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"pleat/providers/host/api"
+)
+
+// drainPoll is how often a draining backend's requests are counted.
+const drainPoll = 5 * time.Millisecond
+
+// drain is one backend on its way out. done is closed when that is over, one
+// way or the other; cut and err are set before.
+type drain struct {
+	deadline time.Time
+	done     chan struct{}
+	cut      int64
+	err      error
+}
+
+func (d *drain) end(cut int64, err error) {
+	d.cut, d.err = cut, err
+	close(d.done)
+}
+
+// same tells whether requests would go the same way to the other one.
+func (b *backend) same(o *backend) bool {
+	return b.spec.Address == o.spec.Address && b.spec.Weight == o.spec.Weight && b.spec.Host == o.spec.Host
+}
+
+// leave begins a drain. The router's mutex is held.
+func (b *backend) leave(deadline time.Time) {
+	b.drain = &drain{deadline: deadline, done: make(chan struct{})}
+	b.draining.Store(true)
+}
+
+// stay takes a drain back. The router's mutex is held.
+func (b *backend) stay() {
+	if b.drain == nil {
+		return
+	}
+	b.drain.end(0, api.Errorf(api.CodeConflict, "%s was attached again while it drained", b.spec.Ref))
+	b.drain = nil
+	b.draining.Store(false)
+}
+
+// Drain takes backends out of the route: they get no request any more, and
+// those in flight have at most the timeout to finish; what is left is cut. It
+// returns when that is over. A second call joins the first; absent backends
+// are done. When ctx ends, the draining goes on. It is an *api.FloorError, and
+// changes nothing, when fewer than floor others would be serving.
+func (r *Router) Drain(ctx context.Context, listen string, d api.Drain) (api.Drained, error) {
+	leaving, err := r.startDrain(listen, d)
+	if err != nil {
+		return api.Drained{}, err
+	}
+	var out api.Drained
+	var errs []error
+	for _, l := range leaving {
+		select {
+		case <-ctx.Done():
+			return out, ctx.Err()
+		case <-l.done:
+			out.Cut += l.cut
+			errs = append(errs, l.err)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+func (r *Router) startDrain(listen string, d api.Drain) ([]*drain, error) {
+	leaving, begun, err := r.mark(listen, d)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range begun {
+		l := b.drain
+		if !r.begin(func(ctx context.Context) { r.empty(ctx, listen, b, l) }) {
+			return nil, errEnding
+		}
+	}
+	return leaving, nil
+}
+
+// mark stops requests to the backends; begun are those that were not draining
+// before.
+func (r *Router) mark(listen string, d api.Drain) (leaving []*drain, begun []*backend, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o, ok := r.routes[listen]
+	if !ok {
+		return nil, nil, nil
+	}
+	others := 0
+	for _, b := range o.backends {
+		switch {
+		case slices.Contains(d.Backends, b.spec.Ref) && b.drain != nil:
+			leaving = append(leaving, b.drain)
+		case slices.Contains(d.Backends, b.spec.Ref):
+			begun = append(begun, b)
+		case b.serving():
+			others++
+		}
+	}
+	if len(begun) > 0 && others < d.Floor {
+		return nil, nil, &api.FloorError{Listen: listen, Serving: others, Floor: d.Floor}
+	}
+	deadline := time.Now().Add(d.Timeout)
+	for _, b := range begun {
+		b.leave(deadline)
+		leaving = append(leaving, b.drain)
+	}
+	return leaving, begun, r.save()
+}
+
+// empty waits until the backend has nothing in flight, and takes it out,
+// unless it was attached again.
+func (r *Router) empty(ctx context.Context, listen string, b *backend, d *drain) {
+	look := time.NewTicker(drainPoll)
+	defer look.Stop()
+	for b.inFlight.Load() > 0 && time.Now().Before(d.deadline) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.done:
+			return
+		case <-look.C:
+		}
+	}
+	if err := r.takeOut(listen, b, d); err != nil {
+		r.log.Error("recording a drain", "backend", b.spec.Ref.String(), "error", err)
+	}
+}
+
+func (r *Router) takeOut(listen string, b *backend, d *drain) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b.drain != d {
+		return nil
+	}
+	r.routes[listen].remove(b)
+	d.end(b.cutOff(), nil)
+	return r.save()
+}

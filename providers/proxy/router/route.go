@@ -1,0 +1,140 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"sync"
+	"time"
+
+	"pleat/providers/host/api"
+)
+
+// farewell is how long requests that are under way when the router ends have
+// to finish.
+const farewell = 5 * time.Second
+
+// route is one listening address and where its requests go. Its backends are
+// guarded by the router's mutex; the balancer reads its own copy.
+type route struct {
+	listen   string
+	listener net.Listener
+	server   *http.Server
+	balancer balancer
+	backends []*backend
+}
+
+// open listens. Go sets SO_REUSEADDR, so that connections of an earlier run
+// that are not forgotten yet do not hold the address.
+func open(listen string, log *slog.Logger) (*route, error) {
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", listen, bare(err))
+	}
+	r := &route{listen: listen, listener: listener}
+	r.balancer.set(nil)
+	r.server = &http.Server{
+		Handler:           r.proxy(log),
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       3 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return r, nil
+}
+
+// bare leaves out the address, which is named already.
+func bare(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+func (r *route) proxy(log *slog.Logger) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite:      func(p *httputil.ProxyRequest) { p.SetXForwarded() },
+		Transport:    &r.balancer,
+		BufferPool:   &buffers{},
+		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorHandler: r.apologize,
+	}
+}
+
+func (r *route) apologize(w http.ResponseWriter, req *http.Request, err error) {
+	if errors.Is(err, errNoBackend) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "pleat: no backend is serving on "+r.listen, http.StatusServiceUnavailable)
+		return
+	}
+	http.Error(w, "pleat: the backend did not answer: "+err.Error(), http.StatusBadGateway)
+}
+
+// serve accepts requests until ctx ends, and gives those under way some time.
+func (r *route) serve(ctx context.Context) error {
+	var serving sync.WaitGroup
+	var failed error
+	serving.Go(func() { failed = r.server.Serve(r.listener) })
+	<-ctx.Done()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	err := r.server.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = r.server.Close()
+	}
+	serving.Wait()
+	if !errors.Is(failed, http.ErrServerClosed) {
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+func (r *route) find(ref api.Ref) *backend {
+	n := slices.IndexFunc(r.backends, func(b *backend) bool { return b.spec.Ref == ref })
+	if n < 0 {
+		return nil
+	}
+	return r.backends[n]
+}
+
+// put adds a backend, or takes back its draining.
+func (r *route) put(b *backend) {
+	r.backends = append(slices.DeleteFunc(slices.Clone(r.backends), func(o *backend) bool { return o.spec.Ref == b.spec.Ref }), b)
+	r.balancer.set(r.backends)
+}
+
+func (r *route) remove(b *backend) {
+	r.backends = slices.DeleteFunc(slices.Clone(r.backends), func(o *backend) bool { return o == b })
+	r.balancer.set(r.backends)
+}
+
+func (r *route) view() api.Route {
+	out := api.Route{Listen: r.listen, Backends: make([]api.Backend, 0, len(r.backends))}
+	for _, b := range r.backends {
+		v := b.spec
+		v.Draining, v.Serving, v.InFlight = b.draining.Load(), b.serving(), b.inFlight.Load()
+		out.Backends = append(out.Backends, v)
+	}
+	return out
+}
+
+// buffers lends the proxy what it copies bodies through.
+type buffers struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10
+
+// Get lends a buffer.
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[bufferSize]byte); ok {
+		return p[:]
+	}
+	return make([]byte, bufferSize)
+}
+
+// Put takes it back.
+func (b *buffers) Put(p []byte) { b.pool.Put((*[bufferSize]byte)(p)) }

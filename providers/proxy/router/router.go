@@ -1,0 +1,240 @@
+// Package router is the reverse proxy inside an agent: it accepts requests on
+// the addresses of its routes and spreads them over backends that are attached,
+// healthy and not draining. It owns who gets a request; whether an instance is
+// healthy, its watcher tells. A request is never sent to a second backend
+// unless that is safe, and routes survive a restart.
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"pleat/providers/host/api"
+	"pleat/providers/host/disk"
+)
+
+// errEnding refuses work that Run would not do any more.
+var errEnding = errors.New("the agent is going down")
+
+// Router is the routes of one agent.
+type Router struct {
+	host string
+	file string
+	log  *slog.Logger
+
+	work chan func(context.Context) // to Run
+	over chan struct{}              // closed when Run takes no more
+
+	mu     sync.Mutex
+	routes map[string]*route
+	health map[api.Ref]*atomic.Bool // of this host's instances
+}
+
+// New opens the routes that an earlier router left in dir. Requests are
+// answered once Run runs. host is the name of this host: instances on it are
+// healthy when Health says so.
+func New(dir, host string, log *slog.Logger) (*Router, error) {
+	r := &Router{
+		host: host, file: filepath.Join(dir, "routes.json"), log: log,
+		work: make(chan func(context.Context)), over: make(chan struct{}),
+		routes: map[string]*route{}, health: map[api.Ref]*atomic.Bool{},
+	}
+	var saved []api.Route
+	if err := disk.ReadJSON(r.file, &saved); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading routes: %w", err)
+	}
+	for _, s := range saved {
+		opened, err := open(s.Listen, log)
+		if err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+		r.routes[s.Listen] = opened
+		for _, b := range s.Backends {
+			opened.put(r.backend(b))
+		}
+	}
+	return r, nil
+}
+
+// Close closes the listeners of a router that never ran.
+func (r *Router) Close() error {
+	var errs []error
+	for _, o := range r.routes {
+		errs = append(errs, o.listener.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run answers requests until ctx ends and those under way are finished.
+func (r *Router) Run(ctx context.Context) {
+	var working sync.WaitGroup
+	r.mu.Lock()
+	for _, o := range r.routes {
+		working.Go(func() { r.serve(ctx, o) })
+	}
+	r.mu.Unlock()
+	for {
+		select {
+		case <-ctx.Done():
+			close(r.over)
+			working.Wait()
+			return
+		case f := <-r.work:
+			working.Go(func() { f(ctx) })
+		}
+	}
+}
+
+// begin has Run do work; false when it takes no more.
+func (r *Router) begin(f func(context.Context)) bool {
+	select {
+	case r.work <- f:
+		return true
+	case <-r.over:
+		return false
+	}
+}
+
+func (r *Router) serve(ctx context.Context, o *route) {
+	if err := o.serve(ctx); err != nil {
+		r.log.Error("serving a route", "listen", o.listen, "error", err)
+	}
+}
+
+// Health tells whether an instance of this host can serve. It does not block.
+func (r *Router) Health(ref api.Ref, up bool) { r.cell(ref).Store(up) }
+
+// cell is where the health of an instance of this host is kept.
+func (r *Router) cell(ref api.Ref) *atomic.Bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cellLocked(ref)
+}
+
+func (r *Router) cellLocked(ref api.Ref) *atomic.Bool {
+	c, ok := r.health[ref]
+	if !ok {
+		c = &atomic.Bool{}
+		r.health[ref] = c
+	}
+	return c
+}
+
+// backend makes one. An instance of another host is taken for healthy as long
+// as it accepts connections.
+func (r *Router) backend(b api.Backend) *backend {
+	if b.Weight == 0 {
+		b.Weight = 1
+	}
+	b.Draining, b.Serving, b.InFlight = false, false, 0
+	if b.Host == r.host {
+		return newBackend(b, r.cellLocked(b.Ref))
+	}
+	up := &atomic.Bool{}
+	up.Store(true)
+	return newBackend(b, up)
+}
+
+// Attach adds backends to the route on listen, opening it where it is not open
+// yet, and takes back the draining of those that are there. It is durable when
+// it returns.
+func (r *Router) Attach(listen string, backends []api.Backend) error {
+	for _, b := range backends {
+		if err := valid(b); err != nil {
+			return err
+		}
+	}
+	o, fresh, err := r.attach(listen, backends)
+	if err != nil || !fresh {
+		return err
+	}
+	if !r.begin(func(ctx context.Context) { r.serve(ctx, o) }) {
+		return errEnding
+	}
+	return nil
+}
+
+func valid(b api.Backend) error {
+	if _, _, err := net.SplitHostPort(b.Address); err != nil {
+		return api.Errorf(api.CodeInvalid, "backend %s: address %q: want host:port", b.Ref, b.Address)
+	}
+	if b.Weight < 0 || b.Weight > 1000 {
+		return api.Errorf(api.CodeInvalid, "backend %s: weight %d: want 1 to 1000", b.Ref, b.Weight)
+	}
+	return nil
+}
+
+func (r *Router) attach(listen string, backends []api.Backend) (o *route, fresh bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o, ok := r.routes[listen]
+	if !ok {
+		o, err = open(listen, r.log)
+		if err != nil {
+			return nil, false, api.Errorf(api.CodeConflict, "%v", err)
+		}
+		r.routes[listen] = o
+	}
+	for _, b := range backends {
+		if n := slices.IndexFunc(o.backends, func(o *backend) bool { return o.spec.Service != b.Service }); n >= 0 {
+			return nil, false, api.Errorf(api.CodeConflict, "%s routes %s; %s needs an address of its own",
+				listen, o.backends[n].spec.Service, b.Service)
+		}
+		joining := r.backend(b)
+		if old := o.find(b.Ref); old != nil && old.same(joining) {
+			old.stay()
+			continue
+		}
+		o.put(joining)
+	}
+	return o, !ok, r.save()
+}
+
+// save makes the routes durable. A draining backend is left out: nothing of
+// what it has in flight would be left after a restart.
+func (r *Router) save() error {
+	saved := make([]api.Route, 0, len(r.routes))
+	for _, listen := range slices.Sorted(maps.Keys(r.routes)) {
+		v := r.routes[listen].view()
+		v.Backends = slices.DeleteFunc(v.Backends, func(b api.Backend) bool { return b.Draining })
+		saved = append(saved, v)
+	}
+	return disk.WriteJSON(r.file, saved)
+}
+
+// Detach takes backends out of the route at once and lets their requests
+// finish. Absent ones are done.
+func (r *Router) Detach(listen string, refs []api.Ref) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o, ok := r.routes[listen]
+	if !ok {
+		return nil
+	}
+	for _, ref := range refs {
+		if b := o.find(ref); b != nil {
+			o.remove(b)
+		}
+	}
+	return r.save()
+}
+
+// Routes lists the routes and their backends.
+func (r *Router) Routes() []api.Route {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]api.Route, 0, len(r.routes))
+	for _, listen := range slices.Sorted(maps.Keys(r.routes)) {
+		out = append(out, r.routes[listen].view())
+	}
+	return out
+}
