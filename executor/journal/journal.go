@@ -27,6 +27,7 @@ type Journal struct {
 	url         spec.Text
 	environment string
 	application string
+	patience    time.Duration // with a server that restarts
 
 	mutex     sync.Mutex
 	conn      *pgx.Conn
@@ -37,7 +38,7 @@ type Journal struct {
 // as application_name. It reads and writes nothing; pleat's tables need not
 // exist before something is written. The caller closes it.
 func Open(ctx context.Context, url spec.Text, environment, application string) (*Journal, error) {
-	j := &Journal{url: url, environment: environment, application: application}
+	j := &Journal{url: url, environment: environment, application: application, patience: patience}
 	if err := j.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -189,9 +190,8 @@ func (j *Journal) connect(ctx context.Context) error {
 }
 
 const (
-	// reconnectPatience is how long a server that restarts is waited for:
-	// well below the time after which the lease expires.
-	reconnectPatience = 15 * time.Second
+	// Well below the time after which the lease expires.
+	patience          = 15 * time.Second
 	reconnectInterval = 100 * time.Millisecond
 )
 
@@ -201,7 +201,7 @@ func (j *Journal) reconnect(ctx context.Context) error {
 	if !j.conn.IsClosed() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, reconnectPatience)
+	ctx, cancel := context.WithTimeout(ctx, j.patience)
 	defer cancel()
 	tick := time.NewTicker(reconnectInterval)
 	defer tick.Stop()

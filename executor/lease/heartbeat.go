@@ -71,10 +71,8 @@ func (l *Lease) late() bool {
 func (l *Lease) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, min(l.terms.Heartbeat, time.Until(l.deadline)))
 	defer cancel()
-	if l.conn == nil || l.conn.IsClosed() {
-		if err := l.connect(ctx); err != nil {
-			return err
-		}
+	if err := l.reconnect(ctx); err != nil {
+		return err
 	}
 	l.mutex.Lock()
 	step := l.step

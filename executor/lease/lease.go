@@ -209,19 +209,35 @@ func (l *Lease) Release(ctx context.Context) error {
 	return errors.Join(err, conn.Close(ctx, l.conn))
 }
 
+// free may be sent twice: the second time it finds the row as it should be.
 func (l *Lease) free(ctx context.Context) error {
-	if l.conn == nil || l.conn.IsClosed() {
-		if err := l.connect(ctx); err != nil {
-			return fmt.Errorf("releasing the lease: %w", err)
-		}
+	err := l.freeOnce(ctx)
+	if err != nil && l.conn.IsClosed() {
+		err = l.freeOnce(ctx)
 	}
-	if _, err := release(ctx, l.conn, l.name, l.holder.ID, l.fence); err != nil {
+	if err != nil {
 		return fmt.Errorf("releasing the lease: %w", err)
 	}
 	return nil
 }
 
-func (l *Lease) connect(ctx context.Context) (err error) {
-	l.conn, err = conn.Open(ctx, l.url, conn.Options{Application: "pleat/" + l.holder.Run})
+func (l *Lease) freeOnce(ctx context.Context) error {
+	if err := l.reconnect(ctx); err != nil {
+		return err
+	}
+	_, err := release(ctx, l.conn, l.name, l.holder.ID, l.fence)
 	return err
+}
+
+// reconnect makes a new connection where the last one is dead.
+func (l *Lease) reconnect(ctx context.Context) error {
+	if !l.conn.IsClosed() {
+		return nil
+	}
+	c, err := conn.Open(ctx, l.url, conn.Options{Application: "pleat/" + l.holder.Run})
+	if err != nil {
+		return err
+	}
+	l.conn = c
+	return nil
 }

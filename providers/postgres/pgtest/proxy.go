@@ -17,6 +17,7 @@ type Proxy struct {
 	listener net.Listener
 	upstream string
 	watch    atomic.Pointer[Cut]
+	refuse   atomic.Bool
 	work     sync.WaitGroup
 
 	mutex sync.Mutex
@@ -32,7 +33,6 @@ type Cut struct {
 	// client never sees the answer.
 	Before   bool
 	Happened chan struct{}
-	once     sync.Once
 }
 
 // NewProxy forwards to the server of the url until the end of the test. It
@@ -59,6 +59,9 @@ func (p *Proxy) Arm(c *Cut) {
 	c.Happened = make(chan struct{})
 	p.watch.Store(c)
 }
+
+// Refuse makes the proxy close new connections at once; those it has go on.
+func (p *Proxy) Refuse() { p.refuse.Store(true) }
 
 // Sever cuts all connections at once.
 func (p *Proxy) Sever() {
@@ -88,6 +91,9 @@ func (p *Proxy) accept() {
 func (p *Proxy) serve(client net.Conn) {
 	defer p.forget(client)
 	p.remember(client)
+	if p.refuse.Load() {
+		return
+	}
 	server, err := net.Dial("tcp", p.upstream)
 	if err != nil {
 		return
@@ -122,7 +128,7 @@ func (p *Proxy) forget(c net.Conn) {
 type session struct {
 	proxy          *Proxy
 	client, server net.Conn
-	mute           atomic.Bool // the client sees no more answers
+	mute           atomic.Pointer[Cut] // why the client sees no more answers
 }
 
 // copyRequests forwards whole messages: first the startup packet, which has
@@ -156,17 +162,17 @@ func (s *session) forward(kind byte) error {
 		return errCut
 	}
 	if due {
-		s.mute.Store(true)
+		s.mute.Store(cut)
 	}
-	if _, err := s.server.Write(message); err != nil {
-		return err
-	}
-	return nil
+	_, err = s.server.Write(message)
+	return err
 }
 
+// done tells the test, once.
 func (c *Cut) done(p *Proxy) {
-	p.watch.CompareAndSwap(c, nil)
-	c.once.Do(func() { close(c.Happened) })
+	if p.watch.CompareAndSwap(c, nil) {
+		close(c.Happened)
+	}
 }
 
 // copyAnswers forwards answers. Once muted, the first answer proves that the
@@ -179,10 +185,8 @@ func (s *session) copyAnswers() {
 		if err != nil {
 			return
 		}
-		if s.mute.Load() {
-			if cut := s.proxy.watch.Load(); cut != nil {
-				cut.done(s.proxy)
-			}
+		if cut := s.mute.Load(); cut != nil {
+			cut.done(s.proxy)
 			return
 		}
 		if _, err := s.client.Write(buffer[:n]); err != nil {
