@@ -46,7 +46,7 @@ func (s *stage) start(ctx context.Context, o options, out talk) (err error) {
 		return err
 	}
 	out.line("Postgres answers on %s.", s.postgres.Address())
-	agent := []string{"agent", "--listen", s.agent, "--dir", filepath.Join(s.dir, "agent"), "--name", "demo"}
+	agent := []string{"agent", "--listen", s.agent, "--state", filepath.Join(s.dir, "agent"), "--name", "demo"}
 	out.command(append([]string{"pleat"}, agent...)...)
 	return s.startAgent(ctx, o.pleat, agent)
 }
