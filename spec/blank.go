@@ -37,7 +37,7 @@ type argumentScan struct {
 
 func (a *argumentScan) secret(tokens hclsyntax.Tokens, i int) bool {
 	switch t := tokens[i].Type; {
-	case startsArgument(tokens, i):
+	case startsArgument(tokens, i) && (!a.within || a.depth <= 0):
 		name := string(tokens[i].Bytes)
 		a.within = name == "url" || name == "token" || a.broken && name == "default"
 		a.depth = 0

@@ -82,12 +82,7 @@ func (f FormattedFile) Write(dir string) error {
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	err = renameio.WriteFile(path, f.After, info.Mode().Perm(), renameio.IgnoreUmask())
-	if err != nil {
+	if err := renameio.WriteFile(path, f.After, 0o644); err != nil {
 		return fmt.Errorf("writing %s: %w", f.Name, err)
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {

@@ -121,8 +121,8 @@ orchestrator "host" "local" {
 }
 service "users" {
   release = "1"
-  process "web" {}
   process "worker" {}
+  process "web" {}
   release "1" {
     artifact {
       path   = "bin/users"

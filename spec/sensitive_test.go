@@ -3,8 +3,11 @@ package spec_test
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"pleat/spec"
 )
@@ -15,6 +18,11 @@ variable "password" {
   sensitive = true
   default   = "` + canary + `"
 }
+variable "settings" {
+  type      = map(string)
+  sensitive = true
+  default   = { SETTING = "` + canary + `" }
+}
 locals {
   dsn  = "password=${var.password}"
   list = [var.password, "plain"]
@@ -23,7 +31,10 @@ database "main" {
   url = "postgres://app:${var.password}@db/app"
 }
 database "literal" {
-  url = "postgres://app:` + canary + `@db/app"
+  url = join("", [
+    "postgres://app:",
+    "` + canary + `", "@db/app",
+  ])
 }
 state {
   url = <<-EOT
@@ -37,6 +48,9 @@ orchestrator "host" "local" {
 service "users" {
   database = database.main
   release  = "1"
+  process "worker" {
+    env = var.settings
+  }
   process "web" {
     env = {
       PLAIN = "plain"
@@ -66,6 +80,7 @@ func TestReveal(t *testing.T) {
 		{"orchestrator.host.local.token", canary},
 		{"service.users.process.web.env.DSN", "password=" + canary},
 		{"service.users.process.web.env.LIST", canary + ",plain"},
+		{"service.users.process.worker.env.SETTING", canary},
 		{`service.users.release["1"].env.KEY`, canary},
 		{`service.users.release["1"].process.web.env.OWN`, canary},
 	}
@@ -103,22 +118,44 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 }
 
-// TestSecretsStayHiddenWhereverItBreaks cuts the spec off after every line, so
-// that each of its lines is once the one that a message quotes.
+// TestSecretsStayHiddenWhereverItBreaks cuts the spec off after every line, and
+// after every byte of lines with a secret, so that each is once the one that
+// a message quotes.
 func TestSecretsStayHiddenWhereverItBreaks(t *testing.T) {
-	lines := strings.SplitAfter(secretive, "\n")
-	for i := range lines {
-		for _, tail := range []string{"", "\"\n", "}\n}\n", "= ${"} {
-			src := strings.Join(lines[:i], "") + tail
-			s, diags := spec.Load(directory(t, map[string]string{"a.pleat.hcl": src}), spec.Options{})
-			text := render(t, s.Sources, diags)
-			encoded, err := json.Marshal(spec.DiagnosticsJSON(s.Sources, diags))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(text+string(encoded), canary) {
-				t.Fatalf("cut after line %d, a secret is shown:\n%s", i, text)
+	dir := t.TempDir()
+	for _, i := range cuts(secretive) {
+		for _, tail := range []string{"", "\n}\n", " = ${"} {
+			write(t, filepath.Join(dir, "a.pleat.hcl"), secretive[:i]+tail)
+			s, diags := spec.Load(dir, spec.Options{})
+			hidesCanary(t, i, s.Sources, diags)
+			formatting, diags := spec.FormatDir(dir)
+			hidesCanary(t, i, formatting.Sources, diags)
+		}
+	}
+}
+
+func cuts(text string) []int {
+	var offsets []int
+	start := 0
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, canary) {
+			for i := range line {
+				offsets = append(offsets, start+i)
 			}
 		}
+		start += len(line)
+		offsets = append(offsets, start)
+	}
+	return offsets
+}
+
+func hidesCanary(t *testing.T, cut int, sources map[string][]byte, diags hcl.Diagnostics) {
+	t.Helper()
+	encoded, err := json.Marshal(spec.DiagnosticsJSON(sources, diags))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := render(t, sources, diags); strings.Contains(text+string(encoded), canary) {
+		t.Fatalf("cut after byte %d, a secret is shown:\n%s", cut, text)
 	}
 }
