@@ -19,7 +19,6 @@ const root = "../.."
 
 // pending are points that need not be called.
 var pending = []string{
-	"lease.before_take", "lease.taken", "lease.before_heartbeat", "lease.before_release", "lease.released",
 	"run.recorded", "run.between_steps", "run.before_end", "run.ended",
 	"step.before_start", "step.started", "step.sent", "step.commit_sent", "step.applied", "step.finished",
 	"index.building", "index.dropped",

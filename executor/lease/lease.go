@@ -91,7 +91,7 @@ func (t Terms) Take(ctx context.Context, url spec.Text, name string, h Holder) (
 		stopped: make(chan struct{}), wake: make(chan struct{}, 1), guards: map[int]context.CancelCauseFunc{},
 	}
 	if err := l.take(ctx); err != nil {
-		return nil, errors.Join(err, conn.Close(ctx, c))
+		return nil, errors.Join(err, conn.Close(ctx, l.conn))
 	}
 	crash.At("lease.taken")
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -119,10 +119,28 @@ func (l *Lease) take(ctx context.Context) error {
 	asked := time.Now()
 	l.fence, err = claim(ctx, l.conn, l.name, l.holder, l.terms.Expiry, before)
 	l.deadline = asked.Add(l.terms.Expiry)
-	if errors.Is(err, pgx.ErrNoRows) || locked(err) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pgx.ErrNoRows) || locked(err):
 		return l.refused(ctx)
+	case conn.Classify(err) == conn.Unknown && ctx.Err() == nil:
+		return l.settle(ctx, err)
 	}
 	return err
+}
+
+// settle looks whether a claim that was not answered has us as the holder.
+func (l *Lease) settle(ctx context.Context, lost error) error {
+	if err := l.reconnect(ctx); err != nil {
+		return errors.Join(lost, err)
+	}
+	held, fence, err := read(ctx, l.conn, l.name)
+	if err != nil || held == nil || held.ID != l.holder.ID {
+		return errors.Join(lost, err)
+	}
+	l.fence = fence
+	return nil
 }
 
 // refused says who has it, when the statement found that somebody does.
