@@ -101,7 +101,7 @@ func (e *emitter) backward(c *spec.Change, u migrations.Unit) *Undo {
 		undo.Action = &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Digest: digest}
 	default:
 		undo.Action = &Transaction{
-			Database: c.Database.Name, Table: u.Table, Lock: u.Lock, SQL: u.Undo,
+			Database: c.Database.Name, Table: u.Table, Lock: u.UndoLock, SQL: u.Undo,
 			Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest,
 		}
 	}
@@ -167,7 +167,7 @@ func (e *emitter) backfill(c *spec.Change) {
 			Safety: Idempotent, Lock: migrations.RowExclusive, Table: b.Table.String(), Source: e.source(b.Source),
 			Undo: &Undo{Title: "may stay half done"}, Limits: e.limits(c.Database), Estimate: b.Rows,
 			Action: &Backfill{
-				Database: c.Database.Name, Change: c.Name, Unit: b.ID, Table: b.Table, Key: b.Key, Set: b.Set, Batch: b.Batch,
+				Database: c.Database.Name, Change: c.Name, Unit: b.ID, Table: b.Table, Key: b.Key, Set: b.Set, Where: b.Where, Batch: b.Batch,
 				ReplicaLag: b.ReplicaLag, Cursor: b.Digest, Phase: phase, Digest: program.Digest,
 			},
 		}

@@ -61,7 +61,7 @@ func (w *work) backfill(ctx context.Context, a *planner.Backfill) error {
 		w.at("backfill.between")
 	}
 	w.at("backfill.before_mark")
-	return w.finish(ctx, a.Change, a.Digest, a.Phase, f.close)
+	return w.finish(ctx, entry{change: a.Change, digest: a.Digest, unit: a.Unit, phase: a.Phase}, f.close)
 }
 
 func (f *fill) prepare(ctx context.Context) error {

@@ -77,7 +77,7 @@ func (w *work) buildIndex(ctx context.Context, a *planner.BuildIndex) error {
 	if err := w.leaveRole(ctx); err != nil {
 		return err
 	}
-	return w.finish(ctx, a.Change, a.Digest, a.Phase, nothingElse)
+	return w.finish(ctx, entry{change: a.Change, digest: a.Digest, unit: a.Unit, reverse: a.Reverse, phase: a.Phase}, nothingElse)
 }
 
 // prepareConcurrent makes sure that we still are the holder, and lifts the
@@ -285,5 +285,5 @@ func (w *work) removeIndex(ctx context.Context, a *planner.RemoveIndex) error {
 	if err := w.leaveRole(ctx); err != nil {
 		return err
 	}
-	return w.finish(ctx, a.Change, a.Digest, a.Phase, nothingElse)
+	return w.finish(ctx, entry{change: a.Change, digest: a.Digest, unit: a.Unit, reverse: a.Reverse, phase: a.Phase}, nothingElse)
 }

@@ -9,7 +9,6 @@ import (
 
 	"pleat/migrations"
 	"pleat/migrations/conn"
-	"pleat/planner"
 )
 
 // marked tells whether this run has carried out the step.
@@ -56,29 +55,45 @@ func recordPhase(ctx context.Context, tx conn.Tx, change, digest string, phase m
 	return nil
 }
 
-// recordUnit also forgets how far back-fills came: what they filled may be
-// gone with the columns, or unguarded while the trigger was. Taking a unit
-// back begins the quiet time anew.
-func recordUnit(ctx context.Context, tx conn.Tx, a *planner.Transaction) error {
-	if err := recordPhase(ctx, tx, a.Change, a.Digest, a.Phase); err != nil {
+// entry is what a step leaves in the record of a change.
+type entry struct {
+	change, digest, unit string
+	reverse              bool // the unit was taken back
+	phase                migrations.Phase
+}
+
+func record(ctx context.Context, tx conn.Tx, e entry) error {
+	if err := recordPhase(ctx, tx, e.change, e.digest, e.phase); err != nil || e.unit == "" {
 		return err
 	}
 	_, err := tx.Exec(ctx, `
 		update pleat.change set
 		  units = case when $3 then units - $2::text else units || pg_catalog.jsonb_build_object($2::text, true) end,
 		  quiet_since = case when $3 then null else quiet_since end
-		where name = $1`, a.Change, a.Unit, a.Reverse)
+		where name = $1`, e.change, e.unit, e.reverse)
 	if err != nil {
-		return fmt.Errorf("recording unit %s: %w", a.Unit, err)
+		return fmt.Errorf("recording unit %s: %w", e.unit, err)
 	}
-	if _, err := tx.Exec(ctx, "delete from pleat.cursor where change = $1", a.Change); err != nil {
-		return fmt.Errorf("forgetting the cursors of %s: %w", a.Change, err)
+	return nil
+}
+
+// forgetFills is for what changes the table's shape: what was filled may be
+// gone with the columns, or was unguarded while the trigger was.
+func forgetFills(ctx context.Context, tx conn.Tx, change string) error {
+	_, err := tx.Exec(ctx, `
+		with forgotten as (delete from pleat.cursor where change = $1)
+		update pleat.change set units = (
+		  select coalesce(pg_catalog.jsonb_object_agg(key, value), '{}') from pg_catalog.jsonb_each(units)
+		  where key not like 'backfill.%')
+		where name = $1`, change)
+	if err != nil {
+		return fmt.Errorf("forgetting the fills of %s: %w", change, err)
 	}
 	return nil
 }
 
 // finish records what a step did that is not one transaction.
-func (w *work) finish(ctx context.Context, change, digest string, phase migrations.Phase, also func(ctx context.Context, tx conn.Tx) error) error {
+func (w *work) finish(ctx context.Context, e entry, also func(ctx context.Context, tx conn.Tx) error) error {
 	limits := w.limits()
 	t := conn.Transaction{Conn: w.conn, Sent: func() { w.at("step.commit_sent") }}
 	return t.Run(ctx, func(tx conn.Tx) error {
@@ -92,7 +107,7 @@ func (w *work) finish(ctx context.Context, change, digest string, phase migratio
 		if err != nil || done {
 			return err
 		}
-		if err := recordPhase(ctx, tx, change, digest, phase); err != nil {
+		if err := record(ctx, tx, e); err != nil {
 			return err
 		}
 		if err := also(ctx, tx); err != nil {

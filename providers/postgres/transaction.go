@@ -170,7 +170,11 @@ func (w *work) attempt(ctx context.Context, a *planner.Transaction, limits plann
 			return err
 		}
 		w.at("step.sent")
-		if err := recordUnit(ctx, tx, a); err != nil {
+		e := entry{change: a.Change, digest: a.Digest, unit: a.Unit, reverse: a.Reverse, phase: a.Phase}
+		if err := record(ctx, tx, e); err != nil {
+			return err
+		}
+		if err := forgetFills(ctx, tx, a.Change); err != nil {
 			return err
 		}
 		return w.mark(ctx, tx)

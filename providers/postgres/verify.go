@@ -41,7 +41,7 @@ func (w *work) verify(ctx context.Context, a *planner.Verify) error {
 	if found.Rows > a.Max {
 		return found
 	}
-	return w.finish(ctx, a.Change, a.Digest, a.Phase, nothingElse)
+	return w.finish(ctx, entry{change: a.Change, digest: a.Digest, phase: a.Phase}, nothingElse)
 }
 
 // broken counts the rows that the question gives, as a subquery, so that it
