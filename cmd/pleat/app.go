@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"pleat/spec"
@@ -60,8 +61,8 @@ func (a *app) root() *cobra.Command {
 func doubleDashes(root *cobra.Command, args []string) []string {
 	known := map[string]bool{"help": true}
 	for _, c := range append(root.Commands(), root) {
-		for _, flags := range []*flagSet{c.Flags(), c.PersistentFlags()} {
-			flags.VisitAll(func(f *flag) { known[f.Name] = true })
+		for _, flags := range []*pflag.FlagSet{c.Flags(), c.PersistentFlags()} {
+			flags.VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
 		}
 	}
 	out := make([]string, len(args))

@@ -6,16 +6,10 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/spf13/pflag"
 
 	"pleat/executor/lease"
 	"pleat/planner"
 	"pleat/spec"
-)
-
-type (
-	flagSet = pflag.FlagSet
-	flag    = pflag.Flag
 )
 
 // The exit codes: a script decides on them, so they never change.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pleat/planner"
 	"pleat/spec"
@@ -21,7 +22,7 @@ type goalFlags struct {
 	wait     time.Duration
 }
 
-func (g *goalFlags) add(f *flagSet) {
+func (g *goalFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&g.liftHold, "lift-hold", "", "roll out a release that was rolled back, for this `reason`")
 	f.DurationVar(&g.wait, "wait", planner.DefaultMaxWait, "soaks and evidence that need longer are deferred to a later apply")
 }

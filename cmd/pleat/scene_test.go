@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"pleat/providers/host/api"
+)
+
+var updateScripts = flag.Bool("update", false, "rewrite what scripts compare with")
+
+type sceneKey struct{}
+
+// scene is what one script has of its own.
+type scene struct {
+	url      string
+	sockets  string
+	agents   map[string]*agentProcess
+	sessions map[string]*heldSession
+	traffic  *traffic
+}
+
+type agentProcess struct {
+	cmd    *exec.Cmd
+	ended  chan error
+	output *bytes.Buffer
+}
+
+type heldSession struct {
+	conn *pgx.Conn
+}
+
+func sceneOf(ts *testscript.TestScript) *scene { return ts.Value(sceneKey{}).(*scene) }
+
+// deadline is how long a script waits for anything.
+const deadline = 60 * time.Second
+
+// clear ends everything that the script started.
+func (w *scene) clear(ctx context.Context) {
+	if w.traffic != nil {
+		w.traffic.stop()
+	}
+	for _, s := range w.sessions {
+		s.conn.Close(ctx)
+	}
+	for name, a := range w.agents {
+		w.killInstances(ctx, name)
+		a.kill()
+	}
+	os.RemoveAll(w.sockets)
+}
+
+// killInstances ends the processes that an agent keeps: they outlive it.
+func (w *scene) killInstances(ctx context.Context, name string) {
+	matches, err := filepath.Glob(filepath.Join(w.sockets, name, "instances", "*.json"))
+	if err != nil {
+		return
+	}
+	for _, file := range matches {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		if pid := pidIn(b); pid > 1 {
+			syscall.Kill(-pid, syscall.SIGKILL)
+		}
+	}
+}
+
+func pidIn(record []byte) int {
+	_, rest, ok := strings.Cut(string(record), `"pid":`)
+	if !ok {
+		return 0
+	}
+	digits := strings.TrimLeft(rest, " ")
+	end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' })
+	n, _ := strconv.Atoi(digits[:max(end, 0)])
+	return n
+}
+
+func (a *agentProcess) kill() {
+	a.cmd.Process.Kill()
+	<-a.ended
+}
+
+// client talks to an agent of the script.
+func (w *scene) client(ts *testscript.TestScript, name string) *api.Client {
+	c, err := api.NewClient("unix://"+filepath.Join(w.sockets, name+".sock"), api.Options{})
+	ts.Check(err)
+	return c
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}

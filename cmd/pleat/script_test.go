@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"pleat/providers/postgres/pgtest"
+)
+
+// TestMain makes the test binary be pleat, and app: a service for scripts.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"pleat": func() { os.Exit(Main()) },
+		"app":   func() { os.Exit(serve(os.Args[1:])) },
+	})
+}
+
+// TestScripts runs testdata/script/*.txtar, each on a database, agents and a
+// port of its own. docs of the commands are at their functions.
+func TestScripts(t *testing.T) {
+	stage := &stage{t: t, postgres: pgtest.New(t)}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "../../testdata/script",
+		Setup:               stage.setup,
+		UpdateScripts:       *updateScripts,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"agent":      agentCommand,
+			"sql":        sqlCommand,
+			"session":    sessionCommand,
+			"instances":  instancesCommand,
+			"sequence":   sequenceCommand,
+			"eventually": eventuallyCommand,
+			"get":        getCommand,
+			"load":       loadCommand,
+			"replace":    replaceCommand,
+		},
+	})
+}
+
+// stage is what scripts share.
+type stage struct {
+	t        *testing.T
+	postgres *pgtest.Server
+	serial   atomic.Int64
+}
+
+// setup gives a script its own database ($DATABASE_URL), a short directory for
+// sockets ($SOCKETS) and a free address ($LISTEN).
+func (s *stage) setup(env *testscript.Env) error {
+	name := fmt.Sprintf("script_%d_%d", os.Getpid(), s.serial.Add(1))
+	s.postgres.Exec(s.t, "create database "+name)
+	sockets, err := os.MkdirTemp("", "pleat")
+	if err != nil {
+		return err
+	}
+	listen, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	w := &scene{url: s.postgres.URL(name), sockets: sockets, agents: map[string]*agentProcess{}, sessions: map[string]*heldSession{}}
+	env.Values[sceneKey{}] = w
+	env.Defer(func() {
+		w.clear(context.Background())
+		s.postgres.Exec(s.t, "drop database if exists "+name+" with (force)")
+	})
+	env.Setenv("DATABASE_URL", w.url)
+	env.Setenv("PLEAT_VAR_database_url", w.url)
+	env.Setenv("SOCKETS", sockets)
+	env.Setenv("PLEAT_VAR_sockets", sockets)
+	env.Setenv("LISTEN", listen)
+	env.Setenv("PLEAT_VAR_listen", listen)
+	env.Setenv("NO_COLOR", "1")
+	return artifacts(filepath.Join(env.WorkDir, "bin"))
+}
+
+// artifacts makes the scripts' releases, bin/r1 to bin/r9: each a program of
+// its own digest that becomes app.
+func artifacts(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for n := 1; n <= 9; n++ {
+		program := fmt.Sprintf("#!/bin/sh\n# release %d\nexec app \"$@\"\n", n)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("r%d", n)), []byte(program), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// clients is how many keep-alive clients a script's load has.
+const clients = 4
+
+// traffic is requests that never end until stop.
+type traffic struct {
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	requests atomic.Int64
+	errors   atomic.Int64
+	first    atomic.Pointer[string]
+}
+
+func startTraffic(url string) *traffic {
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &traffic{cancel: cancel}
+	for range clients {
+		t.running.Go(func() { t.client(ctx, url) })
+	}
+	return t
+}
+
+func (t *traffic) client(ctx context.Context, url string) {
+	c := &http.Client{Transport: &http.Transport{}}
+	defer c.CloseIdleConnections()
+	for ctx.Err() == nil {
+		err := request(ctx, c, url)
+		if ctx.Err() != nil {
+			return
+		}
+		t.requests.Add(1)
+		if err != nil {
+			text := err.Error()
+			t.errors.Add(1)
+			t.first.CompareAndSwap(nil, &text)
+		}
+	}
+}
+
+func request(ctx context.Context, c *http.Client, url string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := c.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %s", answer.Status)
+	}
+	return nil
+}
+
+// stop ends the load; a second call does nothing.
+func (t *traffic) stop() {
+	t.cancel()
+	t.running.Wait()
+}
