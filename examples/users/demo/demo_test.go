@@ -31,17 +31,17 @@ type instance struct {
 	out *bufio.Reader
 }
 
-func begun(t *testing.T, dir string) *instance {
+// begun runs it as that path, with args that it does not look at.
+func begun(t *testing.T, path string, args ...string) *instance {
 	t.Helper()
 	shell, err := os.ReadFile("/bin/sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, "program")
 	if err := os.WriteFile(path, shell, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "-c", "trap '' TERM; while read line; do echo $line; done")
+	cmd := exec.Command(path, append([]string{"-c", "trap '' TERM; while read line; do echo $line; done"}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -79,15 +79,18 @@ func TestJanitorLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := begun(t, dir)
+	i := begun(t, filepath.Join(dir, "program"))
+	apply := begun(t, filepath.Join(t.TempDir(), "pleat"), "apply", "--events", filepath.Join(dir, "events"))
 	if err := j.dismiss(); err != nil {
 		t.Error(err)
 	}
-	if i.echo() == nil {
-		t.Errorf("process %d is still there", i.cmd.Process.Pid)
-	}
-	if err := errors.Join(i.in.Close(), i.cmd.Wait()); err == nil {
-		t.Error("it ended by itself, not by SIGKILL")
+	for _, p := range []*instance{i, apply} {
+		if p.echo() == nil {
+			t.Errorf("%v is still there", p.cmd.Args)
+		}
+		if err := errors.Join(p.in.Close(), p.cmd.Wait()); err == nil {
+			t.Errorf("%v ended by itself, not by SIGKILL", p.cmd.Args)
+		}
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s is still there: %v", dir, err)
@@ -95,15 +98,22 @@ func TestJanitorLeavesNothing(t *testing.T) {
 }
 
 func TestJanitorLeavesOthersAlone(t *testing.T) {
-	i := begun(t, t.TempDir())
-	if err := endAll(t.TempDir()); err != nil {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	others := []*instance{
+		begun(t, filepath.Join(elsewhere, "program")),
+		begun(t, filepath.Join(elsewhere, "pleat"), "apply", "--events", filepath.Join(elsewhere, "events")),
+		begun(t, filepath.Join(elsewhere, "tail"), "-f", filepath.Join(dir, "agent.log")),
+	}
+	if err := endAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := i.echo(); err != nil {
-		t.Errorf("a program in another directory was ended: %v", err)
-	}
-	if err := errors.Join(i.in.Close(), i.cmd.Wait()); err != nil {
-		t.Error(err)
+	for _, o := range others {
+		if err := o.echo(); err != nil {
+			t.Errorf("%v was ended: %v", o.cmd.Args, err)
+		}
+		if err := errors.Join(o.in.Close(), o.cmd.Wait()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -61,10 +61,10 @@ func clean(dir string, input io.Reader, stderr io.Writer) int {
 	return 0
 }
 
-// endAll ends the agent first, which would start its instances again, and
+// endAll ends pleat first, because an agent starts its instances again, and
 // then the instances.
 func endAll(dir string) error {
-	for _, among := range []func(process) bool{agentIn(dir), instanceIn(dir)} {
+	for _, among := range []func(process) bool{pleatIn(dir), instanceIn(dir)} {
 		if err := end(among); err != nil {
 			return err
 		}

@@ -19,15 +19,22 @@ type process struct {
 	argv []string
 }
 
-// agentIn matches the agent that keeps its files in dir.
-func agentIn(dir string) func(process) bool {
-	return func(p process) bool { return slices.Contains(p.argv, filepath.Join(dir, "agent")) }
+// pleatIn matches the agent that keeps its files in dir, and an apply that
+// writes its events there.
+func pleatIn(dir string) func(process) bool {
+	return func(p process) bool {
+		return filepath.Base(p.argv[0]) == "pleat" && slices.ContainsFunc(p.argv, within(dir))
+	}
 }
 
 // instanceIn matches programs that lie in dir: an agent runs instances from
 // its store of artifacts.
 func instanceIn(dir string) func(process) bool {
-	return func(p process) bool { return strings.HasPrefix(p.argv[0], dir+"/") }
+	return func(p process) bool { return within(dir)(p.argv[0]) }
+}
+
+func within(dir string) func(path string) bool {
+	return func(path string) bool { return strings.HasPrefix(path, dir+"/") }
 }
 
 // processes lists those that match, this one left out.

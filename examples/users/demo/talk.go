@@ -23,7 +23,7 @@ func (t talk) line(format string, args ...any) { fmt.Fprintf(t, format+"\n", arg
 
 // fact is a line of the summary.
 func (t talk) fact(name, format string, args ...any) {
-	fmt.Fprintf(t, "%-16s"+format+"\n", append([]any{name}, args...)...)
+	fmt.Fprintf(t, "%-16s "+format+"\n", append([]any{name}, args...)...)
 }
 
 // command is one as it would be typed, over several lines where it is long.
