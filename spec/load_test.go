@@ -338,3 +338,11 @@ func TestFileTooLarge(t *testing.T) {
 		t.Errorf("Load says:\n%s", got)
 	}
 }
+
+func TestHeredocTooLong(t *testing.T) {
+	src := "locals {\n  a = <<EOT\n" + strings.Repeat("x\n", 10_001) + "EOT\n}\n"
+	s, diags := spec.Load(directory(t, map[string]string{"a.pleat.hcl": src}), spec.Options{})
+	if got := render(t, s.Sources, diags); !strings.Contains(got, "Heredocs too long") {
+		t.Errorf("Load says:\n%s", got)
+	}
+}

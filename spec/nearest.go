@@ -3,6 +3,7 @@ package spec
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/agext/levenshtein"
 )
@@ -18,12 +19,16 @@ const (
 // close.
 func nearest(given string, names []string) string {
 	best, distance := "", nearestDistance+1
+	length := utf8.RuneCountInString(given)
 	for _, name := range names {
+		if n := utf8.RuneCountInString(name); n > length+nearestDistance || n < length-nearestDistance {
+			continue
+		}
 		if d := levenshtein.Distance(given, name, nil); d < distance {
 			best, distance = name, d
 		}
 	}
-	if 2*distance > len(given)+1 {
+	if 2*distance > length+1 {
 		return ""
 	}
 	return best

@@ -67,7 +67,7 @@ type source struct {
 // parse reads one file's syntax.
 func parse(name string, src []byte) (source, hcl.Diagnostics) {
 	s := source{bytes: src, tokens: lex(name, src)}
-	diags := checkNesting(s.tokens)
+	diags := checkLimits(s.tokens)
 	if diags.HasErrors() {
 		s.broken = true
 		return s, diags

@@ -70,7 +70,7 @@ func (v *variable) setRaw(raw, from string) {
 
 func parseLiteral(raw string) (cty.Value, bool) {
 	const name = "value"
-	if checkNesting(lex(name, []byte(raw))).HasErrors() {
+	if checkLimits(lex(name, []byte(raw))).HasErrors() {
 		return cty.NilVal, false
 	}
 	expr, diags := hclsyntax.ParseExpression([]byte(raw), name, hcl.InitialPos)

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"regexp"
 
 	"github.com/hashicorp/hcl/v2"
@@ -12,38 +13,49 @@ const (
 	maxNesting = 64
 	// maxOperators is how many operators one expression may chain.
 	maxOperators = 256
+	// maxHeredoc is how many lines of heredocs a file may have: the parser
+	// takes quadratic time over them.
+	maxHeredoc = 10_000
 )
 
 // plainNumber keeps the decimal form of a number from filling the memory.
 var plainNumber = regexp.MustCompile(`^[0-9.]{1,40}([eE][+-]?[0-9]{1,2})?$`)
 
-// checkNesting refuses files that would take the parser, which recurses, or
-// the evaluation of what it returns, deeper than a stack is.
-func checkNesting(tokens hclsyntax.Tokens) hcl.Diagnostics {
+// checkLimits refuses files that would take the parser, or the evaluation of
+// what it returns, deeper than a stack is or longer than anybody waits.
+func checkLimits(tokens hclsyntax.Tokens) hcl.Diagnostics {
 	var p problems
 	n := nesting{operators: []int{0}}
 	for _, t := range tokens {
 		n.take(t)
-		if t.Type == hclsyntax.TokenNumberLit && !plainNumber.Match(t.Bytes) {
-			p.add(t.Range, "Number too long", "A number has at most 40 digits, and an exponent of at most two.")
-			break
-		}
-		if len(n.operators) > maxNesting {
-			p.add(t.Range, "Nested too deeply", "Blocks and brackets are nested at most %d deep.", maxNesting)
-			break
-		}
-		if n.operators[len(n.operators)-1] > maxOperators {
-			p.add(t.Range, "Expression too long", "One expression has at most %d operators.", maxOperators)
+		if summary, detail := n.excess(t); summary != "" {
+			p.add(t.Range, summary, "%s", detail)
 			break
 		}
 	}
 	return p.list
 }
 
+// excess says which limit is crossed at t, or "".
+func (n *nesting) excess(t hclsyntax.Token) (summary, detail string) {
+	switch {
+	case t.Type == hclsyntax.TokenNumberLit && !plainNumber.Match(t.Bytes):
+		return "Number too long", "A number has at most 40 digits, and an exponent of at most two."
+	case len(n.operators) > maxNesting:
+		return "Nested too deeply", fmt.Sprintf("Blocks and brackets are nested at most %d deep.", maxNesting)
+	case n.operators[len(n.operators)-1] > maxOperators:
+		return "Expression too long", fmt.Sprintf("One expression has at most %d operators.", maxOperators)
+	case n.heredoc > maxHeredoc:
+		return "Heredocs too long", fmt.Sprintf("The heredocs of a file have at most %d lines.", maxHeredoc)
+	}
+	return "", ""
+}
+
 // nesting counts the operators of the expression in hand at each open bracket.
 type nesting struct {
 	operators []int
 	brackets  []hclsyntax.TokenType
+	heredoc   int // lines so far
 }
 
 func (n *nesting) take(t hclsyntax.Token) {
@@ -65,7 +77,9 @@ func (n *nesting) take(t hclsyntax.Token) {
 		if n.newlineEnds() {
 			*top = 0
 		}
-	case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit,
+	case hclsyntax.TokenStringLit:
+		n.heredoc++
+	case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenQuotedLit,
 		hclsyntax.TokenComment, hclsyntax.TokenEOF, hclsyntax.TokenDot:
 	default:
 		*top++
