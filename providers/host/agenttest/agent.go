@@ -23,6 +23,9 @@ import (
 // Patience is how long a test waits for anything.
 const Patience = 30 * time.Second
 
+// promptExit keeps the race detector from sleeping for a second at each exit.
+const promptExit = "GORACE=atexit_sleep_ms=0"
+
 // Options are what a test wants of an agent. The zero value is an agent on a
 // socket, with the back-off of the real one.
 type Options struct {
@@ -90,7 +93,9 @@ func Command(t testing.TB, s any) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exec.Command(executable(t), asAgent, string(arg))
+	cmd := exec.Command(executable(t), asAgent, string(arg))
+	cmd.Env = append(os.Environ(), promptExit)
+	return cmd
 }
 
 // Kill ends the agent as a power cut would: SIGKILL.
@@ -204,7 +209,7 @@ func Until(t testing.TB, what string, f func() error) {
 // test's program. Each text gives another digest.
 func Artifact(t testing.TB, dir, text string) planner.Artifact {
 	t.Helper()
-	script := fmt.Sprintf("#!/bin/sh\n# %s\nexec '%s' %s \"$@\"\n", text, executable(t), asProgram)
+	script := fmt.Sprintf("#!/bin/sh\n# %s\n%s exec '%s' %s \"$@\"\n", text, promptExit, executable(t), asProgram)
 	path := "artifact-" + hex.EncodeToString([]byte(text))
 	if err := os.WriteFile(filepath.Join(dir, path), []byte(script), 0o755); err != nil {
 		t.Fatal(err)

@@ -27,9 +27,6 @@ const (
 // was not started by this run of the agent.
 var errLost = errors.New("ended while the agent was away, exit status unknown")
 
-// errExit is the end of a process that ended without an error.
-var errExit = errors.New("exit status 0")
-
 // ended tells whether the process has ended, and how. It ends what is left of
 // its group, and collects the exit status where the process is a child.
 func (p process) ended() (bool, error) {
@@ -48,24 +45,30 @@ func (p process) ended() (bool, error) {
 	if err := p.kill(); err != nil {
 		return false, err
 	}
-	return true, p.collect()
+	return p.collect()
 }
 
-func (p process) collect() error {
+func (p process) collect() (bool, error) {
 	var status unix.WaitStatus
+	pid, err := wait(p.pid, &status)
+	switch {
+	case err != nil:
+		return true, errLost
+	case pid == 0:
+		// Its main thread has ended, others are about to.
+		return false, nil
+	case status.Signaled():
+		return true, fmt.Errorf("signal: %s", unix.SignalName(status.Signal()))
+	}
+	return true, fmt.Errorf("exit status %d", status.ExitStatus())
+}
+
+func wait(pid int, status *unix.WaitStatus) (int, error) {
 	for {
-		pid, err := unix.Wait4(p.pid, &status, unix.WNOHANG, nil)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil || pid != p.pid:
-			return errLost
-		case status.Signaled():
-			return fmt.Errorf("signal: %s", unix.SignalName(status.Signal()))
-		case status.ExitStatus() == 0:
-			return errExit
+		got, err := unix.Wait4(pid, status, unix.WNOHANG, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return got, err
 		}
-		return fmt.Errorf("exit status %d", status.ExitStatus())
 	}
 }
 

@@ -32,11 +32,12 @@ type backend struct {
 	conns     connections
 	transport *http.Transport
 
-	drain *drain // the one under way; guarded by the router's mutex
+	gone  chan struct{} // closed once the backend is in no route
+	drain *drain        // the one under way; guarded by the router's mutex
 }
 
 func newBackend(b api.Backend, up *atomic.Bool) *backend {
-	out := &backend{spec: b, up: up}
+	out := &backend{spec: b, up: up, gone: make(chan struct{})}
 	out.transport = &http.Transport{
 		DialContext:           out.conns.dial,
 		DisableCompression:    true, // what the client and the backend agree on is theirs

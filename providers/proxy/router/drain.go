@@ -141,6 +141,7 @@ func (r *Router) takeOut(listen string, b *backend, d *drain) error {
 	if b.drain != d {
 		return nil
 	}
+	b.drain = nil
 	r.routes[listen].remove(b)
 	d.end(b.cutOff(), nil)
 	return r.save()

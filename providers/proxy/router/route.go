@@ -102,15 +102,25 @@ func (r *route) find(ref api.Ref) *backend {
 	return r.backends[n]
 }
 
-// put adds a backend, or takes back its draining.
+// put adds a backend, in the place of one of the same name.
 func (r *route) put(b *backend) {
-	r.backends = append(slices.DeleteFunc(slices.Clone(r.backends), func(o *backend) bool { return o.spec.Ref == b.spec.Ref }), b)
+	if old := r.find(b.spec.Ref); old != nil {
+		r.remove(old)
+	}
+	r.backends = append(slices.Clone(r.backends), b)
 	r.balancer.set(r.backends)
 }
 
+// remove takes a backend out. What it has in flight goes on, a drain that
+// waits for it does not.
 func (r *route) remove(b *backend) {
 	r.backends = slices.DeleteFunc(slices.Clone(r.backends), func(o *backend) bool { return o == b })
 	r.balancer.set(r.backends)
+	close(b.gone)
+	if b.drain != nil {
+		b.drain.end(0, nil)
+		b.drain = nil
+	}
 }
 
 func (r *route) view() api.Route {

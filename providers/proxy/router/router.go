@@ -80,6 +80,9 @@ func (r *Router) Run(ctx context.Context) {
 	r.mu.Lock()
 	for _, o := range r.routes {
 		working.Go(func() { r.serve(ctx, o) })
+		for _, b := range o.backends {
+			working.Go(func() { r.watch(ctx, b) })
+		}
 	}
 	r.mu.Unlock()
 	for {
@@ -129,8 +132,7 @@ func (r *Router) cellLocked(ref api.Ref) *atomic.Bool {
 	return c
 }
 
-// backend makes one. An instance of another host is taken for healthy as long
-// as it accepts connections.
+// backend makes one.
 func (r *Router) backend(b api.Backend) *backend {
 	if b.Weight == 0 {
 		b.Weight = 1
@@ -139,6 +141,7 @@ func (r *Router) backend(b api.Backend) *backend {
 	if b.Host == r.host {
 		return newBackend(b, r.cellLocked(b.Ref))
 	}
+	// It is attached because it is up; watch finds out when that ends.
 	up := &atomic.Bool{}
 	up.Store(true)
 	return newBackend(b, up)
@@ -153,14 +156,13 @@ func (r *Router) Attach(listen string, backends []api.Backend) error {
 			return err
 		}
 	}
-	o, fresh, err := r.attach(listen, backends)
-	if err != nil || !fresh {
-		return err
+	work, err := r.attach(listen, backends)
+	for _, w := range work {
+		if !r.begin(w) {
+			return errors.Join(err, errEnding)
+		}
 	}
-	if !r.begin(func(ctx context.Context) { r.serve(ctx, o) }) {
-		return errEnding
-	}
-	return nil
+	return err
 }
 
 func valid(b api.Backend) error {
@@ -173,20 +175,22 @@ func valid(b api.Backend) error {
 	return nil
 }
 
-func (r *Router) attach(listen string, backends []api.Backend) (o *route, fresh bool, err error) {
+// attach gives the work that follows from it.
+func (r *Router) attach(listen string, backends []api.Backend) (work []func(context.Context), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o, ok := r.routes[listen]
 	if !ok {
 		o, err = open(listen, r.log)
 		if err != nil {
-			return nil, false, api.Errorf(api.CodeConflict, "%v", err)
+			return nil, api.Errorf(api.CodeConflict, "%v", err)
 		}
 		r.routes[listen] = o
+		work = append(work, func(ctx context.Context) { r.serve(ctx, o) })
 	}
 	for _, b := range backends {
 		if n := slices.IndexFunc(o.backends, func(o *backend) bool { return o.spec.Service != b.Service }); n >= 0 {
-			return nil, false, api.Errorf(api.CodeConflict, "%s routes %s; %s needs an address of its own",
+			return work, api.Errorf(api.CodeConflict, "%s routes %s; %s needs an address of its own",
 				listen, o.backends[n].spec.Service, b.Service)
 		}
 		joining := r.backend(b)
@@ -195,8 +199,9 @@ func (r *Router) attach(listen string, backends []api.Backend) (o *route, fresh 
 			continue
 		}
 		o.put(joining)
+		work = append(work, func(ctx context.Context) { r.watch(ctx, joining) })
 	}
-	return o, !ok, r.save()
+	return work, r.save()
 }
 
 // save makes the routes durable. A draining backend is left out: nothing of
