@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,12 @@ import (
 	"pleat/migrations/conn"
 )
 
-// errMoved is a row that is not ours any more.
-var errMoved = errors.New("somebody else took it, or it was unlocked")
+var (
+	// errMoved is a row that is not ours any more.
+	errMoved = errors.New("somebody else took it, or it was unlocked")
+	// errSlept is a heartbeat that came too late although nothing went wrong.
+	errSlept = errors.New("this process or its machine stood still")
+)
 
 // keep renews the lease until ctx ends or it is lost.
 func (l *Lease) keep(ctx context.Context) {
@@ -42,21 +47,18 @@ func (l *Lease) keep(ctx context.Context) {
 // final: the lease is lost.
 func (l *Lease) beat(ctx context.Context) (time.Duration, error) {
 	if l.late() {
-		return 0, errors.New("it expired before it could be renewed")
+		return 0, fmt.Errorf("it could not be renewed in time: %w", cmp.Or(l.trouble, errSlept))
 	}
 	asked := time.Now()
-	err := l.renew(ctx)
-	if errors.Is(err, errMoved) {
-		return 0, err
+	l.trouble = l.renew(ctx)
+	if errors.Is(l.trouble, errMoved) {
+		return 0, l.trouble
 	}
-	if err == nil {
-		l.deadline = asked.Add(l.terms.Expiry)
-		return l.terms.Heartbeat, nil
+	if l.trouble != nil {
+		return min(l.terms.Heartbeat/5, max(0, time.Until(l.deadline))), nil
 	}
-	if l.late() {
-		return 0, fmt.Errorf("it could not be renewed: %w", err)
-	}
-	return min(l.terms.Heartbeat/5, max(0, time.Until(l.deadline))), nil
+	l.deadline = asked.Add(l.terms.Expiry)
+	return l.terms.Heartbeat, nil
 }
 
 // late compares the wall clocks too: the monotonic one stands still while a

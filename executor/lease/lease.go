@@ -51,11 +51,10 @@ type Lease struct {
 	fence  int64
 	terms  Terms
 
-	// conn, deadline and written are the heartbeat's while it runs, and
-	// Release's afterwards.
+	// These are the heartbeat's while it runs, and Release's afterwards.
 	conn     *pgx.Conn
 	deadline time.Time // until then it is ours, by our own clock
-	written  string    // the step that the row has
+	trouble  error     // of the last heartbeat
 
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -87,7 +86,7 @@ func (t Terms) Take(ctx context.Context, url spec.Text, name string, h Holder) (
 		return nil, err
 	}
 	l := &Lease{
-		url: url, name: name, holder: h, terms: t.filled(), conn: c, step: h.Step, written: h.Step,
+		url: url, name: name, holder: h, terms: t.filled(), conn: c, step: h.Step,
 		stopped: make(chan struct{}), wake: make(chan struct{}, 1), guards: map[int]context.CancelCauseFunc{},
 	}
 	if err := l.take(ctx); err != nil {
