@@ -23,17 +23,16 @@ help: ## this list
 build: pleat example ## bin/pleat and the releases of examples/users
 
 pleat:
-	@mkdir -p bin
-	$(BUILD) -o bin/pleat ./cmd/pleat
+	@echo building bin/pleat
+	@$(BUILD) -o bin/pleat ./cmd/pleat
 
 example: $(RELEASES:%=$(EXAMPLE)/users-%)
-	@mkdir -p bin
-	$(BUILD) -o bin/load ./examples/users/load
+	@$(BUILD) -o bin/load ./examples/users/load
 
 # Always asked, because go knows better than make whether sources changed.
 $(EXAMPLE)/users-%: .FORCE
-	@mkdir -p $(EXAMPLE)
-	$(BUILD) -ldflags "-s -w -X main.version=$*" -o $@ ./examples/users
+	@echo building $@
+	@$(BUILD) -ldflags "-s -w -X main.version=$*" -o $@ ./examples/users
 
 .PHONY: .FORCE
 .FORCE:

@@ -67,7 +67,7 @@ func (c *client) once(ctx context.Context, due time.Time) {
 	c.record.sent(time.Now())
 	a, err := c.act(ctx, s)
 	now := time.Now()
-	c.record.answered(due, now, a, err)
+	c.record.answered(due, now, s.path, a, err)
 	if a.release != "" {
 		c.shapes.saw(a.release, now)
 	}

@@ -18,13 +18,14 @@ type recorder struct {
 	errors   int
 	problems []Problem
 	releases map[string]int
+	paths    map[string]int
 
 	inFlight int
 	progress time.Time // when something was last answered, or first in flight
 	stall    time.Duration
 }
 
-func newRecorder() *recorder { return &recorder{releases: map[string]int{}} }
+func newRecorder() *recorder { return &recorder{releases: map[string]int{}, paths: map[string]int{}} }
 
 // sent notes that a request is in flight.
 func (r *recorder) sent(now time.Time) {
@@ -36,14 +37,16 @@ func (r *recorder) sent(now time.Time) {
 	r.inFlight++
 }
 
-// answered notes the end of a request that should have been sent at due.
-func (r *recorder) answered(due, now time.Time, a answer, err error) {
+// answered notes the end of a request to path that should have been sent at
+// due.
+func (r *recorder) answered(due, now time.Time, path string, a answer, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.inFlight--
 	r.stall = max(r.stall, now.Sub(r.progress))
 	r.progress = now
 	r.latency.add(now.Sub(due))
+	r.paths[path]++
 	if a.release != "" {
 		r.releases[a.release]++
 	}
@@ -70,6 +73,7 @@ func (r *recorder) summary(took time.Duration) Summary {
 		Worst:    milliseconds(r.latency.worst),
 		Stall:    milliseconds(r.stall),
 		Releases: r.releases,
+		Paths:    r.paths,
 		Problems: r.problems,
 	}
 }

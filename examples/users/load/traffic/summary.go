@@ -18,6 +18,7 @@ type Summary struct {
 	Worst    float64        `json:"worst_ms"`
 	Stall    float64        `json:"longest_stall_ms"` // requests were in flight and none was answered
 	Releases map[string]int `json:"releases"`         // answers by release
+	Paths    map[string]int `json:"paths"`            // requests by path
 	Problems []Problem      `json:"problems"`         // the first errors
 }
 
@@ -47,6 +48,9 @@ func (s Summary) Lines() string {
 		fmt.Fprintf(&b, "%-16s "+format+"\n", append([]any{name}, args...)...)
 	}
 	line("requests", "%d in %.1f s", s.Requests, s.Seconds)
+	for _, path := range slices.Sorted(maps.Keys(s.Paths)) {
+		line("  to "+path, "%d", s.Paths[path])
+	}
 	for _, release := range slices.Sorted(maps.Keys(s.Releases)) {
 		line("  by "+release, "%d", s.Releases[release])
 	}
