@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -34,6 +35,11 @@ func Lower(c *spec.Change, cat *Catalog) (*Program, hcl.Diagnostics) {
 	}
 	for _, b := range c.Backfills {
 		l.backfill(b)
+	}
+	for _, v := range c.Verifies {
+		if _, err := Question(v.SQL); err != nil {
+			l.problem(v.Range, "Invalid verify", fmt.Sprintf("The sql of verify %s cannot be asked: %v.", v.Name, err))
+		}
 	}
 	l.contract()
 	return l.program, l.diags

@@ -99,6 +99,19 @@ func statements(sql string) ([]statement, error) {
 	return all, nil
 }
 
+// Question gives the one statement in an author's text, without what follows
+// it, so that it can stand in parentheses.
+func Question(sql string) (string, error) {
+	all, err := statements(sql)
+	if err != nil {
+		return "", err
+	}
+	if len(all) != 1 {
+		return "", fmt.Errorf("it has %d statements, not one", len(all))
+	}
+	return all[0].text, nil
+}
+
 // atomicDepth follows BEGIN ATOMIC … END and the CASE … END inside it.
 func atomicDepth(word string, before []string, depth int) int {
 	switch {

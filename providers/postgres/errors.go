@@ -163,12 +163,14 @@ func (w *work) grant(message string) string {
 	if w.db.Role != "" {
 		role = migrations.Ident(w.db.Role)
 	}
+	_, alters := w.step.Action.(*planner.Transaction)
 	switch {
 	case strings.Contains(message, "schema pleat"):
 		return fmt.Sprintf("as the owner of the schema: GRANT USAGE, CREATE ON SCHEMA pleat TO %s;", role)
 	case strings.HasPrefix(message, "permission denied to set role"):
 		return fmt.Sprintf("GRANT %s TO %s;", role, user)
-	case strings.HasPrefix(message, "must be owner"):
+	case strings.HasPrefix(message, "must be owner"),
+		alters && strings.HasPrefix(message, "permission denied for table"):
 		return fmt.Sprintf("let the role %s own it, or name its owner as `role` of the database and GRANT that role TO %s;", role, user)
 	case strings.HasPrefix(message, "permission denied for table "):
 		table := strings.TrimPrefix(message, "permission denied for table ")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"pleat/migrations"
 	"pleat/migrations/conn"
 	"pleat/planner"
 	"pleat/spec"
@@ -47,8 +48,12 @@ func (w *work) verify(ctx context.Context, a *planner.Verify) error {
 // broken counts the rows that the question gives, as a subquery, so that it
 // can be nothing but a question.
 func (w *work) broken(ctx context.Context, tx conn.Tx, a *planner.Verify) (*VerifyError, error) {
+	question, err := migrations.Question(a.SQL)
+	if err != nil {
+		return nil, err
+	}
 	limit := a.Max + countMost
-	sql := fmt.Sprintf("select * from (%s\n) as broken limit %d", strings.TrimRight(strings.TrimSpace(a.SQL), "; \n"), limit+1)
+	sql := fmt.Sprintf("select * from (%s\n) as broken limit %d", question, limit+1)
 	rows, err := tx.Query(ctx, sql, pgx.QueryResultFormats{pgx.TextFormatCode})
 	if err != nil {
 		return nil, err

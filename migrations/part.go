@@ -1,0 +1,65 @@
+package migrations
+
+import (
+	"maps"
+
+	"pleat/spec"
+)
+
+// Part is the tables of a catalog that a change names, hidden ones included.
+// Lowering and projecting against it gives what the whole catalog would give,
+// at a cost that does not grow with the catalog. The tables are shared.
+func (c *Catalog) Part(change *spec.Change) *Catalog {
+	names := touched(change)
+	if c == nil || names == nil {
+		return c
+	}
+	out := &Catalog{Tables: make(map[string]*Table, len(names))}
+	for name := range names {
+		if t := c.Tables[name]; t != nil {
+			out.Tables[name] = t
+		}
+	}
+	return out
+}
+
+// Replace puts what a change has made of its part into the catalog.
+func (c *Catalog) Replace(change *spec.Change, part *Catalog) {
+	for name := range touched(change) {
+		delete(c.Tables, name)
+	}
+	maps.Copy(c.Tables, part.Tables)
+}
+
+// touched names the tables of a change; nil when it cannot be told, because an
+// index is named without its table.
+func touched(change *spec.Change) map[string]bool {
+	operations := change.Expand
+	if change.Contract != nil {
+		operations = append(operations[:len(operations):len(operations)], change.Contract.Operations...)
+	}
+	names := map[string]bool{}
+	for _, op := range operations {
+		switch o := op.(type) {
+		case *spec.CreateTable:
+			names[o.Table.String()] = true
+		case *spec.AddColumn:
+			names[o.Table.String()] = true
+		case *spec.DropColumn:
+			names[o.Table.String()] = true
+		case *spec.DropTable:
+			names[o.Table.String()] = true
+			names[hiddenTable(o.Table).String()] = true
+		case *spec.CreateIndex:
+			names[o.Table.String()] = true
+		case *spec.Sync:
+			names[o.Table.String()] = true
+		case *spec.DropIndex:
+			return nil
+		}
+	}
+	for _, b := range change.Backfills {
+		names[b.Table.String()] = true
+	}
+	return names
+}

@@ -1,0 +1,96 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pleat/migrations"
+	"pleat/planner"
+)
+
+func (w *world) ask(g planner.Guard) planner.Answer {
+	w.Helper()
+	answer, err := w.provider.Ask(w.Context(), w.ticket, g)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return answer
+}
+
+func TestSessionsAreAskedByRelease(t *testing.T) {
+	w := newWorld(t, "")
+	w.as("users@1.0.0/web.1")
+	w.as("users@1.0.0/web.2")
+	w.as("users@2.0.0/web.1")
+	w.as("reports@1.0.0/web.1")
+	tests := []struct {
+		guard planner.NoSessions
+		want  string
+	}{
+		{planner.NoSessions{Service: "users", Versions: []string{"1.0.0"}}, "sessions: 2 of users 1.0.0"},
+		{planner.NoSessions{Service: "users", Except: []string{"1.0.0", "2.0.0"}}, ""},
+		{planner.NoSessions{Service: "users", Except: []string{"2.0.0"}}, "sessions: 2 of users 1.0.0"},
+		{planner.NoSessions{Service: "users"}, "sessions: 2 of users 1.0.0, 1 of users 2.0.0"},
+		{planner.NoSessions{Service: "users", Versions: []string{"1.0"}}, ""},
+	}
+	for _, test := range tests {
+		answer := w.ask(&test.guard)
+		if answer.Reason != test.want || answer.Met != (test.want == "") {
+			t.Errorf("%+v: got %+v, want %q", test.guard, answer, test.want)
+		}
+	}
+}
+
+func TestSoakBeginsAnewWithEachWriteInTheOldShape(t *testing.T) {
+	w := newWorld(t, usersTable+"insert into users (name) values ('Ada Lovelace')")
+	c := splitName()
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	soak := &planner.Soak{Change: c.Name, For: time.Hour, Sequence: migrations.OldWritesSequence(c.Name)}
+	if answer := w.ask(soak); answer.Met || answer.Recheck <= 59*time.Minute {
+		t.Errorf("the first time: %+v", answer)
+	}
+	since := w.observe(c).Changes[c.Name].QuietSince
+	w.ask(soak)
+	if again := w.observe(c).Changes[c.Name].QuietSince; !again.Equal(*since) {
+		t.Errorf("asking moved the clock from %s to %s", since, again)
+	}
+	w.exec("update pleat.change set quiet_since = now() - interval '2 hours'")
+	if answer := w.ask(soak); !answer.Met {
+		t.Errorf("after two quiet hours: %+v", answer)
+	}
+	w.exec("update users set name = 'Grace Hopper'")
+	answer := w.ask(soak)
+	if answer.Met || !strings.Contains(answer.Reason, "1 writes in the old shape") {
+		t.Errorf("after a write in the old shape: %+v", answer)
+	}
+	w.exec("update pleat.lease set fence = 2")
+	if _, err := w.provider.Ask(t.Context(), w.ticket, soak); err == nil {
+		t.Error("a holder of an old fence recorded a quiet time")
+	}
+}
+
+func TestHiddenForCountsFromTheHiding(t *testing.T) {
+	w := newWorld(t, usersTable)
+	c := splitName()
+	guard := &planner.HiddenFor{Change: c.Name, For: time.Hour}
+	if answer := w.ask(guard); answer.Met {
+		t.Errorf("before: %+v", answer)
+	}
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	w.do(p, p.Hide, migrations.Hidden)
+	if answer := w.ask(guard); answer.Met || answer.Recheck <= 59*time.Minute {
+		t.Errorf("right after: %+v", answer)
+	}
+	w.exec("update pleat.change set hidden_at = now() - interval '2 hours'")
+	if answer := w.ask(guard); !answer.Met {
+		t.Errorf("two hours after: %+v", answer)
+	}
+	p = w.lower(c)
+	w.undo(p, p.Hide, migrations.Verified)
+	if answer := w.ask(guard); answer.Met {
+		t.Errorf("after un-hiding: %+v", answer)
+	}
+}

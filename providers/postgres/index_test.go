@@ -1,0 +1,111 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"pleat/migrations"
+	"pleat/planner"
+	"pleat/providers/postgres"
+	"pleat/spec"
+)
+
+func uniqueName() *planner.BuildIndex {
+	return &planner.BuildIndex{
+		Table: users, Index: spec.ParseTable("users_name"), Change: "c", Unit: "index.users_name", Digest: "d",
+		SQL:   `CREATE UNIQUE INDEX CONCURRENTLY "users_name" ON "public"."users" (name)`,
+		Phase: migrations.Expanded,
+	}
+}
+
+const indexState = "select coalesce((select indisvalid::text from pg_index where indexrelid = to_regclass('users_name')), 'absent')"
+
+// P5: an interrupted build leaves an invalid index, which Postgres takes for
+// one that exists.
+func TestAnInvalidLeftoverIsBuiltAgain(t *testing.T) {
+	w := newWorld(t, usersTable+"insert into users (name) values ('a'), ('a')")
+	if _, err := w.admin.Exec(t.Context(), uniqueName().SQL); err == nil {
+		t.Fatal("the index was built over duplicates")
+	}
+	if got := w.value(indexState); got != "false" {
+		t.Fatalf("the leftover is %s, want false", got)
+	}
+	w.exec("update users set name = 'b' where id = 2")
+	step := w.step(uniqueName())
+	if outcome := w.probe(step); outcome != planner.NotDone {
+		t.Errorf("probe of an invalid index says %v, want NotDone", outcome)
+	}
+	if err := w.try(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.value(indexState); got != "true" {
+		t.Errorf("the index is %s, want valid", got)
+	}
+	if outcome := w.probe(step); outcome != planner.Done {
+		t.Errorf("probe says %v, want Done", outcome)
+	}
+	w.apply(uniqueName())
+	w.apply(&planner.RemoveIndex{Index: spec.ParseTable("users_name"), Change: "c", Digest: "d"})
+	w.apply(&planner.RemoveIndex{Index: spec.ParseTable("users_name"), Change: "c", Digest: "d"})
+	if got := w.value(indexState); got != "absent" {
+		t.Errorf("the index is %s, want absent", got)
+	}
+}
+
+func TestDuplicatesAreNamedAndNothingIsLeft(t *testing.T) {
+	w := newWorld(t, usersTable+"insert into users (name) values ('a'), ('a')")
+	err := w.try(t.Context(), w.step(uniqueName()))
+	var duplicate *postgres.DuplicateError
+	if !errors.As(err, &duplicate) || errors.Is(err, planner.ErrOutcomeUnknown) {
+		t.Fatalf("got %v, want a *DuplicateError", err)
+	}
+	if got := w.value(indexState); got != "absent" {
+		t.Errorf("an index is left: %s", got)
+	}
+}
+
+// A build of a process that is gone goes on in the server. It is waited for a
+// moment, then ended, and what it leaves is built again.
+func TestABuildOfAProcessThatIsGoneIsEnded(t *testing.T) {
+	w := newWorld(t, usersTable)
+	reader := w.as("somebody")
+	begin(t, reader, "insert into users (name) values ('a')") // a build waits for it
+	orphan := w.as("pleat/r0")
+	left := make(chan error, 1)
+	ctx := context.WithoutCancel(t.Context())
+	go func() {
+		_, err := orphan.Exec(ctx, uniqueName().SQL)
+		left <- err
+	}()
+	eventually(t, "the orphan builds", func() bool { return w.value(indexState) == "false" })
+	done := make(chan error, 1)
+	step := w.step(uniqueName())
+	go func() { done <- w.try(t.Context(), step) }()
+	if err := <-left; err == nil {
+		t.Error("the orphan was not ended")
+	}
+	begin(t, reader, "commit")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got := w.value(indexState); got != "true" {
+		t.Errorf("the index is %s, want valid", got)
+	}
+}
+
+// The build has no lock timeout: it waits for others and blocks nobody.
+func TestABuildWaitsForAnOldTransaction(t *testing.T) {
+	w := newWorld(t, usersTable)
+	reader := w.as("somebody")
+	begin(t, reader, "insert into users (name) values ('a')")
+	done := make(chan error, 1)
+	step := w.step(uniqueName())
+	go func() { done <- w.try(t.Context(), step) }()
+	wait(t, 3*w.db.Lock.Timeout)
+	w.exec("insert into users (name) values ('b')")
+	begin(t, reader, "commit")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,335 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"pleat/migrations"
+	"pleat/migrations/conn"
+	"pleat/planner"
+	"pleat/providers/postgres"
+	"pleat/providers/postgres/pgtest"
+	"pleat/spec"
+)
+
+// addNote is a step that needs the strongest lock on users.
+func addNote() *planner.Transaction {
+	return &planner.Transaction{
+		Table: users, Lock: migrations.AccessExclusive, SQL: []string{"alter table users add note text"},
+		Change: "c", Unit: "expand.users", Phase: migrations.Expanded, Digest: "d",
+	}
+}
+
+// as connects as an instance of a release would.
+func (w *world) as(application string) *pgx.Conn {
+	w.Helper()
+	u, err := url.Parse(w.url)
+	if err != nil {
+		w.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("application_name", application)
+	u.RawQuery = q.Encode()
+	return pgtest.Connect(w, u.String())
+}
+
+// G-10: whoever reads while a step waits for a reader's lock is kept for the
+// lock timeout at most. The role of the step may not see how old the other's
+// transaction is, so it has to ask, and asks again.
+func TestNobodyWaitsBehindAStepLongerThanTheLockTimeout(t *testing.T) {
+	w := newWorld(t, usersTable+"insert into users (name) select i::text from generate_series(1, 100) i")
+	limited(w)
+	holder := w.as("users@1.0.0/web.1")
+	begin(t, holder, "select 1 from users")
+
+	w.exec("create table elsewhere (id int)")
+	stop, end := context.WithCancel(t.Context())
+	readers, _ := errgroup.WithContext(t.Context())
+	var worst, normal atomic.Int64 // of those beside the step: what the machine is good for
+	for range 3 {
+		reader, other := w.as("users@1.0.0/web.2"), w.as("users@1.0.0/web.3")
+		readers.Go(func() error { return readPoints(stop, reader, "users", &worst) })
+		readers.Go(func() error { return readPoints(stop, other, "elsewhere", &normal) })
+	}
+	done := make(chan error, 1)
+	step := w.step(addNote())
+	go func() { done <- w.try(t.Context(), step) }()
+	eventually(t, "the step asked and was told to wait", func() bool { return len(w.watch.waits()) >= 4 })
+	begin(t, holder, "commit")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	end()
+	if err := readers.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	allowed := w.db.Lock.Timeout + 50*time.Millisecond + time.Duration(normal.Load())
+	if got := time.Duration(worst.Load()); got > allowed {
+		t.Errorf("a reader waited %s, allowed are %s", got, allowed)
+	}
+	if time.Duration(worst.Load()) < w.db.Lock.Timeout/2 {
+		t.Errorf("no reader waited (worst %s): nothing was tested", time.Duration(worst.Load()))
+	}
+}
+
+// limited has the step run by a role that sees nothing of others.
+func limited(w *world) {
+	w.Helper()
+	w.exec(`do $$ begin create role pleat_test_apply login noinherit; exception when duplicate_object or unique_violation then null; end $$;
+		do $$ begin create role pleat_test_owner nologin; exception when duplicate_object or unique_violation then null; end $$;
+		grant pleat_test_owner to pleat_test_apply;
+		alter schema pleat owner to pleat_test_apply;
+		grant all on all tables in schema pleat to pleat_test_apply;
+		grant all on schema public to pleat_test_owner;
+		do $$ declare r record; begin
+		  for r in select relname, relkind from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' loop
+		    execute format('alter table %I owner to pleat_test_owner', r.relname);
+		  end loop;
+		end $$;
+		alter role pleat_test_apply password 'secret'`)
+	u, err := url.Parse(w.url)
+	if err != nil {
+		w.Fatal(err)
+	}
+	u.User = url.UserPassword("pleat_test_apply", "secret")
+	w.db.URL = spec.Secret("test", u.String())
+	w.db.Role = "pleat_test_owner"
+}
+
+func begin(t *testing.T, c *pgx.Conn, sql string) {
+	t.Helper()
+	if sql != "commit" {
+		sql = "begin; " + sql
+	}
+	if _, err := c.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readPoints(stop context.Context, c *pgx.Conn, table string, worst *atomic.Int64) error {
+	for stop.Err() == nil {
+		start := time.Now()
+		if _, err := c.Exec(context.WithoutCancel(stop), "select id from "+table+" where id = 7"); err != nil {
+			return err
+		}
+		took := int64(time.Since(start))
+		for was := worst.Load(); took > was && !worst.CompareAndSwap(was, took); was = worst.Load() {
+		}
+	}
+	return nil
+}
+
+// wait lets a measurement run on; it decides nothing.
+func wait(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+	}
+}
+
+// D-01: an instance that leaks its transaction is named, with what to do.
+func TestWhenPatienceEndsTheBlockerIsNamed(t *testing.T) {
+	w := newWorld(t, usersTable)
+	w.db.Lock.Patience = 300 * time.Millisecond
+	holder := w.as("users@1.0.0/web.1")
+	begin(t, holder, "select id,\n name from users")
+	wait(t, 60*time.Millisecond)
+	step := w.step(addNote())
+	err := w.try(t.Context(), step)
+	var budget *postgres.LockBudgetError
+	if !errors.As(err, &budget) {
+		t.Fatalf("got %v, want a *LockBudgetError", err)
+	}
+	for _, part := range []string{"lock budget exhausted", "users", "pid ", "users@1.0.0/web.1", "idle in transaction for", "begin; select id,…"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+	if want := "release users 1.0.0 leaks transactions; deploy a fix or stop it first"; budget.Hint() != want {
+		t.Errorf("hint %q, want %q", budget.Hint(), want)
+	}
+	waits := strings.Join(w.watch.waits(), "\n")
+	if !strings.Contains(waits, "lock on users: pid ") || !strings.HasSuffix(waits, "\n") {
+		t.Errorf("reported %q, want who is waited for, and then the end of it", waits)
+	}
+	if outcome := w.probe(step); outcome != planner.NotDone {
+		t.Errorf("probe says %v, want NotDone", outcome)
+	}
+}
+
+// With a role that sees nothing the step has to ask; it gives up as well.
+func TestABlockerOfWhichNothingIsSeenIsNamedToo(t *testing.T) {
+	w := newWorld(t, usersTable)
+	limited(w)
+	w.db.Lock.Patience = 500 * time.Millisecond
+	begin(t, w.as("users@1.0.0/web.1"), "select 1 from users")
+	err := w.try(t.Context(), w.step(addNote()))
+	var budget *postgres.LockBudgetError
+	if !errors.As(err, &budget) || !strings.Contains(err.Error(), "users@1.0.0/web.1") {
+		t.Fatalf("got %v, want a *LockBudgetError that names users@1.0.0/web.1", err)
+	}
+}
+
+func (w *world) probe(s planner.Step) planner.Outcome {
+	w.Helper()
+	outcome, err := w.provider.Probe(w.Context(), w.ticket, s)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return outcome
+}
+
+// P22: the statement itself says under which limits it runs.
+func TestLimitsAreOnTheServerForTheStatement(t *testing.T) {
+	tests := []struct {
+		name string
+		lock migrations.Lock
+		want string
+	}{
+		{"strong lock", migrations.AccessExclusive, "100ms|true|true"},
+		{"no lock known", "", "100ms|false|false"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, usersTable)
+			a := addNote()
+			a.Lock = test.lock
+			a.SQL = []string{`create table seen as select current_setting('lock_timeout') as lock,
+				(select setting::int between 1 and 2000 from pg_settings where name = 'statement_timeout') as statement,
+				(select setting::int between 1 and 2000 from pg_settings where name = 'idle_in_transaction_session_timeout') as idle`}
+			w.apply(a)
+			if got := w.value("select concat_ws('|', lock, statement::text, idle::text) from seen"); got != test.want {
+				t.Errorf("the statement saw %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAStatementThatHoldsALockTooLongIsRolledBack(t *testing.T) {
+	w := newWorld(t, usersTable)
+	w.db.Lock.Hold = 200 * time.Millisecond
+	a := addNote()
+	a.SQL = append(a.SQL, "select pg_sleep(30)")
+	start := time.Now()
+	err := w.try(t.Context(), w.step(a))
+	var hold *postgres.HoldError
+	if !errors.As(err, &hold) || !strings.Contains(err.Error(), "pg_sleep") {
+		t.Fatalf("got %v, want a *HoldError that names the statement", err)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if n := w.value("select count(*)::text from pg_attribute where attrelid = 'users'::regclass and attname = 'note'"); n != "0" {
+		t.Error("the column is there")
+	}
+}
+
+// M14: a client that freezes with the lock in hand loses its session.
+func TestAFrozenClientDoesNotKeepTheLock(t *testing.T) {
+	w := newWorld(t, usersTable)
+	w.db.Lock.Hold = 200 * time.Millisecond
+	thaw := make(chan struct{})
+	w.provider = postgres.New(w.db, func(point string) {
+		if point == "step.sent" {
+			<-thaw
+		}
+	})
+	step, done := w.step(addNote()), make(chan error, 1)
+	go func() { done <- w.try(t.Context(), step) }()
+	eventually(t, "the lock is free again", func() bool {
+		return w.value("select count(*)::text from pg_stat_activity where application_name = 'pleat/r1'") == "1"
+	})
+	eventually(t, "the session is gone", func() bool {
+		return w.value("select count(*)::text from pg_stat_activity where application_name = 'pleat/r1'") == "0"
+	})
+	close(thaw)
+	if err := <-done; err == nil || errors.Is(err, planner.ErrOutcomeUnknown) {
+		t.Errorf("got %v, want an error that says nothing happened", err)
+	}
+	if outcome := w.probe(step); outcome != planner.NotDone {
+		t.Errorf("probe says %v, want NotDone", outcome)
+	}
+}
+
+func TestAHolderOfAnOldFenceWritesNothing(t *testing.T) {
+	w := newWorld(t, usersTable)
+	w.exec("update pleat.lease set fence = 2")
+	for _, a := range []planner.Action{
+		addNote(),
+		&planner.BuildIndex{Table: users, Index: spec.ParseTable("i"), SQL: "create index concurrently i on users (name)", Change: "c"},
+		&planner.Verify{Name: "v", SQL: "select 1 where false", Change: "c"},
+		&planner.Backfill{Table: users, Key: []string{"id"}, Set: []migrations.Assignment{{Column: "name", Expression: "'x'"}}, Batch: 10, Change: "c"},
+	} {
+		var fenced *conn.FencedError
+		if err := w.try(t.Context(), w.step(a)); !errors.As(err, &fenced) {
+			t.Errorf("%T: got %v, want a *FencedError", a, err)
+		}
+	}
+	if n := w.value("select count(*)::text from pleat.change"); n != "0" {
+		t.Errorf("%s changes are recorded", n)
+	}
+}
+
+// P10: the lease cannot move while a step's transaction is open.
+func TestTheLeaseStaysWhileAStepRuns(t *testing.T) {
+	w := newWorld(t, usersTable)
+	w.provider = postgres.New(w.db, func(point string) {
+		if point != "step.sent" {
+			return
+		}
+		if _, err := w.admin.Exec(t.Context(), "set lock_timeout = '50ms'; update pleat.lease set fence = 2"); err == nil {
+			t.Error("the lease was taken over under a running step")
+		}
+	})
+	w.apply(addNote())
+	w.exec("update pleat.lease set fence = 2")
+}
+
+// Nothing but the login role's own rights and a role that owns the tables.
+func TestAStepRunsAsTheOwnerAndRecordsAsItself(t *testing.T) {
+	w := newWorld(t, usersTable+"insert into users (name) values ('Ada Lovelace')")
+	limited(w)
+	c := splitName()
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	w.apply(backfillOf(p))
+	w.do(w.lower(c), w.lower(c).Hide, migrations.Hidden)
+	w.do(w.lower(c), w.lower(c).Drop, migrations.Contracted)
+	if got := w.value("select concat_ws('|', first, last) from users"); got != "Ada|Lovelace" {
+		t.Errorf("got %q", got)
+	}
+	if left := w.leftovers(); left != "" {
+		t.Errorf("left over: %s", left)
+	}
+}
+
+func TestAMissingRightIsNamedWithItsGrant(t *testing.T) {
+	tests := []struct{ name, sql, want string }{
+		{"of the role", "revoke pleat_test_owner from pleat_test_apply", `GRANT "pleat_test_owner" TO "pleat_test_apply";`},
+		{"of the table", "alter table users owner to postgres", "let the role \"pleat_test_owner\" own it"},
+		{"of the schema", "revoke all on schema public from pleat_test_owner, public", `GRANT USAGE, CREATE ON SCHEMA "public" TO "pleat_test_owner";`},
+	}
+	w := newWorld(t, usersTable)
+	limited(w)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w.exec(test.sql)
+			err := w.try(t.Context(), w.step(addNote()))
+			var right *postgres.RightError
+			if !errors.As(err, &right) || !strings.Contains(right.Hint(), test.want) {
+				t.Errorf("got %v, want a *RightError whose hint says %q", err, test.want)
+			}
+			limited(w)
+		})
+	}
+}
