@@ -25,11 +25,28 @@ type sceneKey struct{}
 
 // scene is what one script has of its own.
 type scene struct {
-	url      string
-	sockets  string
-	agents   map[string]*agentProcess
-	sessions map[string]*heldSession
-	traffic  *traffic
+	url        string
+	sockets    string
+	agents     map[string]*agentProcess
+	sessions   map[string]*heldSession
+	background map[string]*backgroundProcess
+	traffic    *traffic
+	variables  []string // names in its environment
+}
+
+func newScene(url, sockets string) *scene {
+	return &scene{
+		url: url, sockets: sockets, agents: map[string]*agentProcess{},
+		sessions: map[string]*heldSession{}, background: map[string]*backgroundProcess{},
+	}
+}
+
+// remember keeps the names of the script's environment.
+func (w *scene) remember(vars []string) {
+	for _, v := range vars {
+		name, _, _ := strings.Cut(v, "=")
+		w.variables = append(w.variables, name)
+	}
 }
 
 type agentProcess struct {
@@ -51,6 +68,9 @@ const deadline = 60 * time.Second
 func (w *scene) clear(ctx context.Context) {
 	if w.traffic != nil {
 		w.traffic.stop()
+	}
+	for _, p := range w.background {
+		p.kill()
 	}
 	for _, s := range w.sessions {
 		s.conn.Close(ctx)

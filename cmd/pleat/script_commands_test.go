@@ -259,11 +259,8 @@ func (w *scene) output(ts *testscript.TestScript, args []string) string {
 		}
 		return string(b)
 	}
-	cmd := exec.Command(filepath.Join(strings.Split(ts.Getenv("PATH"), ":")[0], args[0]), args[1:]...)
-	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "DATABASE_URL", "SOCKETS", "LISTEN", "PLEAT_VAR_database_url", "PLEAT_VAR_sockets", "PLEAT_VAR_listen", "NO_COLOR"} {
-		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
-	}
+	cmd := exec.Command(program(ts, args[0]), args[1:]...)
+	cmd.Dir, cmd.Env = ts.MkAbs("."), w.environ(ts)
 	out, _ := cmd.CombinedOutput() // a command that fails is asked again
 	return string(out)
 }

@@ -24,7 +24,11 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script/*.txtar, each on a database, agents and a
 // port of its own. docs of the commands are at their functions.
 func TestScripts(t *testing.T) {
-	stage := &stage{t: t, postgres: pgtest.New(t)}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := &stage{t: t, dir: here, postgres: pgtest.New(t), users: buildUsers(here, t.TempDir())}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../../testdata/script",
 		Setup:               stage.setup,
@@ -41,6 +45,11 @@ func TestScripts(t *testing.T) {
 			"get":        getCommand,
 			"load":       loadCommand,
 			"replace":    replaceCommand,
+			"users":      stage.usersCommand,
+			"exits":      exitsCommand,
+			"begin":      beginCommand,
+			"signal":     signalCommand,
+			"finish":     finishCommand,
 		},
 	})
 }
@@ -48,7 +57,9 @@ func TestScripts(t *testing.T) {
 // stage is what scripts share.
 type stage struct {
 	t        *testing.T
+	dir      string // of this package
 	postgres *pgtest.Server
+	users    func() (string, error) // where the releases of examples/users are
 	serial   atomic.Int64
 }
 
@@ -65,7 +76,7 @@ func (s *stage) setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	w := &scene{url: s.postgres.URL(name), sockets: sockets, agents: map[string]*agentProcess{}, sessions: map[string]*heldSession{}}
+	w := newScene(s.postgres.URL(name), sockets)
 	env.Values[sceneKey{}] = w
 	env.Defer(func() {
 		w.clear(context.Background())
@@ -77,7 +88,10 @@ func (s *stage) setup(env *testscript.Env) error {
 	env.Setenv("PLEAT_VAR_sockets", sockets)
 	env.Setenv("LISTEN", listen)
 	env.Setenv("PLEAT_VAR_listen", listen)
+	env.Setenv("PLEAT_VAR_agent", "unix://"+filepath.Join(sockets, "one.sock"))
+	env.Setenv("PLEAT_VAR_release", "1.0.1")
 	env.Setenv("NO_COLOR", "1")
+	w.remember(env.Vars)
 	return artifacts(filepath.Join(env.WorkDir, "bin"))
 }
 
