@@ -6,6 +6,7 @@
 package planner
 
 import (
+	"maps"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -103,25 +104,27 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 func (p *planning) lower() {
 	catalogs := map[string]*migrations.Catalog{}
 	for name, db := range p.state.Databases {
-		catalogs[name] = db.Catalog
+		catalogs[name] = &migrations.Catalog{Tables: maps.Clone(db.Catalog.Tables)}
 	}
 	for _, c := range p.changes {
-		name := c.Database.Name
-		program, diags := migrations.Lower(c, catalogs[name])
-		p.diags = append(p.diags, diags...)
-		if program == nil {
-			continue
+		if cat := catalogs[c.Database.Name]; cat != nil {
+			p.lowerOne(c, cat)
 		}
-		p.programs[c.Name] = program
-		phase, drift := program.Phase(p.recorded(c))
-		p.start.phases[c.Name] = p.through(c, phase)
-		p.drift = append(p.drift, drift...)
-		to := phase
-		if !to.AtLeast(migrations.Expanded) {
-			to = migrations.Expanded
-		}
-		catalogs[name] = migrations.Project(catalogs[name], program, to)
 	}
+}
+
+func (p *planning) lowerOne(c *spec.Change, cat *migrations.Catalog) {
+	part := cat.Part(c)
+	program, diags := migrations.Lower(c, part)
+	p.diags = append(p.diags, diags...)
+	p.programs[c.Name] = program
+	phase, drift := program.Phase(p.recorded(c))
+	p.start.phases[c.Name] = p.through(c, phase)
+	p.drift = append(p.drift, drift...)
+	if !phase.AtLeast(migrations.Expanded) {
+		phase = migrations.Expanded
+	}
+	cat.Replace(c, migrations.Project(part, program, phase))
 }
 
 // recorded is what pleat's tables say of a change.
