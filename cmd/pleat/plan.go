@@ -3,16 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pleat/executor/crash"
 	"pleat/planner"
+	"pleat/providers/host/disk"
 	"pleat/spec"
 )
 
@@ -103,25 +102,9 @@ func (a *app) showPlan(plan *planner.Plan, out string) error {
 	if err != nil || out == "" {
 		return err
 	}
-	if err := writeWhole(out, raw); err != nil {
+	if err := disk.Write(out, raw, crash.At); err != nil {
 		return fmt.Errorf("saving the plan: %w", err)
 	}
 	a.talk("Saved to %s. To carry out exactly this plan: pleat apply %s", out, out)
 	return nil
-}
-
-// writeWhole writes a file that only its owner reads, whole or not at all, and
-// returns once it is on disk, the directory's entry included.
-func writeWhole(name string, b []byte) error {
-	if err := renameio.WriteFile(name, b, 0o600, renameio.IgnoreUmask()); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	if err := dir.Sync(); err != nil {
-		return fmt.Errorf("%w (closing: %w)", err, dir.Close())
-	}
-	return dir.Close()
 }

@@ -5,6 +5,7 @@
 package crash
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -16,6 +17,8 @@ import (
 
 // Variable names the point at which to die: "POINT", or "POINT:N" for the Nth
 // time that it is reached, with "stop:" in front to freeze there instead.
+// "trace:FILE" does neither, and appends the name of each point that is
+// reached to the file, one a line.
 const Variable = "PLEAT_CRASH"
 
 // At dies by SIGKILL, or freezes by SIGSTOP until somebody sends SIGCONT, when
@@ -23,7 +26,14 @@ const Variable = "PLEAT_CRASH"
 // PLEAT_CRASH makes no sense, since a test that names a wrong point would pass
 // for nothing.
 func At(point string) {
-	if o := ordered(); o != nil && o.point == point && o.reached.Add(1) == o.nth {
+	o := ordered()
+	if o == nil {
+		return
+	}
+	if o.trace != "" {
+		o.write(point)
+	}
+	if o.point == point && o.reached.Add(1) == o.nth {
 		o.carryOut()
 	}
 }
@@ -34,6 +44,7 @@ type order struct {
 	nth     int64
 	signal  syscall.Signal
 	reached atomic.Int64
+	trace   string // a file
 }
 
 var ordered = sync.OnceValue(func() *order {
@@ -47,6 +58,9 @@ var ordered = sync.OnceValue(func() *order {
 func parse(text string) (*order, error) {
 	if text == "" {
 		return nil, nil
+	}
+	if file, ok := strings.CutPrefix(text, "trace:"); ok && file != "" {
+		return &order{trace: file}, nil
 	}
 	o := &order{nth: 1, signal: syscall.SIGKILL}
 	rest, stop := strings.CutPrefix(text, "stop:")
@@ -74,5 +88,18 @@ func (o *order) carryOut() {
 	}
 	if o.signal == syscall.SIGKILL {
 		select {} // the signal may reach another thread first
+	}
+}
+
+// write opens the file each time: the program may die anywhere, and nobody
+// closes what a point keeps.
+func (o *order) write(point string) {
+	f, err := os.OpenFile(o.trace, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	_, err = f.WriteString(point + "\n")
+	if err := errors.Join(err, f.Close()); err != nil {
+		panic(err)
 	}
 }

@@ -3,6 +3,7 @@ package crash_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -85,8 +86,22 @@ func TestAtFreezesAndGoesOn(t *testing.T) {
 	}
 }
 
+func TestATraceListsWhatIsReached(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "points")
+	if err := child(t, "trace:"+file).Run(); err == nil {
+		t.Error("the child did not leave with its count")
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "step.applied\nstep.applied\nstep.applied\nstep.finished\n"; string(got) != want {
+		t.Errorf("trace = %q, want %q", got, want)
+	}
+}
+
 func TestAnOrderThatMakesNoSensePanics(t *testing.T) {
-	for _, order := range []string{"step.aplied", "step.applied:0", "step.applied:x", "stop:", ":1", "kill:step.applied"} {
+	for _, order := range []string{"step.aplied", "step.applied:0", "step.applied:x", "stop:", "trace:", ":1", "kill:step.applied"} {
 		cmd := child(t, order)
 		if err := cmd.Run(); cmd.ProcessState.ExitCode() != 2 {
 			t.Errorf("%s: %v", order, err)

@@ -12,18 +12,52 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// WriteJSON replaces the file at path by the JSON form of v, mode 0600. Once
-// it returned nil, the content survives a power loss; when it returned an
-// error, the file before is intact.
+// WriteJSON is Write of the JSON form of v.
 func WriteJSON(path string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", filepath.Base(path), err)
 	}
-	if err := renameio.WriteFile(path, append(b, '\n'), 0o600, renameio.IgnoreUmask()); err != nil {
+	if err := Write(path, append(b, '\n'), nil); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	return SyncDir(filepath.Dir(path))
+	return nil
+}
+
+// Write replaces the file at path by b, mode 0600. Once it returned nil, the
+// content survives a power loss; when it returned an error, the file before is
+// intact. at is called at each named point where a test may want the process
+// to die; nil is nobody.
+func Write(path string, b []byte, at func(point string)) error {
+	if at == nil {
+		at = func(string) {}
+	}
+	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600), renameio.IgnoreUmask())
+	if err != nil {
+		return err
+	}
+	at("file.created")
+	if err := fill(f, b, at); err != nil {
+		return errors.Join(err, f.Cleanup())
+	}
+	at("file.renamed")
+	if err := SyncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	at("file.directory_synced")
+	return nil
+}
+
+func fill(f *renameio.PendingFile, b []byte, at func(point string)) error {
+	if _, err := f.Write(b); err != nil {
+		return err
+	}
+	at("file.written")
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	at("file.synced")
+	return f.CloseAtomicallyReplace()
 }
 
 // ReadJSON reads what WriteJSON wrote. An absent file is fs.ErrNotExist.
