@@ -2,70 +2,123 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
+// appFlags are the ways in which app can behave.
+type appFlags struct {
+	unhealthy bool
+	crash     time.Duration
+	stopWhen  string
+	upWhen    string
+	failures  string
+	starts    string
+	mute      bool
+	database  bool
+	query     string
+}
+
+func (o *appFlags) read(args []string) error {
+	f := flag.NewFlagSet("app", flag.ContinueOnError)
+	f.BoolVar(&o.unhealthy, "unhealthy", false, "answer /healthz with 503")
+	f.StringVar(&o.upWhen, "up-when", "", "answer /healthz with 503 until that file is there")
+	f.DurationVar(&o.crash, "crash", -1, "exit with 1 after that long")
+	f.StringVar(&o.stopWhen, "stop-when", "", "asked to stop, go on until that file is there")
+	f.StringVar(&o.failures, "failures", "", "FILE:N, exit with 1 at the first N starts, counted in FILE")
+	f.StringVar(&o.starts, "starts", "", "add a line to that file at each start")
+	f.BoolVar(&o.mute, "mute", false, "listen on nothing")
+	f.BoolVar(&o.database, "database", false, "keep a database session open")
+	f.StringVar(&o.query, "query", "", "SQL to run on it for every request")
+	return f.Parse(args)
+}
+
 // serve is app, the service that scripts deploy: it answers every request with its
 // release and instance, and fails in the ways that its flags say.
 func serve(args []string) int {
-	f := flag.NewFlagSet("app", flag.ExitOnError)
-	unhealthy := f.Bool("unhealthy", false, "answer /healthz with 503")
-	crash := f.Duration("crash", -1, "exit with 1 after that long")
-	slowStop := f.Duration("slow-stop", 0, "need that long to stop")
-	failures := f.String("failures", "", "FILE:N, exit with 1 at the first N starts, counted in FILE")
-	mute := f.Bool("mute", false, "listen on nothing")
-	database := f.Bool("database", false, "keep a database session open")
-	query := f.String("query", "", "SQL to run on it for every request")
-	if err := f.Parse(args); err != nil {
+	var o appFlags
+	if err := o.read(args); err != nil {
 		return 2
 	}
-	if *failures != "" && stillFails(*failures) {
-		fmt.Fprintln(os.Stderr, "not this time")
+	if err := o.begin(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	s := &appServer{unhealthy: *unhealthy, query: *query}
-	if *database || *query != "" {
-		c, err := pgx.Connect(ctx, os.Getenv("DATABASE_URL"))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		s.conn = make(chan *pgx.Conn, 1)
-		s.conn <- c
+	s := &appServer{appFlags: o}
+	if err := s.connect(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	if *crash >= 0 {
-		time.AfterFunc(*crash, func() { os.Exit(1) })
+	if o.crash >= 0 {
+		time.AfterFunc(o.crash, func() { os.Exit(1) })
 	}
 	server := &http.Server{Addr: os.Getenv("ADDR"), Handler: s}
-	if !*mute {
+	if !o.mute {
 		go server.ListenAndServe()
 	}
 	<-ctx.Done()
-	<-time.After(*slowStop)
+	for !there(o.stopWhen) {
+		<-time.After(10 * time.Millisecond)
+	}
 	server.Shutdown(context.Background())
 	return 0
 }
 
+// begin counts the start, and fails those that should.
+func (o *appFlags) begin() error {
+	if o.starts != "" {
+		if _, err := addTo(o.starts, os.Getenv("PLEAT_RELEASE")+" "+os.Getenv("PLEAT_INSTANCE")+"\n"); err != nil {
+			return err
+		}
+	}
+	if o.failures != "" && stillFails(o.failures) {
+		return errors.New("not this time")
+	}
+	return nil
+}
+
+// there tells whether a file is; one without a name always is.
+func there(file string) bool {
+	if file == "" {
+		return true
+	}
+	_, err := os.Stat(file)
+	return err == nil
+}
+
 type appServer struct {
-	unhealthy bool
-	query     string
-	conn      chan *pgx.Conn // one at a time
+	appFlags
+	conn chan *pgx.Conn // one at a time
+}
+
+func (s *appServer) connect(ctx context.Context) error {
+	if !s.database && s.query == "" {
+		return nil
+	}
+	c, err := pgx.Connect(ctx, os.Getenv("DATABASE_URL"))
+	if err != nil {
+		return err
+	}
+	s.conn = make(chan *pgx.Conn, 1)
+	s.conn <- c
+	return nil
 }
 
 // ServeHTTP answers "RELEASE INSTANCE".
 func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/healthz" && s.unhealthy {
+	if r.URL.Path == "/healthz" && (s.unhealthy || !there(s.upWhen)) {
 		http.Error(w, "not healthy", http.StatusServiceUnavailable)
 		return
 	}
@@ -84,21 +137,28 @@ func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // stillFails counts a start in "FILE:N" and tells whether it is one of the
 // first N.
 func stillFails(spec string) bool {
-	var file string
-	var n int
-	for i := len(spec) - 1; i >= 0; i-- {
-		if spec[i] == ':' {
-			file = spec[:i]
-			n, _ = strconv.Atoi(spec[i+1:])
-			break
-		}
-	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	colon := strings.LastIndexByte(spec, ':')
+	n, err := strconv.Atoi(spec[colon+1:])
 	if err != nil {
 		return true
 	}
+	size, err := addTo(spec[:colon], "x")
+	return err != nil || size <= int64(n)
+}
+
+// addTo appends to a file, whoever else does, and gives its size then.
+func addTo(file, text string) (int64, error) {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return 0, err
+	}
 	defer f.Close()
-	f.WriteString("x")
+	if _, err := f.WriteString(text); err != nil {
+		return 0, err
+	}
 	info, err := f.Stat()
-	return err != nil || info.Size() <= int64(n)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }

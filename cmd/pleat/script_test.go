@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 			"begin":      beginCommand,
 			"signal":     signalCommand,
 			"finish":     finishCommand,
+			"bounds":     boundsCommand,
 		},
 	})
 }
