@@ -25,7 +25,7 @@ func (r *run) await(ctx context.Context, s planner.Step) (string, error) {
 			return "", nil
 		}
 		if r.Now().Add(answer.Recheck).After(deadline) {
-			return answer.Reason, nil
+			return "waiting: " + answer.Reason, nil
 		}
 		if answer.Reason != shown {
 			shown = answer.Reason

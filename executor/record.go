@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"pleat/executor/crash"
 	"pleat/executor/journal"
@@ -105,6 +106,13 @@ func (r *run) end(ctx context.Context, status Status, cause error) (Result, erro
 	return Result{Summary: sum, Err: cause}, r.emit(ctx, e)
 }
 
+// ineffective tells whether the step is the one that failed, and there was
+// nothing of it to undo.
+func (r *run) ineffective(s planner.Step) bool {
+	return r.failed != nil && r.failed.ID == s.ID &&
+		!slices.ContainsFunc(r.undone, func(u planner.Step) bool { return u.ID == s.ID })
+}
+
 // summary says what became of every step.
 func (r *run) summary(status Status) Summary {
 	sum := Summary{Status: status, Seconds: r.Now().Sub(r.began).Seconds()}
@@ -117,7 +125,9 @@ func (r *run) summary(status Status) Summary {
 		case StepDone, StepSettled:
 			sum.Done = append(sum.Done, line)
 		case StepUndone:
-			sum.Undone = append(sum.Undone, line)
+			if !r.ineffective(s) {
+				sum.Undone = append(sum.Undone, line)
+			}
 		case StepDeferred:
 			sum.Deferred = append(sum.Deferred, line+": "+r.why[s.ID])
 		case StepFailed, StepStarted, StepUndoing:

@@ -299,7 +299,8 @@ func loadCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// replaceCommand edits a file: every OLD becomes NEW, and there must be one.
+// replaceCommand edits a file: every OLD becomes NEW, in which \n begins a
+// line, and there must be one.
 //
 //	replace FILE OLD NEW
 func replaceCommand(ts *testscript.TestScript, neg bool, args []string) {
@@ -309,5 +310,5 @@ func replaceCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if !bytes.Contains(b, []byte(args[1])) {
 		ts.Fatalf("%s has no %q", args[0], args[1])
 	}
-	ts.Check(os.WriteFile(name, bytes.ReplaceAll(b, []byte(args[1]), []byte(args[2])), 0o644))
+	ts.Check(os.WriteFile(name, bytes.ReplaceAll(b, []byte(args[1]), []byte(strings.ReplaceAll(args[2], `\n`, "\n"))), 0o644))
 }

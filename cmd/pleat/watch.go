@@ -103,7 +103,7 @@ func (w *watcher) runChanged(e executor.RunChanged) {
 	}
 	if e.Status == executor.RollingBack {
 		w.say("")
-		w.say("%s", w.paint(red, "Rolling back: "+e.Error))
+		w.say("%s", w.paint(red, "Rolling back: "+firstLine(e.Error)))
 	}
 }
 
@@ -124,7 +124,7 @@ func (w *watcher) stepChanged(e executor.StepChanged) {
 		w.finish(e, w.paint(dim, "deferred: "+e.Detail))
 	case executor.StepFailed:
 		w.finish(e, w.paint(red, "FAILED"))
-		w.say("        %s", w.paint(red, e.Error))
+		w.say("        %s", w.paint(red, firstLine(e.Error)))
 	case executor.StepUndone:
 		w.finish(e, "undone: "+e.Detail)
 	}
@@ -247,6 +247,12 @@ func grouped(n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// firstLine leaves the rest for the end of the run, which says all of it.
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
 }
 
 func cut(s string, width int) string {

@@ -43,13 +43,20 @@ func (w *work) noSessions(ctx context.Context, g *planner.NoSessions) (planner.A
 	var found []string
 	for _, s := range all {
 		if s.Service == g.Service && concerns(g, s.Release) {
-			found = append(found, fmt.Sprintf("%d of %s %s", s.Count, s.Service, s.Release))
+			found = append(found, fmt.Sprintf("%s of %s %s", sessionCount(s.Count), s.Service, s.Release))
 		}
 	}
 	if len(found) == 0 {
 		return planner.Answer{Met: true}, nil
 	}
-	return planner.Answer{Reason: "sessions: " + strings.Join(found, ", ")}, nil
+	return planner.Answer{Reason: strings.Join(found, ", ")}, nil
+}
+
+func sessionCount(n int) string {
+	if n == 1 {
+		return "1 session"
+	}
+	return fmt.Sprintf("%d sessions", n)
 }
 
 func concerns(g *planner.NoSessions, release string) bool {

@@ -19,6 +19,7 @@ func (w *world) ask(g planner.Guard) planner.Answer {
 }
 
 func TestSessionsAreAskedByRelease(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	w.as("users@1.0.0/web.1")
 	w.as("users@1.0.0/web.2")
@@ -28,10 +29,10 @@ func TestSessionsAreAskedByRelease(t *testing.T) {
 		guard planner.NoSessions
 		want  string
 	}{
-		{planner.NoSessions{Service: "users", Versions: []string{"1.0.0"}}, "sessions: 2 of users 1.0.0"},
+		{planner.NoSessions{Service: "users", Versions: []string{"1.0.0"}}, "2 sessions of users 1.0.0"},
 		{planner.NoSessions{Service: "users", Except: []string{"1.0.0", "2.0.0"}}, ""},
-		{planner.NoSessions{Service: "users", Except: []string{"2.0.0"}}, "sessions: 2 of users 1.0.0"},
-		{planner.NoSessions{Service: "users"}, "sessions: 2 of users 1.0.0, 1 of users 2.0.0"},
+		{planner.NoSessions{Service: "users", Except: []string{"2.0.0"}}, "2 sessions of users 1.0.0"},
+		{planner.NoSessions{Service: "users"}, "2 sessions of users 1.0.0, 1 session of users 2.0.0"},
 		{planner.NoSessions{Service: "users", Versions: []string{"1.0"}}, ""},
 	}
 	for _, test := range tests {
@@ -43,6 +44,7 @@ func TestSessionsAreAskedByRelease(t *testing.T) {
 }
 
 func TestSoakBeginsAnewWithEachWriteInTheOldShape(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable+"insert into users (name) values ('Ada Lovelace')")
 	c := splitName()
 	p := w.lower(c)
@@ -72,6 +74,7 @@ func TestSoakBeginsAnewWithEachWriteInTheOldShape(t *testing.T) {
 }
 
 func TestHiddenForCountsFromTheHiding(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable)
 	c := splitName()
 	guard := &planner.HiddenFor{Change: c.Name, For: time.Hour}
