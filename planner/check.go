@@ -59,7 +59,7 @@ func (p *planning) explain(w *world) hcl.Diagnostics {
 		}
 		var lines []string
 		for _, m := range p.unfit(*w, k) {
-			lines = append(lines, m.why+p.stuck(*w, m.change))
+			lines = append(lines, m.why+m.gone()+p.stuck(*w, m.change))
 		}
 		diags = append(diags, problem("No way to this release", strings.Join(lines, ".\n")+".\n"+p.resolve(*w, s.Name), s.ReleaseRange))
 	}

@@ -123,13 +123,16 @@ func (e *emitter) revert(c *spec.Change) {
 	units := e.programs[c.Name].Expand
 	for i := len(units) - 1; i >= 0; i-- {
 		u := units[i]
+		if len(unapplied(units[i:i+1], e.recorded(c))) > 0 {
+			continue
+		}
 		undo := e.backward(c, u)
 		if undo == nil {
 			e.diags = append(e.diags, problem("No way back", fmt.Sprintf("%s of %s has no undo: it cannot be taken back.", u.Title, c.Address()), u.Source))
 			continue
 		}
 		s := e.unit(c, u, "")
-		s.ID += "/revert"
+		s.ID, s.Kind = s.ID+"/revert", KindRevert
 		s.Action, s.Undo, s.Title = undo.Action, nil, undo.Title+": "+u.Title
 		s.Cause = "asked to take " + string(c.Address()) + " back"
 		if undo.Loses != "" {
@@ -163,7 +166,7 @@ func (e *emitter) backfill(c *spec.Change) {
 		phase := phaseAfter(i, len(program.Backfills), e.through(c, migrations.Backfilled))
 		s := Step{
 			ID: string(c.Address()) + "/" + b.ID, Address: c.Address(), Kind: KindBackfill,
-			Title: b.Table.String() + " rows", Cause: "rows from before " + string(c.Address()) + " have no new shape",
+			Title: b.Table.String() + " rows", Cause: "rows from before " + string(c.Address()) + " have no new shape yet",
 			Safety: Idempotent, Lock: migrations.RowExclusive, Table: b.Table.String(), Source: e.source(b.Source),
 			Undo: &Undo{Title: "may stay half done"}, Limits: e.limits(c.Database), Estimate: b.Rows,
 			Action: &Backfill{
@@ -187,7 +190,7 @@ func (e *emitter) verify(c *spec.Change) {
 func (e *emitter) verifyStep(c *spec.Change, v *spec.Verify, phase migrations.Phase) Step {
 	return Step{
 		ID: string(c.Address()) + "/verify." + v.Name, Address: c.Address(), Kind: KindVerify,
-		Title: v.Name, Cause: "both shapes must say the same before the old one goes",
+		Title: v.Name, Cause: string(c.Address()) + " must be right before anything is taken away",
 		Safety: Idempotent, Undo: &Undo{Title: "-"}, Source: e.source(v.Range), Limits: e.limits(c.Database),
 		Action: &Verify{Database: c.Database.Name, Change: c.Name, Name: v.Name, SQL: v.SQL, Max: v.Max, Phase: phase, Digest: e.programs[c.Name].Digest},
 	}
@@ -232,7 +235,7 @@ func (e *emitter) drop(m move) {
 	for i, u := range pending {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Contracted))
 		s.Title = "drop " + u.Title
-		s.Cause = "hidden, and nobody missed it"
+		s.Cause = "the old shape of " + string(c.Address()) + " is hidden, and nobody missed it"
 		s.Guards = e.evidence(c)
 		s.Deferred = m.deferred
 		if len(program.Hide) == 0 {

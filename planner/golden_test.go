@@ -11,14 +11,16 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"pleat/migrations"
 	"pleat/planner"
 	"pleat/spec"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestGolden plans every testdata/plan/*.txtar: spec files, state.json and
-// optionally goal.json in, plan.txt out.
+// TestGolden plans every testdata/plan/*.txtar: spec files and state.json in,
+// plan.txt out. phases.json says how far changes have come, goal.json what the
+// plan is for.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("../testdata/plan/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -60,12 +62,14 @@ func golden(t *testing.T, file string) {
 // world loads the spec, the state and the goal of a golden file.
 func world(t *testing.T, a *txtar.Archive) (*spec.Spec, *planner.State, planner.Goal) {
 	dir := t.TempDir()
-	st, goal := &planner.State{}, planner.Goal{}
+	st, goal, phases := &planner.State{}, planner.Goal{}, map[string]migrations.Phase{}
 	for _, f := range a.Files {
 		switch f.Name {
 		case "plan.txt":
 		case "state.json":
 			decode(t, f.Data, st)
+		case "phases.json":
+			decode(t, f.Data, &phases)
 		case "goal.json":
 			decode(t, f.Data, &goal)
 		default:
@@ -78,7 +82,28 @@ func world(t *testing.T, a *txtar.Archive) (*spec.Spec, *planner.State, planner.
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
+	advance(sp, st, phases)
 	return sp, st, goal
+}
+
+// advance makes catalog and record of the state what they are once the changes
+// have come to these phases.
+func advance(sp *spec.Spec, st *planner.State, phases map[string]migrations.Phase) {
+	for _, c := range sp.Changes {
+		phase, ok := phases[c.Name]
+		if !ok {
+			continue
+		}
+		db := st.Databases[c.Database.Name]
+		program, _ := migrations.Lower(c, db.Catalog)
+		db.Catalog = migrations.Project(db.Catalog, program, phase)
+		if db.Changes == nil {
+			db.Changes = map[string]migrations.Recorded{}
+		}
+		r := db.Changes[c.Name]
+		r.Phase, r.Digest = phase, program.Digest
+		db.Changes[c.Name] = r
+	}
 }
 
 func decode(t *testing.T, b []byte, v any) {

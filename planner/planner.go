@@ -95,7 +95,7 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 		changes:  inOrder(sp.Changes),
 		programs: map[string]*migrations.Program{},
 	}
-	p.start = world{mix: liveMix(sp, st), phases: map[string]migrations.Phase{}}
+	p.start = world{mix: liveMix(sp, st), phases: map[string]migrations.Phase{}, reverted: map[string]bool{}}
 	return p
 }
 

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"pleat/migrations"
+	"pleat/spec"
 )
 
 // RenderOptions shape a plan for a reader.
@@ -82,18 +83,37 @@ func (t *text) plan(p *Plan) {
 	}
 	t.line("", "")
 	t.row("", row{number: "#", kind: "step", waits: "waits for", lock: "lock", fails: "if it fails"})
-	n := 0
-	for _, s := range p.Steps {
+	t.steps(p.Steps)
+	t.line("", "")
+	t.line(bold, p.Verdict())
+	t.line(dim, "fingerprint "+p.Fingerprint)
+}
+
+// steps prints them under headings that say why they are there and where the
+// author asked for it.
+func (t *text) steps(steps []Step) {
+	n, about := 0, spec.Address("")
+	for _, s := range steps {
 		if c, ok := s.Action.(*Checkpoint); ok {
 			t.checkpoint(c)
+			about = ""
 			continue
+		}
+		if s.Address != about {
+			t.heading(s)
+			about = s.Address
 		}
 		n++
 		t.step(n, s)
 	}
-	t.line("", "")
-	t.line(bold, p.Verdict())
-	t.line(dim, "fingerprint "+p.Fingerprint)
+}
+
+func (t *text) heading(s Step) {
+	text := "      " + s.Cause
+	if s.Source != "" {
+		text += " · " + s.Source
+	}
+	t.wrapped(dim, text)
 }
 
 func (t *text) notes(p *Plan) {

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"maps"
 	"sort"
 
 	"pleat/migrations"
@@ -91,12 +92,9 @@ func (p *planning) solve(w world, tried map[releaseKey]bool) ([]move, bool) {
 
 // become makes w what the other is.
 func (w world) become(other world) {
-	for k, v := range other.mix {
-		w.mix[k] = v
-	}
-	for k, v := range other.phases {
-		w.phases[k] = v
-	}
+	maps.Copy(w.mix, other.mix)
+	maps.Copy(w.phases, other.phases)
+	maps.Copy(w.reverted, other.reverted)
 }
 
 // forward takes legal moves, in the order of the design, until there is none.
@@ -237,10 +235,10 @@ func (p *planning) revertAll(w world) []move {
 	reverted := set(p.goal.Revert)
 	for i := len(p.changes) - 1; i >= 0; i-- {
 		c := p.changes[i]
-		if !reverted[c.Name] || w.phases[c.Name] == migrations.Absent || len(p.blocked(w, c, migrations.Absent)) > 0 {
+		if !reverted[c.Name] || w.reverted[c.Name] || !p.begun(c) || len(p.blocked(w, c, migrations.Absent)) > 0 {
 			continue
 		}
-		w.phases[c.Name] = migrations.Absent
+		w.phases[c.Name], w.reverted[c.Name] = migrations.Absent, true
 		moves = append(moves, move{kind: moveRevert, change: c})
 	}
 	return moves
@@ -267,6 +265,12 @@ func (p *planning) missed(c *spec.Change) bool {
 		}
 	}
 	return false
+}
+
+// begun tells whether anything of a change's expand is there.
+func (p *planning) begun(c *spec.Change) bool {
+	units := p.programs[c.Name].Expand
+	return len(unapplied(units, p.recorded(c))) < len(units)
 }
 
 func (p *planning) verifyAll(w world) []move {

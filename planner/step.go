@@ -18,6 +18,7 @@ const (
 	KindBackfill   Kind = "backfill"
 	KindVerify     Kind = "verify"
 	KindContract   Kind = "contract"
+	KindRevert     Kind = "revert" // an expand that is taken back on request
 	KindStart      Kind = "start"
 	KindAttach     Kind = "attach"
 	KindDrain      Kind = "drain"

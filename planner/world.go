@@ -13,11 +13,13 @@ import (
 type world struct {
 	mix    map[string]map[string]bool // service → versions
 	phases map[string]migrations.Phase
+	// reverted are the changes that were taken back on the way here.
+	reverted map[string]bool
 }
 
 // clone is a copy that can be gone on from without touching w.
 func (w world) clone() world {
-	return world{mix: maps.Clone(w.mix), phases: maps.Clone(w.phases)}
+	return world{mix: maps.Clone(w.mix), phases: maps.Clone(w.phases), reverted: maps.Clone(w.reverted)}
 }
 
 // roll leaves only one release of the service running.
@@ -71,6 +73,14 @@ type meeting struct {
 	change string
 	phase  migrations.Phase
 	why    string
+}
+
+// gone adds the phase to a sentence about what is not there any more.
+func (m meeting) gone() string {
+	if m.phase.AtLeast(migrations.Hidden) {
+		return ", which is " + string(m.phase)
+	}
+	return ""
 }
 
 // meetings lists the releases of a mix that cannot live with a change in that
