@@ -32,6 +32,7 @@ const countedUsers = `create table users (id bigint primary key, n int not null 
 
 // P4: sessions killed at every kind of moment, beside writers.
 func TestAKilledBackfillGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, countedUsers)
 	kills := 0
 	points := []string{"backfill.updated", "backfill.commit_sent", "backfill.between", "backfill.updated", "backfill.between", "backfill.before_mark"}
@@ -92,6 +93,7 @@ func writeAround(stop context.Context, c *pgx.Conn) error {
 }
 
 func TestACursorOfOtherExpressionsIsNotResumed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, countedUsers)
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -123,6 +125,7 @@ func TestACursorOfOtherExpressionsIsNotResumed(t *testing.T) {
 // What a back-fill did is worth nothing once the columns or the trigger were
 // away.
 func TestAChangeOfTheTableMakesTheBackfillBeginAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, countedUsers)
 	ctx, cancel := context.WithCancel(t.Context())
 	w.provider = postgres.New(w.db, func(point string) {
@@ -147,6 +150,7 @@ func TestAChangeOfTheTableMakesTheBackfillBeginAgain(t *testing.T) {
 // A row that somebody holds is waited for, in smaller and smaller batches, and
 // judged as it is once it is free.
 func TestARowThatIsHeldIsWaitedForAndJudgedAnew(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable+"insert into users (name) select 'User ' || i from generate_series(1, 300) i")
 	c := splitName()
 	p := w.lower(c)
@@ -172,6 +176,7 @@ func TestARowThatIsHeldIsWaitedForAndJudgedAnew(t *testing.T) {
 }
 
 func TestBackfillAlongAKeyOfSeveralColumns(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, `create table users (tenant text, at timestamptz, n int not null default 0, primary key (tenant, at));
 		insert into users select 't' || i % 3, '2026-01-01 UTC'::timestamptz + i * interval '1 hour 3 ms' from generate_series(1, 1000) i`)
 	a := counting(70)
@@ -183,6 +188,7 @@ func TestBackfillAlongAKeyOfSeveralColumns(t *testing.T) {
 }
 
 func TestBackfillSaysHowFarItIs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, countedUsers)
 	w.apply(counting(500))
 	rows := w.watch.rows
@@ -194,6 +200,7 @@ func TestBackfillSaysHowFarItIs(t *testing.T) {
 
 // P24: no replica to ask is a lag that nobody knows.
 func TestABackfillHoldsWhileTheLagIsUnknown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, countedUsers)
 	a := counting(500)
 	a.ReplicaLag = time.Second

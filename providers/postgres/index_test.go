@@ -24,6 +24,7 @@ const indexState = "select coalesce((select indisvalid::text from pg_index where
 // P5: an interrupted build leaves an invalid index, which Postgres takes for
 // one that exists.
 func TestAnInvalidLeftoverIsBuiltAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable+"insert into users (name) values ('a'), ('a')")
 	if _, err := w.admin.Exec(t.Context(), uniqueName().SQL); err == nil {
 		t.Fatal("the index was built over duplicates")
@@ -54,6 +55,7 @@ func TestAnInvalidLeftoverIsBuiltAgain(t *testing.T) {
 }
 
 func TestDuplicatesAreNamedAndNothingIsLeft(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable+"insert into users (name) values ('a'), ('a')")
 	err := w.try(t.Context(), w.step(uniqueName()))
 	var duplicate *postgres.DuplicateError
@@ -68,6 +70,7 @@ func TestDuplicatesAreNamedAndNothingIsLeft(t *testing.T) {
 // A build of a process that is gone goes on in the server. It is waited for a
 // moment, then ended, and what it leaves is built again.
 func TestABuildOfAProcessThatIsGoneIsEnded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable)
 	reader := w.as("somebody")
 	begin(t, reader, "insert into users (name) values ('a')") // a build waits for it
@@ -96,6 +99,7 @@ func TestABuildOfAProcessThatIsGoneIsEnded(t *testing.T) {
 
 // The build has no lock timeout: it waits for others and blocks nobody.
 func TestABuildWaitsForAnOldTransaction(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable)
 	reader := w.as("somebody")
 	begin(t, reader, "insert into users (name) values ('a')")

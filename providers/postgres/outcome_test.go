@@ -53,6 +53,7 @@ func TestALostCommitIsUnknownUntilProbed(t *testing.T) {
 // A session of a killed process still does something: the probe ends it
 // before it says anything.
 func TestProbeEndsWhatAKilledProcessLeft(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable)
 	orphan := w.as("pleat/r1")
 	step := w.step(addNote())

@@ -87,6 +87,7 @@ func named(other string) string {
 // Postgres looks at the statement, not at the row, to see whether a column of
 // a trigger's list is updated.
 func TestAChangeMadeByAnotherTriggerIsSynced(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable+`
 		alter table users add raw text;
 		create function parse() returns trigger language plpgsql as 'begin new.name := trim(new.raw); return new; end';
@@ -101,6 +102,7 @@ func TestAChangeMadeByAnotherTriggerIsSynced(t *testing.T) {
 }
 
 func TestHiddenColumnIsKeptRightSoThatUnhidingLosesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withApp(expandedUsers))
 	c := splitName()
 	p := w.lower(c)
@@ -126,6 +128,7 @@ func TestHiddenColumnIsKeptRightSoThatUnhidingLosesNothing(t *testing.T) {
 
 // A trigger that has gone missing, or does something else, is named.
 func TestDriftOfTheTriggerIsNamed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withApp(expandedUsers))
 	c := splitName()
 	p := w.lower(c)
@@ -142,6 +145,7 @@ func TestDriftOfTheTriggerIsNamed(t *testing.T) {
 // D-07: old writers, new writers with the bug of users 2.0.0 (they do not
 // maintain name), and the back-fill, all at once.
 func TestMixedWritersAndTheBackfillEndWithoutAMismatch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withApp(expandedUsers)+`;
 		insert into users (name) select case when i % 3 = 0 then 'Mary Ann Smith' when i % 3 = 1 then 'Prince' else 'User No ' || i end
 		from generate_series(1, 3000) i`)
@@ -194,6 +198,7 @@ func writeNames(stop context.Context, c *pgx.Conn, seed uint64) error {
 // Expressions may call the columns by the table's name, end in a comment, and
 // be of another type than their column.
 func TestExpressionsAreTakenAsTheAuthorWroteThem(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, `create schema app; create table app."Order" (id int primary key, "Total" numeric(8, 2) not null);
 		insert into app."Order" values (1, 12.50), (2, 0)`)
 	table := spec.Table{Schema: "app", Name: "Order"}

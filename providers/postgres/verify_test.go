@@ -11,6 +11,7 @@ import (
 )
 
 func TestVerifyShowsSomeOfTheRowsThatBreakThePromise(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable+"insert into users (name) select repeat('x', i * 20) from generate_series(1, 8) i")
 	a := &planner.Verify{Change: "c", Name: "short", SQL: "select id, name, null as nothing from users where length(name) > 20 order by id; -- all\n", Max: 6,
 		Phase: migrations.Verified, Digest: "d"}
@@ -33,6 +34,7 @@ func TestVerifyShowsSomeOfTheRowsThatBreakThePromise(t *testing.T) {
 }
 
 func TestVerifyCanOnlyAsk(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, usersTable+`; insert into users (name) values ('a');
 		create function sneaky() returns int language sql as 'delete from users returning 1'`)
 	for _, sql := range []string{"select sneaky()", "delete from users returning 1", "select 1) as q; delete from users; select * from (select 1"} {
