@@ -5,12 +5,18 @@
 package migrations
 
 import (
+	"errors"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"pleat/spec"
 )
+
+// ErrOutcomeUnknown is wrapped by an error after which a change may or may not
+// have happened: its last byte was sent and no answer came. Whoever gets it
+// looks, and never simply sends it again.
+var ErrOutcomeUnknown = errors.New("outcome unknown")
 
 // Phase is how far a change has come. The order is part of the contract:
 // phases are compared by rank, and a change goes through them one by one.

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"pleat/migrations"
-	"pleat/migrations/conn"
 	"pleat/spec"
 )
 
@@ -135,4 +134,4 @@ type Answer struct {
 // ErrOutcomeUnknown is wrapped by a provider's error when the effect of a step
 // may or may not have happened: the connection was lost after the last byte
 // was sent. Whoever gets it probes, and never simply applies again.
-var ErrOutcomeUnknown = conn.ErrOutcomeUnknown
+var ErrOutcomeUnknown = migrations.ErrOutcomeUnknown

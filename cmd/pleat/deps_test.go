@@ -16,26 +16,25 @@ import (
 // layer says what a package and those below it may import of pleat, and why
 // nothing else.
 type layer struct {
-	pkg   string
-	may   []string
-	tests []string // besides, in their tests
-	why   string
+	pkg string
+	may []string
+	why string
 }
 
 // layers is design.md §10. The first that matches a package counts.
 var layers = []layer{
-	{"pleat/spec", nil, nil, "the language knows nothing of what is done with it"},
-	{"pleat/migrations/bookkeeping", []string{"pleat/spec", "pleat/migrations/conn"}, nil, "pleat's own tables need a connection and nothing else"},
-	{"pleat/migrations/conn", []string{"pleat/spec"}, nil, "how to connect is below everything that does"},
-	{"pleat/migrations", []string{"pleat/spec"}, nil, "lowering a change does no I/O"},
-	{"pleat/planner/strategy", []string{"pleat/spec"}, nil, "an order of counts and names"},
-	{"pleat/planner", []string{"pleat/spec", "pleat/migrations", "pleat/migrations/conn", "pleat/planner/strategy"}, nil, "the planner is pure"},
-	{"pleat/executor/crash", nil, nil, "anything may have a crash point"},
-	{"pleat/executor", []string{"pleat/spec", "pleat/migrations", "pleat/migrations/conn", "pleat/migrations/bookkeeping", "pleat/planner", "pleat/executor"}, nil, "the executor names no provider"},
-	{"pleat/providers/postgres/pgtest", nil, nil, "a test cluster knows nothing of pleat"},
-	{"pleat/providers", []string{"pleat/spec", "pleat/migrations", "pleat/migrations/conn", "pleat/planner", "pleat/providers"}, nil, "a provider knows the plan, never the executor's insides"},
-	{"pleat/examples", []string{"pleat/examples", "pleat/providers/postgres/pgtest"}, nil, "an example uses pleat as its users do"},
-	{"pleat/cmd", []string{"pleat"}, nil, ""},
+	{"pleat/spec", nil, "the language knows nothing of what is done with it"},
+	{"pleat/migrations/bookkeeping", []string{"pleat/spec", "pleat/migrations", "pleat/migrations/conn"}, "pleat's own tables need a connection and nothing else"},
+	{"pleat/migrations/conn", []string{"pleat/spec", "pleat/migrations"}, "how to connect is below everything that does"},
+	{"pleat/migrations", []string{"pleat/spec"}, "lowering a change does no I/O"},
+	{"pleat/planner/strategy", []string{"pleat/spec"}, "an order of counts and names"},
+	{"pleat/planner", []string{"pleat/spec", "pleat/migrations", "pleat/planner/strategy"}, "the planner is pure"},
+	{"pleat/executor/crash", nil, "anything may have a crash point"},
+	{"pleat/executor", []string{"pleat/spec", "pleat/migrations", "pleat/migrations/conn", "pleat/migrations/bookkeeping", "pleat/planner", "pleat/executor"}, "the executor names no provider"},
+	{"pleat/providers/postgres/pgtest", nil, "a test cluster knows nothing of pleat"},
+	{"pleat/providers", []string{"pleat/spec", "pleat/migrations", "pleat/migrations/conn", "pleat/planner", "pleat/providers"}, "a provider knows the plan, never the executor's insides"},
+	{"pleat/examples", []string{"pleat/examples", "pleat/providers/postgres/pgtest"}, "an example uses pleat as its users do"},
+	{"pleat/cmd", []string{"pleat"}, ""},
 }
 
 type goPackage struct {

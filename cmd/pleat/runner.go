@@ -55,6 +55,11 @@ func (a *app) newRunner(ctx context.Context, sp *spec.Spec) (*runner, error) {
 	if r.lease, err = lease.Take(ctx, sp.State.URL, environment, r.holder); err != nil {
 		return nil, err
 	}
+	for _, d := range sp.Databases {
+		if err := lease.Announce(ctx, d.URL, environment, r.lease.Fence()); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", d.Address(), err), r.lease.Release(ctx))
+		}
+	}
 	r.ticket = planner.Ticket{Run: id, Lease: environment, Fence: r.lease.Fence()}
 	r.journal, err = journal.Open(ctx, sp.State.URL, environment, "pleat/"+id)
 	if err != nil {

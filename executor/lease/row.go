@@ -83,6 +83,18 @@ func locked(err error) bool {
 	return errors.As(err, &refusal) && refusal.Code == "55P03" // lock_not_available
 }
 
+// Announce makes a fence known in a database other than the one that has the
+// lease: a former holder can write nothing there from then on, although the
+// new one has not written yet. In the lease's own database it changes nothing.
+func Announce(ctx context.Context, url spec.Text, name string, fence int64) (err error) {
+	c, err := conn.Open(ctx, url, conn.Options{Application: "pleat/lease"})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
+	return conn.InTransaction(ctx, c, func(tx conn.Tx) error { return conn.RaiseFence(ctx, tx, name, fence) })
+}
+
 // Show gives who holds the lease, also when it expired; nil is nobody. It
 // writes nothing, and pleat's tables need not exist.
 func Show(ctx context.Context, url spec.Text, name string) (h *Holder, err error) {

@@ -4,12 +4,13 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"pleat/migrations"
 )
 
-// ErrOutcomeUnknown is wrapped by an error after which a change may or may not
-// have happened: its last byte was sent and no answer came. Whoever gets it
-// looks, and never simply sends it again.
-var ErrOutcomeUnknown = errors.New("outcome unknown")
+// ErrOutcomeUnknown is migrations.ErrOutcomeUnknown: COMMIT was sent and no
+// answer came.
+var ErrOutcomeUnknown = migrations.ErrOutcomeUnknown
 
 // Class is what an error of InTransaction says about the change. The zero
 // value is the safe answer.
