@@ -82,16 +82,29 @@ func Back(ctx context.Context, c Config) (Result, error) {
 	if err := r.recall(ctx); err != nil {
 		return Result{}, err
 	}
-	steps := r.sinceStart()
-	for _, s := range steps {
-		if s.Undo == nil && r.status[s.ID] != StepFailed {
-			return Result{}, &NoWayBackError{Step: s}
-		}
+	if _, err := r.wayBack(); err != nil {
+		return Result{}, err
 	}
 	if err := c.Journal.Resume(ctx, c.Ticket, c.Ticket.Run); err != nil {
 		return Result{}, err
 	}
-	return r.rollBack(ctx, errors.New("asked to roll back"), steps)
+	return r.rollBack(ctx, errors.New("asked to roll back"), r.sinceStart())
+}
+
+// Way is what taking a run back does to its steps.
+type Way struct {
+	Undone []planner.Step // in the order in which they are undone
+	Kept   []planner.Step // schema steps that stay: the release before lives with them
+}
+
+// WayBack tells what Back would do. It changes nothing. The error is a
+// *NoWayBackError where Back would refuse.
+func WayBack(ctx context.Context, c Config) (Way, error) {
+	r := newRun(c)
+	if err := r.recall(ctx); err != nil {
+		return Way{}, err
+	}
+	return r.wayBack()
 }
 
 // Abandon closes a run that was cut short and that nobody goes on with: what

@@ -61,6 +61,27 @@ func (r *run) sinceStart() []planner.Step {
 	return out
 }
 
+// wayBack sorts the steps of a rollback to the start for who reads it.
+func (r *run) wayBack() (Way, error) {
+	var way Way
+	undone := map[string]bool{}
+	for _, s := range r.sinceStart() {
+		undone[s.ID] = true
+		if s.Undo == nil && r.status[s.ID] != StepFailed {
+			return Way{}, &NoWayBackError{Step: s}
+		}
+		if s.Undo != nil && s.Undo.Action != nil {
+			way.Undone = append(way.Undone, s)
+		}
+	}
+	for _, s := range r.begun() {
+		if !undone[s.ID] && s.Kind != planner.KindCheckpoint {
+			way.Kept = append(way.Kept, s)
+		}
+	}
+	return way, nil
+}
+
 // begun are the steps that may have had an effect and were not undone, the
 // last first.
 func (r *run) begun() []planner.Step {

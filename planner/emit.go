@@ -37,6 +37,27 @@ func (e *emitter) emit(moves []move) {
 			e.reached[m.change.Name] = e.phaseOf(m)
 		}
 	}
+	e.noteWhatStays()
+}
+
+// noteWhatStays says that a rollback leaves the schema as it is where the
+// release that it goes to was built for an older one.
+func (e *emitter) noteWhatStays() {
+	if !e.goal.Rollback {
+		return
+	}
+	for _, c := range e.changes {
+		phase := firstOf(string(e.reached[c.Name]), string(e.start.phases[c.Name]))
+		if phase == string(migrations.Absent) {
+			continue
+		}
+		for _, s := range e.spec.Services {
+			d := e.declared[releaseKey{s.Name, e.target(s)}]
+			if d != nil && !d.knows[c.Name] && e.uses(s.Name, c.Database.Name) {
+				e.note(fmt.Sprintf("the schema stays as it is: %s %s lives with %s (%s); --revert %s takes it back", s.Name, e.target(s), c.Address(), phase, c.Name))
+			}
+		}
+	}
 }
 
 // phaseOf is where a move takes its change.

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"pleat/executor"
+	"pleat/executor/journal"
 	"pleat/planner"
+	"pleat/spec"
 )
 
 type rollbackOptions struct {
@@ -81,6 +84,9 @@ func (a *app) checkRollback(ctx context.Context, goal planner.Goal) error {
 	if err != nil {
 		return err
 	}
+	if open, err := a.checkOpen(ctx, sp); open || err != nil {
+		return err
+	}
 	plan, err := a.backPlan(ctx, w, goal)
 	if err != nil {
 		return err
@@ -88,22 +94,38 @@ func (a *app) checkRollback(ctx context.Context, goal planner.Goal) error {
 	return a.showPlan(plan, "")
 }
 
+// checkOpen shows the way back of a run that was cut short. The first result
+// tells whether there is one.
+func (a *app) checkOpen(ctx context.Context, sp *spec.Spec) (shown bool, err error) {
+	if sp.State == nil {
+		return false, nil
+	}
+	j, err := journal.Open(ctx, sp.State.URL, environment, "pleat")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, j.Close(ctx)) }()
+	open, err := j.Unfinished(ctx)
+	if open == nil || err != nil {
+		return false, err
+	}
+	plan, err := planner.Decode(open.Plan)
+	if err != nil {
+		return false, fmt.Errorf("run %s: %w", open.ID, err)
+	}
+	return true, a.showWayBack(ctx, j, open.ID, plan)
+}
+
 // backPlan plans the way back: to the releases named, or to those before.
 func (a *app) backPlan(ctx context.Context, w *world, goal planner.Goal) (*planner.Plan, error) {
-	if len(goal.Releases) == 0 {
-		before, err := w.releasesBefore(ctx)
-		if err != nil {
-			return nil, err
-		}
-		goal.Releases = before
+	if err := w.destination(ctx, &goal); err != nil {
+		return nil, err
 	}
 	st, err := w.observe(ctx, planner.ScopeOf(w.spec))
 	if err != nil {
 		return nil, err
 	}
-	if err := stays(goal, st, w); err != nil {
-		return nil, err
-	}
+	stays(goal, st, w)
 	plan, diags := planner.Make(w.spec, st, goal)
 	if diags.HasErrors() {
 		return nil, &diagnosticsError{diags}
@@ -111,8 +133,32 @@ func (a *app) backPlan(ctx context.Context, w *world, goal planner.Goal) (*plann
 	return plan, a.warn(diags)
 }
 
+// destination fills in the releases to go back to, where none is named.
+func (w *world) destination(ctx context.Context, goal *planner.Goal) error {
+	if len(goal.Releases) == 0 {
+		before, err := w.releasesBefore(ctx)
+		if err != nil {
+			return err
+		}
+		if len(before) == 0 && len(goal.Revert) == 0 {
+			return errors.New("there is no earlier release to go back to")
+		}
+		goal.Releases = before
+	}
+	known := map[string]bool{}
+	for _, s := range w.spec.Services {
+		known[s.Name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(goal.Releases)) {
+		if !known[name] {
+			return &usageError{fmt.Errorf("the spec has no service %q", name)}
+		}
+	}
+	return nil
+}
+
 // stays completes the goal: a service that is not named stays where it is.
-func stays(goal planner.Goal, st *planner.State, w *world) error {
+func stays(goal planner.Goal, st *planner.State, w *world) {
 	for _, s := range w.spec.Services {
 		if _, named := goal.Releases[s.Name]; named {
 			continue
@@ -123,10 +169,6 @@ func stays(goal planner.Goal, st *planner.State, w *world) error {
 			}
 		}
 	}
-	if len(goal.Releases) == 0 {
-		return errors.New("there is no earlier release to go back to")
-	}
-	return nil
 }
 
 func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.Goal) error {
@@ -139,15 +181,14 @@ func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.G
 		if err != nil {
 			return fmt.Errorf("run %s: %w", open.ID, err)
 		}
-		r.app.talk("Run %s was cut short; taking it back.", open.ID)
 		r.take(open.ID)
-		return r.asked(r.execute(ctx, plan, o.events, executor.Back))
+		return r.takeBack(ctx, plan, o)
 	}
 	plan, err := r.app.backPlan(ctx, r.world, goal)
 	if err != nil {
 		return err
 	}
-	if err := losses(plan, o.acknowledge); err != nil {
+	if err := r.world.losses(ctx, plan, o.acknowledge); err != nil {
 		return err
 	}
 	if err := r.present(plan, false, applyOptions{autoApprove: o.autoApprove, allow: []string{"data_loss"}}); err != nil || plan.Empty() {
@@ -162,6 +203,39 @@ func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.G
 	})
 }
 
+// takeBack shows what taking the open run back does, asks, and does it.
+func (r *runner) takeBack(ctx context.Context, plan *planner.Plan, o rollbackOptions) error {
+	if err := r.app.showWayBack(ctx, r.journal, r.ticket.Run, plan); err != nil {
+		return err
+	}
+	if !o.autoApprove {
+		if err := r.app.confirm("Take it back?"); err != nil {
+			return err
+		}
+	}
+	return r.asked(r.execute(ctx, plan, o.events, executor.Back))
+}
+
+// showWayBack prints what taking a run back that was cut short would do, and
+// what of it stays.
+func (a *app) showWayBack(ctx context.Context, j *journal.Journal, run string, plan *planner.Plan) error {
+	way, err := executor.WayBack(ctx, executor.Config{Plan: plan, Journal: j, Ticket: planner.Ticket{Run: run}, Now: now})
+	if err != nil {
+		return err
+	}
+	a.talk("Run %s was cut short. Taking it back means:", run)
+	for _, s := range way.Undone {
+		a.talk("  %s: %s", s.Undo.Title, s.Title)
+	}
+	if len(way.Undone) == 0 {
+		a.talk("  nothing, no step has to be undone")
+	}
+	for _, s := range way.Kept {
+		a.talk("The schema stays expanded: %s %s. The release before lives with it.", s.Kind, s.Title)
+	}
+	return nil
+}
+
 // asked turns the exit code of a rollback that was asked for into success.
 func (r *runner) asked(err error) error {
 	var code *codeError
@@ -169,24 +243,4 @@ func (r *runner) asked(err error) error {
 		return nil
 	}
 	return err
-}
-
-// losses refuses to take back a change whose loss was not acknowledged by
-// name.
-func losses(plan *planner.Plan, acknowledged []string) error {
-	var lines, missing []string
-	for _, s := range plan.Steps {
-		for _, h := range s.Hazards {
-			name := strings.TrimPrefix(string(s.Address), "change.")
-			if h.Code != "data_loss" || slices.Contains(acknowledged, name) || slices.Contains(acknowledged, string(s.Address)) {
-				continue
-			}
-			lines = append(lines, fmt.Sprintf("%s: loses %s", s.Address, h.Text))
-			missing = append(missing, name)
-		}
-	}
-	if len(lines) == 0 {
-		return nil
-	}
-	return &codeError{exitBlocked, fmt.Errorf("taking this back loses data:\n  %s", strings.Join(lines, "\n  ")), "the same command with --acknowledge " + strings.Join(unique(missing), ",")}
 }
