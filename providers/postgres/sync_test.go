@@ -229,3 +229,20 @@ func TestExpressionsAreTakenAsTheAuthorWroteThem(t *testing.T) {
 		t.Errorf("after un-hiding, Total is %s", got)
 	}
 }
+
+// Nobody fills a hidden column that has no sync, and the way back must not
+// fail for it.
+func TestAHiddenColumnWithoutASyncComesBackWithItsConstraint(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable+"insert into users (name) values ('Ada')")
+	c := &spec.Change{Name: "c", Contract: &spec.Contract{Operations: []spec.Operation{&spec.DropColumn{Table: users, Column: "name"}}}}
+	p := w.lower(c)
+	w.do(p, p.Hide, migrations.Hidden)
+	w.exec("insert into users default values")
+	p = w.lower(c)
+	w.undo(p, p.Hide, migrations.Expanded)
+	if _, err := w.admin.Exec(t.Context(), "insert into users default values"); err == nil {
+		t.Error("a row without a name was let in after un-hiding")
+	}
+	w.exec("insert into users (name) values ('Grace')")
+}

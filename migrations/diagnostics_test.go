@@ -1,0 +1,130 @@
+package migrations_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+func expand(ops ...spec.Operation) *spec.Change { return &spec.Change{Name: "c", Expand: ops} }
+
+func contract(ops ...spec.Operation) *spec.Change {
+	return &spec.Change{Name: "c", Contract: &spec.Contract{Operations: ops}}
+}
+
+func add(c spec.Column) *spec.AddColumn { return &spec.AddColumn{Table: users, Column: c} }
+
+func sync(forward, backward string) *spec.Sync {
+	return &spec.Sync{Table: users, Forward: map[string]string{"first": forward}, Backward: map[string]string{"name": backward}}
+}
+
+var first = add(spec.Column{Name: "first", Type: "text"})
+
+func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
+	tests := []struct {
+		name   string
+		change *spec.Change
+		want   string // a part of "Summary: Detail", "" = no complaint
+	}{
+		{"not null", expand(add(spec.Column{Name: "age", Type: "int", NotNull: true})),
+			`NOT NULL column without a default: Rows that are there would make Postgres say: column "age" of relation "users" contains null values.`},
+		{"not null, for old writers", expand(add(spec.Column{Name: "age", Type: "int", NotNull: true})),
+			`null value in column "age" of relation "users" violates not-null constraint`},
+		{"not null with a default", expand(add(spec.Column{Name: "age", Type: "int", NotNull: true, Default: "0"})), ""},
+		{"not null in a new table", expand(
+			&spec.CreateTable{Table: spec.ParseTable("t"), Columns: []spec.Column{{Name: "id", Type: "int"}}},
+			&spec.AddColumn{Table: spec.ParseTable("t"), Column: spec.Column{Name: "age", Type: "int", NotNull: true}}), ""},
+		{"volatile default", expand(add(spec.Column{Name: "token", Type: "uuid", Default: "gen_random_uuid()"})), "Default needs a rewrite of the table: gen_random_uuid()"},
+		{"volatile default inside", expand(add(spec.Column{Name: "token", Type: "text", Default: "'a' || lower(md5(random()::text))"})), "random() may give each row"},
+		{"steady default", expand(add(spec.Column{Name: "at", Type: "timestamptz", Default: "date_trunc('day', now()) + interval '1 day'"})), ""},
+		{"default in a string", expand(add(spec.Column{Name: "at", Type: "text", Default: "'random()'::varchar(20)"})), ""},
+		{"serial", expand(add(spec.Column{Name: "n", Type: "bigserial"})), "Column needs a rewrite of the table"},
+		{"generated", expand(add(spec.Column{Name: "n", Type: "text GENERATED ALWAYS AS (name) STORED"})), "Generated column needs a rewrite"},
+		{"type that is more than a type", expand(add(spec.Column{Name: "n", Type: "text; drop table users"})), `Invalid type: The type of column n cannot be used: ";" is not part of an expression`},
+		{"default that closes what it did not open", expand(add(spec.Column{Name: "n", Type: "text", Default: "'a') , add column x int default ('b'"})), `")" closes nothing`},
+		{"table that is not there", expand(&spec.AddColumn{Table: spec.ParseTable("nobody"), Column: spec.Column{Name: "n", Type: "text"}}), "Unknown table: Table nobody does not exist"},
+		{"drop in expand", expand(&spec.DropColumn{Table: users, Column: "name"}), "Operation belongs in contract"},
+
+		{"sync without a column", expand(sync("name", "first")), "Unknown column: Table users has no column first. It has id, name."},
+		{"sync with a default", expand(add(spec.Column{Name: "first", Type: "text", Default: "''"}), sync("name", "first")), "Synced column has a default"},
+		{"sync with an open bracket", expand(first, sync("lower(name", "first")), `Invalid expression: The expression for first cannot be used: "(" is not closed`},
+		{"sync with an open string", expand(first, sync("name || 'x", "first")), "does not end"},
+		{"sync one way", expand(first, &spec.Sync{Table: users, Forward: map[string]string{"first": "name"}}), "Sync needs both directions"},
+		{"sync onto itself", expand(first, &spec.Sync{Table: users, Forward: map[string]string{"name": "name"}, Backward: map[string]string{"name": "name"}}), "Column in both directions"},
+
+		{"vacuum", expand(&spec.SQL{Label: "1", Up: "select 1; VACUUM users"}), "Not supported here yet: VACUUM cannot run"},
+		{"concurrently", expand(&spec.SQL{Label: "1", Up: "create index /* x */ concurrently i on users (name)"}), "Not supported here yet: CONCURRENTLY"},
+		{"enum value", expand(&spec.SQL{Label: "1", Up: "alter type t add value if not exists 'x'"}), "Not supported here yet: ALTER TYPE … ADD VALUE"},
+		{"commit", expand(&spec.SQL{Label: "1", Up: "select 1; commit; select 2"}), "Transaction control in sql"},
+		{"words in strings", expand(&spec.SQL{Label: "1", Up: "comment on table users is 'vacuum; commit; concurrently'"}), ""},
+		{"body of a function", expand(&spec.SQL{Label: "1", Up: "create function f() returns int language sql begin atomic select case when true then 1 end; select 2; end; select 1"}), ""},
+
+		{"backfill of nothing", &spec.Change{Name: "c", Backfills: []*spec.Backfill{{Table: users}}}, "Nothing to fill"},
+		{"backfill without a key", &spec.Change{Name: "c", Backfills: []*spec.Backfill{{Table: spec.ParseTable("old_users"), Set: map[string]string{"id": "1"}}}}, "not supported yet"},
+		{"verify of two", &spec.Change{Name: "c", Verifies: []*spec.Verify{{Name: "v", SQL: "select 1; delete from users"}}}, "Invalid verify: The sql of verify v cannot be asked: it has 2 statements, not one."},
+
+		{"drop of the key", contract(&spec.DropColumn{Table: users, Column: "id"}), "Column is in the primary key"},
+		{"drop under a view", contract(&spec.DropColumn{Table: spec.ParseTable("seen"), Column: "a"}), "Something else needs it: The view public.v depends on it"},
+		{"drop after SQL that may take care", contract(&spec.SQL{Label: "1", Up: "drop view v"}, &spec.DropColumn{Table: spec.ParseTable("seen"), Column: "a"}), ""},
+		{"drop of another column than the view's", contract(&spec.DropColumn{Table: spec.ParseTable("seen"), Column: "b"}), ""},
+		{"add in contract", contract(first), "Operation belongs in expand"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			cat := live()
+			cat.Tables["seen"] = &migrations.Table{
+				Columns:    []migrations.Column{{Name: "a", Type: "text"}, {Name: "b", Type: "text"}},
+				Dependents: []migrations.Dependent{{Column: "a", Object: "view public.v"}},
+			}
+			_, diags := migrations.Lower(test.change, cat)
+			var said []string
+			for _, d := range diags {
+				said = append(said, fmt.Sprintf("%s: %s", d.Summary, d.Detail))
+			}
+			if test.want == "" && len(said) > 0 || !strings.Contains(strings.Join(said, "\n"), test.want) {
+				t.Errorf("got %q, want %q", said, test.want)
+			}
+		})
+	}
+}
+
+func TestStatementsAreCutWherePostgresCutsThem(t *testing.T) {
+	tests := []struct {
+		sql  string
+		want []string
+	}{
+		{"", nil},
+		{" ; ;-- nothing\n;", nil},
+		{"select 1", []string{"select 1"}},
+		{"select ';' ; select E'\\';' ;", []string{"select ';'", "select E'\\';'"}},
+		{"select $$;$$, $a$ $$;$b$ $a$; select \"a;\"\"b\"", []string{"select $$;$$, $a$ $$;$b$ $a$", `select "a;""b"`}},
+		{"select 1 /* ; /* ; */ ; */ ; -- ;\nselect 2", []string{"select 1", "select 2"}},
+		{"select 1 as a$b; select $1", []string{"select 1 as a$b", "select $1"}},
+	}
+	for _, test := range tests {
+		p, diags := migrations.Lower(expand(&spec.SQL{Label: "1", Up: test.sql}), nil)
+		if diags.HasErrors() {
+			t.Errorf("%q: %v", test.sql, diags)
+			continue
+		}
+		if diff := cmp.Diff(test.want, p.Expand[0].Statements, cmp.Transformer("nil", func(s []string) string { return strings.Join(s, "|") })); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", test.sql, diff)
+		}
+	}
+}
+
+// Whatever an author writes: an answer, and no more brackets closed than open.
+func FuzzLower(f *testing.F) {
+	for _, seed := range []string{"select 1; $$", "E'\\", "/* /* */", "(])", "$é$ $é$", "begin atomic end; end", "\"", "a.b(c)[1] -- x"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		migrations.Lower(expand(first, sync(text, text), &spec.SQL{Label: "1", Up: text, Down: text},
+			add(spec.Column{Name: "x", Type: text, Default: text})), live())
+	})
+}
