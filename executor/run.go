@@ -55,11 +55,16 @@ func (r *run) recall(ctx context.Context) error {
 	return nil
 }
 
-// prepare records the releases that the plan starts and takes off hold what it
-// was told to, before anything else.
+// prepare records the releases that the plan starts, and puts on hold and takes
+// off hold what the plan says, before anything else.
 func (r *run) prepare(ctx context.Context) error {
 	for _, l := range r.Plan.Lifts {
 		if err := r.Journal.Lift(ctx, r.Ticket, l.Service, l.Version); err != nil {
+			return err
+		}
+	}
+	for _, h := range r.Plan.Holds {
+		if err := r.Journal.Hold(ctx, r.Ticket, h.Service, h.Version, h.Reason); err != nil {
 			return err
 		}
 	}

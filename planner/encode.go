@@ -40,6 +40,7 @@ type planFile struct {
 	Notes       []string   `json:"notes,omitempty"`
 	Releases    []Release  `json:"releases,omitempty"`
 	Lifts       []Lift     `json:"lifts,omitempty"`
+	Holds       []Hold     `json:"holds,omitempty"`
 	Scope       Scope      `json:"scope"`
 	ReadSet     []Fact     `json:"read_set"`
 	Sum         string     `json:"sum"` // SHA-256 of the file with an empty sum
@@ -77,7 +78,7 @@ type undoFile struct {
 func (p *Plan) Encode() ([]byte, error) {
 	f := planFile{
 		Pleat: Format, Kind: p.Kind, Headline: p.Headline, Fingerprint: p.Fingerprint, Wish: p.Wish, Made: p.Made.UTC(), Expires: p.Expires.UTC(),
-		Target: p.Target, Notes: p.Notes, Releases: p.Releases, Lifts: p.Lifts, Scope: p.Scope, ReadSet: p.ReadSet,
+		Target: p.Target, Notes: p.Notes, Releases: p.Releases, Lifts: p.Lifts, Holds: p.Holds, Scope: p.Scope, ReadSet: p.ReadSet,
 	}
 	for _, s := range p.Steps {
 		e, err := encodeStep(s)
@@ -131,7 +132,7 @@ func Decode(b []byte) (*Plan, error) {
 func (f planFile) plan() (*Plan, error) {
 	p := &Plan{
 		Kind: f.Kind, Headline: f.Headline, Fingerprint: f.Fingerprint, Wish: f.Wish, Made: f.Made, Expires: f.Expires,
-		Target: f.Target, Notes: f.Notes, Releases: f.Releases, Lifts: f.Lifts, Scope: f.Scope, ReadSet: f.ReadSet,
+		Target: f.Target, Notes: f.Notes, Releases: f.Releases, Lifts: f.Lifts, Holds: f.Holds, Scope: f.Scope, ReadSet: f.ReadSet,
 	}
 	for _, e := range f.Steps {
 		s, err := e.step()

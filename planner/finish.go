@@ -20,7 +20,7 @@ func (e *emitter) finish() *Plan {
 		Steps: e.steps, Notes: e.notes, Scope: scope, ReadSet: scope.Facts(e.state),
 	}
 	if e.goal.Rollback {
-		p.Kind = "rollback"
+		p.Kind, p.Holds = "rollback", e.holds()
 	}
 	p.Fingerprint = e.fingerprint(p)
 	return p
@@ -66,6 +66,24 @@ func (e *emitter) lifts() []Lift {
 		d := e.declared[releaseKey{s.Name, e.target(s)}]
 		if e.goal.LiftHold != "" && d != nil && d.release.Held != "" {
 			out = append(out, Lift{s.Name, e.target(s), e.goal.LiftHold})
+		}
+	}
+	return out
+}
+
+// holds are the releases that a rollback leaves, as far as they are recorded:
+// without a hold the next apply would roll them out again.
+func (e *emitter) holds() []Hold {
+	recorded := map[releaseKey]bool{}
+	for _, r := range e.state.Journal.Releases {
+		recorded[releaseKey{r.Service, r.Version}] = true
+	}
+	var out []Hold
+	for _, s := range e.spec.Services {
+		for _, version := range sortedKeys(e.start.mix[s.Name]) {
+			if version != e.target(s) && recorded[releaseKey{s.Name, version}] {
+				out = append(out, Hold{s.Name, version, "pleat rollback to " + e.target(s)})
+			}
 		}
 	}
 	return out

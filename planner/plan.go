@@ -27,6 +27,7 @@ type Plan struct {
 	Wish     string
 	Releases []Release // those that the plan starts, to be recorded first
 	Lifts    []Lift
+	Holds    []Hold // releases that a rollback leaves
 	Steps    []Step
 	// Notes are sentences for the reader: what availability falls to, drift
 	// that was adopted, a service without a check.
@@ -44,6 +45,13 @@ type Target struct {
 
 // Lift takes a release off hold.
 type Lift struct {
+	Service string `json:"service"`
+	Version string `json:"version"`
+	Reason  string `json:"reason"`
+}
+
+// Hold keeps a release from being rolled out again by the next apply.
+type Hold struct {
 	Service string `json:"service"`
 	Version string `json:"version"`
 	Reason  string `json:"reason"`

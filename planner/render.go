@@ -38,6 +38,9 @@ func (p *Plan) WriteText(w io.Writer, o RenderOptions) error {
 // Verdict is the plan in one line.
 func (p *Plan) Verdict() string {
 	if p.Empty() {
+		if p.Kind == "rollback" {
+			return "Nothing to do: what is live is what was asked for."
+		}
 		return "Nothing to do: what is live is what the spec says."
 	}
 	text := plural(p.Now(), "step") + " now"

@@ -50,3 +50,25 @@ func one(all ...bool) int {
 	}
 	return 1
 }
+
+// streamCommand checks that the events of the files, one file after the other,
+// are 1, 2, 3 and so on, and sets VAR to the last number.
+//
+//	stream VAR FILE ...
+func streamCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: stream VAR FILE ...")
+	}
+	last := 0
+	for _, name := range args[1:] {
+		for _, line := range strings.Split(strings.TrimSpace(ts.ReadFile(name)), "\n") {
+			var e struct{ Seq int }
+			ts.Check(json.Unmarshal([]byte(line), &e))
+			if e.Seq != last+1 {
+				ts.Fatalf("%s: after event %d comes %d", name, last, e.Seq)
+			}
+			last = e.Seq
+		}
+	}
+	ts.Setenv(args[0], strconv.Itoa(last))
+}

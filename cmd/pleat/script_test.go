@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"signal":     signalCommand,
 			"finish":     finishCommand,
 			"bounds":     boundsCommand,
+			"stream":     streamCommand,
 		},
 	})
 }
