@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	batchTarget  = 200 * time.Millisecond // what a batch should take
+	batchTarget  = 200 * time.Millisecond // what a batch should take at most
 	batchLongest = 5 * time.Second        // what takes longer is split
 	splits       = 3                      // times that one batch is split before it fails
 	steering     = 10                     // how far from the author's size a batch may get
@@ -150,13 +150,15 @@ func (f *fill) next(ctx context.Context) (last bool, err error) {
 }
 
 // steer brings the next batch nearer to the time that one should take, by
-// half or double at most.
+// half or double at most. Whoever writes a row of the batch waits for its end,
+// so it should not take longer than anybody may wait for a lock of ours.
 func (f *fill) steer(took time.Duration, failed int) {
 	if failed > 0 {
 		f.report(planner.Waiting{})
 		return
 	}
-	factor := min(max(float64(batchTarget)/float64(max(took, time.Millisecond)), 0.5), 2)
+	target := min(batchTarget, f.limits().LockWait)
+	factor := min(max(float64(target)/float64(max(took, time.Millisecond)), 0.5), 2)
 	size := int(float64(f.size) * factor)
 	f.size = min(max(size, f.action.Batch/steering, 1), max(f.action.Batch, 1)*steering)
 }

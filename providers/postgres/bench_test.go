@@ -17,6 +17,9 @@ import (
 const (
 	benchRows  = 1_000_000
 	benchBatch = 5000
+	// The best of some rounds that alternate: what else the machine does
+	// slows either.
+	benchRounds = 3
 )
 
 // BenchmarkBackfill compares a back-fill with the barest loop that could do
@@ -26,18 +29,20 @@ func BenchmarkBackfill(b *testing.B) {
 	if os.Getenv("PLEAT_BENCH") == "" {
 		b.Skip("PLEAT_BENCH is not set")
 	}
-	best := 0.0
 	for b.Loop() {
-		bare := rowsPerSecond(b, bareLoop)
-		ours := rowsPerSecond(b, func(w *world, p *migrations.Program) {
-			a := backfillOf(p)
-			a.Batch = benchBatch
-			w.apply(a)
-		})
-		best = max(best, ours/bare)
+		bare, ours := 0.0, 0.0
+		for range benchRounds {
+			bare = max(bare, rowsPerSecond(b, bareLoop))
+			ours = max(ours, rowsPerSecond(b, ourBackfill))
+		}
+		fmt.Printf("figure backfill_vs_bare %.2f ratio\n", ours/bare)
 	}
-	b.ReportMetric(best, "of-bare")
-	fmt.Printf("figure backfill_vs_bare %.2f ratio\n", best)
+}
+
+func ourBackfill(w *world, p *migrations.Program) {
+	a := backfillOf(p)
+	a.Batch = benchBatch
+	w.apply(a)
 }
 
 func rowsPerSecond(b *testing.B, fill func(*world, *migrations.Program)) float64 {

@@ -116,11 +116,14 @@ type VerifyError struct {
 }
 
 func (e *VerifyError) Error() string {
-	count := fmt.Sprint(e.Rows)
+	count := fmt.Sprintf("%d rows", e.Rows)
+	if e.Rows == 1 {
+		count = "1 row"
+	}
 	if e.More {
 		count = "more than " + count
 	}
-	text := fmt.Sprintf("verify %s: %s rows, at most %d allowed", e.Name, count, e.Max)
+	text := fmt.Sprintf("verify %s: %s, at most %d allowed", e.Name, count, e.Max)
 	for _, s := range e.Samples {
 		text += "\n  " + s
 	}
