@@ -6,6 +6,7 @@ package executor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -50,10 +51,17 @@ func Execute(ctx context.Context, c Config, begin journal.Run) (Result, error) {
 	if err := r.prepare(ctx); err != nil {
 		return Result{}, err
 	}
-	if err := r.emit(ctx, RunChanged{Status: Pending, Kind: c.Plan.Kind, Fingerprint: c.Plan.Fingerprint, Steps: c.Plan.Now() + c.Plan.Deferred()}); err != nil {
+	if err := r.announce(ctx); err != nil {
 		return Result{}, err
 	}
 	return r.carryOut(ctx)
+}
+
+// announce tells that the run is there.
+func (r *run) announce(ctx context.Context) error {
+	return r.emit(ctx, RunChanged{
+		Status: Pending, Kind: r.Plan.Kind, Fingerprint: r.Plan.Fingerprint, Steps: r.Plan.Now() + r.Plan.Deferred(),
+	})
 }
 
 // Resume goes on with a run that was cut short: forward, or further back when
@@ -71,6 +79,12 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 	}
 	if r.back != nil {
 		return r.rollBack(ctx, errors.New(r.back.Detail), r.sinceCheckpoint())
+	}
+	if !r.started() {
+		// It may have been cut short before anybody was told of it.
+		if err := r.announce(ctx); err != nil {
+			return Result{}, err
+		}
 	}
 	return r.carryOut(ctx)
 }
@@ -122,7 +136,9 @@ func Abandon(ctx context.Context, c Config) error {
 			return &UnknownError{Step: s, Err: err}
 		}
 	}
-	return c.Journal.Finish(ctx, c.Ticket, c.Ticket.Run, string(Abandoned))
+	return r.tell(RunChanged{Status: Abandoned}, func(b json.RawMessage) (int64, error) {
+		return c.Journal.Finish(ctx, c.Ticket, c.Ticket.Run, string(Abandoned), b)
+	})
 }
 
 // NoWayBackError says that a run cannot be taken back.

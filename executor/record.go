@@ -29,29 +29,38 @@ func (r *run) change(ctx context.Context, s planner.Step, status StepStatus, det
 	return r.emitted(ctx, s, status, e)
 }
 
-// emitted records a status and emits the event that describes it, in this
-// order: nobody is told what is not durable.
+// emitted records a status together with the event that describes it, and then
+// passes the event on: nobody is told what is not durable.
 func (r *run) emitted(ctx context.Context, s planner.Step, status StepStatus, e StepChanged) error {
-	if status != StepWaiting {
-		if err := r.record(ctx, s, status, e.Detail+e.Error); err != nil {
-			return err
-		}
-	}
 	e.Step, e.Number, e.Address, e.Kind, e.Title, e.Status = s.ID, r.number[s.ID], s.Address, s.Kind, s.Title, status
-	return r.emit(ctx, e)
+	if status == StepWaiting {
+		return r.emit(ctx, e)
+	}
+	entry := journal.Entry{Step: s.ID, Status: string(status), Detail: e.Detail + e.Error}
+	err := r.tell(e, func(b json.RawMessage) (int64, error) { return r.Journal.Record(ctx, r.Ticket, entry, b) })
+	if err == nil {
+		r.status[s.ID] = status
+	}
+	return err
 }
 
-// emit gives events their place in the stream and passes them on.
+// emit gives an event its place in the stream and passes it on.
 func (r *run) emit(ctx context.Context, e Event) error {
+	return r.tell(e, func(b json.RawMessage) (int64, error) { return r.Journal.Emit(ctx, r.Ticket, b) })
+}
+
+// tell passes an event on once write has made it durable.
+func (r *run) tell(e Event, write func(json.RawMessage) (int64, error)) error {
 	b, err := body(e)
 	if err != nil {
 		return err
 	}
-	seq, err := r.Journal.Emit(ctx, r.Ticket, []json.RawMessage{b}...)
+	seq, err := write(b)
 	if err != nil {
 		return err
 	}
 	r.Watch(Record{Seq: seq, At: r.Now(), Run: r.Ticket.Run, Event: e})
+	crash.At("event.told")
 	return nil
 }
 
@@ -97,13 +106,15 @@ func (r *run) end(ctx context.Context, status Status, cause error) (Result, erro
 		e.Error = cause.Error()
 	}
 	crash.At("run.before_end")
-	if status != Failed {
-		if err := r.Journal.Finish(ctx, r.Ticket, r.Ticket.Run, string(status)); err != nil {
-			return Result{Summary: sum, Err: cause}, err
+	err := r.tell(e, func(b json.RawMessage) (seq int64, err error) {
+		if status == Failed {
+			return r.Journal.Emit(ctx, r.Ticket, b)
 		}
-	}
-	crash.At("run.ended")
-	return Result{Summary: sum, Err: cause}, r.emit(ctx, e)
+		seq, err = r.Journal.Finish(ctx, r.Ticket, r.Ticket.Run, string(status), b)
+		crash.At("run.ended")
+		return seq, err
+	})
+	return Result{Summary: sum, Err: cause}, err
 }
 
 // ineffective tells whether the step is the one that failed, and there was

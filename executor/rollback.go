@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -100,24 +101,29 @@ func (r *run) begun() []planner.Step {
 // was asked to stop: half a rollback is the worst place to stand.
 func (r *run) rollBack(ctx context.Context, cause error, steps []planner.Step) (Result, error) {
 	ctx, r.Stop = context.WithoutCancel(ctx), nil
-	if r.back == nil {
-		if err := r.Journal.Write(ctx, r.Ticket, journal.Entry{Step: rollbackEntry, Status: string(RollingBack), Detail: cause.Error()}); err != nil {
-			return Result{}, errors.Join(cause, err)
-		}
-	}
-	crash.At("rollback.decided")
-	if err := r.emit(ctx, RunChanged{Status: RollingBack, Error: cause.Error()}); err != nil {
+	if err := r.decideBack(ctx, cause); err != nil {
 		return Result{}, errors.Join(cause, err)
 	}
+	crash.At("rollback.decided")
 	for _, s := range steps {
 		if err := r.undo(ctx, s); err != nil {
 			return r.end(ctx, Failed, fmt.Errorf("%w; the rollback stopped at %s %s: %w", cause, s.Kind, s.Title, err))
 		}
 	}
-	if err := r.hold(ctx, cause, steps); err != nil {
+	if err := r.hold(ctx, cause); err != nil {
 		return Result{}, errors.Join(cause, err)
 	}
 	return r.end(ctx, RolledBack, cause)
+}
+
+// decideBack records that the run goes back; from then on it never goes forward.
+func (r *run) decideBack(ctx context.Context, cause error) error {
+	e := RunChanged{Status: RollingBack, Error: cause.Error()}
+	if r.back != nil {
+		return r.emit(ctx, e)
+	}
+	entry := journal.Entry{Step: rollbackEntry, Status: string(RollingBack), Detail: cause.Error()}
+	return r.tell(e, func(b json.RawMessage) (int64, error) { return r.Journal.Record(ctx, r.Ticket, entry, b) })
 }
 
 // undo takes one step back. What has no undo action has nothing to undo; a
@@ -176,13 +182,13 @@ func (r *run) undoneStep(ctx context.Context, s planner.Step) error {
 	return r.change(ctx, s, StepUndone, s.Undo.Title, nil)
 }
 
-// hold keeps the releases that were rolled back from being rolled out again by
-// the next apply.
-func (r *run) hold(ctx context.Context, cause error, steps []planner.Step) error {
+// hold keeps the releases that were rolled back, also by an earlier attempt,
+// from being rolled out again by the next apply.
+func (r *run) hold(ctx context.Context, cause error) error {
 	held := map[string]bool{}
-	for _, s := range steps {
+	for _, s := range r.Plan.Steps {
 		start, ok := s.Action.(*planner.Start)
-		if !ok || held[start.Service+"@"+start.Release] {
+		if !ok || r.status[s.ID] != StepUndone || held[start.Service+"@"+start.Release] {
 			continue
 		}
 		held[start.Service+"@"+start.Release] = true

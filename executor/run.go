@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"pleat/executor/crash"
@@ -53,6 +54,11 @@ func (r *run) recall(ctx context.Context) error {
 		r.status[e.Step] = StepStatus(e.Status)
 	}
 	return nil
+}
+
+// started tells whether any step was begun.
+func (r *run) started() bool {
+	return slices.ContainsFunc(r.Plan.Steps, func(s planner.Step) bool { return r.status[s.ID] != "" })
 }
 
 // prepare records the releases that the plan starts, and puts on hold and takes

@@ -164,7 +164,7 @@ func (r *runner) abandon(ctx context.Context, plan *planner.Plan, open *journal.
 	fresh := r.ticket.Run
 	r.take(open.ID)
 	defer r.take(fresh)
-	return executor.Abandon(ctx, r.config(plan, nil))
+	return executor.Abandon(ctx, r.config(plan, func(executor.Record) {}))
 }
 
 func (r *runner) scope(saved *planner.Plan) planner.Scope {

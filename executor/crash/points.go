@@ -28,6 +28,8 @@ var points = []Point{
 	{"run.before_end", "the last step is over, the run is still open"},
 	{"run.ended", "the run's end is written"},
 
+	{"event.told", "an event is written and whoever watches was told"},
+
 	{"step.before_start", "the step is chosen, nothing is written"},
 	{"step.started", "the step's start is written"},
 	{"step.sent", "a statement of the step was carried out, its transaction is open"},

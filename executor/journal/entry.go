@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,6 +23,14 @@ type Entry struct {
 func (j *Journal) Write(ctx context.Context, t planner.Ticket, e Entry) error {
 	anyRun := func(context.Context, conn.Tx) error { return nil }
 	return j.write(ctx, t, j.entry("writing the journal", t.Run, t.Fence, e, anyRun))
+}
+
+// Record appends an entry to the ticket's run together with the event that
+// tells of it: both or neither. It gives the event's Seq.
+func (j *Journal) Record(ctx context.Context, t planner.Ticket, e Entry, event json.RawMessage) (seq int64, err error) {
+	anyRun := func(context.Context, conn.Tx) error { return nil }
+	err = j.write(ctx, t, both(j.entry("writing the journal", t.Run, t.Fence, e, anyRun), j.events(t.Run, &seq, event)))
+	return seq, err
 }
 
 // entry is the change that appends e once check has nothing against it. Its

@@ -23,11 +23,18 @@ type Event struct {
 // Emit appends events of the ticket's run, all or none, and gives the Seq of
 // the last one.
 func (j *Journal) Emit(ctx context.Context, t planner.Ticket, bodies ...json.RawMessage) (last int64, err error) {
+	err = j.write(ctx, t, j.events(t.Run, &last, bodies...))
+	return last, err
+}
+
+// events is the change that appends events and puts the Seq of the last one
+// into last.
+func (j *Journal) events(run string, last *int64, bodies ...json.RawMessage) change {
 	texts := make([]string, len(bodies))
 	for i, b := range bodies {
 		texts[i] = string(b)
 	}
-	err = j.write(ctx, t, change{
+	return change{
 		what: "writing events",
 		do: func(ctx context.Context, tx conn.Tx) error {
 			// Whoever holds the fence is alone, so that the next number is free.
@@ -38,13 +45,12 @@ func (j *Journal) Emit(ctx context.Context, t planner.Ticket, bodies ...json.Raw
 					from (select coalesce(max(seq), 0) as seq from pleat.event where environment = $1) before,
 					     unnest($3::text[]) with ordinality as b (body, n)
 					returning seq)
-				select coalesce(max(seq), 0) from written`, j.environment, t.Run, texts).Scan(&last)
+				select coalesce(max(seq), 0) from written`, j.environment, run, texts).Scan(last)
 		},
 		done: func(ctx context.Context, tx conn.Tx) (bool, error) {
-			return exists(ctx, tx, "select from pleat.event where environment = $1 and seq = $2 and run = $3", j.environment, last, t.Run)
+			return exists(ctx, tx, "select from pleat.event where environment = $1 and seq = $2 and run = $3", j.environment, *last, run)
 		},
-	})
-	return last, err
+	}
 }
 
 // Events gives the events after since, in order, limit at most.

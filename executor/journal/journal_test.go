@@ -137,10 +137,10 @@ func TestARunFromBeginToFinish(t *testing.T) {
 	if err := w.Resume(t.Context(), w.ticket, "r1"); err != nil {
 		t.Error(err)
 	}
-	if err := w.Finish(t.Context(), w.ticket, "r1", "complete"); err != nil {
+	if _, err := w.Finish(t.Context(), w.ticket, "r1", "complete", body(`{}`)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Finish(t.Context(), w.ticket, "r1", "complete"); err == nil {
+	if _, err := w.Finish(t.Context(), w.ticket, "r1", "complete", body(`{}`)); err == nil {
 		t.Error("it ended twice")
 	}
 	if err := w.Resume(t.Context(), w.ticket, "r1"); err == nil {
@@ -333,12 +333,13 @@ func TestNothingIsWrittenUnderAnOldFence(t *testing.T) {
 	writes := map[string]error{
 		"Begin":      w.Begin(ctx, ticket, aRun),
 		"Resume":     w.Resume(ctx, ticket, "r1"),
-		"Finish":     w.Finish(ctx, ticket, "r1", "complete"),
 		"Write":      w.Write(ctx, ticket, journal.Entry{Step: "s", Status: "done"}),
 		"PutRelease": w.PutRelease(ctx, ticket, planner.Release{Service: "s", Version: "2"}),
 		"Hold":       w.Hold(ctx, ticket, "s", "1", "x"),
 		"Lift":       w.Lift(ctx, ticket, "s", "1"),
 	}
+	_, writes["Finish"] = w.Finish(ctx, ticket, "r1", "complete", body(`{}`))
+	_, writes["Record"] = w.Record(ctx, ticket, journal.Entry{Step: "s", Status: "done"}, body(`{}`))
 	_, writes["Emit"] = w.Emit(ctx, ticket, body(`{}`))
 	for name, err := range writes {
 		var fenced *conn.FencedError

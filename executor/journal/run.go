@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -48,9 +49,24 @@ func (j *Journal) Resume(ctx context.Context, t planner.Ticket, run string) erro
 	}))
 }
 
-// Finish records how an open run ended.
-func (j *Journal) Finish(ctx context.Context, t planner.Ticket, run, status string) error {
-	return j.write(ctx, t, change{
+// Finish records how an open run ended, together with the event that tells of
+// it: whoever reads the event finds the run finished. It gives the event's Seq.
+func (j *Journal) Finish(ctx context.Context, t planner.Ticket, run, status string, event json.RawMessage) (seq int64, err error) {
+	err = j.write(ctx, t, both(j.finish(run, status), j.events(run, &seq, event)))
+	return seq, err
+}
+
+// Finished tells whether a run has ended. One that was never recorded has not.
+func (j *Journal) Finished(ctx context.Context, run string) (yes bool, err error) {
+	err = j.read(ctx, "reading the run", func(tx conn.Tx) (err error) {
+		yes, err = exists(ctx, tx, "select from pleat.run where id = $1 and environment = $2 and finished is not null", run, j.environment)
+		return err
+	})
+	return yes, err
+}
+
+func (j *Journal) finish(run, status string) change {
+	return change{
 		what: "recording the run's end",
 		do: func(ctx context.Context, tx conn.Tx) error {
 			tag, err := tx.Exec(ctx, `
@@ -64,7 +80,7 @@ func (j *Journal) Finish(ctx context.Context, t planner.Ticket, run, status stri
 		done: func(ctx context.Context, tx conn.Tx) (bool, error) {
 			return exists(ctx, tx, "select from pleat.run where id = $1 and status = $2 and finished is not null", run, status)
 		},
-	})
+	}
 }
 
 func nonce() string { return rand.Text() }

@@ -22,6 +22,21 @@ type change struct {
 	done func(ctx context.Context, tx conn.Tx) (bool, error)
 }
 
+// both is two changes in one transaction. That the first is there shows that
+// both are.
+func both(first, second change) change {
+	return change{
+		what: first.what,
+		do: func(ctx context.Context, tx conn.Tx) error {
+			if err := first.do(ctx, tx); err != nil {
+				return err
+			}
+			return second.do(ctx, tx)
+		},
+		done: first.done,
+	}
+}
+
 // write makes a change under the ticket's fence. It is sent again when the
 // connection turned out to be dead before COMMIT was sent, or when it was
 // looked for and is not there; never otherwise.
