@@ -118,7 +118,7 @@ func (r *run) rollBack(ctx context.Context, cause error, steps []planner.Step) (
 
 // decideBack records that the run goes back; from then on it never goes forward.
 func (r *run) decideBack(ctx context.Context, cause error) error {
-	e := RunChanged{Status: RollingBack, Error: cause.Error()}
+	e := RunChanged{Status: RollingBack, Steps: len(r.number), Error: cause.Error()}
 	if r.back != nil {
 		return r.emit(ctx, e)
 	}

@@ -84,7 +84,7 @@ func (r *run) prepare(ctx context.Context) error {
 
 // carryOut runs the steps that are left.
 func (r *run) carryOut(ctx context.Context) (Result, error) {
-	if err := r.emit(ctx, RunChanged{Status: Running}); err != nil {
+	if err := r.emit(ctx, RunChanged{Status: Running, Steps: len(r.number)}); err != nil {
 		return Result{}, err
 	}
 	for _, s := range r.Plan.Steps {

@@ -31,6 +31,7 @@ type scene struct {
 	sessions   map[string]*heldSession
 	background map[string]*backgroundProcess
 	traffic    *traffic
+	audience   *audience
 	variables  []string // names in its environment
 }
 
@@ -68,6 +69,9 @@ const deadline = 60 * time.Second
 func (w *scene) clear(ctx context.Context) {
 	if w.traffic != nil {
 		w.traffic.stop()
+	}
+	if w.audience != nil {
+		w.audience.cancel()
 	}
 	for _, p := range w.background {
 		p.kill()

@@ -79,12 +79,19 @@ func until(ts *testscript.TestScript, what string, met func() bool) {
 
 // sqlCommand runs SQL on the script's database and prints the rows, columns
 // separated by blanks. With ! the SQL must fail, and its error is printed.
+//
+//	sql SQL
+//	sql -f FILE
 func sqlCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ctx := context.Background()
 	c, err := pgx.Connect(ctx, sceneOf(ts).url)
 	ts.Check(err)
 	defer c.Close(ctx)
-	out, err := rowsOf(ctx, c, strings.Join(args, " "))
+	text := strings.Join(args, " ")
+	if args[0] == "-f" {
+		text = ts.ReadFile(args[1])
+	}
+	out, err := rowsOf(ctx, c, text)
 	if neg {
 		if err == nil {
 			ts.Fatalf("it succeeded")
@@ -276,6 +283,24 @@ func getCommand(ts *testscript.TestScript, neg bool, args []string) {
 	b, err := io.ReadAll(answer.Body)
 	ts.Check(err)
 	if (answer.StatusCode == http.StatusOK) == neg {
+		ts.Fatalf("status %s: %s", answer.Status, b)
+	}
+	fmt.Fprintf(ts.Stdout(), "%s\n", b)
+}
+
+// sendCommand prints the body of the answer to a request with a body of JSON;
+// an answer that is not 2xx fails, or with ! is wanted:
+//
+//	send METHOD URL [BODY]
+func sendCommand(ts *testscript.TestScript, neg bool, args []string) {
+	r, err := http.NewRequest(args[0], args[1], strings.NewReader(strings.Join(args[2:], " ")))
+	ts.Check(err)
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	if (answer.StatusCode/100 == 2) == neg {
 		ts.Fatalf("status %s: %s", answer.Status, b)
 	}
 	fmt.Fprintf(ts.Stdout(), "%s\n", b)

@@ -50,6 +50,8 @@ func TestScripts(t *testing.T) {
 			"begin":      beginCommand,
 			"signal":     signalCommand,
 			"finish":     finishCommand,
+			"clients":    clientsCommand,
+			"send":       sendCommand,
 			"bounds":     boundsCommand,
 			"stream":     streamCommand,
 		},

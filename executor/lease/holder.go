@@ -45,6 +45,10 @@ func Self(run string) (Holder, error) {
 // Expired tells whether the lease may be taken over.
 func (h *Holder) Expired() bool { return h.Until.Before(h.Asked) }
 
+// Gone tells whether the holder can do nothing any more: its lease has expired,
+// or it is known to have died.
+func (h *Holder) Gone() bool { return h.Expired() || h.dead() }
+
 // dead tells whether the holder is known to have died: it was on this host,
 // in this boot, where its PID means the same as here, and it is not there.
 // Whoever cannot be judged is not dead.
