@@ -203,7 +203,7 @@ func TestStartingInstanceIsJudgedAnewAfterARestart(t *testing.T) {
 func TestStartFails(t *testing.T) {
 	a := agenttest.Start(t, agenttest.Options{})
 	never := agenttest.Check()
-	never.StartTimeout = 200 * time.Millisecond
+	never.StartTimeout = time.Second
 	tests := []struct {
 		name   string
 		change func(*api.Definition)
@@ -221,7 +221,7 @@ func TestStartFails(t *testing.T) {
 		{"never healthy", func(d *api.Definition) {
 			d.Command = append(d.Command, "-ready", "/nowhere")
 			d.Checks = []*spec.Check{never}
-		}, "failed to start: not healthy within 200ms: last answer 503 Service Unavailable: not ready"},
+		}, "failed to start: not healthy within 1s: last answer 503 Service Unavailable: not ready"},
 		{"unknown name in the command", func(d *api.Definition) { d.Command = append(d.Command, "${HOME}") },
 			"command: ${HOME} is unknown; known are ADDR, ARTIFACT, PLEAT_INSTANCE, PLEAT_PROCESS, PLEAT_RELEASE, PLEAT_SERVICE, PORT"},
 		{"artifact is not there", func(d *api.Definition) { d.SHA256 = strings.Repeat("0", 64) },

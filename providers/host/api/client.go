@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -246,9 +247,13 @@ func encode(in any) (io.Reader, error) {
 	return bytes.NewReader(b), nil
 }
 
-// reason leaves out what http.Client puts around an error: the method and a
-// URL that nobody wrote.
+// reason leaves out what http.Client and net put around an error: the method,
+// a URL that nobody wrote, and the address, which is named already.
 func reason(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		return wrapped.Err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,9 +56,13 @@ func (b *backend) resting() bool {
 	return until != 0 && time.Now().UnixNano() < until
 }
 
-// acquire counts a request in. It is counted before draining is looked at, so
-// that a drain sees either the request or an empty backend.
-func (b *backend) acquire() bool {
+// take counts a request in where the backend can serve it. It is counted
+// before draining is looked at, so that a drain sees either the request or an
+// empty backend.
+func (b *backend) take(tried []*backend) bool {
+	if !b.up.Load() || slices.Contains(tried, b) {
+		return false
+	}
 	b.inFlight.Add(1)
 	if b.draining.Load() {
 		b.release()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"sync/atomic"
 )
 
@@ -48,19 +47,22 @@ func turnsOf(all []*backend) []*backend {
 }
 
 // pick counts a request in at the next backend that can take it; nil when
-// there is none besides tried. One that just refused a connection comes last.
+// there is none besides tried.
 func (b *balancer) pick(tried []*backend) *backend {
 	turns := *b.turns.Load()
-	start := b.next.Add(1)
-	for _, desperate := range []bool{false, true} {
-		for n := range turns {
-			to := turns[(start+uint64(n))%uint64(len(turns))]
-			if !to.serving() || slices.Contains(tried, to) || to.resting() && !desperate {
-				continue
-			}
-			if to.acquire() {
-				return to
-			}
+	for range turns {
+		// A turn that is passed over is used up: otherwise the backend after
+		// one that cannot serve would get its share too.
+		to := turns[b.next.Add(1)%uint64(len(turns))]
+		if !to.resting() && to.take(tried) {
+			return to
+		}
+	}
+	// Others may have used the turns in between, or all that is left is a
+	// backend that just refused a connection.
+	for _, to := range turns {
+		if to.take(tried) {
+			return to
 		}
 	}
 	return nil

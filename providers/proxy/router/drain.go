@@ -32,9 +32,10 @@ func (b *backend) same(o *backend) bool {
 }
 
 // leave begins a drain. The router's mutex is held.
-func (b *backend) leave(deadline time.Time) {
+func (b *backend) leave(deadline time.Time) *drain {
 	b.drain = &drain{deadline: deadline, done: make(chan struct{})}
 	b.draining.Store(true)
+	return b.drain
 }
 
 // stay takes a drain back. The router's mutex is held.
@@ -72,28 +73,25 @@ func (r *Router) Drain(ctx context.Context, listen string, d api.Drain) (api.Dra
 }
 
 func (r *Router) startDrain(listen string, d api.Drain) ([]*drain, error) {
-	leaving, begun, err := r.mark(listen, d)
-	if err != nil {
-		return nil, err
-	}
-	for _, b := range begun {
-		l := b.drain
-		if !r.begin(func(ctx context.Context) { r.empty(ctx, listen, b, l) }) {
+	leaving, work, err := r.mark(listen, d)
+	for _, w := range work {
+		if !r.begin(w) {
 			return nil, errEnding
 		}
 	}
-	return leaving, nil
+	return leaving, err
 }
 
-// mark stops requests to the backends; begun are those that were not draining
-// before.
-func (r *Router) mark(listen string, d api.Drain) (leaving []*drain, begun []*backend, err error) {
+// mark stops requests to the backends. work is for those that were not
+// draining before.
+func (r *Router) mark(listen string, d api.Drain) (leaving []*drain, work []func(context.Context), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o, ok := r.routes[listen]
 	if !ok {
 		return nil, nil, nil
 	}
+	var begun []*backend
 	others := 0
 	for _, b := range o.backends {
 		switch {
@@ -110,15 +108,16 @@ func (r *Router) mark(listen string, d api.Drain) (leaving []*drain, begun []*ba
 	}
 	deadline := time.Now().Add(d.Timeout)
 	for _, b := range begun {
-		b.leave(deadline)
-		leaving = append(leaving, b.drain)
+		l := b.leave(deadline)
+		leaving = append(leaving, l)
+		work = append(work, func(ctx context.Context) { r.empty(ctx, o, b, l) })
 	}
-	return leaving, begun, r.save()
+	return leaving, work, r.save()
 }
 
 // empty waits until the backend has nothing in flight, and takes it out,
 // unless it was attached again.
-func (r *Router) empty(ctx context.Context, listen string, b *backend, d *drain) {
+func (r *Router) empty(ctx context.Context, o *route, b *backend, d *drain) {
 	look := time.NewTicker(drainPoll)
 	defer look.Stop()
 	for b.inFlight.Load() > 0 && time.Now().Before(d.deadline) {
@@ -130,19 +129,19 @@ func (r *Router) empty(ctx context.Context, listen string, b *backend, d *drain)
 		case <-look.C:
 		}
 	}
-	if err := r.takeOut(listen, b, d); err != nil {
+	if err := r.takeOut(o, b, d); err != nil {
 		r.log.Error("recording a drain", "backend", b.spec.Ref.String(), "error", err)
 	}
 }
 
-func (r *Router) takeOut(listen string, b *backend, d *drain) error {
+func (r *Router) takeOut(o *route, b *backend, d *drain) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if b.drain != d {
 		return nil
 	}
 	b.drain = nil
-	r.routes[listen].remove(b)
+	o.remove(b)
 	d.end(b.cutOff(), nil)
 	return r.save()
 }
