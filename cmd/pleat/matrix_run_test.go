@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"pleat/migrations/bookkeeping"
+	"pleat/providers/postgres/pgtest"
+	"pleat/spec"
+)
+
+// matrix is what all cases share.
+type matrix struct {
+	postgres *pgtest.Server
+	lanes    atomic.Int64
+	free     chan *lane
+
+	references map[string]*reference // written before parallel cases begin
+
+	mutex     sync.Mutex
+	templates map[string]string
+}
+
+// reference is what a world becomes when nobody disturbs it.
+type reference struct {
+	reach   map[string]int // how often each point is reached
+	before  string         // what is live before, see picture
+	planned string         // afterwards
+	effects string         // the DDL that was made
+}
+
+func newMatrix(t *testing.T) *matrix {
+	m := &matrix{postgres: pgtest.New(t), free: make(chan *lane, 16), templates: map[string]string{}, references: map[string]*reference{}}
+	t.Cleanup(func() {
+		close(m.free)
+		for l := range m.free {
+			l.close(context.Background())
+			m.postgres.Exec(t, "drop database if exists "+l.database+" with (force)")
+		}
+		for _, name := range m.templates {
+			m.postgres.Exec(t, "drop database if exists "+name)
+		}
+	})
+	return m
+}
+
+// take gives a lane that nobody else uses. finish gives it back; without that
+// it ends with the test, and what happened on it is nobody else's trouble.
+func (m *matrix) take(t *testing.T) *lane {
+	t.Helper()
+	var l *lane
+	select {
+	case l = <-m.free:
+	default:
+		var err error
+		if l, err = m.newLane(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.busy = true
+	t.Cleanup(func() {
+		if l.busy {
+			l.close(context.Background())
+		}
+	})
+	return l
+}
+
+// template is a database with the world's tables and pleat's, to copy.
+func (m *matrix) template(w *matrixWorld) (string, error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if name, ok := m.templates[w.name]; ok {
+		return name, nil
+	}
+	name := fmt.Sprintf("world_%d_%d", os.Getpid(), len(m.templates))
+	ctx := context.Background()
+	if err := sql(ctx, m.postgres.URL("postgres"), "create database "+name); err != nil {
+		return "", err
+	}
+	m.templates[w.name] = name
+	url := m.postgres.URL(name)
+	if err := bookkeeping.Migrate(ctx, spec.Plain(url)); err != nil || w.setup == "" {
+		return name, err
+	}
+	return name, sql(ctx, url, w.setup+auditing)
+}
+
+func sql(ctx context.Context, url, text string) error {
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx)
+	_, err = c.PgConn().Exec(ctx, text).ReadAll()
+	return err
+}
+
+// learn runs the world, and those that its cases are compared with, once with
+// nothing in their way.
+func (m *matrix) learn(t *testing.T, w *matrixWorld) *reference {
+	t.Helper()
+	for _, each := range []*matrixWorld{w, worldNamed(w.forward), worldNamed(w.expanded)} {
+		if each != nil && m.references[each.name] == nil {
+			m.references[each.name] = m.undisturbed(t, each)
+		}
+	}
+	return m.references[w.name]
+}
+
+// undisturbed runs a world with nothing in its way.
+func (m *matrix) undisturbed(t *testing.T, w *matrixWorld) *reference {
+	t.Helper()
+	s := m.begin(t, w)
+	r := &reference{before: s.picture(), reach: map[string]int{}}
+	s.prelude()
+	file := filepath.Join(s.lane.dir, "points")
+	if err := os.RemoveAll(file); err != nil {
+		t.Fatal(err)
+	}
+	s.ends(s.lane.pleat("trace:"+file, w.command(), "--auto-approve"), w.exit)
+	s.writer.stop()
+	r.planned, r.effects = s.picture(), s.effects()
+	s.settled()
+	reached, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, point := range strings.Fields(string(reached)) {
+		r.reach[point]++
+	}
+	// It is told each 100 ms that a build takes.
+	r.reach["index.building"] = min(r.reach["index.building"], 1)
+	s.finish()
+	return r
+}
+
+// sequence is one case under way.
+type sequence struct {
+	t      *testing.T
+	matrix *matrix
+	world  *matrixWorld
+	lane   *lane
+	wanted string // the release that the plan goes to
+	db     *pgx.Conn
+	writer *writer
+}
+
+// begin prepares a lane for one case.
+func (m *matrix) begin(t *testing.T, w *matrixWorld) *sequence {
+	t.Helper()
+	l := m.take(t)
+	if err := m.refresh(l, w); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.write(w.matrixSpec(l)); err != nil {
+		t.Fatal(err)
+	}
+	s := &sequence{t: t, matrix: m, world: w, lane: l, wanted: w.wanted(l), db: pgtest.Connect(t, l.url)}
+	l.traffic.failed()
+	s.writer = newWriter(t, l.url, w.serves)
+	return s
+}
+
+// prelude is the apply that dies before the command under test.
+func (s *sequence) prelude() {
+	s.t.Helper()
+	if s.world.prelude.point == "" {
+		return
+	}
+	s.dies(s.lane.pleat(s.world.prelude.String(), "apply", "--auto-approve"))
+}
+
+// crashed is one case: the command dies at a place, and another one follows.
+func (m *matrix) crashed(t *testing.T, w *matrixWorld, p place, action string) {
+	s := m.begin(t, w)
+	s.prelude()
+	s.dies(s.lane.pleat(p.String(), w.command(), "--auto-approve"))
+	s.recover(action)
+	s.writer.stop()
+	s.settled()
+	s.finish()
+}
+
+// dies wants that the command was killed where it was told.
+func (s *sequence) dies(e ended) {
+	s.t.Helper()
+	if !e.killed {
+		s.t.Fatalf("it was not killed there: exit %d\n%s", e.code, e.output)
+	}
+}
+
+// ends wants an exit code.
+func (s *sequence) ends(e ended, want int) {
+	s.t.Helper()
+	if e.code != want {
+		s.t.Fatalf("exit %d, want %d\n%s", e.code, want, e.output)
+	}
+}
+
+// finish gives the lane back, with the release that is live.
+func (s *sequence) finish() {
+	s.t.Helper()
+	if s.t.Failed() {
+		return
+	}
+	if s.world.serves && !strings.Contains(s.picture(), "OLD") {
+		s.lane.live = s.wanted
+	}
+	if err := s.db.Close(s.t.Context()); err != nil {
+		s.t.Error(err)
+	}
+	s.lane.busy = false
+	s.matrix.free <- s.lane
+}

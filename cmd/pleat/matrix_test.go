@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+
+	"pleat/executor/crash"
+)
+
+// TestMatrix kills pleat at the named crash points of each world, applies again
+// or rolls back, and asks whether what is live is what it should be. With
+// PLEAT_TEST_LONG it does so each time that a point is reached; else for the
+// sample alone. What failed is run alone by
+//
+//	PLEAT_TEST_LONG=1 go test ./cmd/pleat -run 'TestMatrix/^W2$/^step.applied:5$/^apply$'
+func TestMatrix(t *testing.T) {
+	m := newMatrix(t)
+	ran, reached := 0, map[string]bool{}
+	for _, w := range matrixWorlds {
+		t.Run(w.name, func(t *testing.T) {
+			ran++
+			reach := m.learn(t, w).reach
+			for point := range reach {
+				reached[point] = true
+			}
+			for _, p := range places(reach) {
+				t.Run(p.String(), func(t *testing.T) { m.killAt(t, w, p) })
+			}
+		})
+	}
+	if ran < len(matrixWorlds) {
+		return // -run left some out
+	}
+	for _, p := range crash.Points() {
+		if !reached[p.Name] && !slices.Contains(elsewhere, p.Name) {
+			t.Errorf("no world reaches %s", p.Name)
+		}
+	}
+}
+
+// elsewhere are the points that no apply reaches; TestPlanFileIsWholeOrAbsent
+// does.
+var elsewhere = []string{"file.created", "file.written", "file.synced", "file.renamed", "file.directory_synced"}
+
+// place is the Nth time that a point is reached.
+type place struct {
+	point string
+	nth   int
+}
+
+func (p place) String() string { return fmt.Sprintf("%s:%d", p.point, p.nth) }
+
+// places are all of a world, in the order of the points.
+func places(reach map[string]int) []place {
+	var all []place
+	for _, p := range crash.Points() {
+		for n := range reach[p.Name] {
+			all = append(all, place{p.Name, n + 1})
+		}
+	}
+	return all
+}
+
+// killAt is both cases of a place.
+func (m *matrix) killAt(t *testing.T, w *matrixWorld, p place) {
+	for _, action := range w.actions() {
+		if long() || sampled(w, p, action) {
+			t.Run(action, func(t *testing.T) { t.Parallel(); m.crashed(t, w, p, action) })
+		}
+	}
+}
+
+func long() bool { return os.Getenv("PLEAT_TEST_LONG") != "" }
+
+// matrixSample is what every run of the suite asks: each point once or twice,
+// where most has gone wrong or could.
+var matrixSample = []string{
+	"W1/step.sent:1/apply", "W1/step.commit_sent:1/rollback", "W1/lease.taken:1/apply",
+	"W2/run.recorded:1/apply", "W2/run.recorded:1/rollback", "W2/step.started:3/rollback",
+	"W2/step.applied:2/apply", "W2/step.applied:6/rollback", "W2/step.applied:8/apply", "W2/step.finished:5/rollback",
+	"W2/rollout.called:4/rollback", "W2/rollout.called:6/rollback", "W2/rollout.answered:3/apply", "W2/rollout.draining:1/rollback",
+	"W2/backfill.updated:2/apply", "W2/backfill.commit_sent:2/apply", "W2/backfill.between:1/rollback", "W2/backfill.before_mark:1/apply",
+	"W2/run.before_end:1/apply", "W2/run.ended:1/rollback",
+	"W2-fails/rollback.decided:1/apply", "W2-fails/rollback.in_undo:1/rollback", "W2-fails/rollback.undone:2/apply",
+	"W2-back/rollback.decided:1/apply", "W2-back/rollback.in_undo:3/apply", "W2-back/rollback.undone:2/rollback", "W2-back/run.before_end:1/apply",
+	"W3/index.building:1/apply", "W3/index.building:1/rollback", "W3-invalid/index.dropped:1/apply",
+}
+
+func sampled(w *matrixWorld, p place, action string) bool {
+	return slices.Contains(matrixSample, w.name+"/"+p.String()+"/"+action)
+}

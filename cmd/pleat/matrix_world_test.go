@@ -1,0 +1,236 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// matrixWorld is a database, what is live, and a wish.
+type matrixWorld struct {
+	name  string
+	setup string // SQL on the fresh database
+	wish  string // the spec, less what all have
+	// prelude is where an apply dies before the command under test begins.
+	prelude place
+	verb    string // the command under test; "" is apply
+	exit    int    // of that command when nobody disturbs it
+	serves  bool   // a service runs, with requests and writers
+	target  string // the release wanted; "" is the lane's other one
+	only    string // the one action that makes sense; "" = all
+	// forward is the world that ends where an apply of this one does, and
+	// expanded the one that ends with the old release on the expanded schema;
+	// "" is this one, and none.
+	forward, expanded string
+	// repeats: an effect that was cut short may be made again, after its rest
+	// was taken away.
+	repeats bool
+}
+
+func (w *matrixWorld) actions() []string {
+	if w.only != "" {
+		return []string{w.only}
+	}
+	return []string{"apply", "rollback"}
+}
+
+func (w *matrixWorld) command() string {
+	if w.verb == "" {
+		return "apply"
+	}
+	return w.verb
+}
+
+const matrixRows = 3000
+
+var matrixWorlds = []*matrixWorld{
+	{name: "W1", setup: usersTable, wish: addColumn},
+	{name: "W2", setup: usersTable, wish: splitName, serves: true, expanded: "W2-fails"},
+	{name: "W2-fails", setup: usersTable, wish: splitName, serves: true, target: "r9", exit: exitRolledBack, expanded: "W2-fails"},
+	{name: "W2-back", setup: usersTable, wish: splitName, serves: true, prelude: place{"step.applied", 8}, verb: "rollback", forward: "W2", expanded: "W2-fails"},
+	{name: "W3", setup: usersTable, wish: addIndex, repeats: true},
+	{name: "W3-invalid", setup: usersTable + invalidIndex, wish: addIndex, repeats: true},
+	{name: "W4-waits", setup: usersTable, wish: soaking, only: "apply"},
+}
+
+// usersTable also audits: DDL by an event trigger, and which rows a back-fill
+// wrote.
+var usersTable = fmt.Sprintf(`
+create table users (id bigint generated always as identity primary key, name text not null);
+insert into users (name) select 'first' || n || ' last' || n from generate_series(1, %d) n;
+create schema audit;
+create table audit.ddl (tag text not null, object text not null);
+create function audit.ended() returns event_trigger language plpgsql as $$
+begin
+  insert into audit.ddl select command_tag, coalesce(object_identity, '') from pg_event_trigger_ddl_commands();
+end $$;
+create function audit.dropped() returns event_trigger language plpgsql as $$
+begin
+  insert into audit.ddl select 'DROP', object_identity from pg_event_trigger_dropped_objects() where original;
+end $$;
+create table audit.filled (id bigint not null);
+create function audit.fill() returns trigger language plpgsql as $$
+begin
+  if pg_catalog.current_setting('pleat.sync', true) = 'off' then
+    insert into audit.filled select id from written;
+  end if;
+  return null;
+end $$;
+create trigger audit after update on users referencing new table as written
+  for each statement execute function audit.fill();
+analyze users;
+`, matrixRows)
+
+// auditing begins the count of DDL.
+const auditing = `
+create event trigger audit_ended on ddl_command_end execute function audit.ended();
+create event trigger audit_dropped on sql_drop execute function audit.dropped();
+`
+
+const invalidIndex = `
+create index users_name on users (name);
+update pg_index set indisvalid = false where indexrelid = 'users_name'::regclass;
+`
+
+const addColumn = `
+change "note" {
+  expand {
+    add_column "users" "note" {
+      type = "text"
+    }
+  }
+}
+`
+
+const addIndex = `
+change "by_name" {
+  expand {
+    create_index "users_name" {
+      table   = "users"
+      columns = ["name"]
+    }
+  }
+}
+`
+
+// soaking waits for longer than a heartbeat's interval.
+const soaking = `
+change "note" {
+  expand {
+    add_column "users" "note" {
+      type = "text"
+    }
+  }
+  contract {
+    drop_column "users" "name" {
+      hide = "0s"
+    }
+    soak = "6s"
+  }
+}
+`
+
+const splitName = `
+change "split_name" {
+  expand {
+    add_column "users" "first" {
+      type = "text"
+    }
+    add_column "users" "last" {
+      type = "text"
+    }
+    sync "users" {
+      forward = {
+        first = "split_part(name, ' ', 1)"
+        last  = "substring(name, ' (.*)')"
+      }
+      backward = {
+        name = "concat_ws(' ', first, last)"
+      }
+    }
+  }
+  backfill "users" {
+    batch = 400
+  }
+  verify "names_agree" {
+    sql = "select id from users where coalesce(first, last) is null or name is distinct from concat_ws(' ', first, last)"
+  }
+  contract {
+    drop_column "users" "name" {
+      hide = "0s"
+    }
+    soak = "0s"
+  }
+}
+`
+
+// matrixSpec is the whole spec of a world on a lane.
+func (w *matrixWorld) matrixSpec(l *lane) string {
+	head := fmt.Sprintf("database \"main\" {\n  url = %q\n}\n", l.url)
+	if !w.serves {
+		return head + w.wish
+	}
+	return head + l.service(l.live, w.wanted(l)) + w.wish
+}
+
+func (w *matrixWorld) wanted(l *lane) string {
+	if w.target != "" {
+		return w.target
+	}
+	return l.other()
+}
+
+// service runs from, and wants to; only to knows the change.
+func (l *lane) service(from, to string) string {
+	return strings.NewReplacer("SOCKET", l.socket(), "LISTEN", l.listen, "FROM", from, "TO", to, "SCHEMA", "[change.split_name]",
+		"CRASH", map[bool]string{true: `, "-crash", "1ms", "-mute"`}[to == "r9"]).Replace(serviceSpec)
+}
+
+const serviceSpec = `
+orchestrator "host" "local" {
+  agents = ["unix://SOCKET"]
+}
+
+router "proxy" "edge" {
+  listen = "LISTEN"
+}
+
+strategy "one_by_one" {
+  rolling {
+    batch = 1
+  }
+}
+
+service "demo" {
+  router   = router.proxy.edge
+  strategy = strategy.one_by_one
+  release  = "TO"
+
+  process "web" {
+    count = 2
+    env   = { GORACE = "atexit_sleep_ms=0" }
+    check "http" {
+      path     = "/healthz"
+      interval = "20ms"
+    }
+    drain {
+      timeout = "2s"
+    }
+  }
+  release "FROM" {
+    artifact {
+      path   = "bin/FROM"
+      sha256 = filesha256("bin/FROM")
+    }
+  }
+  release "TO" {
+    artifact {
+      path   = "bin/TO"
+      sha256 = filesha256("bin/TO")
+    }
+    schema = SCHEMA
+    process "web" {
+      command = ["$${ARTIFACT}"CRASH]
+    }
+  }
+}
+`
