@@ -23,6 +23,7 @@ type appFlags struct {
 	stopWhen  string
 	upWhen    string
 	failures  string
+	failAs    string
 	starts    string
 	mute      bool
 	database  bool
@@ -36,6 +37,7 @@ func (o *appFlags) read(args []string) error {
 	f.DurationVar(&o.crash, "crash", -1, "exit with 1 after that long")
 	f.StringVar(&o.stopWhen, "stop-when", "", "asked to stop, go on until that file is there")
 	f.StringVar(&o.failures, "failures", "", "FILE:N, exit with 1 at the first N starts, counted in FILE")
+	f.StringVar(&o.failAs, "fail-as", "", "exit with 1 as the instance of that name")
 	f.StringVar(&o.starts, "starts", "", "add a line to that file at each start")
 	f.BoolVar(&o.mute, "mute", false, "listen on nothing")
 	f.BoolVar(&o.database, "database", false, "keep a database session open")
@@ -83,7 +85,7 @@ func (o *appFlags) begin() error {
 			return err
 		}
 	}
-	if o.failures != "" && stillFails(o.failures) {
+	if o.failAs == os.Getenv("PLEAT_INSTANCE") || o.failures != "" && stillFails(o.failures) {
 		return errors.New("not this time")
 	}
 	return nil

@@ -52,20 +52,58 @@ func (a *app) newRunner(ctx context.Context, sp *spec.Spec) (*runner, error) {
 	if r.holder, err = lease.Self(id); err != nil {
 		return nil, err
 	}
-	if r.lease, err = lease.Take(ctx, sp.State.URL, environment, r.holder); err != nil {
+	if r.journal, err = journal.Open(ctx, sp.State.URL, environment, "pleat/"+id); err != nil {
 		return nil, err
+	}
+	if err := r.takeLease(ctx); err != nil {
+		return nil, errors.Join(err, r.journal.Close(context.WithoutCancel(ctx)))
+	}
+	return r, nil
+}
+
+// takeLease takes the lease and fences off former holders.
+func (r *runner) takeLease(ctx context.Context) (err error) {
+	sp := r.world.spec
+	if r.lease, err = r.askForLease(ctx, sp.State.URL); err != nil {
+		return err
 	}
 	for _, d := range sp.Databases {
 		if err := lease.Announce(ctx, d.URL, environment, r.lease.Fence()); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", d.Address(), err), r.lease.Release(ctx))
+			return errors.Join(fmt.Errorf("%s: %w", d.Address(), err), r.lease.Release(ctx))
 		}
 	}
-	r.ticket = planner.Ticket{Run: id, Lease: environment, Fence: r.lease.Fence()}
-	r.journal, err = journal.Open(ctx, sp.State.URL, environment, "pleat/"+id)
-	if err != nil {
-		return nil, errors.Join(err, r.lease.Release(ctx))
+	r.ticket = planner.Ticket{Run: r.holder.Run, Lease: environment, Fence: r.lease.Fence()}
+	return nil
+}
+
+// How long a holder whose run has ended is waited for, and how often it is
+// looked whether it let go.
+const (
+	lettingGo = 10 * time.Second
+	look      = 20 * time.Millisecond
+)
+
+// askForLease is refused at once when the lease is held. Only a holder whose
+// run has ended is waited for: whoever reads that a run is complete may apply.
+func (r *runner) askForLease(ctx context.Context, url spec.Text) (*lease.Lease, error) {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for end := time.Now().Add(lettingGo); ; {
+		l, err := lease.Take(ctx, url, environment, r.holder)
+		var held *lease.HeldError
+		if !errors.As(err, &held) || time.Now().After(end) {
+			return l, err
+		}
+		ended, lost := r.journal.Finished(ctx, held.Holder.Run)
+		if !ended || lost != nil {
+			return nil, errors.Join(err, lost)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-tick.C:
+		}
 	}
-	return r, nil
 }
 
 // install brings pleat's own tables into every database of the spec.
@@ -85,7 +123,10 @@ func (w *world) install(ctx context.Context) error {
 }
 
 // take makes the ticket that of another run: one that is gone on with.
-func (r *runner) take(run string) { r.ticket.Run = run }
+func (r *runner) take(run string) {
+	r.ticket.Run = run
+	r.lease.SetRun(run)
+}
 
 func (r *runner) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -152,8 +193,16 @@ func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string,
 
 // tell keeps the lease's row at the step in hand.
 func (r *runner) tell(rec executor.Record) {
-	if s, ok := rec.Event.(executor.StepChanged); ok && s.Status == executor.StepStarted {
-		r.lease.SetStep(fmt.Sprintf("%d %s %s", s.Number, s.Kind, s.Title))
+	s, ok := rec.Event.(executor.StepChanged)
+	if !ok {
+		return
+	}
+	step := fmt.Sprintf("%d %s %s", s.Number, s.Kind, s.Title)
+	switch s.Status {
+	case executor.StepStarted:
+		r.lease.SetStep(step)
+	case executor.StepUndoing:
+		r.lease.SetStep("undo of " + step)
 	}
 }
 

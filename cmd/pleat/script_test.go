@@ -54,6 +54,8 @@ func TestScripts(t *testing.T) {
 			"send":       sendCommand,
 			"bounds":     boundsCommand,
 			"stream":     streamCommand,
+			"contend":    contendCommand,
+			"chain":      chainCommand,
 		},
 	})
 }

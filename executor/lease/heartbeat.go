@@ -77,9 +77,9 @@ func (l *Lease) renew(ctx context.Context) error {
 		return err
 	}
 	l.mutex.Lock()
-	step := l.step
+	run, step := l.run, l.step
 	l.mutex.Unlock()
-	ours, err := renew(ctx, l.conn, l.name, l.holder.ID, l.fence, step, l.terms.Expiry)
+	ours, err := renew(ctx, l.conn, l.name, l.holder.ID, l.fence, run, step, l.terms.Expiry)
 	if err != nil {
 		return errors.Join(err, conn.Close(ctx, l.conn))
 	}

@@ -61,6 +61,7 @@ type Lease struct {
 	wake    chan struct{}
 
 	mutex    sync.Mutex
+	run      string // in hand
 	step     string
 	cause    error // why it was lost; nil while it is not
 	released bool
@@ -86,7 +87,7 @@ func (t Terms) Take(ctx context.Context, url spec.Text, name string, h Holder) (
 		return nil, err
 	}
 	l := &Lease{
-		url: url, name: name, holder: h, terms: t.filled(), conn: c, step: h.Step,
+		url: url, name: name, holder: h, terms: t.filled(), conn: c, run: h.Run, step: h.Step,
 		stopped: make(chan struct{}), wake: make(chan struct{}, 1), guards: map[int]context.CancelCauseFunc{},
 	}
 	if err := l.take(ctx); err != nil {
@@ -161,11 +162,18 @@ func (l *Lease) Fence() int64 { return l.fence }
 // Name is the lease's name.
 func (l *Lease) Name() string { return l.name }
 
+// SetRun says which run is in hand, for others to read: one that was cut short
+// is gone on with under the lease of the next. It never blocks; the row has it a
+// moment later.
+func (l *Lease) SetRun(run string) { l.say(func() { l.run = run }) }
+
 // SetStep says which step is in hand, for others to read. It never blocks; the
 // row has it a moment later.
-func (l *Lease) SetStep(step string) {
+func (l *Lease) SetStep(step string) { l.say(func() { l.step = step }) }
+
+func (l *Lease) say(change func()) {
 	l.mutex.Lock()
-	l.step = step
+	change()
 	l.mutex.Unlock()
 	select {
 	case l.wake <- struct{}{}:

@@ -135,6 +135,7 @@ func TestOfEightContendersOneWinsEachRound(t *testing.T) {
 func TestARefusalSaysWhoHasItAndComesAtOnce(t *testing.T) {
 	url := stateDatabase(t)
 	l := take(t, lease.Terms{}, url, "r1")
+	l.SetRun("r0")
 	l.SetStep("backfill.users")
 	eventually(t, "the step is shown", func() bool { return show(t, url).Step == "backfill.users" })
 	// A step that holds the fence must not hold the refusal up.
@@ -150,7 +151,7 @@ func TestARefusalSaysWhoHasItAndComesAtOnce(t *testing.T) {
 	if hostErr != nil {
 		t.Fatal(hostErr)
 	}
-	for _, part := range []string{"already in progress", "run r1", host, fmt.Sprintf("pid %d", os.Getpid()), "since 20", "backfill.users", "heartbeat"} {
+	for _, part := range []string{"already in progress", "run r0", host, fmt.Sprintf("pid %d", os.Getpid()), "since 20", "backfill.users", "heartbeat"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in %q", part, err)
 		}

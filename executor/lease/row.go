@@ -52,10 +52,10 @@ func claim(ctx context.Context, tx conn.Tx, name string, h Holder, expiry time.D
 
 // renew changes no column of the key, so that a step's hold on the lease does
 // not hold it up.
-func renew(ctx context.Context, tx conn.Tx, name, id string, fence int64, step string, expiry time.Duration) (ours bool, err error) {
+func renew(ctx context.Context, tx conn.Tx, name, id string, fence int64, run, step string, expiry time.Duration) (ours bool, err error) {
 	tag, err := tx.Exec(ctx, `
-		update pleat.lease set beat = clock_timestamp(), until = clock_timestamp() + $5::interval, step = $4
-		where name = $1 and id = $2 and fence = $3`, name, id, fence, step, expiry)
+		update pleat.lease set beat = clock_timestamp(), until = clock_timestamp() + $6::interval, run = $4, step = $5
+		where name = $1 and id = $2 and fence = $3`, name, id, fence, run, step, expiry)
 	if err != nil {
 		return false, fmt.Errorf("renewing the lease %q: %w", name, err)
 	}
