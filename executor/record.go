@@ -73,6 +73,10 @@ func (r *run) report(ctx context.Context, s planner.Step, report planner.Report)
 		r.Watch(Record{At: r.Now(), Run: r.Ticket.Run, Event: Progressed{s.ID, s.Title, p.Done, p.Total, p.Unit}})
 		return
 	case planner.Waiting:
+		if p.For == "" && !r.waiting {
+			return
+		}
+		r.waiting = p.For != ""
 		e = StepChanged{Step: s.ID, Number: r.number[s.ID], Address: s.Address, Kind: s.Kind, Title: s.Title, Status: StepWaiting, Detail: p.For}
 	case planner.InstanceChange:
 		e = InstanceChanged{s.ID, p.Service, p.Release, p.Process, p.Instance, p.Host, p.State, p.Error}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,6 +23,7 @@ type run struct {
 	undone  []planner.Step
 	failed  *planner.Step
 	back    *journal.Entry // where a rollback was decided
+	waiting bool           // the provider said that it waits
 	stopped bool
 }
 
@@ -53,6 +55,8 @@ func (r *run) recall(ctx context.Context) error {
 		}
 		r.status[e.Step] = StepStatus(e.Status)
 	}
+	// What was put off is asked again, and with it what needs it.
+	maps.DeleteFunc(r.status, func(_ string, status StepStatus) bool { return status == StepDeferred })
 	return nil
 }
 
@@ -88,7 +92,7 @@ func (r *run) carryOut(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	for _, s := range r.Plan.Steps {
-		if r.finished(s) {
+		if r.took(s) {
 			continue
 		}
 		crash.At("run.between_steps")
@@ -107,12 +111,9 @@ func (r *run) carryOut(ctx context.Context) (Result, error) {
 	return r.end(ctx, r.outcome(), nil)
 }
 
-func (r *run) finished(s planner.Step) bool {
-	switch r.status[s.ID] {
-	case StepDone, StepSettled, StepDeferred:
-		return true
-	}
-	return false
+// took tells whether the step is known to have taken effect.
+func (r *run) took(s planner.Step) bool {
+	return r.status[s.ID] == StepDone || r.status[s.ID] == StepSettled
 }
 
 // stopping tells whether somebody asked the run to end.

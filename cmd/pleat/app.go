@@ -26,9 +26,12 @@ type app struct {
 	noColor  bool
 	json     bool
 	sources  map[string][]byte
+	redact   func(string) string // blanks the spec's secrets
 }
 
-func newApp(s streams, environ []string) *app { return &app{streams: s, environ: environ} }
+func newApp(s streams, environ []string) *app {
+	return &app{streams: s, environ: environ, redact: func(text string) string { return text }}
+}
 
 const longHelp = `pleat deploys releases and the Postgres schema changes they need, as one
 reviewed plan: pleat plan shows it, pleat apply carries it out.`
@@ -88,7 +91,7 @@ func (a *app) load() (*spec.Spec, error) {
 	}
 	sp, diags := spec.Load(a.dir, spec.Options{Vars: vars, VarFiles: a.varFiles, Environ: a.environ})
 	if sp != nil {
-		a.sources = sp.Sources
+		a.sources, a.redact = sp.Sources, sp.Redact
 	}
 	if diags.HasErrors() {
 		return nil, &diagnosticsError{diags}

@@ -60,9 +60,6 @@ func (e *codeError) Error() string {
 
 func (e *codeError) Unwrap() error { return e.err }
 
-// hinted is an error that knows what to do about it.
-type hinted interface{ Hint() string }
-
 // report prints what a verb ended with and gives its exit code.
 func (a *app) report(err error) int {
 	if err == nil {
@@ -83,8 +80,15 @@ func (a *app) report(err error) int {
 	if err.Error() != "" {
 		a.talk("Error: %s", err)
 	}
-	for _, h := range hints(err) {
-		a.talk("%s", h)
+	advice := adviceIn(err)
+	for _, d := range advice.details {
+		a.talk("  %s", strings.ReplaceAll(a.redact(d), "\n", "\n  "))
+	}
+	for _, h := range advice.hints {
+		a.talk("Hint: %s", h)
+	}
+	for _, n := range advice.next {
+		a.talk("Next: %s", n)
 	}
 	return code
 }
@@ -93,12 +97,18 @@ func (a *app) report(err error) int {
 type jsonError struct {
 	Exit        int                   `json:"exit"`
 	Error       string                `json:"error,omitempty"`
+	Details     []string              `json:"details,omitempty"`
 	Hints       []string              `json:"hints,omitempty"`
+	Next        []string              `json:"next,omitempty"`
 	Diagnostics []spec.JSONDiagnostic `json:"diagnostics,omitempty"`
 }
 
 func (a *app) reportJSON(code int, err error) {
-	out := jsonError{Exit: code, Error: err.Error(), Hints: hints(err)}
+	advice := adviceIn(err)
+	out := jsonError{Exit: code, Error: err.Error(), Hints: advice.hints, Next: advice.next}
+	for _, d := range advice.details {
+		out.Details = append(out.Details, a.redact(d))
+	}
 	var diags *diagnosticsError
 	if errors.As(err, &diags) {
 		out.Error, out.Diagnostics = "", spec.DiagnosticsJSON(a.sources, diags.diags)
@@ -106,32 +116,6 @@ func (a *app) reportJSON(code int, err error) {
 	if err := a.printJSON(out); err != nil {
 		a.talk("Error: %s", err)
 	}
-}
-
-// hints walks the tree of an error for what to do about it.
-func hints(err error) []string {
-	var out []string
-	var walk func(error)
-	walk = func(err error) {
-		if h, ok := err.(hinted); ok && h.Hint() != "" {
-			out = append(out, "Hint: "+h.Hint())
-		}
-		if c, ok := err.(*codeError); ok && c.next != "" {
-			out = append(out, "Next: "+c.next)
-		}
-		switch u := err.(type) {
-		case interface{ Unwrap() error }:
-			if inner := u.Unwrap(); inner != nil {
-				walk(inner)
-			}
-		case interface{ Unwrap() []error }:
-			for _, inner := range u.Unwrap() {
-				walk(inner)
-			}
-		}
-	}
-	walk(err)
-	return out
 }
 
 // codeOf is the one place where errors become exit codes.

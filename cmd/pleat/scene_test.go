@@ -32,7 +32,8 @@ type scene struct {
 	background map[string]*backgroundProcess
 	traffic    *traffic
 	audience   *audience
-	variables  []string // names in its environment
+	variables  []string        // names in its environment
+	transcript strings.Builder // what exits printed
 }
 
 func newScene(url, sockets string) *scene {
@@ -79,16 +80,16 @@ func (w *scene) clear(ctx context.Context) {
 	for _, s := range w.sessions {
 		s.conn.Close(ctx)
 	}
-	for name, a := range w.agents {
-		w.killInstances(ctx, name)
+	for _, a := range w.agents {
 		a.kill()
 	}
+	w.killInstances()
 	os.RemoveAll(w.sockets)
 }
 
-// killInstances ends the processes that an agent keeps: they outlive it.
-func (w *scene) killInstances(ctx context.Context, name string) {
-	matches, err := filepath.Glob(filepath.Join(w.sockets, name, "instances", "*.json"))
+// killInstances ends the processes that agents kept: they outlive them.
+func (w *scene) killInstances() {
+	matches, err := filepath.Glob(filepath.Join(w.sockets, "*", "instances", "*.json"))
 	if err != nil {
 		return
 	}

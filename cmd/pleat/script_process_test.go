@@ -23,7 +23,9 @@ func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	if got := exitCode(ts, ts.Exec(args[1], args[2:]...)); got != want {
+	got := exitCode(ts, ts.Exec(args[1], args[2:]...))
+	sceneOf(ts).transcript.WriteString(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
+	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }
@@ -115,6 +117,7 @@ func finishCommand(ts *testscript.TestScript, neg bool, args []string) {
 	out, talk := ts.ReadFile(args[0]+".out"), ts.ReadFile(args[0]+".err")
 	fmt.Fprint(ts.Stdout(), out)
 	fmt.Fprint(ts.Stderr(), talk)
+	sceneOf(ts).transcript.WriteString(out + talk)
 	if got := fmt.Sprint(exitCode(ts, p.howItEnded)); got != args[1] {
 		ts.Fatalf("exit code %s, want %s\n%s%s", got, args[1], out, talk)
 	}

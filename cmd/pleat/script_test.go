@@ -36,26 +36,28 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"agent":      agentCommand,
-			"sql":        sqlCommand,
-			"session":    sessionCommand,
-			"instances":  instancesCommand,
-			"sequence":   sequenceCommand,
-			"eventually": eventuallyCommand,
-			"get":        getCommand,
-			"load":       loadCommand,
-			"replace":    replaceCommand,
-			"users":      stage.usersCommand,
-			"exits":      exitsCommand,
-			"begin":      beginCommand,
-			"signal":     signalCommand,
-			"finish":     finishCommand,
-			"clients":    clientsCommand,
-			"send":       sendCommand,
-			"bounds":     boundsCommand,
-			"stream":     streamCommand,
-			"contend":    contendCommand,
-			"chain":      chainCommand,
+			"agent":       agentCommand,
+			"sql":         sqlCommand,
+			"session":     sessionCommand,
+			"instances":   instancesCommand,
+			"sequence":    sequenceCommand,
+			"eventually":  eventuallyCommand,
+			"get":         getCommand,
+			"load":        loadCommand,
+			"replace":     replaceCommand,
+			"users":       stage.usersCommand,
+			"exits":       exitsCommand,
+			"begin":       beginCommand,
+			"signal":      signalCommand,
+			"finish":      finishCommand,
+			"clients":     clientsCommand,
+			"send":        sendCommand,
+			"secret":      secretCommand,
+			"certificate": stage.certificateCommand,
+			"bounds":      boundsCommand,
+			"stream":      streamCommand,
+			"contend":     contendCommand,
+			"chain":       chainCommand,
 		},
 	})
 }
@@ -69,8 +71,9 @@ type stage struct {
 	serial   atomic.Int64
 }
 
-// setup gives a script its own database ($DATABASE_URL), a short directory for
-// sockets ($SOCKETS) and a free address ($LISTEN).
+// setup gives a script its own database ($DATABASE_URL, which is $DATABASE at
+// $SERVER), the name of a role that it may make ($ROLE), a short directory for
+// sockets ($SOCKETS) and two free addresses ($LISTEN, $FREE).
 func (s *stage) setup(env *testscript.Env) error {
 	name := fmt.Sprintf("script_%d_%d", os.Getpid(), s.serial.Add(1))
 	s.postgres.Exec(s.t, "create database "+name)
@@ -82,12 +85,21 @@ func (s *stage) setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	free, err := freeAddress()
+	if err != nil {
+		return err
+	}
 	w := newScene(s.postgres.URL(name), sockets)
 	env.Values[sceneKey{}] = w
 	env.Defer(func() {
 		w.clear(context.Background())
 		s.postgres.Exec(s.t, "drop database if exists "+name+" with (force)")
+		s.postgres.Exec(s.t, "drop role if exists "+name)
 	})
+	env.Setenv("SERVER", s.postgres.Address())
+	env.Setenv("DATABASE", name)
+	env.Setenv("ROLE", name)
+	env.Setenv("FREE", free)
 	env.Setenv("DATABASE_URL", w.url)
 	env.Setenv("PLEAT_VAR_database_url", w.url)
 	env.Setenv("SOCKETS", sockets)

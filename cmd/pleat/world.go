@@ -73,29 +73,26 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 		Orchestrators: map[string]*planner.Orchestrator{}, Routers: map[string]*planner.Router{},
 	}
 	var problems []error
-	note := func(address spec.Address, err error) {
-		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", address, err))
-		}
-	}
 	for _, d := range w.spec.Databases {
 		s := scope.Databases[d.Name]
 		seen, err := w.databases[d.Name].Observe(ctx, postgres.Scope{Tables: s.TableNames(), Changes: s.Changes})
 		st.Databases[d.Name] = seen
-		note(d.Address(), err)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("reading %s: %w", d.Address(), err))
+		}
 	}
 	for address, h := range w.hosts {
 		seen, err := h.Observe(ctx)
 		st.Orchestrators[string(address)] = seen
-		note(address, err)
+		problems = append(problems, err)
 	}
 	for address, r := range w.routers {
 		seen, err := r.Observe(ctx)
 		st.Routers[string(address)] = seen
-		note(address, err)
+		problems = append(problems, err)
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
 	}
 	return st, w.recorded(ctx, st)
 }

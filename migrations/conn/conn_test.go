@@ -148,7 +148,7 @@ func TestAServerThatHangsUpIsSaidInOneLine(t *testing.T) {
 
 func TestABrokenURLIsNeverShown(t *testing.T) {
 	for _, broken := range []string{
-		"", "postgres://u:" + canary + "@h:notaport/d", "postgres://u:" + canary + "%zz@h/d", "postgres://u:a/" + canary + "@h/d?x",
+		"", "postgres://u:a@h/" + canary + "@h/d", "postgres://u:1#" + canary + "@h/d", "postgres://u:" + canary + "@h:notaport/d", "postgres://u:" + canary + "%zz@h/d", "postgres://u:a/" + canary + "@h/d?x",
 		"host=h password=" + canary + " port=x", "password='" + canary, canary, "postgres://u:" + canary + "@[::1/d",
 		"postgres://u:p@h/d?sslmode=" + canary, "postgres://u:p@h/d?connect_timeout=" + canary,
 	} {
