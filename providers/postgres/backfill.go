@@ -222,12 +222,18 @@ func (f *fill) behindKey(key []string, updated int64) int64 {
 	return f.passed + int64(f.size)
 }
 
+// moveCursor moves it from where this batch began, so that no range is done
+// twice by whoever was taken for dead.
 func (f *fill) moveCursor(ctx context.Context, tx conn.Tx, key []string, passed int64) error {
-	_, err := tx.Exec(ctx, `
+	tag, err := tx.Exec(ctx, `
 		update pleat.cursor set position = $3, rows = $4, updated = pg_catalog.clock_timestamp()
-		where change = $1 and unit = $2`, f.action.Change, f.unit(), key, passed)
+		where change = $1 and unit = $2 and position is not distinct from $5`,
+		f.action.Change, f.unit(), key, passed, f.key)
 	if err != nil {
 		return fmt.Errorf("moving the cursor: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("the cursor of %s was moved by somebody else", f.action.Table)
 	}
 	return nil
 }

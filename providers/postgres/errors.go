@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"pleat/migrations"
-	"pleat/migrations/conn"
 	"pleat/planner"
 )
 
@@ -144,15 +143,8 @@ func (e *RightError) Unwrap() error { return e.cause }
 // Hint is the statement that gives the right.
 func (e *RightError) Hint() string { return e.hint }
 
-// explain says what an error of a step means: whether its effect may be there,
-// and what a person can do.
+// explain says what a person can do about an error that is a missing right.
 func (w *work) explain(err error) error {
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, conn.ErrOutcomeUnknown) {
-		return fmt.Errorf("%w: %w", planner.ErrOutcomeUnknown, err)
-	}
 	var refusal *pgconn.PgError
 	if errors.As(err, &refusal) && refusal.Code == insufficientRight {
 		return &RightError{hint: w.grant(refusal.Message), cause: refusal}

@@ -33,6 +33,11 @@ func New(db *spec.Database, at func(point string)) *Provider {
 	return &Provider{db: db, at: at}
 }
 
+const (
+	maxLosses  = 10          // of the connection, in one step
+	restarting = time.Minute // how long a server may take to come back
+)
+
 // work is one call: a step under a ticket on a session of its own.
 type work struct {
 	*Provider
@@ -46,20 +51,36 @@ type work struct {
 // step's mark. A step whose mark is there is done. An error wraps
 // planner.ErrOutcomeUnknown where the effect may be there in spite of it; one
 // with a Hint() tells a person what to do. Limits.Run bounds all of it, and
-// cancelling ctx cancels the statement that runs.
-func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) (err error) {
+// cancelling ctx cancels the statement that runs. A back-fill whose connection
+// is lost goes on over another one.
+func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
 	ctx, cancel := within(ctx, s.Limits.Run)
 	defer cancel()
+	for losses := 1; ; losses++ {
+		lost, err := p.applyOnce(ctx, t, s, report)
+		if _, resumable := s.Action.(*planner.Backfill); !lost || !resumable || losses > maxLosses || stopped(ctx) {
+			return err
+		}
+		report(planner.Waiting{For: "the database, after its connection was lost"})
+		if again := p.awaitServer(ctx, t.Run); again != nil {
+			return errors.Join(err, again)
+		}
+	}
+}
+
+// applyOnce also tells whether the session was lost on the way.
+func (p *Provider) applyOnce(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) (lost bool, err error) {
 	c, err := p.open(ctx, t.Run)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
 	if err := conn.Preflight(ctx, c); err != nil {
-		return err
+		return c.IsClosed(), err
 	}
 	w := &work{Provider: p, conn: c, ticket: t, step: s, report: report}
-	return w.explain(w.apply(ctx))
+	err = w.explain(w.apply(ctx))
+	return err != nil && c.IsClosed(), err
 }
 
 func (w *work) apply(ctx context.Context) error {
@@ -91,6 +112,24 @@ func application(run string) string { return "pleat/" + run }
 
 func (p *Provider) open(ctx context.Context, run string) (*pgx.Conn, error) {
 	return conn.Open(ctx, p.db.URL, conn.Options{Application: application(run)})
+}
+
+// awaitServer returns once the server answers again and does nothing more for
+// the session that was lost.
+func (p *Provider) awaitServer(ctx context.Context, run string) error {
+	deadline := time.Now().Add(restarting)
+	for {
+		c, err := p.readOnly(ctx, "pleat")
+		if err == nil {
+			return errors.Join(endOrphans(ctx, c, run), conn.Close(ctx, c))
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+		if err := sleep(ctx, jittered(time.Second)); err != nil {
+			return err
+		}
+	}
 }
 
 // readOnly gives a session for looking, and what closes it.
