@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptrace"
+	"time"
 
 	"pleat/planner"
 	"pleat/providers/host/api"
@@ -14,8 +15,24 @@ import (
 // call is one Apply.
 type call struct {
 	*Provider
-	key    string // "RUN/STEP"
+	key    string        // "RUN/STEP"
+	limit  time.Duration // of waiting for instances; 0 = none
 	report func(planner.Report)
+}
+
+// within calls wait with the step's time. The first result says that it was
+// over before wait was done.
+func (c *call) within(ctx context.Context, wait func(context.Context) error) (late bool, err error) {
+	if c.limit == 0 {
+		return false, unsure(wait(ctx))
+	}
+	limited, cancel := context.WithTimeout(ctx, c.limit)
+	defer cancel()
+	err = wait(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return true, nil
+	}
+	return false, unsure(err)
 }
 
 // members gives the agents that the instances' hosts have.

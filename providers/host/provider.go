@@ -45,11 +45,12 @@ func New(o *spec.Orchestrator, options Options) (*Provider, error) {
 	return &Provider{address: o.Address(), fleet: f, options: options}, nil
 }
 
-// Apply makes the step's effect: instances that are up, or told to stop. It
-// returns once that is so. When ctx ends it returns soon; what was started by
-// then runs on.
+// Apply makes the step's effect: instances that are up, or gone. It returns once
+// that is so. Instances that are not up within Limits.Run are a *StartError;
+// those that are not gone by then are a warning, and Apply returns nil. When ctx
+// ends it returns soon; what was started by then runs on.
 func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
-	c := call{Provider: p, key: t.Run + "/" + s.ID, report: report}
+	c := call{Provider: p, key: t.Run + "/" + s.ID, limit: s.Limits.Run, report: report}
 	switch a := s.Action.(type) {
 	case *planner.Start:
 		return c.start(ctx, a)

@@ -2,7 +2,6 @@ package host_test
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 
@@ -114,28 +113,4 @@ func (w *world) probe(a planner.Action) planner.Outcome {
 		w.t.Fatal(err)
 	}
 	return o
-}
-
-func TestStartAndStop(t *testing.T) {
-	w := newWorld(t, agenttest.Options{})
-	a := w.start("1.0.0", 1)
-	if got := w.probe(a); got != planner.NotDone {
-		t.Errorf("Probe before Start = %v, want NotDone", got)
-	}
-	w.mustApply("s1", a)
-	want := []string{"1.0.0 web.1 pending", "1.0.0 web.1 starting", "1.0.0 web.1 up"}
-	if got := w.said(); !slices.Equal(got, want) {
-		t.Errorf("Start reported %q, want %q", got, want)
-	}
-	if got := w.probe(a); got != planner.Done {
-		t.Errorf("Probe after Start = %v, want Done", got)
-	}
-	w.mustApply("s2", stopOf(a, true))
-	want = []string{"1.0.0 web.1 stopping", "1.0.0 web.1 down"}
-	if got := w.said(); !slices.Equal(got, want) {
-		t.Errorf("Stop reported %q, want %q", got, want)
-	}
-	if got := w.probe(stopOf(a, true)); got != planner.Done {
-		t.Errorf("Probe after Stop = %v, want Done", got)
-	}
 }

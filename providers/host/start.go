@@ -40,6 +40,8 @@ type start struct {
 	hosts    map[string]fleet.Member
 	puts     map[place]api.Put
 	up       map[place]bool
+	leaving  map[place]bool // an earlier one of that name, which must be gone first
+	leaving  map[place]bool // asked for once they are gone
 	failures int
 }
 
@@ -48,7 +50,7 @@ func (c *call) start(ctx context.Context, a *planner.Start) error {
 	if err != nil {
 		return err
 	}
-	s := &start{call: c, Start: a, hosts: hosts, puts: map[place]api.Put{}, up: map[place]bool{}}
+	s := &start{call: c, Start: a, hosts: hosts, puts: map[place]api.Put{}, up: map[place]bool{}, leaving: map[place]bool{}}
 	if err := s.define(); err != nil {
 		return err
 	}
@@ -68,7 +70,23 @@ func (c *call) start(ctx context.Context, a *planner.Start) error {
 	if s.complete() {
 		return nil
 	}
-	return unsure(fleet.Follow(ctx, members, func(m fleet.Member, e api.Event) error { return s.follow(ctx, m, e) }))
+	late, err := c.within(ctx, func(ctx context.Context) error {
+		return fleet.Follow(ctx, members, func(m fleet.Member, e api.Event) error { return s.follow(ctx, m, e) })
+	})
+	if late {
+		return s.late(ctx)
+	}
+	return err
+}
+
+// late says of the first instance that is not up that it took too long.
+func (s *start) late(ctx context.Context) error {
+	for _, i := range s.Instances {
+		if p := s.place(i); !s.up[p] {
+			return s.blame(ctx, p, fmt.Sprintf("not up within the step's %s", s.limit))
+		}
+	}
+	return nil
 }
 
 func (s *start) place(i planner.Placement) place {
@@ -92,11 +110,17 @@ func (s *start) define() error {
 	return nil
 }
 
-// put asks for an instance, unless it is up with the same artifact.
+// put asks for an instance, unless it is up with the same artifact. One that
+// an earlier step told to stop has to be gone first.
 func (s *start) put(ctx context.Context, p place) error {
 	m := s.hosts[p.host]
-	if i, ok := m.Find(p.ref); ok && i.State == planner.Up && i.SHA256 == s.Artifact.SHA256 {
+	i, ok := m.Find(p.ref)
+	switch {
+	case ok && i.State == planner.Up && i.SHA256 == s.Artifact.SHA256:
 		s.up[p] = true
+		return nil
+	case ok && i.State == planner.Stopping:
+		s.leaving[p] = true
 		return nil
 	}
 	return s.ask(ctx, p)
@@ -120,6 +144,10 @@ func (s *start) follow(ctx context.Context, m fleet.Member, e api.Event) error {
 	}
 	s.tell(e)
 	p := place{e.Host, e.Ref}
+	if s.leaving[p] && e.State == planner.Down {
+		delete(s.leaving, p)
+		return s.ask(ctx, p)
+	}
 	switch e.State {
 	case planner.Up:
 		s.up[p] = true

@@ -1,6 +1,8 @@
 package agenttest
 
 import (
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -39,5 +41,13 @@ func (a *Agent) Keep(r api.Ref, d api.Definition) {
 	a.t.Helper()
 	if err := a.PutInstance(a.t.Context(), r, api.Put{Definition: d, Key: "r1/s1"}); err != nil {
 		a.t.Fatal(err)
+	}
+}
+
+// Crash makes an instance end itself with that status.
+func Crash(i api.Instance, status int) {
+	resp, err := http.Get(fmt.Sprintf("http://%s/exit?status=%d", i.Address, status))
+	if err == nil {
+		resp.Body.Close()
 	}
 }

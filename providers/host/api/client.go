@@ -21,6 +21,9 @@ import (
 	"time"
 )
 
+// answerTime is how long an agent has for what it does at once.
+const answerTime = 15 * time.Second
+
 // Options are what a client needs for an agent over TCP. The zero value does
 // for a Unix socket.
 type Options struct {
@@ -89,12 +92,12 @@ func (c *Client) Agent() string { return c.agent }
 // State reads everything that the agent knows.
 func (c *Client) State(ctx context.Context) (State, error) {
 	var s State
-	return s, c.call(ctx, http.MethodGet, "/v1/state", nil, &s)
+	return s, c.quick(ctx, http.MethodGet, "/v1/state", nil, &s)
 }
 
 // HasArtifact tells whether the agent's store has the artifact.
 func (c *Client) HasArtifact(ctx context.Context, sha256 string) (bool, error) {
-	err := c.call(ctx, http.MethodHead, "/v1/artifacts/"+sha256, nil, nil)
+	err := c.quick(ctx, http.MethodHead, "/v1/artifacts/"+sha256, nil, nil)
 	var refused *Error
 	if errors.As(err, &refused) && refused.Code == CodeUnknown {
 		return false, nil
@@ -112,19 +115,19 @@ func (c *Client) PutArtifact(ctx context.Context, sha256 string, content io.Read
 // is recorded; whether the instance comes up is told by events. The same
 // definition again does nothing; another one is refused (CodeConflict).
 func (c *Client) PutInstance(ctx context.Context, r Ref, p Put) error {
-	return c.call(ctx, http.MethodPut, instancePath(r), p, nil)
+	return c.quick(ctx, http.MethodPut, instancePath(r), p, nil)
 }
 
 // StopInstance tells an instance to end, and returns once it was told.
 // Stopping one that is stopping or not there does nothing.
 func (c *Client) StopInstance(ctx context.Context, r Ref, s Stop) error {
-	return c.call(ctx, http.MethodPost, instancePath(r)+"/stop", s, nil)
+	return c.quick(ctx, http.MethodPost, instancePath(r)+"/stop", s, nil)
 }
 
 // Output gives the last lines that an instance wrote since its latest start.
 func (c *Client) Output(ctx context.Context, r Ref, lines int) ([]string, error) {
 	var out []string
-	return out, c.call(ctx, http.MethodGet, instancePath(r)+"/output?lines="+strconv.Itoa(lines), nil, &out)
+	return out, c.quick(ctx, http.MethodGet, instancePath(r)+"/output?lines="+strconv.Itoa(lines), nil, &out)
 }
 
 // Events lists the events after since that are still kept, those with that
@@ -132,7 +135,7 @@ func (c *Client) Output(ctx context.Context, r Ref, lines int) ([]string, error)
 func (c *Client) Events(ctx context.Context, since int64, key string) ([]Event, error) {
 	var out []Event
 	q := url.Values{"since": {strconv.FormatInt(since, 10)}, "key": {key}}
-	return out, c.call(ctx, http.MethodGet, "/v1/events?"+q.Encode(), nil, &out)
+	return out, c.quick(ctx, http.MethodGet, "/v1/events?"+q.Encode(), nil, &out)
 }
 
 // Follow calls f with each event after since, in order, without a gap and
@@ -158,18 +161,22 @@ func (c *Client) Follow(ctx context.Context, since int64, f func(Event) error) e
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return &UnreachableError{Agent: c.agent, Err: errors.Join(io.ErrUnexpectedEOF, lines.Err())}
+	err = lines.Err()
+	if err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return &UnreachableError{Agent: c.agent, Err: reason(err), Sent: true}
 }
 
 // Attach adds backends to the route on listen, and opens it where it is not
 // open yet. A backend that is there already is done.
 func (c *Client) Attach(ctx context.Context, listen string, a Attach) error {
-	return c.call(ctx, http.MethodPost, routePath(listen)+"/attach", a, nil)
+	return c.quick(ctx, http.MethodPost, routePath(listen)+"/attach", a, nil)
 }
 
 // Detach takes backends out of the route at once; absent ones are done.
 func (c *Client) Detach(ctx context.Context, listen string, d Detach) error {
-	return c.call(ctx, http.MethodPost, routePath(listen)+"/detach", d, nil)
+	return c.quick(ctx, http.MethodPost, routePath(listen)+"/detach", d, nil)
 }
 
 // Drain takes backends out of the route and returns when their last request is
@@ -186,6 +193,17 @@ func instancePath(r Ref) string {
 }
 
 func routePath(listen string) string { return "/v1/routes/" + url.PathEscape(listen) }
+
+// quick is for what an agent does at once: one that takes longer is stuck.
+func (c *Client) quick(ctx context.Context, method, path string, in, out any) error {
+	bounded, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	err := c.call(bounded, method, path, in, out)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return &UnreachableError{Agent: c.agent, Err: fmt.Errorf("no answer within %s", answerTime), Sent: true}
+	}
+	return err
+}
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	resp, err := c.send(ctx, method, path, in)

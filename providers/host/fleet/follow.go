@@ -72,10 +72,10 @@ func Follow(ctx context.Context, members []Member, f func(Member, api.Event) err
 
 // follow goes on where it was when the agent comes back in time.
 func (m Member) follow(ctx context.Context, f func(api.Event) error) error {
-	seq, seen := m.Seq, time.Now()
+	seq, lost := m.Seq, time.Now()
 	for {
 		err := m.Follow(ctx, seq, func(e api.Event) error {
-			seq, seen = e.Seq, time.Now()
+			seq = e.Seq
 			return f(e)
 		})
 		var away *api.UnreachableError
@@ -83,9 +83,10 @@ func (m Member) follow(ctx context.Context, f func(api.Event) error) error {
 			return err
 		}
 		if away.Sent {
-			seen = time.Now()
+			// It was there until this moment.
+			lost = time.Now()
 		}
-		if time.Since(seen) > patience {
+		if time.Since(lost) > patience {
 			return err
 		}
 		select {

@@ -5,6 +5,7 @@ var (
 	Allowed     = allowed
 	Expand      = expand
 	FreePort    = freePort
+	Prune       = prune
 	SignalNamed = signalNamed
 )
 

@@ -101,7 +101,10 @@ func (i *instance) launch(run prepared) (*process, error) {
 		return nil, errors.Join(err, open.Close(), p.destroy())
 	}
 	_, err = open.WriteString("go\n")
-	return p, errors.Join(err, open.Close())
+	if err := errors.Join(err, open.Close()); err != nil {
+		return nil, errors.Join(err, p.destroy())
+	}
+	return p, nil
 }
 
 // fork starts the process behind the gate, in a session of its own, and gives

@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
 )
 
-// outputLimit is the size at which an output file is rotated, outputKept the
-// number of rotated ones.
 const (
+	// outputLimit is the size at which an output file is rotated.
 	outputLimit = 10 << 20
-	outputKept  = 3
+	// outputKept is the number of rotated ones.
+	outputKept = 3
+	// outputAge is how long the output of an instance that is gone is kept.
+	outputAge = 7 * 24 * time.Hour
 )
 
 // output is the file that an instance writes to. The instance itself holds it
@@ -105,4 +109,26 @@ func tail(b []byte, lines int) []string {
 	}
 	all := strings.Split(strings.ToValidUTF8(string(b), "\uFFFD"), "\n")
 	return all[max(0, len(all)-lines):]
+}
+
+// prune removes output that nobody has written to since before. A living
+// instance that is quiet keeps its file: it would go on writing to one that
+// has no name.
+func prune(dir string, before time.Time, living map[string]bool) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		first, _, _ := strings.Cut(e.Name(), ".log.") // of a rotated one
+		stat, err := e.Info()
+		if err == nil && stat.ModTime().Before(before) && !living[strings.TrimSuffix(first, ".log")] {
+			err = os.Remove(filepath.Join(dir, e.Name()))
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }

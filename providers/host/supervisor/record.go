@@ -46,12 +46,13 @@ func (r *record) key() string {
 	return r.Key
 }
 
-// file is the instance's name made fit for a file name: no two instances
+// label is the instance's name made fit for a file name: no two instances
 // share one.
-func file(dir, ending string, r api.Ref) string {
-	name := url.PathEscape(r.Service) + "," + url.PathEscape(r.Release) + "," + url.PathEscape(r.Instance)
-	return filepath.Join(dir, name+ending)
+func label(r api.Ref) string {
+	return url.PathEscape(r.Service) + "," + url.PathEscape(r.Release) + "," + url.PathEscape(r.Instance)
 }
+
+func file(dir, ending string, r api.Ref) string { return filepath.Join(dir, label(r)+ending) }
 
 // allowed is every step that an instance's life can take.
 var allowed = map[planner.InstanceState][]planner.InstanceState{

@@ -136,15 +136,31 @@ func (s *Supervisor) Run(ctx context.Context) {
 		keepers.Go(func() { i.keep(ctx) })
 	}
 	s.mu.Unlock()
+	sweep := time.NewTicker(time.Hour)
+	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			close(s.over)
 			keepers.Wait()
 			return
+		case <-sweep.C:
+			s.sweep()
 		case i := <-s.arrivals:
 			keepers.Go(func() { i.keep(ctx) })
 		}
+	}
+}
+
+func (s *Supervisor) sweep() {
+	s.mu.Lock()
+	living := map[string]bool{}
+	for r := range s.instances {
+		living[label(r)] = true
+	}
+	s.mu.Unlock()
+	if err := prune(s.outputs(), time.Now().Add(-outputAge), living); err != nil {
+		s.Log.Warn("removing old output", "error", err)
 	}
 }
 

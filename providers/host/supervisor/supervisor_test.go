@@ -132,6 +132,29 @@ func TestLastLines(t *testing.T) {
 	}
 }
 
+func TestOldOutputIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	limit := time.Now().Add(-time.Hour)
+	for _, name := range []string{"gone.log", "gone.log.1", "living.log", "living.log.1", "fresh.log"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if old := limit.Add(-time.Second); name != "fresh.log" {
+			if err := os.Chtimes(path, old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := supervisor.Prune(dir, limit, map[string]bool{"living": true}); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(left) != 3 {
+		t.Errorf("left %q, %v, want the living's and the fresh one", left, err)
+	}
+}
+
 func TestFreePortIsFreeAndNotTaken(t *testing.T) {
 	taken := map[int]bool{}
 	for range 50 {

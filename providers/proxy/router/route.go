@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"pleat/providers/host/api"
@@ -47,11 +48,11 @@ func open(listen string, log *slog.Logger) (*route, error) {
 	return r, nil
 }
 
-// bare leaves out the address, which is named already.
+// bare leaves out what was called with what address, which is named already.
 func bare(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
 	}
 	return err
 }

@@ -439,7 +439,7 @@ func TestTakenPortIsOneClearError(t *testing.T) {
 	defer l.Close()
 	address := l.Addr().String()
 	err = w.Attach(address, []api.Backend{{Ref: ref(1), Host: "a", Address: "127.0.0.1:1"}})
-	if want := "listening on " + address + ": address already in use"; err == nil || !strings.Contains(err.Error(), "address already in use") {
+	if want := "listening on " + address + ": address already in use"; err == nil || err.Error() != want {
 		t.Errorf("Attach = %v, want %s", err, want)
 	}
 }

@@ -1,0 +1,4 @@
+package host
+
+// Named is named.
+var Named = named

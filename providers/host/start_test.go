@@ -1,0 +1,406 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pleat/planner"
+	"pleat/providers/host"
+	"pleat/providers/host/agenttest"
+	"pleat/providers/host/api"
+	"pleat/spec"
+)
+
+func wantSaid(t *testing.T, w *world, want ...string) {
+	t.Helper()
+	if got := w.said(); !slices.Equal(got, want) {
+		t.Errorf("reports = %q, want %q", got, want)
+	}
+}
+
+func TestStartAndStop(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("1.0.0", 1)
+	if got := w.probe(a); got != planner.NotDone {
+		t.Errorf("Probe before Start = %v, want NotDone", got)
+	}
+	w.mustApply("s1", a)
+	wantSaid(t, w, "1.0.0 web.1 pending", "1.0.0 web.1 starting", "1.0.0 web.1 up")
+	if got := w.probe(a); got != planner.Done {
+		t.Errorf("Probe after Start = %v, want Done", got)
+	}
+	w.mustApply("s2", stopOf(a, true))
+	wantSaid(t, w, "1.0.0 web.1 stopping", "1.0.0 web.1 down")
+	if got := w.probe(stopOf(a, true)); got != planner.Done {
+		t.Errorf("Probe after Stop = %v, want Done", got)
+	}
+	w.mustApply("s3", stopOf(a, true))
+	wantSaid(t, w)
+}
+
+func TestInstancesAreSpreadOverHosts(t *testing.T) {
+	w := newWorld(t, agenttest.Options{Name: "b"}, agenttest.Options{Name: "a"})
+	a := w.start("1.0.0", 4)
+	w.mustApply("s1", a)
+	live, err := w.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(live.Hosts, []string{"a", "b"}) {
+		t.Errorf("hosts = %q", live.Hosts)
+	}
+	var got []string
+	for _, i := range live.Instances {
+		got = append(got, fmt.Sprintf("%s %s %s", i.Host, i.Name, i.State))
+		if i.Digest != a.Artifact.SHA256 {
+			t.Errorf("%s runs %s, want %s", i.Name, i.Digest, a.Artifact.SHA256)
+		}
+	}
+	if want := []string{"a web.2 up", "a web.4 up", "b web.1 up", "b web.3 up"}; !slices.Equal(got, want) {
+		t.Errorf("instances = %q, want %q", got, want)
+	}
+	again, err := w.Observe(t.Context())
+	if err != nil || again.Identity != live.Identity || live.Identity == "" {
+		t.Errorf("identity = %q, then %q, %v", live.Identity, again.Identity, err)
+	}
+}
+
+func TestStartFailsAtTheFirstFailure(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("2.0.1", 1)
+	a.Definition.Command = []string{"this-is-gonna-fail"}
+	err := w.apply("s1", a)
+	want := `users 2.0.1 web.1 on a: exec: "this-is-gonna-fail": executable file not found in $PATH`
+	if err == nil || err.Error() != want {
+		t.Errorf("Start = %v, want %s", err, want)
+	}
+	wantSaid(t, w, "2.0.1 web.1 pending", "2.0.1 web.1 starting", "2.0.1 web.1 down")
+	if got := w.probe(a); got != planner.NotDone {
+		t.Errorf("Probe = %v, want NotDone", got)
+	}
+	// The undo leaves nothing of it.
+	w.mustApply("s1.undo", stopOf(a, true))
+	if live, err := w.Observe(t.Context()); err != nil || len(live.Instances) > 0 {
+		t.Errorf("left %v, %v", live, err)
+	}
+}
+
+func TestStartThatIsNeverHealthySaysWhatWasAnswered(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("2.0.1", 1, "-ready", "/nowhere")
+	a.Definition.Checks[0].StartTimeout = time.Second
+	err := w.apply("s1", a)
+	want := "users 2.0.1 web.1 on a: failed to start: not healthy within 1s: last answer 503 Service Unavailable: not ready"
+	if err == nil || err.Error() != want {
+		t.Errorf("Start = %v, want %s", err, want)
+	}
+	var failed *host.StartError
+	if !errors.As(err, &failed) || !strings.HasPrefix(failed.Detail(), "begin ") {
+		t.Errorf("detail = %q, want what it printed", failed.Detail())
+	}
+}
+
+// failFirst is a command that ends with 3 the first n times.
+func failFirst(t *testing.T, n int) []string {
+	t.Helper()
+	count := filepath.Join(t.TempDir(), "count")
+	script := fmt.Sprintf(`echo x >> %s; test $(wc -l < %[1]s) -gt %d || exit 3; exec "$0" "$@"`, count, n)
+	return []string{"sh", "-c", script, "${ARTIFACT}", "-addr", "${ADDR}"}
+}
+
+func TestStartFailuresBelowTheLimitAreWarnings(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("1.0.0", 1)
+	a.Definition.Command, a.MaxStartFailures = failFirst(t, 2), 2
+	w.mustApply("s1", a)
+	wantSaid(t, w, "1.0.0 web.1 pending", "1.0.0 web.1 starting", "1.0.0 web.1 down", "warning",
+		"1.0.0 web.1 pending", "1.0.0 web.1 starting", "1.0.0 web.1 down", "warning",
+		"1.0.0 web.1 pending", "1.0.0 web.1 starting", "1.0.0 web.1 up")
+}
+
+func TestStartFailuresAboveTheLimitFailTheStep(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("1.0.0", 1)
+	a.Definition.Command, a.MaxStartFailures = failFirst(t, 3), 2
+	err := w.apply("s1", a)
+	if want := "users 1.0.0 web.1 on a: failed to start: exit status 3"; err == nil || err.Error() != want {
+		t.Errorf("Start = %v, want %s", err, want)
+	}
+}
+
+func TestArtifactThatIsNotWhatTheReleasePinsIsRefused(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("1.0.0", 1)
+	pinned := a.Artifact.SHA256
+	a.Artifact.SHA256 = strings.Repeat("0", 64)
+	err := w.apply("s1", a)
+	want := fmt.Sprintf("artifact %s has sha256 %s, but the release is pinned to %s", a.Artifact.Path, pinned, a.Artifact.SHA256)
+	if err == nil || err.Error() != want {
+		t.Errorf("Start = %v, want %s", err, want)
+	}
+	wantSaid(t, w)
+}
+
+// The file is only needed by agents that lack it: an old release can come
+// back after its file is gone.
+func TestArtifactIsTakenFromTheStore(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("1.0.0", 1)
+	w.mustApply("s1", a)
+	w.mustApply("s2", stopOf(a, true))
+	if err := os.Remove(filepath.Join(w.dir, a.Artifact.Path)); err != nil {
+		t.Fatal(err)
+	}
+	w.mustApply("s3", a)
+}
+
+// A provider dies at each point between the first call and the end; the next
+// one finishes the step, every change is reported in order, and nothing is
+// started twice.
+func TestStartResumes(t *testing.T) {
+	for _, point := range []string{"rollout.called", "rollout.answered"} {
+		for nth := 1; nth <= 2; nth++ {
+			t.Run(fmt.Sprintf("%s %d", point, nth), func(t *testing.T) {
+				w := newWorld(t, agenttest.Options{})
+				a := w.start("1.0.0", 2)
+				ctx, die := context.WithCancel(t.Context())
+				var mu sync.Mutex
+				reached := 0
+				w.Provider = w.provider(host.Options{At: func(p string) {
+					mu.Lock()
+					defer mu.Unlock()
+					if p != point {
+						return
+					}
+					if reached++; reached == nth {
+						die()
+					}
+				}})
+				err := w.Apply(ctx, planner.Ticket{Run: "r1"}, planner.Step{ID: "s1", Action: a}, func(planner.Report) {})
+				if !errors.Is(err, planner.ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {
+					t.Fatalf("Apply = %v, want an unknown outcome", err)
+				}
+				w.mustApply("s1", a)
+				changes := map[string][]string{}
+				for _, line := range w.said() {
+					f := strings.Fields(line)
+					changes[f[1]] = append(changes[f[1]], f[2])
+				}
+				for _, i := range []string{"web.1", "web.2"} {
+					if want := []string{"pending", "starting", "up"}; !slices.Equal(changes[i], want) {
+						t.Errorf("%s became %q, want %q", i, changes[i], want)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestStartIsDoneWhereInstancesAreUp(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("1.0.0", 1)
+	w.mustApply("s1", a)
+	before, _ := w.agents[0].Instance(agenttest.Ref("1.0.0", "web.1"))
+	w.said()
+	w.mustApply("s9", a)
+	wantSaid(t, w)
+	after, _ := w.agents[0].Instance(agenttest.Ref("1.0.0", "web.1"))
+	if after.PID != before.PID {
+		t.Error("it was started again")
+	}
+}
+
+// The agent dies in the middle of a step and comes back: the step does not
+// notice.
+func TestStartGoesOnThroughAnAgentsRestart(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	ready := filepath.Join(t.TempDir(), "ready")
+	a := w.start("1.0.0", 1, "-ready", ready)
+	applied := make(chan error, 1)
+	go func() { applied <- w.apply("s1", a) }()
+	w.agents[0].Await(agenttest.Ref("1.0.0", "web.1"), planner.Starting)
+	w.agents[0].Kill()
+	w.agents[0].Restart()
+	if err := os.WriteFile(ready, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-applied; err != nil {
+		t.Fatal(err)
+	}
+	wantSaid(t, w, "1.0.0 web.1 pending", "1.0.0 web.1 starting", "1.0.0 web.1 up")
+}
+
+func TestCancelReturnsAtOnceAndLeavesWhatWasStarted(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("1.0.0", 1, "-ready", "/nowhere")
+	ctx, cancel := context.WithCancel(t.Context())
+	applied := make(chan error, 1)
+	go func() {
+		applied <- w.Apply(ctx, planner.Ticket{Run: "r1"}, planner.Step{ID: "s1", Action: a}, func(planner.Report) {})
+	}()
+	w.agents[0].Await(agenttest.Ref("1.0.0", "web.1"), planner.Starting)
+	cancel()
+	select {
+	case err := <-applied:
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, planner.ErrOutcomeUnknown) {
+			t.Errorf("Apply = %v, want an unknown outcome", err)
+		}
+	case <-time.After(agenttest.Patience):
+		t.Fatal("Apply did not return")
+	}
+	if i, ok := w.agents[0].Instance(agenttest.Ref("1.0.0", "web.1")); !ok || i.State != planner.Starting {
+		t.Errorf("the instance is %q (%v), want starting", i.State, ok)
+	}
+}
+
+func TestDefinitionHasSecretsAndANamedDatabase(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	w.Provider = w.provider(host.Options{
+		Reveal:      func(ref string) (string, bool) { return "hunter2", ref == "service.users.env.KEY" },
+		DatabaseURL: func(name string) (spec.Text, bool) { return spec.Secret("x", "postgres://h/db"), name == "main" },
+	})
+	a := w.start("1.0.0", 1)
+	a.Database = "main"
+	a.Definition.Env = map[string]spec.Text{"KEY": spec.Secret("service.users.env.KEY", ""), "PLAIN": spec.Plain("p")}
+	dir := t.TempDir()
+	a.Definition.Command = []string{"sh", "-c", "env > " + dir + "/env; exec \"$0\" -addr ${ADDR}", "${ARTIFACT}"}
+	w.mustApply("s1", a)
+	b, err := os.ReadFile(filepath.Join(dir, "env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := strings.Split(string(b), "\n")
+	for _, want := range []string{"KEY=hunter2", "PLAIN=p", "DATABASE_URL=postgres://h/db?application_name=users%401.0.0%2Fweb.1"} {
+		if !slices.Contains(env, want) {
+			t.Errorf("the environment lacks %s", want)
+		}
+	}
+	a.Definition.Env["KEY"] = spec.Secret("service.users.env.GONE", "")
+	a.Release = "1.0.1"
+	err = w.apply("s2", a)
+	if want := "env KEY of users 1.0.1: the spec has no secret service.users.env.GONE"; err == nil || err.Error() != want {
+		t.Errorf("Start = %v, want %s", err, want)
+	}
+}
+
+func TestStopThatDoesNotWait(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("1.0.0", 2, "-survive")
+	w.mustApply("s1", a)
+	w.said()
+	stop := stopOf(a, false)
+	w.mustApply("s2", stop)
+	got := w.said()
+	slices.Sort(got)
+	if want := []string{"1.0.0 web.1 stopping", "1.0.0 web.2 stopping"}; !slices.Equal(got, want) {
+		t.Errorf("reports = %q, want %q", got, want)
+	}
+	if got := w.probe(stop); got != planner.Done {
+		t.Errorf("Probe = %v, want Done", got)
+	}
+	if got := w.probe(stopOf(a, true)); got != planner.NotDone {
+		t.Errorf("Probe of a stop that waits = %v, want NotDone", got)
+	}
+}
+
+func TestNoInstances(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	w.mustApply("s1", w.start("1.0.0", 2))
+	w.mustApply("s2", w.start("2.0.0", 1))
+	broken := w.start("3.0.0", 1, "-exit", "1")
+	if err := w.apply("s3", broken); err == nil {
+		t.Fatal("3.0.0 started")
+	}
+	tests := []struct {
+		guard planner.NoInstances
+		want  string
+	}{
+		{planner.NoInstances{Versions: []string{"1.0.0"}}, "2 instances of users 1.0.0"},
+		{planner.NoInstances{Except: []string{"1.0.0"}}, "1 instance of users 2.0.0"},
+		{planner.NoInstances{}, "2 instances of users 1.0.0, 1 instance of users 2.0.0"},
+		{planner.NoInstances{Versions: []string{"3.0.0"}}, ""},
+		{planner.NoInstances{Except: []string{"1.0.0", "2.0.0"}}, ""},
+	}
+	for _, tt := range tests {
+		tt.guard.Orchestrator, tt.guard.Service = w.spec.Address(), "users"
+		got, err := w.Ask(t.Context(), planner.Ticket{}, &tt.guard)
+		if err != nil || got.Reason != tt.want || got.Met != (tt.want == "") {
+			t.Errorf("Ask(%+v) = %+v, %v, want %q", tt.guard, got, err, tt.want)
+		}
+	}
+}
+
+func TestAgentThatIsDown(t *testing.T) {
+	w := newWorld(t, agenttest.Options{Name: "a"}, agenttest.Options{Name: "b"})
+	one := w.start("1.0.0", 1) // on a
+	two := w.start("1.0.0", 2) // on a and b
+	w.agents[1].Terminate()
+	_, err := w.Observe(t.Context())
+	want := fmt.Sprintf("reading orchestrator.host.local: agent %s does not answer: no such file or directory; "+
+		"start it with: pleat agent --listen %[1]s", w.agents[1].URL)
+	if err == nil || err.Error() != want {
+		t.Errorf("Observe = %v, want %s", err, want)
+	}
+	if _, err := w.Ask(t.Context(), planner.Ticket{}, &planner.NoInstances{Service: "users"}); err == nil {
+		t.Error("Ask = nil: silence counted as evidence")
+	}
+	if err := w.apply("s1", two); err == nil || errors.Is(err, planner.ErrOutcomeUnknown) {
+		t.Errorf("Start on both = %v, want that nothing was done", err)
+	}
+	wantSaid(t, w)
+	// What does not need the missing one goes on.
+	w.mustApply("s2", one)
+	if o, err := w.Probe(t.Context(), planner.Ticket{}, planner.Step{Action: two}); o != planner.Unknown || err == nil {
+		t.Errorf("Probe = %v, %v, want Unknown", o, err)
+	}
+}
+
+func TestTwoAgentsWithOneNameAreRefused(t *testing.T) {
+	w := newWorld(t, agenttest.Options{}, agenttest.Options{})
+	_, err := w.Observe(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `both call their host "a"; start one with another name`) {
+		t.Errorf("Observe = %v", err)
+	}
+}
+
+func TestInstanceThatDiesWhileOthersStartFailsTheStep(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("1.0.0", 2)
+	ready := t.TempDir()
+	a.Definition.Command = append(a.Definition.Command, "-ready", ready+"/${PLEAT_INSTANCE}")
+	if err := os.WriteFile(ready+"/web.1", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	applied := make(chan error, 1)
+	go func() { applied <- w.apply("s1", a) }()
+	i := w.agents[0].Await(agenttest.Ref("1.0.0", "web.1"), planner.Up)
+	agenttest.Crash(i, 7)
+	err := <-applied
+	if want := "users 1.0.0 web.1 on a: exit status 7"; err == nil || err.Error() != want {
+		t.Errorf("Start = %v, want %s", err, want)
+	}
+}
+
+func TestInstanceThatSomebodyElseStopsFailsTheStep(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("1.0.0", 1, "-ready", "/nowhere")
+	applied := make(chan error, 1)
+	go func() { applied <- w.apply("s1", a) }()
+	r := agenttest.Ref("1.0.0", "web.1")
+	w.agents[0].Await(r, planner.Starting)
+	if err := w.agents[0].StopInstance(t.Context(), r, api.Stop{Drain: agenttest.Drain()}); err != nil {
+		t.Fatal(err)
+	}
+	err := <-applied
+	if want := "users 1.0.0 web.1 on a: somebody else stops it"; err == nil || err.Error() != want {
+		t.Errorf("Start = %v, want %s", err, want)
+	}
+}
