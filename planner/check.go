@@ -2,7 +2,6 @@ package planner
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -46,63 +45,4 @@ func (o *Orchestrator) hosts() []string {
 		return nil
 	}
 	return o.Hosts
-}
-
-// explain turns the world in which the search stuck into diagnostics: who
-// would meet what, and what would resolve it.
-func (p *planning) explain(w *world) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	for _, s := range p.spec.Services {
-		k := releaseKey{s.Name, p.target(s)}
-		if p.finished(*w, s) {
-			continue
-		}
-		var lines []string
-		for _, m := range p.unfit(*w, k) {
-			lines = append(lines, m.why+m.gone()+p.stuck(*w, m.change))
-		}
-		diags = append(diags, problem("No way to this release", strings.Join(lines, ".\n")+".\n"+p.resolve(*w, s.Name), s.ReleaseRange))
-	}
-	for _, c := range p.changes {
-		if name := c.Name; len(diags) == 0 || p.inGoal(name) {
-			if why := p.stuck(*w, name); why != "" {
-				diags = append(diags, problem("No way to this change", strings.TrimPrefix(why, ": ")+".", c.Range))
-			}
-		}
-	}
-	return diags
-}
-
-func (p *planning) inGoal(change string) bool { return set(p.goal.Revert)[change] }
-
-// stuck says why a change cannot go on in that world; "" when it can.
-func (p *planning) stuck(w world, name string) string {
-	for _, c := range p.changes {
-		if c.Name != name {
-			continue
-		}
-		if p.inGoal(name) {
-			if m := p.blocked(w, c, "absent"); len(m) > 0 {
-				return ": cannot be taken back, " + m[0].why
-			}
-			return ""
-		}
-		for _, r := range c.RequiresAbsent {
-			if w.mix[r.Service.Name][r.Version] {
-				return fmt.Sprintf(": its expand waits until %s %s is gone", r.Service.Name, r.Version)
-			}
-		}
-		if k := p.careless(w, c); len(k) > 0 && w.phases[name] == "expanded" {
-			return fmt.Sprintf(": writers of %s %s do not maintain the new shape, and no sync does", k[0].service, k[0].version)
-		}
-	}
-	return ""
-}
-
-// resolve says what the author can do.
-func (p *planning) resolve(w world, service string) string {
-	if p.goal.Rollback {
-		return "A rollback takes no change forward. Roll forward to a release that lives with the schema as it is."
-	}
-	return fmt.Sprintf("What would resolve it: a release of %s in between that lives with the schema as it is, `tolerates` on a live one, or a sync.", service)
 }

@@ -48,9 +48,12 @@ func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
 	if p.diags.HasErrors() {
 		return nil, p.diags
 	}
-	moves, left := p.search()
-	if left != nil {
-		return nil, append(p.diags, p.explain(left)...)
+	moves, stuck := p.search()
+	for _, d := range stuck {
+		p.diags = append(p.diags, d.explain()...)
+	}
+	if len(stuck) > 0 {
+		return nil, p.diags
 	}
 	e := &emitter{planning: p, instances: liveInstances(st), backends: liveBackends(st), last: map[spec.Address]string{}}
 	e.emit(moves)

@@ -192,7 +192,21 @@ func randomWorld(seed uint64) *random {
 		w.spec.Services = append(w.spec.Services, w.service(n, db, o, router))
 	}
 	w.live()
+	w.requireAbsence()
 	return w
+}
+
+// requireAbsence makes some expands wait until a release is gone.
+func (w *random) requireAbsence() {
+	for _, c := range w.spec.Changes {
+		if w.r.IntN(4) > 0 {
+			continue
+		}
+		s := w.spec.Services[w.r.IntN(len(w.spec.Services))]
+		if r := s.Releases[w.r.IntN(len(s.Releases))]; !reaches(r.Schema, c) {
+			c.RequiresAbsent = append(c.RequiresAbsent, r)
+		}
+	}
 }
 
 // change adds a column; one in two is synced with an old one, back-filled,
@@ -227,7 +241,7 @@ func (w *random) service(n int, db *spec.Database, o *spec.Orchestrator, router 
 	s := &spec.Service{Name: fmt.Sprintf("service_%d", n), Database: db, Orchestrator: o, Router: router, Strategy: kinds[w.r.IntN(len(kinds))]}
 	p := &spec.Process{Name: "web", Count: 1 + w.r.IntN(3), Routed: true, Drain: spec.DefaultDrain()}
 	s.Processes = []*spec.Process{p}
-	known := 0
+	known, line := 0, w.r.IntN(2) == 0
 	for v := range 1 + w.r.IntN(6) {
 		r := &spec.Release{Service: s, Version: fmt.Sprintf("r%d", v), Artifact: spec.Artifact{Path: "bin", SHA256: fmt.Sprintf("%064d", v)}, Processes: s.Processes}
 		known = min(known+w.r.IntN(3), len(w.spec.Changes))
@@ -239,6 +253,9 @@ func (w *random) service(n int, db *spec.Database, o *spec.Orchestrator, router 
 		}
 		if known > 0 && w.r.IntN(4) == 0 {
 			r.NeedsBackfill = []*spec.Change{w.spec.Changes[known-1]}
+		}
+		if line && v > 0 {
+			r.Ancestors = []string{s.Releases[w.r.IntN(v)].Version}
 		}
 		s.Releases = append(s.Releases, r)
 	}

@@ -1,21 +1,21 @@
 package planner
 
 import (
-	"maps"
-	"sort"
+	"strings"
 
 	"pleat/migrations"
 	"pleat/spec"
 )
 
-// moveKind is one edge of the search.
+// moveKind is one edge of the search. The order is that in which knots take
+// turns.
 type moveKind int
 
 const (
-	moveExpand moveKind = iota + 1
-	moveRevert
-	moveUnhide
+	moveUnhide moveKind = iota + 1
+	moveExpand
 	moveRoll
+	moveRevert
 	moveBackfill
 	moveVerify
 	moveHide
@@ -32,21 +32,34 @@ type move struct {
 	deferred string // why it cannot run now
 }
 
-// search finds the order of moves. The second result is the world in which no
-// legal move was left although the goal was not reached.
-//
-// Only going forward is needed: expanding early never takes a way from a
-// release, so the first legal move in the fixed order of candidates never has
-// to be taken back. What can be missing is a release in between, and those are
-// tried when nothing else moves.
-func (p *planning) search() ([]move, *world) {
-	w := p.start.clone()
-	moves, ok := p.solve(w, map[releaseKey]bool{})
-	if !ok {
-		return nil, &w
+// dead is a knot that has no way to the goal, and where the search stuck.
+type dead struct {
+	*knot
+	world world
+}
+
+// search finds the order of moves, knot by knot, and then the contracts. A
+// knot without a way is in the second result.
+func (p *planning) search() ([]move, []dead) {
+	var roads [][]move
+	var stuck []dead
+	end := p.start.clone()
+	for _, k := range p.knots() {
+		w := k.world()
+		moves, ok := k.solve(w)
+		if !ok {
+			stuck = append(stuck, dead{k, w})
+			continue
+		}
+		roads = append(roads, moves)
+		end.become(w)
 	}
+	if len(stuck) > 0 {
+		return nil, stuck
+	}
+	moves := merge(roads)
 	moves = append(moves, p.reconcile(moves)...)
-	return append(moves, p.contract(w)...), nil
+	return append(moves, p.contract(end)...), nil
 }
 
 // reconcile visits the services that run their release already: their counts,
@@ -67,78 +80,112 @@ func (p *planning) reconcile(moves []move) []move {
 	return out
 }
 
-// solve moves until every service is at its target, w included. Releases in
-// tried are not taken as ones in between again.
-func (p *planning) solve(w world, tried map[releaseKey]bool) ([]move, bool) {
-	moves := p.forward(w)
-	if p.arrived(w) {
+// solve moves w to the goal. The direct way is tried first: expanding early
+// takes no way from any release, so taking the first legal move is only wrong
+// where a service must go to another release in between, or go back to one.
+// Those ways are then searched for, the ones with the fewest rollouts first.
+func (k *knot) solve(w world) ([]move, bool) {
+	direct := w.clone()
+	moves := k.forward(direct)
+	if k.arrived(direct) {
+		w.become(direct)
 		return moves, true
 	}
-	for _, k := range p.between(w) {
-		if tried[k] {
-			continue
-		}
-		tried[k] = true
-		next := w.clone()
-		next.roll(k.service, k.version)
-		if rest, ok := p.solve(next, tried); ok {
-			w.become(next)
-			hop := move{kind: moveRoll, service: p.service(k.service), version: k.version}
-			return append(append(moves, hop), rest...), true
-		}
+	rolls := k.shortest(w)
+	if rolls == nil {
+		w.become(direct)
+		return nil, false
 	}
-	return moves, false
-}
-
-// become makes w what the other is.
-func (w world) become(other world) {
-	maps.Copy(w.mix, other.mix)
-	maps.Copy(w.phases, other.phases)
-	maps.Copy(w.reverted, other.reverted)
+	return k.replay(w, rolls), true
 }
 
 // forward takes legal moves, in the order of the design, until there is none.
-func (p *planning) forward(w world) []move {
+func (k *knot) forward(w world) []move {
 	var moves []move
 	for {
 		n := len(moves)
-		if p.goal.Rollback {
-			moves = append(moves, p.unhideAll(w)...)
-		} else {
-			moves = append(moves, p.expandAll(w)...)
-			moves = append(moves, p.backfillAll(w, true)...)
-		}
-		if rolled := p.rollOne(w); rolled != nil {
+		moves = append(moves, k.prepare(w, k.pending(w))...)
+		if rolled := k.rollOne(w); rolled != nil {
 			moves = append(moves, *rolled)
 			continue
 		}
-		moves = append(moves, p.revertAll(w)...)
-		if !p.goal.Rollback {
-			moves = append(moves, p.backfillAll(w, false)...)
-			moves = append(moves, p.verifyAll(w)...)
-		}
+		moves = append(moves, k.complete(w)...)
 		if len(moves) == n {
 			return moves
 		}
 	}
 }
 
-func (p *planning) expandAll(w world) []move {
+// replay goes a way whose rollouts are known, and does the rest as late as
+// forward would.
+func (k *knot) replay(w world, rolls []releaseKey) []move {
 	var moves []move
-	reverted := set(p.goal.Revert)
-	for _, c := range p.changes {
-		if w.phases[c.Name] != migrations.Absent || reverted[c.Name] || !p.mayExpand(w, c) {
+	for _, to := range rolls {
+		moves = append(moves, k.prepare(w, []releaseKey{to})...)
+		if len(k.unfit(w, to)) > 0 {
+			moves = append(moves, k.complete(w)...)
+		}
+		w.roll(to.service, to.version)
+		moves = append(moves, move{kind: moveRoll, service: k.service(to.service), version: to.version})
+	}
+	moves = append(moves, k.prepare(w, nil)...)
+	return append(moves, k.complete(w)...)
+}
+
+// prepare takes the schema as far as it should be before these releases come.
+func (k *knot) prepare(w world, coming []releaseKey) []move {
+	if k.goal.Rollback {
+		return k.unhideAll(w)
+	}
+	awaited := map[string]bool{}
+	for _, r := range coming {
+		if d := k.declared[r]; d != nil {
+			for c := range d.needsBackfill {
+				awaited[c] = true
+			}
+		}
+	}
+	moves := k.expandAll(w)
+	return append(moves, k.backfillAll(w, func(c *spec.Change) bool { return awaited[c.Name] || !k.keeps(c) })...)
+}
+
+// complete does what is left for the schema alone.
+func (k *knot) complete(w world) []move {
+	moves := k.revertAll(w)
+	if k.goal.Rollback {
+		return moves
+	}
+	moves = append(moves, k.backfillAll(w, func(*spec.Change) bool { return true })...)
+	return append(moves, k.verifyAll(w)...)
+}
+
+// pending are the targets that have yet to come.
+func (k *knot) pending(w world) []releaseKey {
+	var out []releaseKey
+	for _, s := range k.services {
+		if !k.finished(w, s) {
+			out = append(out, releaseKey{s.Name, k.target(s)})
+		}
+	}
+	return out
+}
+
+func (k *knot) expandAll(w world) []move {
+	var moves []move
+	reverted := set(k.goal.Revert)
+	for _, c := range k.changes {
+		if w.phases[c.Name] != migrations.Absent || reverted[c.Name] || !mayExpand(w, c) {
 			continue
 		}
-		w.phases[c.Name] = p.through(c, migrations.Expanded)
+		w.phases[c.Name] = k.through(c, migrations.Expanded)
 		moves = append(moves, move{kind: moveExpand, change: c})
 	}
 	return moves
 }
 
 // mayExpand tells whether what comes before the change is there and what it
-// wants gone is gone.
-func (p *planning) mayExpand(w world, c *spec.Change) bool {
+// wants gone is gone. No release is ever in the way of an expand.
+func mayExpand(w world, c *spec.Change) bool {
 	for _, before := range c.After {
 		if !w.phases[before.Name].AtLeast(migrations.Expanded) {
 			return false
@@ -149,57 +196,48 @@ func (p *planning) mayExpand(w world, c *spec.Change) bool {
 			return false
 		}
 	}
-	return len(p.blocked(w, c, p.through(c, migrations.Expanded))) == 0
+	return true
 }
 
-// backfillAll back-fills what may be; only what a release waits for, when
-// needed is set.
-func (p *planning) backfillAll(w world, needed bool) []move {
+// backfillAll back-fills what is wanted and may be.
+func (k *knot) backfillAll(w world, wanted func(*spec.Change) bool) []move {
 	var moves []move
-	for _, c := range p.changes {
-		if w.phases[c.Name] != migrations.Expanded || len(c.Backfills) == 0 {
+	for _, c := range k.changes {
+		if w.phases[c.Name] != migrations.Expanded || !wanted(c) || !k.keeps(c) && len(k.careless(w, c)) > 0 {
 			continue
 		}
-		if needed && !p.awaited(w, c) || len(p.careless(w, c)) > 0 {
-			continue
-		}
-		w.phases[c.Name] = p.through(c, migrations.Backfilled)
+		w.phases[c.Name] = k.through(c, migrations.Backfilled)
 		moves = append(moves, move{kind: moveBackfill, change: c})
 	}
 	return moves
 }
 
-// awaited tells whether a release that has yet to come needs the back-fill.
-func (p *planning) awaited(w world, c *spec.Change) bool {
-	for _, s := range p.spec.Services {
-		target := p.target(s)
-		d := p.declared[releaseKey{s.Name, target}]
-		if d != nil && d.needsBackfill[c.Name] && !w.at(s.Name, target) {
-			return true
+// synced tells whether every table that the change back-fills is kept in step
+// by a trigger, whoever writes.
+func synced(c *spec.Change) bool {
+	kept := map[spec.Table]bool{}
+	for _, op := range c.Expand {
+		if s, ok := op.(*spec.Sync); ok {
+			kept[s.Table] = true
 		}
 	}
-	return false
+	for _, b := range c.Backfills {
+		if !kept[b.Table] {
+			return false
+		}
+	}
+	return true
 }
+
+// keeps is synced, or assumed to be.
+func (k *knot) keeps(c *spec.Change) bool { return synced(c) || k.assumed.synced == c.Name }
 
 // careless lists the releases that write the table without keeping the new
 // shape, while no sync does it for them.
 func (p *planning) careless(w world, c *spec.Change) []releaseKey {
-	synced := map[spec.Table]bool{}
-	for _, op := range c.Expand {
-		if s, ok := op.(*spec.Sync); ok {
-			synced[s.Table] = true
-		}
+	if synced(c) {
+		return nil
 	}
-	for _, b := range c.Backfills {
-		if !synced[b.Table] {
-			return p.strangers(w, c)
-		}
-	}
-	return nil
-}
-
-// strangers lists the releases in the mix that do not know the change.
-func (p *planning) strangers(w world, c *spec.Change) []releaseKey {
 	var out []releaseKey
 	for _, service := range sortedKeys(w.mix) {
 		if !p.uses(service, c.Database.Name) {
@@ -216,26 +254,25 @@ func (p *planning) strangers(w world, c *spec.Change) []releaseKey {
 }
 
 // rollOne rolls out the first service, by name, that may go to its target.
-func (p *planning) rollOne(w world) *move {
-	for _, s := range p.spec.Services {
-		target := p.target(s)
-		if p.finished(w, s) || len(p.unfit(w, releaseKey{s.Name, target})) > 0 {
+func (k *knot) rollOne(w world) *move {
+	for _, to := range k.pending(w) {
+		if len(k.unfit(w, to)) > 0 {
 			continue
 		}
-		w.roll(s.Name, target)
-		return &move{kind: moveRoll, service: s, version: target}
+		w.roll(to.service, to.version)
+		return &move{kind: moveRoll, service: k.service(to.service), version: to.version}
 	}
 	return nil
 }
 
 // revertAll takes expanded changes back where the goal says so, the last
 // first.
-func (p *planning) revertAll(w world) []move {
+func (k *knot) revertAll(w world) []move {
 	var moves []move
-	reverted := set(p.goal.Revert)
-	for i := len(p.changes) - 1; i >= 0; i-- {
-		c := p.changes[i]
-		if !reverted[c.Name] || w.reverted[c.Name] || !p.begun(c) || len(p.blocked(w, c, migrations.Absent)) > 0 {
+	reverted := set(k.goal.Revert)
+	for i := len(k.changes) - 1; i >= 0; i-- {
+		c := k.changes[i]
+		if !reverted[c.Name] || w.reverted[c.Name] || !k.begun(c) || len(k.blocked(w, c, migrations.Absent)) > 0 {
 			continue
 		}
 		w.phases[c.Name], w.reverted[c.Name] = migrations.Absent, true
@@ -245,10 +282,10 @@ func (p *planning) revertAll(w world) []move {
 }
 
 // unhideAll brings back what a target release does not know to be gone.
-func (p *planning) unhideAll(w world) []move {
+func (k *knot) unhideAll(w world) []move {
 	var moves []move
-	for _, c := range p.changes {
-		if w.phases[c.Name] != migrations.Hidden || !p.missed(c) {
+	for _, c := range k.changes {
+		if w.phases[c.Name] != migrations.Hidden || !k.missed(c) {
 			continue
 		}
 		w.phases[c.Name] = migrations.Verified
@@ -258,9 +295,9 @@ func (p *planning) unhideAll(w world) []move {
 }
 
 // missed tells whether a target cannot live with the change being hidden.
-func (p *planning) missed(c *spec.Change) bool {
-	for _, s := range p.spec.Services {
-		if p.meet(releaseKey{s.Name, p.target(s)}, c, migrations.Hidden) != nil {
+func (k *knot) missed(c *spec.Change) bool {
+	for _, s := range k.services {
+		if k.meet(releaseKey{s.Name, k.target(s)}, c, migrations.Hidden) != nil {
 			return true
 		}
 	}
@@ -273,9 +310,9 @@ func (p *planning) begun(c *spec.Change) bool {
 	return len(unapplied(units, p.recorded(c))) < len(units)
 }
 
-func (p *planning) verifyAll(w world) []move {
+func (k *knot) verifyAll(w world) []move {
 	var moves []move
-	for _, c := range p.changes {
+	for _, c := range k.changes {
 		if w.phases[c.Name] == migrations.Backfilled {
 			w.phases[c.Name] = migrations.Verified
 			moves = append(moves, move{kind: moveVerify, change: c})
@@ -284,94 +321,152 @@ func (p *planning) verifyAll(w world) []move {
 	return moves
 }
 
-// contract takes the old shapes away once every service has arrived. What a
-// live release still needs is deferred, with who it is.
-func (p *planning) contract(w world) []move {
-	if p.goal.Rollback {
-		return nil
-	}
-	var moves []move
-	for _, c := range p.changes {
-		if c.Contract == nil || w.phases[c.Name] == migrations.Contracted {
-			continue
-		}
-		if why := p.needed(w, c); why != "" {
-			moves = append(moves, move{kind: moveHide, change: c, deferred: why}, move{kind: moveDrop, change: c, deferred: why})
-			continue
-		}
-		if w.phases[c.Name] == migrations.Verified {
-			moves = append(moves, move{kind: moveHide, change: c})
-		}
-		w.phases[c.Name] = migrations.Contracted
-		moves = append(moves, move{kind: moveDrop, change: c})
-	}
-	return moves
+// trail is a world and the rollouts that led to it.
+type trail struct {
+	world world
+	rolls []releaseKey
 }
 
-// needed says who still needs what a contract would take away, or "".
-func (p *planning) needed(w world, c *spec.Change) string {
-	blocked := p.blocked(w, c, migrations.Hidden)
-	if len(blocked) > 0 {
-		return blocked[0].why
-	}
-	if !w.phases[c.Name].AtLeast(migrations.Verified) {
-		return "the back-fill is not finished and verified"
-	}
-	return ""
-}
+// searchLimit bounds the worlds that are looked at for one knot: what needs
+// more is reported as having no way.
+const searchLimit = 200_000
 
-// between lists the releases that may run now and are nobody's target: the
-// candidates for a way through. The nearest to the target come first.
-func (p *planning) between(w world) []releaseKey {
-	var out []releaseKey
-	for _, s := range p.spec.Services {
-		if p.finished(w, s) {
-			continue
-		}
-		line := p.lineage(s, p.target(s))
-		for i := len(s.Releases) - 1; i >= 0; i-- {
-			k := releaseKey{s.Name, s.Releases[i].Version}
-			usable := k.version != p.target(s) && !w.mix[s.Name][k.version] && p.declared[k].release.Held == ""
-			if usable && len(p.unfit(w, k)) == 0 {
-				out = append(out, k)
+// shortest is the way to the goal with the fewest rollouts, or nil. Between
+// rollouts everything that the schema alone can do is done: none of it takes
+// a way from anybody.
+func (k *knot) shortest(from world) []releaseKey {
+	first := trail{world: from.clone()}
+	k.settle(first.world)
+	seen := map[string]bool{k.key(first.world): true}
+	for frontier := []trail{first}; len(frontier) > 0 && len(seen) < searchLimit; {
+		var next []trail
+		for _, t := range frontier {
+			for _, to := range k.candidates(t.world) {
+				w := t.world.clone()
+				w.roll(to.service, to.version)
+				k.settle(w)
+				rolls := append(t.rolls[:len(t.rolls):len(t.rolls)], to)
+				if k.arrived(w) {
+					return rolls
+				}
+				if key := k.key(w); !seen[key] {
+					seen[key] = true
+					next = append(next, trail{w, rolls})
+				}
 			}
 		}
-		sort.SliceStable(out, func(i, j int) bool { return line[out[i].version] && !line[out[j].version] })
+		frontier = next
 	}
-	return out
+	return nil
 }
 
+// settle does everything that the schema alone can do.
+func (k *knot) settle(w world) {
+	for n := -1; n != 0; {
+		n = len(k.prepare(w, nil)) + len(k.complete(w))
+	}
+}
+
+// key names a world of the knot.
+func (k *knot) key(w world) string {
+	var b strings.Builder
+	for _, s := range k.services {
+		for _, version := range sortedKeys(w.mix[s.Name]) {
+			b.WriteString(version + ",")
+		}
+		b.WriteByte(';')
+	}
+	for _, c := range k.changes {
+		b.WriteString(string(w.phases[c.Name]) + ";")
+	}
+	return b.String()
+}
+
+// candidates are the rollouts that are legal in a world: targets first, then
+// releases in between, the last declared first. A service that has arrived is
+// left alone.
+func (k *knot) candidates(w world) []releaseKey {
+	var targets, others []releaseKey
+	for _, s := range k.services {
+		if k.finished(w, s) {
+			continue
+		}
+		target := releaseKey{s.Name, k.target(s)}
+		if len(k.unfit(w, target)) == 0 {
+			targets = append(targets, target)
+		}
+		for i := len(s.Releases) - 1; i >= 0; i-- {
+			to := releaseKey{s.Name, s.Releases[i].Version}
+			if to != target && !w.at(to.service, to.version) && k.liesBetween(w, to) && len(k.unfit(w, to)) == 0 {
+				others = append(others, to)
+			}
+		}
+		if like := k.assumed.between; like.service == s.Name && !w.at(s.Name, between) && len(k.unfit(w, like)) == 0 {
+			others = append(others, releaseKey{s.Name, between})
+		}
+	}
+	return append(targets, others...)
+}
+
+// liesBetween tells whether a release is on the way from what is live to the
+// target, by the code that each declares to contain. Where nothing is
+// declared, nothing speaks against it.
+func (k *knot) liesBetween(w world, r releaseKey) bool {
+	d := k.declared[r]
+	target := k.declared[releaseKey{r.service, k.target(k.service(r.service))}]
+	if d.release.Held != "" {
+		return false
+	}
+	if len(target.release.Ancestors) > 0 && !k.lineage(releaseKey{r.service, target.release.Version})[r.version] {
+		return false
+	}
+	if len(d.release.Ancestors) == 0 || len(w.mix[r.service]) == 0 {
+		return true
+	}
+	line := k.lineage(r)
+	for version := range w.mix[r.service] {
+		if line[version] {
+			return true
+		}
+	}
+	return false
+}
+
+// between is the version of a release that is only assumed.
+const between = "?"
+
 // lineage is what the release's code contains, by its declared ancestors.
-func (p *planning) lineage(s *spec.Service, version string) map[string]bool {
+func (p *planning) lineage(of releaseKey) map[string]bool {
 	line := map[string]bool{}
 	var visit func(v string)
 	visit = func(v string) {
-		d := p.declared[releaseKey{s.Name, v}]
-		if d == nil || line[v] {
+		if line[v] {
 			return
 		}
 		line[v] = true
-		for _, a := range d.release.Ancestors {
-			visit(a)
+		if d := p.declared[releaseKey{of.service, v}]; d != nil {
+			for _, a := range d.release.Ancestors {
+				visit(a)
+			}
 		}
 	}
-	visit(version)
+	visit(of.version)
 	return line
 }
 
 // arrived tells whether nothing but contract is left to do.
-func (p *planning) arrived(w world) bool {
-	reverted := set(p.goal.Revert)
-	for _, s := range p.spec.Services {
-		if !p.finished(w, s) {
+func (k *knot) arrived(w world) bool {
+	reverted := set(k.goal.Revert)
+	for _, s := range k.services {
+		if !k.finished(w, s) {
 			return false
 		}
 	}
-	for _, c := range p.changes {
+	for _, c := range k.changes {
 		if reverted[c.Name] && w.phases[c.Name] != migrations.Absent {
 			return false
 		}
-		if !p.goal.Rollback && !reverted[c.Name] && !w.phases[c.Name].AtLeast(migrations.Verified) {
+		if !k.goal.Rollback && !reverted[c.Name] && !w.phases[c.Name].AtLeast(migrations.Verified) {
 			return false
 		}
 	}

@@ -22,6 +22,13 @@ func (w world) clone() world {
 	return world{mix: maps.Clone(w.mix), phases: maps.Clone(w.phases), reverted: maps.Clone(w.reverted)}
 }
 
+// become makes w what the other is, where the other says something.
+func (w world) become(other world) {
+	maps.Copy(w.mix, other.mix)
+	maps.Copy(w.phases, other.phases)
+	maps.Copy(w.reverted, other.reverted)
+}
+
 // roll leaves only one release of the service running.
 func (w world) roll(service, version string) {
 	w.mix[service] = map[string]bool{version: true}

@@ -1,0 +1,37 @@
+package planner
+
+import (
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// contract takes the old shapes away once every service has arrived. What a
+// live release still needs is deferred, with who it is.
+func (p *planning) contract(w world) []move {
+	if p.goal.Rollback {
+		return nil
+	}
+	var moves []move
+	for _, c := range p.changes {
+		if c.Contract == nil || w.phases[c.Name] == migrations.Contracted {
+			continue
+		}
+		why := p.needed(w, c)
+		if w.phases[c.Name] == migrations.Verified {
+			moves = append(moves, move{kind: moveHide, change: c, deferred: why})
+		}
+		if why == "" {
+			w.phases[c.Name] = migrations.Contracted
+		}
+		moves = append(moves, move{kind: moveDrop, change: c, deferred: why})
+	}
+	return moves
+}
+
+// needed says who still needs what a contract would take away, or "".
+func (p *planning) needed(w world, c *spec.Change) string {
+	if blocked := p.blocked(w, c, migrations.Hidden); len(blocked) > 0 {
+		return blocked[0].why
+	}
+	return ""
+}

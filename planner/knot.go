@@ -1,0 +1,108 @@
+package planner
+
+import (
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// knot is services and changes that have to do with each other: planning
+// knots apart gives what planning everything at once would give, at a cost
+// that grows with the largest one.
+type knot struct {
+	*planning
+	services []*spec.Service
+	changes  []*spec.Change
+	assumed  assumption // nothing, but when a way out is looked for
+}
+
+// knots partitions the spec, in the order of their first change or service.
+func (p *planning) knots() []*knot {
+	u := union{}
+	for _, c := range p.changes {
+		p.tie(u, c)
+	}
+	for k, d := range p.declared {
+		for c := range d.knows {
+			u.join("service."+k.service, "change."+c)
+		}
+	}
+	return p.gather(u)
+}
+
+// tie joins a change with what bears on it beside the releases that know it.
+func (p *planning) tie(u union, c *spec.Change) {
+	self := "change." + c.Name
+	for _, before := range c.After {
+		u.join(self, "change."+before.Name)
+	}
+	for _, r := range c.RequiresAbsent {
+		u.join(self, "service."+r.Service.Name)
+	}
+	if !p.goal.Rollback && (len(c.Backfills) == 0 || synced(c)) {
+		return
+	}
+	for _, s := range p.spec.Services {
+		if p.uses(s.Name, c.Database.Name) {
+			u.join(self, "service."+s.Name)
+		}
+	}
+}
+
+func (p *planning) gather(u union) []*knot {
+	var out []*knot
+	byRoot := map[string]*knot{}
+	of := func(name string) *knot {
+		root := u.find(name)
+		if byRoot[root] == nil {
+			byRoot[root] = &knot{planning: p}
+			out = append(out, byRoot[root])
+		}
+		return byRoot[root]
+	}
+	for _, c := range p.changes {
+		k := of("change." + c.Name)
+		k.changes = append(k.changes, c)
+	}
+	for _, s := range p.spec.Services {
+		k := of("service." + s.Name)
+		k.services = append(k.services, s)
+	}
+	return out
+}
+
+// world is the part of the start that bears on the knot: its own services and
+// changes, and services that no spec has.
+func (k *knot) world() world {
+	w := world{mix: map[string]map[string]bool{}, phases: map[string]migrations.Phase{}, reverted: map[string]bool{}}
+	for name, mix := range k.start.mix {
+		if k.service(name) == nil {
+			w.mix[name] = mix
+		}
+	}
+	for _, s := range k.services {
+		w.mix[s.Name] = k.start.mix[s.Name]
+	}
+	for _, c := range k.changes {
+		w.phases[c.Name] = k.start.phases[c.Name]
+	}
+	return w
+}
+
+// union is a disjoint-set forest over names.
+type union map[string]string
+
+func (u union) find(name string) string {
+	for u[name] != "" && u[name] != name {
+		if up := u[u[name]]; up != "" {
+			u[name] = up
+		}
+		name = u[name]
+	}
+	return name
+}
+
+func (u union) join(a, b string) {
+	if a, b = u.find(a), u.find(b); a != b {
+		u[b] = a
+	}
+}
