@@ -163,41 +163,58 @@ func (f *fill) steer(took time.Duration, failed int) {
 	f.size = min(max(size, f.action.Batch/steering, 1), max(f.action.Batch, 1)*steering)
 }
 
+// span is one range of keys: the last one, nil where there is no end, and how
+// many rows are passed behind it.
+type span struct {
+	last   []string
+	passed int64
+}
+
 // batch fills one range of keys and moves the cursor behind it, in one commit.
 func (f *fill) batch(ctx context.Context, limits planner.Limits) (last bool, err error) {
-	var key []string
-	passed := f.passed
+	var done span
 	t := conn.Transaction{Conn: f.conn, Sent: func() { f.at("backfill.commit_sent") }}
 	err = t.Run(ctx, func(tx conn.Tx) error {
 		if err := f.beginBatch(ctx, tx, limits); err != nil {
 			return err
 		}
 		err := f.asRole(ctx, tx, func() error {
-			updated, err := int64(0), error(nil)
-			if key, err = f.rows.end(ctx, tx, f.key, f.size); err != nil {
-				return err
-			}
-			updated, err = f.rows.fill(ctx, tx, f.key, key)
-			passed = f.behindKey(key, updated)
+			var err error
+			done, err = f.fillSpan(ctx, tx)
 			return err
 		})
 		if err != nil {
 			return err
 		}
 		f.at("backfill.updated")
-		if key == nil {
-			return f.moveCursor(ctx, tx, f.key, passed)
-		}
-		return f.moveCursor(ctx, tx, key, passed)
+		return f.moveCursor(ctx, tx, done)
 	})
 	if err != nil {
 		return false, err
 	}
-	f.passed = passed
-	if key != nil {
-		f.key = key
+	f.passed = done.passed
+	if done.last == nil {
+		return true, nil
 	}
-	return key == nil, nil
+	f.key = done.last
+	return false, nil
+}
+
+// fillSpan counts the last range by what was written: its rows were not
+// counted to find its end.
+func (f *fill) fillSpan(ctx context.Context, tx conn.Tx) (span, error) {
+	last, err := f.rows.end(ctx, tx, f.key, f.size)
+	if err != nil {
+		return span{}, err
+	}
+	updated, err := f.rows.fill(ctx, tx, f.key, last)
+	if err != nil {
+		return span{}, err
+	}
+	if last == nil {
+		return span{passed: f.passed + updated}, nil
+	}
+	return span{last: last, passed: f.passed + int64(f.size)}, nil
 }
 
 func (f *fill) beginBatch(ctx context.Context, tx conn.Tx, limits planner.Limits) error {
@@ -213,22 +230,17 @@ func (f *fill) beginBatch(ctx context.Context, tx conn.Tx, limits planner.Limits
 	return f.holdFence(ctx, tx)
 }
 
-// behindKey counts the last range by what was written: its rows were not
-// counted to find its end.
-func (f *fill) behindKey(key []string, updated int64) int64 {
-	if key == nil {
-		return f.passed + updated
-	}
-	return f.passed + int64(f.size)
-}
-
 // moveCursor moves it from where this batch began, so that no range is done
 // twice by whoever was taken for dead.
-func (f *fill) moveCursor(ctx context.Context, tx conn.Tx, key []string, passed int64) error {
+func (f *fill) moveCursor(ctx context.Context, tx conn.Tx, done span) error {
+	key := done.last
+	if key == nil {
+		key = f.key
+	}
 	tag, err := tx.Exec(ctx, `
 		update pleat.cursor set position = $3, rows = $4, updated = pg_catalog.clock_timestamp()
 		where change = $1 and unit = $2 and position is not distinct from $5`,
-		f.action.Change, f.unit(), key, passed, f.key)
+		f.action.Change, f.unit(), key, done.passed, f.key)
 	if err != nil {
 		return fmt.Errorf("moving the cursor: %w", err)
 	}

@@ -88,11 +88,8 @@ func (w *work) prepareConcurrent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var lock, statement string
-	err = w.conn.QueryRow(ctx, `
-		with lifted as (
-		  select pg_catalog.set_config('lock_timeout', '0', false), pg_catalog.set_config('statement_timeout', '0', false))
-		select * from lifted`).Scan(&lock, &statement)
+	_, err = w.conn.Exec(ctx, `
+		select pg_catalog.set_config('lock_timeout', '0', false), pg_catalog.set_config('statement_timeout', '0', false)`)
 	if err != nil {
 		return fmt.Errorf("lifting the session's limits: %w", err)
 	}

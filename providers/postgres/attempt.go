@@ -1,0 +1,145 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pleat/migrations"
+	"pleat/migrations/conn"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// attempt is one transaction: limits, fence, lock, statements, record, mark.
+func (w *work) attempt(ctx context.Context, a *planner.Transaction, limits planner.Limits) error {
+	t := conn.Transaction{Conn: w.conn, Sent: func() { w.at("step.commit_sent") }}
+	return t.Run(ctx, func(tx conn.Tx) error {
+		if err := w.begin(ctx, tx, a.Table, limits); err != nil {
+			return err
+		}
+		done, err := w.marked(ctx, tx)
+		if err != nil || done {
+			return err
+		}
+		if err := w.allow(ctx, tx); err != nil {
+			return err
+		}
+		if err := w.asRole(ctx, tx, func() error { return w.statements(ctx, tx, a, limits) }); err != nil {
+			return err
+		}
+		w.at("step.sent")
+		e := entry{change: a.Change, digest: a.Digest, unit: a.Unit, reverse: a.Reverse, phase: a.Phase}
+		if err := record(ctx, tx, e); err != nil {
+			return err
+		}
+		if err := forgetFills(ctx, tx, a.Change); err != nil {
+			return err
+		}
+		return w.mark(ctx, tx)
+	})
+}
+
+// begin sets the transaction's limits and holds the fence.
+func (w *work) begin(ctx context.Context, tx conn.Tx, t spec.Table, limits planner.Limits) error {
+	err := setLocal(ctx, tx, map[string]string{
+		"lock_timeout":      milliseconds(limits.LockWait),
+		"statement_timeout": milliseconds(limits.Run),
+		"search_path":       searchPath(t),
+	})
+	if err != nil {
+		return err
+	}
+	return w.holdFence(ctx, tx)
+}
+
+// holdFence makes the fence known where the lease lives in another database.
+func (w *work) holdFence(ctx context.Context, tx conn.Tx) error {
+	err := conn.HoldFence(ctx, tx, w.ticket.Lease, w.ticket.Fence)
+	var fenced *conn.FencedError
+	if errors.As(err, &fenced) {
+		return conn.RaiseFence(ctx, tx, w.ticket.Lease, w.ticket.Fence)
+	}
+	return err
+}
+
+// asRole runs body as the role that owns the application's schema. What is
+// recorded is the login role's.
+func (w *work) asRole(ctx context.Context, tx conn.Tx, body func() error) error {
+	if w.db.Role == "" {
+		return body()
+	}
+	if _, err := tx.Exec(ctx, "set local role "+migrations.Ident(w.db.Role)); err != nil {
+		return fmt.Errorf("becoming role %s: %w", w.db.Role, err)
+	}
+	if err := body(); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, "set local role none")
+	return err
+}
+
+// statements takes the lock first, on its own, so that what is waited for and
+// what is held are bounded apart.
+func (w *work) statements(ctx context.Context, tx conn.Tx, a *planner.Transaction, limits planner.Limits) error {
+	if err := lockTable(ctx, tx, a); err != nil {
+		return err
+	}
+	held := time.Now()
+	for _, sql := range a.SQL {
+		if strong(a.Lock) {
+			if err := limitHold(ctx, tx, limits.Hold-limits.Hold/4-time.Since(held)); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return w.statementError(ctx, a, limits, sql, err)
+		}
+	}
+	if !strong(a.Lock) {
+		return nil
+	}
+	// The last quarter is for what is recorded.
+	return limitHold(ctx, tx, limits.Hold-time.Since(held))
+}
+
+// lockTable leaves a table alone that is not there: the statements say so, or
+// do not mind.
+func lockTable(ctx context.Context, tx conn.Tx, a *planner.Transaction) error {
+	if a.Lock == "" || a.Table == (spec.Table{}) {
+		return nil
+	}
+	name := migrations.Ident(a.Table.Schema, a.Table.Name)
+	var there bool
+	err := tx.QueryRow(ctx, `
+		select exists (select from pg_catalog.pg_class
+		               where oid = pg_catalog.to_regclass($1) and relkind in ('r', 'p'))`, name).Scan(&there)
+	if err != nil {
+		return fmt.Errorf("looking for %s: %w", a.Table, err)
+	}
+	if !there {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, "lock table "+name+" in "+string(a.Lock)+" mode"); err != nil {
+		return fmt.Errorf("locking %s: %w", a.Table, err)
+	}
+	return nil
+}
+
+// limitHold bounds the next statement, and how long a client that froze may
+// keep the lock.
+func limitHold(ctx context.Context, tx conn.Tx, left time.Duration) error {
+	left = max(left, time.Millisecond)
+	return setLocal(ctx, tx, map[string]string{
+		"statement_timeout":                   milliseconds(left),
+		"idle_in_transaction_session_timeout": milliseconds(left),
+	})
+}
+
+func (w *work) statementError(ctx context.Context, a *planner.Transaction, limits planner.Limits, sql string, err error) error {
+	if sqlState(err) == queryCanceled && strong(a.Lock) && !stopped(ctx) {
+		return &HoldError{Table: a.Table.String(), Hold: limits.Hold, SQL: sql}
+	}
+	return fmt.Errorf("%s: %w", firstLine(sql), err)
+}
