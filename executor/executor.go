@@ -78,7 +78,7 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 		return Result{}, err
 	}
 	if r.back != nil {
-		return r.rollBack(ctx, errors.New(r.back.Detail), r.sinceCheckpoint())
+		return r.rollBack(ctx, errors.New(r.back.Detail), extent(r.back.Status))
 	}
 	if !r.started() {
 		// It may have been cut short before anybody was told of it.
@@ -96,13 +96,16 @@ func Back(ctx context.Context, c Config) (Result, error) {
 	if err := r.recall(ctx); err != nil {
 		return Result{}, err
 	}
+	if err := r.settleLosses(ctx); err != nil {
+		return Result{}, err
+	}
 	if _, err := r.wayBack(); err != nil {
 		return Result{}, err
 	}
 	if err := c.Journal.Resume(ctx, c.Ticket, c.Ticket.Run); err != nil {
 		return Result{}, err
 	}
-	return r.rollBack(ctx, errors.New("asked to roll back"), r.sinceStart())
+	return r.rollBack(ctx, errors.New("asked to roll back"), toStart)
 }
 
 // Way is what taking a run back does to its steps.
@@ -112,7 +115,8 @@ type Way struct {
 }
 
 // WayBack tells what Back would do. It changes nothing. The error is a
-// *NoWayBackError where Back would refuse.
+// *NoWayBackError where Back would refuse; Back, which asks the providers, may
+// also refuse for a step that was cut short.
 func WayBack(ctx context.Context, c Config) (Way, error) {
 	r := newRun(c)
 	if err := r.recall(ctx); err != nil {
@@ -148,6 +152,9 @@ type NoWayBackError struct{ Step planner.Step }
 func (e *NoWayBackError) Error() string {
 	return fmt.Sprintf("%s %s is done and cannot be undone", e.Step.Kind, e.Step.Title)
 }
+
+// Hint is how to go on.
+func (e *NoWayBackError) Hint() string { return "pleat apply goes on with the run" }
 
 // UnknownError says that nobody can tell whether a step took effect.
 type UnknownError struct {

@@ -11,6 +11,14 @@ import (
 	"pleat/planner"
 )
 
+// extent is how far a rollback goes, in the journal's word for it.
+type extent string
+
+const (
+	toCheckpoint extent = "rolling_back"
+	toStart      extent = "rolling_back_to_start"
+)
+
 // failure goes back to the last checkpoint, or stops where a person must look.
 func (r *run) failure(ctx context.Context, s planner.Step, cause error) (Result, error) {
 	r.failed = &s
@@ -21,13 +29,20 @@ func (r *run) failure(ctx context.Context, s planner.Step, cause error) (Result,
 	if err := r.change(ctx, s, StepFailed, "", cause); err != nil {
 		return Result{}, errors.Join(cause, err)
 	}
-	steps := r.sinceCheckpoint()
-	for _, done := range steps {
+	for _, done := range r.sinceCheckpoint() {
 		if done.Undo == nil && r.status[done.ID] != StepFailed {
 			return r.end(ctx, Failed, fmt.Errorf("%w (past the point of no return: %s %s cannot be undone)", cause, done.Kind, done.Title))
 		}
 	}
-	return r.rollBack(ctx, cause, steps)
+	return r.rollBack(ctx, cause, toCheckpoint)
+}
+
+// since are the steps that a rollback undoes, the last first.
+func (r *run) since(to extent) []planner.Step {
+	if to == toStart {
+		return r.sinceStart()
+	}
+	return r.sinceCheckpoint()
 }
 
 // sinceCheckpoint are the steps that were begun after the last checkpoint, the
@@ -62,13 +77,31 @@ func (r *run) sinceStart() []planner.Step {
 	return out
 }
 
+// settleLosses finds out of the steps without an undo that were cut short
+// whether there is something lost: what took no effect is in nobody's way.
+func (r *run) settleLosses(ctx context.Context) error {
+	for _, s := range r.sinceStart() {
+		if s.Undo != nil || r.status[s.ID] != StepStarted {
+			continue
+		}
+		outcome, err := r.probe(ctx, s)
+		if outcome == planner.Unknown {
+			return &UnknownError{Step: s, Err: errors.Join(planner.ErrOutcomeUnknown, err)}
+		}
+		if outcome == planner.Done {
+			r.status[s.ID] = StepSettled
+		}
+	}
+	return nil
+}
+
 // wayBack sorts the steps of a rollback to the start for who reads it.
 func (r *run) wayBack() (Way, error) {
 	var way Way
 	undone := map[string]bool{}
 	for _, s := range r.sinceStart() {
 		undone[s.ID] = true
-		if s.Undo == nil && r.status[s.ID] != StepFailed {
+		if s.Undo == nil && r.took(s) {
 			return Way{}, &NoWayBackError{Step: s}
 		}
 		if s.Undo != nil && s.Undo.Action != nil {
@@ -99,13 +132,13 @@ func (r *run) begun() []planner.Step {
 
 // rollBack undoes steps and ends the run. It runs to its end also when the run
 // was asked to stop: half a rollback is the worst place to stand.
-func (r *run) rollBack(ctx context.Context, cause error, steps []planner.Step) (Result, error) {
+func (r *run) rollBack(ctx context.Context, cause error, to extent) (Result, error) {
 	ctx, r.Stop = context.WithoutCancel(ctx), nil
-	if err := r.decideBack(ctx, cause); err != nil {
+	if err := r.decideBack(ctx, cause, to); err != nil {
 		return Result{}, errors.Join(cause, err)
 	}
 	crash.At("rollback.decided")
-	for _, s := range steps {
+	for _, s := range r.since(to) {
 		if err := r.undo(ctx, s); err != nil {
 			return r.end(ctx, Failed, fmt.Errorf("%w; the rollback stopped at %s %s: %w", cause, s.Kind, s.Title, err))
 		}
@@ -116,13 +149,14 @@ func (r *run) rollBack(ctx context.Context, cause error, steps []planner.Step) (
 	return r.end(ctx, RolledBack, cause)
 }
 
-// decideBack records that the run goes back; from then on it never goes forward.
-func (r *run) decideBack(ctx context.Context, cause error) error {
+// decideBack records that the run goes back, and how far; from then on it never
+// goes forward.
+func (r *run) decideBack(ctx context.Context, cause error, to extent) error {
 	e := RunChanged{Status: RollingBack, Steps: len(r.number), Error: cause.Error()}
-	if r.back != nil {
+	if r.back != nil && extent(r.back.Status) == to {
 		return r.emit(ctx, e)
 	}
-	entry := journal.Entry{Step: rollbackEntry, Status: string(RollingBack), Detail: cause.Error()}
+	entry := journal.Entry{Step: rollbackEntry, Status: string(to), Detail: cause.Error()}
 	return r.tell(e, func(b json.RawMessage) (int64, error) { return r.Journal.Record(ctx, r.Ticket, entry, b) })
 }
 
