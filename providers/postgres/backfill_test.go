@@ -45,7 +45,7 @@ func TestAKilledBackfillGoesOnWhereItWas(t *testing.T) {
 			return
 		}
 		kills++
-		w.exec("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pleat/r1'")
+		w.exec("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'pleat/r1'")
 	})
 	stop, end := context.WithCancel(t.Context())
 	writer := pgtest.Connect(t, w.url)

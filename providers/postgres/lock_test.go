@@ -252,10 +252,10 @@ func TestAFrozenClientDoesNotKeepTheLock(t *testing.T) {
 	step, done := w.step(addNote()), make(chan error, 1)
 	go func() { done <- w.try(t.Context(), step) }()
 	eventually(t, "the lock is free again", func() bool {
-		return w.value("select count(*)::text from pg_stat_activity where application_name = 'pleat/r1'") == "1"
+		return w.value("select count(*)::text from pg_stat_activity where datname = current_database() and application_name = 'pleat/r1'") == "1"
 	})
 	eventually(t, "the session is gone", func() bool {
-		return w.value("select count(*)::text from pg_stat_activity where application_name = 'pleat/r1'") == "0"
+		return w.value("select count(*)::text from pg_stat_activity where datname = current_database() and application_name = 'pleat/r1'") == "0"
 	})
 	close(thaw)
 	if err := <-done; err == nil || errors.Is(err, planner.ErrOutcomeUnknown) {
