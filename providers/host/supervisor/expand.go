@@ -35,6 +35,7 @@ func names(r api.Ref, process, artifact, address string, port int) map[string]st
 // unknownError is a `${…}` that names nothing.
 type unknownError struct{ name string }
 
+// Error names it.
 func (e *unknownError) Error() string { return fmt.Sprintf("${%s} is unknown", e.name) }
 
 func expand(s string, values map[string]string) (string, error) {

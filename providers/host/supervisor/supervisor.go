@@ -46,6 +46,7 @@ type Config struct {
 type Supervisor struct {
 	Config
 
+	found    []*instance    // by New, for Run to keep
 	arrivals chan *instance // to Run
 	over     chan struct{}  // closed when Run takes no more
 
@@ -70,7 +71,13 @@ func New(c Config) (*Supervisor, error) {
 	if err := s.load(); err != nil {
 		return nil, err
 	}
-	return s, s.retell()
+	if err := s.retell(); err != nil {
+		return nil, err
+	}
+	// Not what is there when Run begins: what is put before that arrives by
+	// itself, and an instance that is kept twice runs twice.
+	s.found = slices.Collect(maps.Values(s.instances))
+	return s, nil
 }
 
 func (s *Supervisor) records() string { return filepath.Join(s.Dir, "instances") }
@@ -131,11 +138,9 @@ func compare(a, b api.Ref) int {
 // Run keeps the instances until ctx ends, and leaves them running.
 func (s *Supervisor) Run(ctx context.Context) {
 	var keepers sync.WaitGroup
-	s.mu.Lock()
-	for _, i := range s.instances {
+	for _, i := range s.found {
 		keepers.Go(func() { i.keep(ctx) })
 	}
-	s.mu.Unlock()
 	sweep := time.NewTicker(time.Hour)
 	defer sweep.Stop()
 	for {

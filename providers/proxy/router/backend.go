@@ -121,6 +121,7 @@ type countedBody struct {
 	done func()
 }
 
+// Close counts the request out.
 func (b *countedBody) Close() error {
 	err := b.ReadCloser.Close()
 	b.once.Do(b.done)

@@ -130,6 +130,7 @@ type untouched struct {
 	read atomic.Bool
 }
 
+// Read takes from the body, which cannot be repeated from then on.
 func (u *untouched) Read(p []byte) (int, error) {
 	u.read.Store(true)
 	return u.ReadCloser.Read(p)

@@ -31,8 +31,9 @@ type Router struct {
 	file string
 	log  *slog.Logger
 
-	work chan func(context.Context) // to Run
-	over chan struct{}              // closed when Run takes no more
+	found []func(context.Context)    // by New, for Run to do
+	work  chan func(context.Context) // to Run
+	over  chan struct{}              // closed when Run takes no more
 
 	mu     sync.Mutex
 	routes map[string]*route
@@ -58,8 +59,11 @@ func New(dir, host string, log *slog.Logger) (*Router, error) {
 			return nil, errors.Join(err, r.Close())
 		}
 		r.routes[s.Listen] = opened
+		r.found = append(r.found, func(ctx context.Context) { r.serve(ctx, opened) })
 		for _, b := range s.Backends {
-			opened.put(r.backend(b))
+			b := r.backend(b)
+			opened.put(b)
+			r.found = append(r.found, func(ctx context.Context) { r.watch(ctx, b) })
 		}
 	}
 	return r, nil
@@ -77,14 +81,9 @@ func (r *Router) Close() error {
 // Run answers requests until ctx ends and those under way are finished.
 func (r *Router) Run(ctx context.Context) {
 	var working sync.WaitGroup
-	r.mu.Lock()
-	for _, o := range r.routes {
-		working.Go(func() { r.serve(ctx, o) })
-		for _, b := range o.backends {
-			working.Go(func() { r.watch(ctx, b) })
-		}
+	for _, f := range r.found {
+		working.Go(func() { f(ctx) })
 	}
-	r.mu.Unlock()
 	for {
 		select {
 		case <-ctx.Done():
