@@ -103,7 +103,9 @@ type Start struct {
 }
 
 // Stop takes instances down: signal, then kill. Where Wait is false the step
-// is done once every instance was told.
+// is done once every instance was told. Where it is true, instances that take
+// longer than the step has are left to end by themselves, unless Exclusive says
+// that nothing may run beside them.
 type Stop struct {
 	Orchestrator spec.Address `json:"orchestrator"`
 	Service      string       `json:"service"`
@@ -112,6 +114,7 @@ type Stop struct {
 	Drain        spec.Drain   `json:"drain"`
 	Instances    []Placement  `json:"instances"`
 	Wait         bool         `json:"wait"`
+	Exclusive    bool         `json:"exclusive,omitempty"`
 }
 
 // Attach lets instances get requests.

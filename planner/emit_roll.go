@@ -39,7 +39,7 @@ func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
 			e.note(fmt.Sprintf("%s %s has no check: it counts as up once it runs", s.Address(), p.Process))
 		}
 	}
-	if s.Strategy.Kind != spec.Rolling || s.Strategy.Order != spec.StopFirst {
+	if !r.exclusive() || len(e.start.mix[s.Name]) == 0 {
 		return
 	}
 	for _, p := range r.to.Processes {
@@ -226,7 +226,7 @@ func (r *rollout) start(p ProcessDefinition, names []string) {
 	s.Action = r.startAction(r.to, p, placed)
 	s.Undo = &Undo{Title: "stop it", Action: &Stop{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: r.to.Version,
-		Process: p.Process, Drain: p.Drain, Instances: placed, Wait: true,
+		Process: p.Process, Drain: p.Drain, Instances: placed, Wait: true, Exclusive: r.exclusive(),
 	}}
 	s.Needs = append(s.Needs, r.schemaSteps()...)
 	r.add(r.group, s)
@@ -356,7 +356,7 @@ func (r *rollout) stop(version string, m strategy.Move, names []string) {
 	}
 	s.Action = &Stop{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: version,
-		Process: m.Process, Drain: r.drainOf(version, m.Process), Instances: placed, Wait: m.Wait,
+		Process: m.Process, Drain: r.drainOf(version, m.Process), Instances: placed, Wait: m.Wait, Exclusive: r.exclusive(),
 	}
 	if release, p := r.leaving(version, m.Process); p != nil {
 		s.Undo = &Undo{Title: "start it", Action: r.startAction(*release, *p, placed)}
@@ -365,6 +365,11 @@ func (r *rollout) stop(version string, m strategy.Move, names []string) {
 	}
 	r.remove(version, names)
 	r.add(r.group, s)
+}
+
+// exclusive: stopping first is for what two releases may not use at once.
+func (r *rollout) exclusive() bool {
+	return r.service.Strategy.Kind == spec.Rolling && r.service.Strategy.Order == spec.StopFirst
 }
 
 // step is a step with what all steps of a rollout share.

@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"stream":      streamCommand,
 			"contend":     contendCommand,
 			"chain":       chainCommand,
+			"die":         dieCommand,
 		},
 	})
 }

@@ -40,7 +40,6 @@ type start struct {
 	hosts    map[string]fleet.Member
 	puts     map[place]api.Put
 	up       map[place]bool
-	leaving  map[place]bool // an earlier one of that name, which must be gone first
 	leaving  map[place]bool // asked for once they are gone
 	failures int
 }
@@ -71,7 +70,7 @@ func (c *call) start(ctx context.Context, a *planner.Start) error {
 		return nil
 	}
 	late, err := c.within(ctx, func(ctx context.Context) error {
-		return fleet.Follow(ctx, members, func(m fleet.Member, e api.Event) error { return s.follow(ctx, m, e) })
+		return fleet.Follow(ctx, members, func(_ fleet.Member, e api.Event) error { return s.follow(ctx, e) })
 	})
 	if late {
 		return s.late(ctx)
@@ -138,7 +137,7 @@ func (s *start) ask(ctx context.Context, p place) error {
 func (s *start) complete() bool { return len(s.up) == len(s.puts) }
 
 // follow takes an event in; fleet.ErrEnough once every instance is up.
-func (s *start) follow(ctx context.Context, m fleet.Member, e api.Event) error {
+func (s *start) follow(ctx context.Context, e api.Event) error {
 	if !s.mine(e) {
 		return nil
 	}
@@ -157,7 +156,7 @@ func (s *start) follow(ctx context.Context, m fleet.Member, e api.Event) error {
 		return &StartError{Ref: e.Ref, Host: e.Host, Reason: "somebody else stops it"}
 	case planner.Down:
 		delete(s.up, p)
-		return s.failed(ctx, m, e)
+		return s.failed(ctx, e)
 	}
 	if s.complete() {
 		return fleet.ErrEnough
@@ -166,16 +165,22 @@ func (s *start) follow(ctx context.Context, m fleet.Member, e api.Event) error {
 }
 
 // failed counts a failure: below the limit it starts the instance again.
-func (s *start) failed(ctx context.Context, m fleet.Member, e api.Event) error {
+func (s *start) failed(ctx context.Context, e api.Event) error {
+	p := place{e.Host, e.Ref}
 	s.failures++
 	if s.failures > s.MaxStartFailures {
-		lines, err := m.Output(ctx, e.Ref, outputLines)
-		if err != nil {
-			lines = []string{"(its output cannot be read: " + err.Error() + ")"}
-		}
-		return &StartError{Ref: e.Ref, Host: e.Host, Reason: e.Error, Output: lines}
+		return s.blame(ctx, p, e.Error)
 	}
 	s.report(planner.Warning{Text: fmt.Sprintf("%s on %s: %s; start %d of %d that may fail",
 		e.Ref, e.Host, e.Error, s.failures, s.MaxStartFailures)})
-	return s.ask(ctx, place{e.Host, e.Ref})
+	return s.ask(ctx, p)
+}
+
+// blame is the error of an instance that did not come up, with what it wrote.
+func (s *start) blame(ctx context.Context, p place, reason string) error {
+	lines, err := s.hosts[p.host].Output(ctx, p.ref, outputLines)
+	if err != nil {
+		lines = []string{"(its output cannot be read: " + err.Error() + ")"}
+	}
+	return &StartError{Ref: p.ref, Host: p.host, Reason: reason, Output: lines}
 }
