@@ -168,7 +168,7 @@ func (r *run) undo(ctx context.Context, s planner.Step) error {
 	}
 	if s.Safety == planner.Probed && r.status[s.ID] != StepDone && r.status[s.ID] != StepSettled && r.status[s.ID] != StepUndoing {
 		outcome, err := r.probe(ctx, s)
-		if outcome == planner.NotDone {
+		if outcome == planner.NotDone && !leavesRest(s) {
 			return r.record(ctx, s, StepUndone, "")
 		}
 		if outcome == planner.Unknown {
@@ -176,6 +176,16 @@ func (r *run) undo(ctx context.Context, s planner.Step) error {
 		}
 	}
 	return r.applyUndo(ctx, s)
+}
+
+// leavesRest tells whether the step is not done and yet not without effect when
+// it was cut short: Postgres keeps an invalid index.
+func leavesRest(s planner.Step) bool {
+	switch s.Action.(type) {
+	case *planner.BuildIndex, *planner.RemoveIndex:
+		return true
+	}
+	return false
 }
 
 func (r *run) applyUndo(ctx context.Context, s planner.Step) error {

@@ -176,7 +176,17 @@ func (s *sequence) prelude() {
 	if s.world.prelude.point == "" {
 		return
 	}
+	hold := pgtest.Connect(s.t, s.lane.url)
+	if s.world.held {
+		// A build waits for whoever wrote before it began.
+		if _, err := hold.Exec(s.t.Context(), "begin; update users set name = name where id = 1"); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	s.dies(s.lane.pleat(s.world.prelude.String(), "apply", "--auto-approve"))
+	if err := hold.Close(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // crashed is one case: the command dies at a place, and another one follows.

@@ -12,6 +12,7 @@ type matrixWorld struct {
 	wish  string // the spec, less what all have
 	// prelude is where an apply dies before the command under test begins.
 	prelude place
+	held    bool   // a transaction of somebody's keeps an index build waiting in the prelude
 	verb    string // the command under test; "" is apply
 	exit    int    // of that command when nobody disturbs it
 	serves  bool   // a service runs, with requests and writers
@@ -49,6 +50,8 @@ var matrixWorlds = []*matrixWorld{
 	{name: "W2-back", setup: usersTable, wish: splitName, serves: true, prelude: place{"step.applied", 13}, verb: "rollback", forward: "W2", expanded: "W2-fails"},
 	{name: "W3", setup: usersTable, wish: addIndex, repeats: true},
 	{name: "W3-invalid", setup: usersTable + invalidIndex, wish: addIndex, repeats: true},
+	{name: "W3-cut", setup: usersTable, wish: addIndex, prelude: place{"index.building", 3}, held: true, repeats: true},
+	{name: "W3-cut-back", setup: usersTable, wish: addIndex, prelude: place{"index.building", 3}, held: true, verb: "rollback", forward: "W3", repeats: true},
 	{name: "W4-waits", setup: usersTable, wish: soaking, only: "apply"},
 }
 
