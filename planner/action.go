@@ -210,12 +210,14 @@ type NoInstances struct {
 }
 
 // NoSessions asks that no database session of these releases is open.
-// Versions and Except are as in NoInstances.
+// Versions and Except are as in NoInstances. A session that is open stops the
+// soak of Change, where it names one.
 type NoSessions struct {
 	Database string   `json:"database"`
 	Service  string   `json:"service"`
 	Versions []string `json:"versions,omitempty"`
 	Except   []string `json:"except,omitempty"`
+	Change   string   `json:"change,omitempty"`
 }
 
 // Soak asks that for this long no old instance, session or old-shape write

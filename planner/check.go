@@ -2,8 +2,11 @@ package planner
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"pleat/spec"
 )
 
 // checkReleases refuses what no order of steps can cure: a target on hold, an
@@ -19,6 +22,7 @@ func (p *planning) checkReleases() {
 		if d.release.Held != "" && p.goal.LiftHold == "" {
 			p.diags = append(p.diags, held(d, s.ReleaseRange))
 		}
+		p.checkLineage(s, d)
 		for _, i := range liveInstances(p.state) {
 			if i.Service == k.service && i.Release == k.version && i.State != Down && i.Digest != d.release.Artifact.SHA256 {
 				p.diags = append(p.diags, problem("Another artifact runs under this release",
@@ -29,6 +33,29 @@ func (p *planning) checkReleases() {
 		if len(d.release.Processes) > 0 && len(p.state.Orchestrators[string(s.Orchestrator.Address())].hosts()) == 0 {
 			p.diags = append(p.diags, problem("No host", fmt.Sprintf("%s has no host to start %s on.", s.Orchestrator.Address(), s.Address()), s.Range))
 		}
+	}
+}
+
+// checkLineage refuses a release whose code does not contain a live one: a
+// hotfix that is live must not get lost. Going back is no loss, and a release
+// that declares no ancestors says nothing.
+func (p *planning) checkLineage(s *spec.Service, to *declaration) {
+	target := releaseKey{s.Name, to.release.Version}
+	if p.goal.Rollback || len(to.release.Ancestors) == 0 {
+		return
+	}
+	line := p.lineage(target)
+	for _, version := range sortedKeys(p.start.mix[s.Name]) {
+		live := releaseKey{s.Name, version}
+		if line[version] || p.declared[live] == nil || p.lineage(live)[target.version] {
+			continue
+		}
+		text := fmt.Sprintf("%s %s does not contain %s, which is live: its ancestors are %s", s.Name, target.version, version, strings.Join(to.release.Ancestors, ", "))
+		if p.goal.AcceptLineage != "" {
+			p.drift = append(p.drift, text+"; accepted: "+p.goal.AcceptLineage)
+			continue
+		}
+		p.diags = append(p.diags, problem("Live release would get lost", text+". Build it from "+version+", or say why it may go: --accept-lineage REASON.", s.ReleaseRange))
 	}
 }
 

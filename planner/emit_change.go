@@ -319,8 +319,8 @@ func (e *emitter) evidence(c *spec.Change) []Guard {
 		}
 		fit := e.fit(s, c)
 		out = append(out,
-			&NoInstances{Orchestrator: s.Orchestrator.Address(), Service: s.Name, Except: fit},
-			&NoSessions{Database: c.Database.Name, Service: s.Name, Except: fit})
+			&NoSessions{Database: c.Database.Name, Service: s.Name, Except: fit, Change: c.Name},
+			&NoInstances{Orchestrator: s.Orchestrator.Address(), Service: s.Name, Except: fit})
 	}
 	return out
 }

@@ -26,6 +26,9 @@ type Goal struct {
 	Revert []string
 	// LiftHold is the reason for which releases on hold may be rolled out.
 	LiftHold string
+	// AcceptLineage is the reason for which a release may replace a live one
+	// that its code does not contain.
+	AcceptLineage string
 	// MaxWait is how long evidence, soak and hide may be waited for inside the
 	// run; what needs longer is deferred. 0 means DefaultMaxWait.
 	MaxWait time.Duration
@@ -109,15 +112,43 @@ func (p *planning) lower() {
 	for name, db := range p.state.Databases {
 		catalogs[name] = &migrations.Catalog{Tables: maps.Clone(db.Catalog.Tables)}
 	}
+	taken := p.untake(catalogs)
 	for _, c := range p.changes {
-		if cat := catalogs[c.Database.Name]; cat != nil {
-			p.lowerOne(c, cat)
+		cat := catalogs[c.Database.Name]
+		if cat == nil {
+			continue
 		}
+		part := cat.Part(c)
+		if own := taken[c.Name]; own != nil {
+			part = own
+		}
+		p.lowerOne(c, cat, part)
 	}
 }
 
-func (p *planning) lowerOne(c *spec.Change, cat *migrations.Catalog) {
-	part := cat.Part(c)
+// untake brings back into the catalogs what hidden and contracted changes have
+// taken away, the last first, so that an earlier change is judged by what it
+// made and not by what a later one took. The result is the catalog that each
+// of those changes is judged by itself.
+func (p *planning) untake(catalogs map[string]*migrations.Catalog) map[string]*migrations.Catalog {
+	taken := map[string]*migrations.Catalog{}
+	for i := len(p.changes) - 1; i >= 0; i-- {
+		c := p.changes[i]
+		cat := catalogs[c.Database.Name]
+		if c.Contract == nil || cat == nil {
+			continue
+		}
+		part := cat.Part(c)
+		program, _ := migrations.Lower(c, part) // what is wrong with it is said by lowerOne
+		if phase, _ := program.Phase(p.recorded(c)); phase.AtLeast(migrations.Hidden) {
+			taken[c.Name] = part
+			cat.Replace(c, migrations.Project(part, program, migrations.Absent))
+		}
+	}
+	return taken
+}
+
+func (p *planning) lowerOne(c *spec.Change, cat, part *migrations.Catalog) {
 	program, diags := migrations.Lower(c, part)
 	p.diags = append(p.diags, diags...)
 	p.programs[c.Name] = program

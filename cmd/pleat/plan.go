@@ -18,16 +18,18 @@ import (
 // goalFlags are the flags by which plan and apply say what a plan is for.
 type goalFlags struct {
 	liftHold string
+	lineage  string
 	wait     time.Duration
 }
 
 func (g *goalFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&g.liftHold, "lift-hold", "", "roll out a release that was rolled back, for this `reason`")
+	f.StringVar(&g.lineage, "accept-lineage", "", "replace a live release that the new one does not contain, for this `reason`")
 	f.DurationVar(&g.wait, "wait", planner.DefaultMaxWait, "soaks and evidence that need longer are deferred to a later apply")
 }
 
 func (g *goalFlags) goal() planner.Goal {
-	return planner.Goal{LiftHold: g.liftHold, MaxWait: g.wait}
+	return planner.Goal{LiftHold: g.liftHold, AcceptLineage: g.lineage, MaxWait: g.wait}
 }
 
 func newPlanCommand(a *app) *cobra.Command {

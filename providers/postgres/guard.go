@@ -49,7 +49,24 @@ func (w *work) noSessions(ctx context.Context, g *planner.NoSessions) (planner.A
 	if len(found) == 0 {
 		return planner.Answer{Met: true}, nil
 	}
+	if err := w.stopSoak(ctx, g.Change); err != nil {
+		return planner.Answer{}, err
+	}
 	return planner.Answer{Reason: strings.Join(found, ", ")}, nil
+}
+
+// stopSoak makes a quiet time begin anew when it is asked for next.
+func (w *work) stopSoak(ctx context.Context, change string) error {
+	if change == "" {
+		return nil
+	}
+	return w.explain(conn.InTransaction(ctx, w.conn, func(tx conn.Tx) error {
+		if err := w.holdFence(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "update pleat.change set quiet_since = null where name = $1 and quiet_since is not null", change)
+		return err
+	}))
 }
 
 func sessionCount(n int) string {

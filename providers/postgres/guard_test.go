@@ -43,6 +43,27 @@ func TestSessionsAreAskedByRelease(t *testing.T) {
 	}
 }
 
+func TestSoakBeginsAnewWhenAnOldSessionIsSeen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable)
+	c := splitName()
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	w.ask(&planner.Soak{Change: c.Name, For: time.Hour, Sequence: migrations.OldWritesSequence(c.Name)})
+	sessions := &planner.NoSessions{Service: "users", Except: []string{"2.0.0"}, Change: c.Name}
+	if answer := w.ask(sessions); !answer.Met {
+		t.Fatalf("%+v", answer)
+	}
+	if w.observe(c).Changes[c.Name].QuietSince == nil {
+		t.Error("asking for sessions that are not there stopped the soak")
+	}
+	w.as("users@1.0.0/web.1")
+	w.ask(sessions)
+	if since := w.observe(c).Changes[c.Name].QuietSince; since != nil {
+		t.Errorf("a session of an old release is open, and the soak counts on from %s", since)
+	}
+}
+
 func TestSoakBeginsAnewWithEachWriteInTheOldShape(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, usersTable+"insert into users (name) values ('Ada Lovelace')")
