@@ -192,7 +192,7 @@ func (r *run) applyUndo(ctx context.Context, s planner.Step) error {
 	inverse := s
 	inverse.ID, inverse.Action, inverse.Undo, inverse.Guards = s.ID+"/undo", s.Undo.Action, nil, nil
 	inverse.Title = s.Undo.Title + ": " + s.Title
-	if r.status[s.ID] == StepUndoing {
+	if r.status[s.ID] == StepUndoing && s.Safety != planner.Idempotent {
 		if outcome, _ := r.probe(ctx, inverse); outcome == planner.Done {
 			return r.undoneStep(ctx, s)
 		}

@@ -157,7 +157,9 @@ func (r *run) step(ctx context.Context, s planner.Step) error {
 	if why := r.deferral(s); why != "" {
 		return r.postpone(ctx, s, why)
 	}
-	if r.status[s.ID] == StepStarted {
+	// One that is idempotent is applied again even if it is done: its provider
+	// tells what became of the instances, which nobody may have heard.
+	if r.status[s.ID] == StepStarted && s.Safety != planner.Idempotent {
 		if done, err := r.settle(ctx, s); done || err != nil {
 			return err
 		}
