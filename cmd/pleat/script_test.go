@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"contend":     contendCommand,
 			"chain":       chainCommand,
 			"die":         dieCommand,
+			"killed":      killedCommand,
 		},
 	})
 }
