@@ -63,7 +63,8 @@ func (a *app) apply(ctx context.Context, o applyOptions, file string) error {
 			return err
 		}
 	}
-	return a.underLease(ctx, sp, func(ctx context.Context, r *runner) error {
+	meant := func(st *planner.State) error { return forTarget(saved, st) }
+	return a.underLease(ctx, sp, meant, func(ctx context.Context, r *runner) error {
 		return r.apply(ctx, o, saved)
 	})
 }
@@ -174,12 +175,23 @@ func (r *runner) scope(saved *planner.Plan) planner.Scope {
 	return planner.ScopeOf(r.world.spec)
 }
 
-// fits refuses a saved plan that was made for another target or another state.
-func fits(p *planner.Plan, st *planner.State) error {
+// forTarget refuses a saved plan that was made for other systems.
+func forTarget(p *planner.Plan, st *planner.State) error {
+	if p == nil {
+		return nil
+	}
 	for _, t := range p.Target {
 		if is := st.Identity(t.Address); is != t.Identity {
 			return &codeError{exitStale, fmt.Errorf("the plan is for another target: %s is %s, the plan was made for %s", t.Address, is, t.Identity), "pleat plan here"}
 		}
+	}
+	return nil
+}
+
+// fits refuses a saved plan that was made for another target or another state.
+func fits(p *planner.Plan, st *planner.State) error {
+	if err := forTarget(p, st); err != nil {
+		return err
 	}
 	if changed := planner.Changed(p.ReadSet, p.Scope.Facts(st)); len(changed) > 0 {
 		return stale(changed)
@@ -257,9 +269,10 @@ func (a *app) confirm(question string) error {
 	return nil
 }
 
-// underLease installs pleat's tables, takes the lease and runs body with it.
-func (a *app) underLease(ctx context.Context, sp *spec.Spec, body func(context.Context, *runner) error) error {
-	r, err := a.newRunner(ctx, sp)
+// underLease looks at what is live and, unless that is not what was meant,
+// installs pleat's tables, takes the lease and runs body with it.
+func (a *app) underLease(ctx context.Context, sp *spec.Spec, meant func(*planner.State) error, body func(context.Context, *runner) error) error {
+	r, err := a.newRunner(ctx, sp, meant)
 	if err != nil {
 		return err
 	}

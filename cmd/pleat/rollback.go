@@ -55,7 +55,8 @@ func (a *app) rollback(ctx context.Context, o rollbackOptions, args []string) er
 	if o.check {
 		return a.checkRollback(ctx, goal)
 	}
-	return a.underLease(ctx, sp, func(ctx context.Context, r *runner) error { return r.rollback(ctx, o, goal) })
+	anywhere := func(*planner.State) error { return nil }
+	return a.underLease(ctx, sp, anywhere, func(ctx context.Context, r *runner) error { return r.rollback(ctx, o, goal) })
 }
 
 func rollbackGoal(o rollbackOptions, args []string) (planner.Goal, error) {

@@ -33,7 +33,7 @@ type runner struct {
 
 // newRunner looks whether everything can be reached before its first write,
 // and is refused at once when another apply is on.
-func (a *app) newRunner(ctx context.Context, sp *spec.Spec) (*runner, error) {
+func (a *app) newRunner(ctx context.Context, sp *spec.Spec, meant func(*planner.State) error) (*runner, error) {
 	if sp.State == nil {
 		return nil, errors.New("nowhere to record the run: declare a database, or a state block with a url")
 	}
@@ -42,7 +42,11 @@ func (a *app) newRunner(ctx context.Context, sp *spec.Spec) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.observe(ctx, planner.ScopeOf(sp)); err != nil {
+	st, err := w.observe(ctx, planner.ScopeOf(sp))
+	if err != nil {
+		return nil, err
+	}
+	if err := meant(st); err != nil {
 		return nil, err
 	}
 	if err := w.install(ctx); err != nil {

@@ -82,9 +82,13 @@ func until(ts *testscript.TestScript, what string, met func() bool) {
 //
 //	sql SQL
 //	sql -f FILE
+//	sql -on DATABASE SQL
 func sqlCommand(ts *testscript.TestScript, neg bool, args []string) {
-	ctx := context.Background()
-	c, err := pgx.Connect(ctx, sceneOf(ts).url)
+	ctx, url := context.Background(), sceneOf(ts).url
+	if args[0] == "-on" {
+		url, args = strings.Replace(url, ts.Getenv("DATABASE"), args[1], 1), args[2:]
+	}
+	c, err := pgx.Connect(ctx, url)
 	ts.Check(err)
 	defer c.Close(ctx)
 	text := strings.Join(args, " ")

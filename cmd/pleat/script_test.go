@@ -54,6 +54,8 @@ func TestScripts(t *testing.T) {
 			"send":        sendCommand,
 			"secret":      secretCommand,
 			"certificate": stage.certificateCommand,
+			"retime":      retimeCommand,
+			"fingerprint": fingerprintCommand,
 			"bounds":      boundsCommand,
 			"stream":      streamCommand,
 			"contend":     contendCommand,
