@@ -8,6 +8,7 @@ import (
 
 	"pleat/executor/crash"
 	"pleat/executor/journal"
+	"pleat/migrations/conn"
 	"pleat/planner"
 )
 
@@ -25,6 +26,10 @@ func (r *run) failure(ctx context.Context, s planner.Step, cause error) (Result,
 	var unknown *UnknownError
 	if errors.As(cause, &unknown) {
 		return r.end(ctx, Failed, cause)
+	}
+	var fenced *conn.FencedError
+	if errors.As(cause, &fenced) { // whoever has the lease now decides
+		return Result{}, cause
 	}
 	if err := r.change(ctx, s, StepFailed, "", cause); err != nil {
 		return Result{}, errors.Join(cause, err)

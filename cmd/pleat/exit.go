@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"pleat/executor/lease"
+	"pleat/migrations/conn"
 	"pleat/planner"
 	"pleat/spec"
 )
@@ -122,6 +123,7 @@ func (a *app) reportJSON(code int, err error) {
 func codeOf(err error) int {
 	var code *codeError
 	var held *lease.HeldError
+	var fenced *conn.FencedError
 	var corrupt *planner.CorruptError
 	var diags *diagnosticsError
 	switch {
@@ -131,7 +133,7 @@ func codeOf(err error) int {
 		return exitLocked
 	case errors.As(err, &corrupt):
 		return exitStale
-	case errors.Is(err, planner.ErrOutcomeUnknown), errors.Is(err, lease.ErrLost):
+	case errors.Is(err, planner.ErrOutcomeUnknown), errors.Is(err, lease.ErrLost), errors.As(err, &fenced):
 		return exitLook
 	case errors.As(err, &diags) && onHold(diags.diags):
 		return exitBlocked

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"os"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"pleat/executor/lease"
 	"pleat/planner"
+	"pleat/spec"
 )
 
 // retimeCommand makes a saved plan as if it had been made at that time, for a
@@ -37,4 +40,16 @@ func fingerprintCommand(ts *testscript.TestScript, neg bool, args []string) {
 	plan, err := planner.Decode([]byte(ts.ReadFile(args[0])))
 	ts.Check(err)
 	ts.Setenv("FINGERPRINT", plan.Fingerprint)
+}
+
+// holderCommand sets $HOLDER to the ID of who holds the lease:
+//
+//	holder
+func holderCommand(ts *testscript.TestScript, neg bool, args []string) {
+	held, err := lease.Show(context.Background(), spec.Plain(sceneOf(ts).url), environment)
+	ts.Check(err)
+	if neg || held == nil {
+		ts.Fatalf("nobody holds the lease")
+	}
+	ts.Setenv("HOLDER", held.ID)
 }

@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"certificate": stage.certificateCommand,
 			"retime":      retimeCommand,
 			"fingerprint": fingerprintCommand,
+			"holder":      holderCommand,
 			"bounds":      boundsCommand,
 			"stream":      streamCommand,
 			"contend":     contendCommand,
