@@ -114,9 +114,13 @@ func (s *stage) setup(env *testscript.Env) error {
 	env.Setenv("PLEAT_VAR_agent", "unix://"+filepath.Join(sockets, "one.sock"))
 	env.Setenv("PLEAT_VAR_release", "1.0.1")
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("GORACE", promptExit)
 	w.remember(env.Vars)
 	return artifacts(filepath.Join(env.WorkDir, "bin"))
 }
+
+// promptExit keeps the race detector from sleeping for a second at each exit.
+const promptExit = "atexit_sleep_ms=0"
 
 // artifacts makes the scripts' releases, bin/r1 to bin/r9: each a program of
 // its own digest that becomes app.
@@ -125,7 +129,7 @@ func artifacts(dir string) error {
 		return err
 	}
 	for n := 1; n <= 9; n++ {
-		program := fmt.Sprintf("#!/bin/sh\n# release %d\nexec app \"$@\"\n", n)
+		program := fmt.Sprintf("#!/bin/sh\n# release %d\nGORACE=%s exec app \"$@\"\n", n, promptExit)
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("r%d", n)), []byte(program), 0o755); err != nil {
 			return err
 		}
