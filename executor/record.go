@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"pleat/executor/crash"
 	"pleat/executor/journal"
@@ -121,13 +120,6 @@ func (r *run) end(ctx context.Context, status Status, cause error) (Result, erro
 	return Result{Summary: sum, Err: cause}, err
 }
 
-// ineffective tells whether the step is the one that failed, and there was
-// nothing of it to undo.
-func (r *run) ineffective(s planner.Step) bool {
-	return r.failed != nil && r.failed.ID == s.ID &&
-		!slices.ContainsFunc(r.undone, func(u planner.Step) bool { return u.ID == s.ID })
-}
-
 // summary says what became of every step.
 func (r *run) summary(status Status) Summary {
 	sum := Summary{Status: status, Seconds: r.Now().Sub(r.began).Seconds()}
@@ -140,13 +132,15 @@ func (r *run) summary(status Status) Summary {
 		case StepDone, StepSettled:
 			sum.Done = append(sum.Done, line)
 		case StepUndone:
-			if !r.ineffective(s) {
+			if !r.untouched[s.ID] {
 				sum.Undone = append(sum.Undone, line)
 			}
 		case StepDeferred:
 			sum.Deferred = append(sum.Deferred, line+": "+r.why[s.ID])
-		case StepFailed, StepStarted, StepUndoing:
+		case StepFailed:
 			sum.Failed = line
+		case StepStarted, StepUndoing:
+			sum.Unfinished = line
 		default:
 			sum.NotStarted = append(sum.NotStarted, line)
 		}

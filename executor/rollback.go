@@ -169,12 +169,12 @@ func (r *run) decideBack(ctx context.Context, cause error, to extent) error {
 // step that failed without one took no effect.
 func (r *run) undo(ctx context.Context, s planner.Step) error {
 	if s.Undo == nil || s.Undo.Action == nil {
-		return r.record(ctx, s, StepUndone, "")
+		return r.leave(ctx, s)
 	}
 	if s.Safety == planner.Probed && r.status[s.ID] != StepDone && r.status[s.ID] != StepSettled && r.status[s.ID] != StepUndoing {
 		outcome, err := r.probe(ctx, s)
 		if outcome == planner.NotDone && !leavesRest(s) {
-			return r.record(ctx, s, StepUndone, "")
+			return r.leave(ctx, s)
 		}
 		if outcome == planner.Unknown {
 			return &UnknownError{Step: s, Err: err}
@@ -191,6 +191,12 @@ func leavesRest(s planner.Step) bool {
 		return true
 	}
 	return false
+}
+
+// leave records a step of which there is nothing to undo.
+func (r *run) leave(ctx context.Context, s planner.Step) error {
+	r.untouched[s.ID] = true
+	return r.record(ctx, s, StepUndone, "")
 }
 
 func (r *run) applyUndo(ctx context.Context, s planner.Step) error {
@@ -227,7 +233,6 @@ func (r *run) applyUndo(ctx context.Context, s planner.Step) error {
 }
 
 func (r *run) undoneStep(ctx context.Context, s planner.Step) error {
-	r.undone = append(r.undone, s)
 	return r.change(ctx, s, StepUndone, s.Undo.Title, nil)
 }
 

@@ -16,19 +16,19 @@ import (
 // run is one plan on its way.
 type run struct {
 	Config
-	began   time.Time
-	number  map[string]int        // as the plan shows a step
-	status  map[string]StepStatus // what is recorded of a step
-	why     map[string]string     // of deferred steps
-	undone  []planner.Step
-	failed  *planner.Step
-	back    *journal.Entry // where a rollback was decided
-	waiting bool           // the provider said that it waits
-	stopped bool
+	began     time.Time
+	number    map[string]int        // as the plan shows a step
+	status    map[string]StepStatus // what is recorded of a step
+	why       map[string]string     // of deferred steps
+	untouched map[string]bool       // steps of which there was nothing to undo
+	failed    *planner.Step
+	back      *journal.Entry // where a rollback was decided
+	waiting   bool           // the provider said that it waits
+	stopped   bool
 }
 
 func newRun(c Config) *run {
-	r := &run{Config: c, began: c.Now(), number: map[string]int{}, status: map[string]StepStatus{}, why: map[string]string{}}
+	r := &run{Config: c, began: c.Now(), number: map[string]int{}, status: map[string]StepStatus{}, why: map[string]string{}, untouched: map[string]bool{}}
 	n := 0
 	for _, s := range c.Plan.Steps {
 		if s.Kind != planner.KindCheckpoint {
@@ -54,6 +54,7 @@ func (r *run) recall(ctx context.Context) error {
 			continue
 		}
 		r.status[e.Step] = StepStatus(e.Status)
+		r.untouched[e.Step] = StepStatus(e.Status) == StepUndone && e.Detail == ""
 	}
 	// What was put off is asked again, and with it what needs it.
 	maps.DeleteFunc(r.status, func(_ string, status StepStatus) bool { return status == StepDeferred })

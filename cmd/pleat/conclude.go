@@ -11,49 +11,43 @@ import (
 // conclude ends a run for the person who waits for it: what was done, what
 // failed, what was undone, what was not started, and the next command.
 func (a *app) conclude(r executor.Result) error {
-	if a.json {
-		a.jsonLine(struct {
-			Exit    int              `json:"exit"`
-			Summary executor.Summary `json:"summary"`
-		}{exitOf(r), r.Summary})
-	} else {
+	err := endError(r)
+	if !a.json {
 		a.sum(r.Summary)
 	}
+	if a.json && err == nil {
+		a.jsonLine(jsonError{Exit: exitDone, Summary: &r.Summary})
+	}
+	return err
+}
+
+// endError is a run's end as an error; nil when it got where it can.
+func endError(r executor.Result) error {
 	switch r.Status {
 	case executor.RolledBack:
-		return a.ended(exitRolledBack, r.Err, "mend the release or the spec, then: pleat plan")
+		return &runError{codeError{exitRolledBack, r.Err, "mend the release or the spec, then: pleat plan"}, r.Summary}
 	case executor.Interrupted:
-		return a.ended(exitInterrupted, errors.New("interrupted at a safe point"), "pleat apply goes on, pleat rollback goes back")
+		return &runError{codeError{exitInterrupted, errors.New("interrupted at a safe point"), "pleat apply goes on, pleat rollback goes back"}, r.Summary}
 	case executor.Failed:
-		return a.ended(exitLook, r.Err, lookNext(r.Err))
+		return &runError{codeError{exitLook, r.Err, lookNext(r.Err)}, r.Summary}
 	}
 	return nil
 }
+
+// runError is a run that did not get where it should, with what came of it.
+type runError struct {
+	codeError
+	summary executor.Summary
+}
+
+// Unwrap gives the code.
+func (e *runError) Unwrap() error { return &e.codeError }
 
 func lookNext(err error) string {
 	if errors.Is(err, planner.ErrOutcomeUnknown) {
 		return "pleat status; once the cause is mended, pleat apply asks again and goes on"
 	}
 	return "pleat status; once the cause is mended, pleat apply goes on"
-}
-
-func exitOf(r executor.Result) int {
-	switch r.Status {
-	case executor.RolledBack:
-		return exitRolledBack
-	case executor.Interrupted:
-		return exitInterrupted
-	case executor.Failed:
-		return exitLook
-	}
-	return exitDone
-}
-
-func (a *app) ended(code int, err error, next string) error {
-	if a.json {
-		return &codeError{code: code}
-	}
-	return &codeError{code: code, err: err, next: next}
 }
 
 // sum prints the parts of a summary that a person needs: on success only what
@@ -76,6 +70,9 @@ func (a *app) sum(s executor.Summary) {
 	a.list("Done", s.Done)
 	if s.Failed != "" {
 		a.list("Failed", []string{s.Failed})
+	}
+	if s.Unfinished != "" {
+		a.list("Begun and not finished", []string{s.Unfinished})
 	}
 	a.list("Undone", s.Undone)
 	a.list("Not started", s.NotStarted)

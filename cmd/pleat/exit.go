@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"pleat/executor"
 	"pleat/executor/lease"
 	"pleat/migrations/conn"
 	"pleat/planner"
@@ -94,7 +95,7 @@ func (a *app) report(err error) int {
 	return code
 }
 
-// jsonError is how an error looks to a machine: the last line of the output.
+// jsonError is how an end looks to a machine: the last line of the output.
 type jsonError struct {
 	Exit        int                   `json:"exit"`
 	Error       string                `json:"error,omitempty"`
@@ -102,6 +103,7 @@ type jsonError struct {
 	Hints       []string              `json:"hints,omitempty"`
 	Next        []string              `json:"next,omitempty"`
 	Diagnostics []spec.JSONDiagnostic `json:"diagnostics,omitempty"`
+	Summary     *executor.Summary     `json:"summary,omitempty"` // of a run
 }
 
 func (a *app) reportJSON(code int, err error) {
@@ -114,9 +116,11 @@ func (a *app) reportJSON(code int, err error) {
 	if errors.As(err, &diags) {
 		out.Error, out.Diagnostics = "", spec.DiagnosticsJSON(a.sources, diags.diags)
 	}
-	if err := a.printJSON(out); err != nil {
-		a.talk("Error: %s", err)
+	var run *runError
+	if errors.As(err, &run) {
+		out.Summary = &run.summary
 	}
+	a.jsonLine(out)
 }
 
 // codeOf is the one place where errors become exit codes.

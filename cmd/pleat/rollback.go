@@ -239,9 +239,12 @@ func (a *app) showWayBack(ctx context.Context, j *journal.Journal, run string, p
 
 // asked turns the exit code of a rollback that was asked for into success.
 func (r *runner) asked(err error) error {
-	var code *codeError
-	if errors.As(err, &code) && code.code == exitRolledBack {
-		return nil
+	var run *runError
+	if !errors.As(err, &run) || run.code != exitRolledBack {
+		return err
 	}
-	return err
+	if r.app.json {
+		r.app.jsonLine(jsonError{Exit: exitDone, Summary: &run.summary})
+	}
+	return nil
 }

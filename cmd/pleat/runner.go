@@ -184,7 +184,7 @@ func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string,
 		w.Watch(rec)
 	}
 	c := r.config(plan, watch)
-	stop, ctx, done := signals(ctx)
+	stop, ctx, done := signals(ctx, w.Say)
 	c.Stop = stop
 	result, err := start(ctx, c)
 	done()
@@ -213,7 +213,7 @@ func (r *runner) tell(rec executor.Record) {
 // signals turns the first SIGINT or SIGTERM into a stop at the next safe
 // point, the second into a cancelled context, the third into an exit: a run
 // can be killed anywhere.
-func signals(ctx context.Context) (<-chan struct{}, context.Context, func()) {
+func signals(ctx context.Context, say func(string)) (<-chan struct{}, context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop, quit, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	incoming := make(chan os.Signal, 3)
@@ -229,8 +229,10 @@ func signals(ctx context.Context) (<-chan struct{}, context.Context, func()) {
 			switch n {
 			case 1:
 				close(stop)
+				say("Interrupted: stopping at the next safe point. Once more cancels the statement in hand.")
 			case 2:
 				cancel()
+				say("Interrupted again: cancelling the statement in hand. Once more leaves at once.")
 			default:
 				os.Exit(exitInterrupted)
 			}

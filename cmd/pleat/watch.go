@@ -77,6 +77,13 @@ func (w *watcher) Close() {
 	w.clear()
 }
 
+// Say prints a line that stays; any goroutine may.
+func (w *watcher) Say(line string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.say("%s", line)
+}
+
 // Watch shows one record.
 func (w *watcher) Watch(r executor.Record) {
 	w.mu.Lock()

@@ -140,10 +140,14 @@ func (w *work) awaitClear(ctx context.Context, a *planner.Transaction, deadline 
 	}
 }
 
+// lockText is what is waited for. It has no age in it: a wait is told again
+// when it changes.
 func lockText(t spec.Table, found []Blocker) string {
 	text := "lock on " + subject(t)
 	if len(found) > 0 {
-		text += ": " + found[0].short()
+		first := found[0]
+		first.Age = 0
+		text += ": " + first.short()
 	}
 	if len(found) > 1 {
 		text += fmt.Sprintf(" and %d more", len(found)-1)
