@@ -301,15 +301,15 @@ func TestFloorIsATypedRefusal(t *testing.T) {
 func TestRollUnderLoad(t *testing.T) {
 	w := newWorld(t, agenttest.Options{Name: "a"}, agenttest.Options{Name: "b"})
 	w.up("1.0.0", 3)
-	l := w.load(16)
+	l := w.load(8)
 	old, next := "1.0.0", "2.0.0"
-	for range 4 {
+	for range 3 {
 		for n := 1; n <= 3; n++ {
 			w.mustApply(w.start(next, n), w.attach(next, n), w.drain(old, n, 3), w.stop(old, n))
 		}
 		old, next = next, old
 	}
-	l.wantClean(t, 1000)
+	l.wantClean(t, 500)
 	if got := w.backends(); len(got) != 3 || !strings.HasPrefix(got[0], old) {
 		t.Errorf("backends = %q, want 3 of %s", got, old)
 	}

@@ -45,13 +45,13 @@ type Config struct {
 // Run is an agent. It returns nil once ctx has ended and requests under way
 // are answered; the instances run on, and the next agent on the same Dir takes
 // them up again. There is at most one agent on a Dir, and at most one on a
-// socket: a second one is refused at once.
+// socket: a second one is refused within seconds.
 func Run(ctx context.Context, c Config) error {
 	c, err := c.complete()
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(filepath.Join(c.Dir, "lock"))
+	unlock, err := lock(ctx, filepath.Join(c.Dir, "lock"))
 	if err != nil {
 		return fmt.Errorf("agent directory %s: %w", c.Dir, err)
 	}
@@ -105,7 +105,7 @@ func cause(err error) error {
 }
 
 func (c Config) run(ctx context.Context) error {
-	listener, unlisten, err := c.listen()
+	listener, unlisten, err := c.listen(ctx)
 	if err != nil {
 		return err
 	}

@@ -17,35 +17,52 @@ import (
 // errHeld is a lock that somebody else holds.
 var errHeld = errors.New("another agent runs on it")
 
+const (
+	// forkTime is how long a lock may be held by nobody: a process that a
+	// killed agent was forking has its files open until it execs.
+	forkTime = 2 * time.Second
+	// lockPause is between two attempts.
+	lockPause = 20 * time.Millisecond
+)
+
 // lock takes the file for as long as the process lives. The file stays: to
 // remove a lock file is a race with whoever opened it just before.
-func lock(path string) (unlock func() error, err error) {
+func lock(ctx context.Context, path string) (unlock func() error, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, cause(err)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errHeld
+	giveUp := time.After(forkTime)
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f.Close, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errors.Join(err, f.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		case <-giveUp:
+			return nil, errors.Join(errHeld, f.Close())
+		case <-time.After(lockPause):
+		}
 	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f.Close, nil
 }
 
 func done() error { return nil }
 
 // listen opens the API's address. unlisten is called after the listener is
 // closed.
-func (c Config) listen() (l net.Listener, unlisten func() error, err error) {
+func (c Config) listen(ctx context.Context) (l net.Listener, unlisten func() error, err error) {
 	u, err := url.Parse(c.Listen)
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen %q: %w", c.Listen, err)
 	}
 	switch {
 	case u.Scheme == "unix" && u.Path != "":
-		return listenSocket(u.Path)
+		return listenSocket(ctx, u.Path)
 	case u.Scheme == "https" && u.Host != "":
 		l, err := c.listenTLS(u.Host)
 		return l, done, err
@@ -80,23 +97,23 @@ func (c Config) listenTLS(address string) (net.Listener, error) {
 
 // listenSocket replaces a socket that nobody serves. The lock beside it
 // decides between agents: without it, two could both find the socket dead.
-func listenSocket(path string) (net.Listener, func() error, error) {
-	unlock, err := lock(path + ".lock")
+func listenSocket(ctx context.Context, path string) (net.Listener, func() error, error) {
+	unlock, err := lock(ctx, path+".lock")
 	if err != nil {
 		return nil, nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
-	l, err := replaceSocket(path)
+	l, err := replaceSocket(ctx, path)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("listening on %s: %w", path, err), unlock())
 	}
 	return l, unlock, nil
 }
 
-func replaceSocket(path string) (net.Listener, error) {
+func replaceSocket(ctx context.Context, path string) (net.Listener, error) {
 	stat, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return bind(path)
+		return bind(ctx, path)
 	case err != nil:
 		return nil, cause(err)
 	case stat.Mode()&os.ModeSocket == 0:
@@ -109,20 +126,20 @@ func replaceSocket(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil {
 		return nil, cause(err)
 	}
-	return bind(path)
+	return bind(ctx, path)
 }
 
 // bind makes a socket that only its owner can use. Linux gives the file the
 // mode that the socket had before; elsewhere there is a moment between bind
 // and chmod, which only the directory's mode can close.
-func bind(path string) (net.Listener, error) {
+func bind(ctx context.Context, path string) (net.Listener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) {
 			// macOS refuses this, and the chmod below does it.
 			_ = unix.Fchmod(int(fd), 0o600)
 		})
 	}}
-	l, err := config.Listen(context.Background(), "unix", path)
+	l, err := config.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, errno(err)
 	}

@@ -128,6 +128,34 @@ func TestSecondAgentIsRefused(t *testing.T) {
 	}
 }
 
+// A killed agent's lock may be held for a moment by what it was forking.
+func TestLockThatIsGivenBackInTimeIsTaken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := agent.Lock(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := make(chan error, 1)
+	go func() {
+		unlock, err := agent.Lock(t.Context(), path)
+		if err == nil {
+			err = unlock()
+		}
+		taken <- err
+	}()
+	select {
+	case err := <-taken:
+		t.Fatalf("Lock of a held file = %v", err)
+	default:
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-taken; err != nil {
+		t.Errorf("Lock = %v", err)
+	}
+}
+
 func TestSocketOfSomebodyElseIsNotTaken(t *testing.T) {
 	dir := t.TempDir()
 	l, err := net.Listen("unix", filepath.Join(dir, "s"))

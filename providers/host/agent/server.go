@@ -129,6 +129,7 @@ func refuse(w http.ResponseWriter, err error) {
 	e := refusal(err)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Status())
+	// As in answer.
 	_ = json.NewEncoder(w).Encode(e)
 }
 

@@ -77,6 +77,10 @@ func (a *Agent) Restart() {
 	a.t.Helper()
 	a.cmd = Command(a.t, a.settings)
 	a.cmd.Stderr = a.log
+	// The agent ends when this side is closed, however the test ends.
+	if _, err := a.cmd.StdinPipe(); err != nil {
+		a.t.Fatal(err)
+	}
 	if err := a.cmd.Start(); err != nil {
 		a.t.Fatal(err)
 	}
@@ -86,7 +90,8 @@ func (a *Agent) Restart() {
 	})
 }
 
-// Command is an agent that is not started yet.
+// Command is an agent that is not started yet. It ends with its standard
+// input.
 func Command(t testing.TB, s any) *exec.Cmd {
 	t.Helper()
 	arg, err := json.Marshal(s)

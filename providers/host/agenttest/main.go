@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -50,6 +51,11 @@ func runAgent(arg string) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	ctx, orphaned := context.WithCancel(ctx)
+	go func() {
+		defer orphaned()
+		_, _ = io.Copy(io.Discard, os.Stdin) // ends with the test's process
+	}()
 	c := agent.Config{
 		Name: s.Name, Dir: s.Dir, Listen: s.Listen, Cert: s.Cert, Key: s.Key, Token: s.Token,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),

@@ -1,0 +1,4 @@
+package agent
+
+// Lock is lock.
+var Lock = lock
