@@ -148,5 +148,8 @@ func (r *run) summary(status Status) Summary {
 	if r.failed != nil {
 		sum.Failed = fmt.Sprintf("%d %s %s", r.number[r.failed.ID], r.failed.Kind, r.failed.Title)
 	}
+	if sum.Unfinished == sum.Failed {
+		sum.Unfinished = ""
+	}
 	return sum
 }

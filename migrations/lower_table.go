@@ -110,12 +110,20 @@ func containsUnit(units []Unit, id string) bool {
 func (u *Unit) include(o *spec.AddColumn, there bool) {
 	name := o.Table.String() + "." + o.Column.Name
 	u.Title = joined(u.Title, name)
-	u.Loses = "what was written to " + u.Title
-	u.Undo = extended(u.Undo, o.Table, "DROP COLUMN IF EXISTS "+Ident(o.Column.Name))
+	drop := "DROP COLUMN IF EXISTS " + Ident(o.Column.Name)
+	if u.all == nil {
+		u.all = &reverse{}
+	}
+	u.all.statements, u.all.loses = extended(u.all.statements, o.Table, drop), "what was written to "+u.Title
 	if there {
 		return
 	}
 	u.Applied = false
+	u.Undo = extended(u.Undo, o.Table, drop)
+	u.Loses = joined(u.Loses, name)
+	if !strings.HasPrefix(u.Loses, "what ") {
+		u.Loses = "what was written to " + u.Loses
+	}
 	u.missing = append(u.missing, "column "+name)
 	u.Statements = extended(u.Statements, o.Table, "ADD COLUMN "+columnSQL(o.Column))
 }

@@ -85,6 +85,23 @@ type Unit struct {
 	Source     hcl.Range
 
 	missing []string // the objects that an Applied unit would show
+	all     *reverse // takes back also what was there before; nil: the undo does
+}
+
+// reverse is a way back.
+type reverse struct {
+	statements []string
+	loses      string
+}
+
+// Whole is the unit with an undo that takes all of it away, also what was
+// there before its statements ran: what is asked for when a change is to be
+// taken back. A run that fails must not take away what it did not make.
+func (u Unit) Whole() Unit {
+	if u.all != nil {
+		u.Undo, u.Loses = u.all.statements, u.all.loses
+	}
+	return u
 }
 
 // Backfill is a backfill with everything known that a run of it needs.

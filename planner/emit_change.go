@@ -126,7 +126,7 @@ func (e *emitter) revert(c *spec.Change) {
 		if len(unapplied(units[i:i+1], e.recorded(c))) > 0 {
 			continue
 		}
-		undo := e.backward(c, u)
+		undo := e.backward(c, u.Whole())
 		if undo == nil {
 			e.diags = append(e.diags, problem("No way back", fmt.Sprintf("%s of %s has no undo: it cannot be taken back.", u.Title, c.Address()), u.Source))
 			continue
