@@ -11,6 +11,7 @@ import (
 
 	"pleat/executor"
 	"pleat/executor/journal"
+	"pleat/executor/lease"
 	"pleat/planner"
 	"pleat/spec"
 )
@@ -278,5 +279,10 @@ func (a *app) underLease(ctx context.Context, sp *spec.Spec, meant func(*planner
 	}
 	ctx, cancel := r.lease.Guard(ctx)
 	defer cancel()
-	return errors.Join(body(ctx, r), r.close(ctx))
+	err = errors.Join(body(ctx, r), r.close(ctx))
+	// Whatever else went wrong, went wrong because of that.
+	if lost := context.Cause(ctx); errors.Is(lost, lease.ErrLost) {
+		return &codeError{exitLook, errors.Join(lost, err), "pleat status"}
+	}
+	return err
 }

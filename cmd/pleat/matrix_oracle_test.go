@@ -29,7 +29,7 @@ func (s *sequence) recover(action string) {
 func (s *sequence) applyAgain() {
 	s.t.Helper()
 	decided, open, held := s.decided(), s.open(), s.held()
-	e := s.lane.pleat("", "apply", "--auto-approve")
+	e := s.pleat("apply", "--auto-approve")
 	switch {
 	case held && !open:
 		s.ends(e, exitBlocked) // it went back and ended
@@ -50,7 +50,7 @@ func (s *sequence) rollBack() {
 	s.t.Helper()
 	s.orphansEnd()
 	before, open, started := s.picture(), s.open(), s.started()
-	e := s.lane.pleat("", "rollback", "--auto-approve")
+	e := s.pleat("rollback", "--auto-approve")
 	switch {
 	case e.code == exitDone:
 		s.isOld(e)
@@ -67,7 +67,7 @@ func (s *sequence) rollBack() {
 			s.t.Errorf("the refusal does not say how to go on:\n%s", e.output)
 		}
 	}
-	if s.world.exit == exitDone {
+	if s.world.exit == exitDone && !s.frozen {
 		s.applyAfter()
 	}
 }
@@ -228,6 +228,9 @@ func (s *sequence) settled() {
 // orphansEnd waits until the server has noticed who is gone.
 func (s *sequence) orphansEnd() {
 	s.t.Helper()
+	if s.frozen {
+		return
+	}
 	if err := polled("the end of pleat's sessions", func() error {
 		left, err := sessionsLeft(s.t.Context(), s.db)
 		if err != nil || len(left) == 0 {

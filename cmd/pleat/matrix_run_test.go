@@ -152,6 +152,7 @@ type sequence struct {
 	wanted string // the release that the plan goes to
 	db     *pgx.Conn
 	writer *writer
+	frozen bool // an apply sleeps, with its sessions
 }
 
 // begin prepares a lane for one case.

@@ -176,7 +176,7 @@ func (w *matrixWorld) matrixSpec(l *lane) string {
 
 // main is the database, with a hold that a busy machine does not use up.
 func (l *lane) main() string {
-	return fmt.Sprintf("database \"main\" {\n  url = %q\n  lock {\n    hold = \"10s\"\n  }\n}\n", l.url)
+	return fmt.Sprintf("database \"main\" {\n  url = %q\n  lock {\n    hold = \"2s\"\n  }\n}\n", l.url)
 }
 
 func (w *matrixWorld) wanted(l *lane) string {
