@@ -141,6 +141,10 @@ func TestInstanceThatDiedWhileTheAgentWasAwayIsFoundDown(t *testing.T) {
 	}
 	gone(t, before.PID)
 	a.Restart()
+	// From its first answer on the agent knows.
+	if h := history(t, a, web1); !slices.Contains(h, "down") {
+		t.Errorf("right after the restart its history is %q", h)
+	}
 	after := a.Await(web1, planner.Up)
 	if after.PID == before.PID || after.Restarts != 1 {
 		t.Errorf("after the restart %+v, want another process and 1 restart", after)

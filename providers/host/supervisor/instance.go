@@ -17,6 +17,7 @@ type instance struct {
 	*Supervisor
 	rec    record
 	halted chan struct{} // closed once rec.Stop is set
+	taken  *process      // that an earlier supervisor started; for keep
 }
 
 func (s *Supervisor) instance(r record) *instance {

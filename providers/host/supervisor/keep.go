@@ -21,11 +21,15 @@ var (
 
 // keep runs the instance until it is gone, failed to start, or ctx ends.
 func (i *instance) keep(ctx context.Context) {
-	rec := i.snapshot()
-	if rec.failed() {
+	p, err := i.taken, error(nil)
+	switch rec := i.snapshot(); {
+	case rec.failed():
+		return
+	case rec.Stop != nil:
+		err = errHalted
+	case rec.State == planner.Down && !i.rest(ctx, i.Backoff(rec.Restarts-1)):
 		return
 	}
-	p, err := i.takeUp(rec)
 	for {
 		if err == nil && p == nil {
 			p, err = i.start()
@@ -40,72 +44,61 @@ func (i *instance) keep(ctx context.Context) {
 			i.end(ctx, p)
 			return
 		}
-		if again := i.died(ctx, err); !again {
+		rest, again := i.died(err)
+		if !again || !i.rest(ctx, rest) {
 			return
 		}
 		p, err = nil, nil
 	}
 }
 
-// takeUp finds the process that an earlier supervisor started: nil when it has
-// to be started, an error when it has ended and that is not known yet.
-func (i *instance) takeUp(rec record) (*process, error) {
-	var p *process
-	var end error
-	if rec.PID != 0 {
-		p = &process{pid: rec.PID, started: rec.Began}
-		ended, err := p.ended()
-		if ended {
-			p, end = nil, err
-		}
-	}
-	switch {
-	case rec.Stop != nil:
-		return p, errHalted
-	case p != nil:
-		return p, nil
-	case rec.State == planner.Up, rec.State == planner.Starting && rec.WasUp:
-		return nil, errors.Join(errLost, ignore(end, errLost))
-	}
-	// Down: its end was told, and it rested. Pending, or starting for the first
-	// time: the agent's end may have held it back, so it is judged anew.
-	return nil, nil
-}
-
-func ignore(err, known error) error {
-	if errors.Is(err, known) {
+// takeUp finds the process that an earlier supervisor started, and tells its
+// end where nobody has.
+func (i *instance) takeUp() error {
+	if i.rec.PID == 0 {
 		return nil
 	}
-	return err
+	p := &process{pid: i.rec.PID, started: i.rec.Began}
+	ended, err := p.ended()
+	if !ended {
+		i.taken = p
+		return err
+	}
+	if i.rec.Stop == nil && i.rec.WasUp {
+		i.died(errLost)
+	}
+	// One that never came up is judged anew: the agent's end may have held it
+	// back. One that stops is told down by keep.
+	return nil
 }
 
-// died tells the end of the process, and waits until it is to be started
-// again. False: it is not.
-func (i *instance) died(ctx context.Context, why error) bool {
-	var rest time.Duration
-	var wasUp bool
+// died tells the end of the process. again: it is to be started again, after
+// that rest.
+func (i *instance) died(why error) (rest time.Duration, again bool) {
 	err := i.become(planner.Down, why, func(r *record) {
 		if !r.UpSince.IsZero() && time.Since(r.UpSince) >= steady {
 			r.Restarts = 0
 		}
-		rest, wasUp = i.Backoff(r.Restarts), r.WasUp
+		rest, again = i.Backoff(r.Restarts), r.WasUp
 		r.PID, r.Began, r.UpSince = 0, "", time.Time{}
-		if wasUp {
+		if again {
 			r.Restarts++
 		}
 	})
 	if err != nil {
 		i.Log.Error("telling the end of an instance", "instance", i.rec.Ref.String(), "error", err)
 	}
-	if !wasUp {
-		return false
-	}
+	return rest, again
+}
+
+// rest waits; false when the instance was asked to stop or ctx ended.
+func (i *instance) rest(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
 	case <-i.halted:
 		return false
-	case <-time.After(rest):
+	case <-time.After(d):
 		return true
 	}
 }

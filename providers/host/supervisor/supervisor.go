@@ -54,8 +54,8 @@ type Supervisor struct {
 	instances map[api.Ref]*instance
 }
 
-// New reads what an earlier supervisor left in the directory. Nothing is
-// started or stopped before Run.
+// New reads what an earlier supervisor left in the directory, and finds out
+// which processes have ended since. Nothing is started or stopped before Run.
 func New(c Config) (*Supervisor, error) {
 	s := &Supervisor{
 		Config:    c,
@@ -77,6 +77,11 @@ func New(c Config) (*Supervisor, error) {
 	// Not what is there when Run begins: what is put before that arrives by
 	// itself, and an instance that is kept twice runs twice.
 	s.found = slices.Collect(maps.Values(s.instances))
+	for _, i := range s.found {
+		if err := i.takeUp(); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
