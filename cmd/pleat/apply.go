@@ -100,7 +100,7 @@ func (r *runner) apply(ctx context.Context, o applyOptions, saved *planner.Plan)
 	if err := expected(plan, o.expect); err != nil {
 		return err
 	}
-	if err := r.present(plan, saved != nil, o); err != nil || plan.Empty() {
+	if err := r.present(ctx, plan, saved != nil, o); err != nil || plan.Empty() {
 		return err
 	}
 	return r.execute(ctx, plan, o.events, func(ctx context.Context, c executor.Config) (executor.Result, error) {
@@ -200,8 +200,9 @@ func fits(p *planner.Plan, st *planner.State) error {
 	return nil
 }
 
-// present shows the plan, refuses hazards that were not allowed, and asks.
-func (r *runner) present(plan *planner.Plan, reviewed bool, o applyOptions) error {
+// present shows the plan, refuses hazards that were not allowed and artifacts
+// that are not to be had, and asks.
+func (r *runner) present(ctx context.Context, plan *planner.Plan, reviewed bool, o applyOptions) error {
 	a := r.app
 	if !a.json {
 		if err := plan.WriteText(a.out, planner.RenderOptions{Width: a.width(a.out), Color: a.color(a.out)}); err != nil {
@@ -212,6 +213,9 @@ func (r *runner) present(plan *planner.Plan, reviewed bool, o applyOptions) erro
 		return nil
 	}
 	if err := hazards(plan, o.allow); err != nil {
+		return err
+	}
+	if err := r.world.ready(ctx, plan); err != nil {
 		return err
 	}
 	if o.autoApprove || reviewed {

@@ -192,7 +192,7 @@ func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.G
 	if err := r.world.losses(ctx, plan, o.acknowledge); err != nil {
 		return err
 	}
-	if err := r.present(plan, false, applyOptions{autoApprove: o.autoApprove, allow: []string{"data_loss"}}); err != nil || plan.Empty() {
+	if err := r.present(ctx, plan, false, applyOptions{autoApprove: o.autoApprove, allow: []string{"data_loss"}}); err != nil || plan.Empty() {
 		return err
 	}
 	return r.execute(ctx, plan, o.events, func(ctx context.Context, c executor.Config) (executor.Result, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,4 +127,16 @@ func finishCommand(ts *testscript.TestScript, neg bool, args []string) {
 func (p *backgroundProcess) kill() {
 	p.cmd.Process.Kill() // one that has ended is no matter
 	<-p.ended
+}
+
+// listenerCommand takes an address until the script ends:
+//
+//	listener HOST:PORT
+func listenerCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: listener HOST:PORT")
+	}
+	l, err := net.Listen("tcp", args[0])
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
 }

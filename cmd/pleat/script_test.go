@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"retime":      retimeCommand,
 			"fingerprint": fingerprintCommand,
 			"holder":      holderCommand,
+			"listener":    listenerCommand,
 			"bounds":      boundsCommand,
 			"stream":      streamCommand,
 			"contend":     contendCommand,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,6 +153,9 @@ func (w *work) explain(err error) error {
 	return err
 }
 
+// own are pleat's tables; the server's message leaves their schema out.
+var own = []string{"lease", "run", "entry", "event", "release", "change", "mark", "cursor"}
+
 func (w *work) grant(message string) string {
 	user := migrations.Ident(w.conn.Config().User)
 	role := user
@@ -169,6 +173,9 @@ func (w *work) grant(message string) string {
 		return fmt.Sprintf("let the role %s own it, or name its owner as `role` of the database and GRANT that role TO %s;", role, user)
 	case strings.HasPrefix(message, "permission denied for table "):
 		table := strings.TrimPrefix(message, "permission denied for table ")
+		if slices.Contains(own, table) {
+			return fmt.Sprintf("GRANT USAGE ON SCHEMA pleat TO %[1]s; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pleat TO %[1]s;", user)
+		}
 		return fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s;", migrations.Ident(table), role)
 	case strings.HasPrefix(message, "permission denied for schema "):
 		schema := strings.TrimPrefix(message, "permission denied for schema ")
