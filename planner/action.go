@@ -210,11 +210,13 @@ type NoInstances struct {
 }
 
 // NoSessions asks that no database session of these releases is open.
-// Versions and Except are as in NoInstances. A session that is open stops the
-// soak of Change, where it names one.
+// Versions and Except are as in NoInstances. Without a Service it asks of every
+// service but Others, and Except has "SERVICE@VERSION". A session that is open
+// stops the soak of Change, where it names one.
 type NoSessions struct {
 	Database string   `json:"database"`
-	Service  string   `json:"service"`
+	Service  string   `json:"service,omitempty"`
+	Others   []string `json:"others,omitempty"`
 	Versions []string `json:"versions,omitempty"`
 	Except   []string `json:"except,omitempty"`
 	Change   string   `json:"change,omitempty"`

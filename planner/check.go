@@ -23,8 +23,8 @@ func (p *planning) checkReleases() {
 			p.diags = append(p.diags, held(d, s.ReleaseRange))
 		}
 		p.checkLineage(s, d)
-		for _, i := range liveInstances(p.state) {
-			if i.Service == k.service && i.Release == k.version && i.State != Down && i.Digest != d.release.Artifact.SHA256 {
+		for _, i := range p.instances[s.Name] {
+			if i.Release == k.version && i.State != Down && i.Digest != d.release.Artifact.SHA256 {
 				p.diags = append(p.diags, problem("Another artifact runs under this release",
 					fmt.Sprintf("%s %s on %s runs the artifact %.12s, and the spec pins %.12s. A release is immutable: give the new artifact a new version.", k.service, k.version, i.Host, i.Digest, d.release.Artifact.SHA256), s.ReleaseRange))
 				break

@@ -10,12 +10,12 @@ import (
 	"pleat/spec"
 )
 
-// emitter turns moves into steps. It keeps the instances as the steps before
-// leave them.
+// emitter turns moves into steps.
 type emitter struct {
 	*planning
-	instances  []Instance
-	backends   map[string]bool // as the steps so far leave them
+	present    map[string][]Instance // by service, as the steps so far leave them
+	backends   map[string]bool       // as the steps so far leave them
+	leaving    string                // the releases that the plan replaces
 	steps      []Step
 	notes      []string
 	releases   []Release
@@ -130,37 +130,44 @@ func (e *emitter) addCheckpoint(noReturn bool, deferred string) {
 
 // back says what going back to a checkpoint means.
 func (e *emitter) back(noReturn bool) string {
-	from := e.leaving()
 	if noReturn {
-		if len(from) == 0 {
-			return "what is dropped below this line does not come back"
-		}
-		return strings.Join(from, ", ") + " cannot come back below this line"
+		return firstOf(e.leaving, "what is dropped below this line") + " cannot come back below this line"
 	}
-	if len(from) == 0 {
+	if e.leaving == "" {
 		return "nothing lost"
 	}
 	if e.passed {
 		return "past the point of no return"
 	}
-	text := "back to " + strings.Join(from, ", ")
+	text := "back to " + e.leaving
 	if e.hidden {
 		return text + " by un-hiding first"
 	}
 	return text + ", nothing lost"
 }
 
-// leaving lists the releases that were live at the start and are not wanted.
-func (e *emitter) leaving() []string {
+// leaving names the releases that were live at the start and are not wanted.
+func (p *planning) leaving() string {
 	var out []string
-	for _, s := range e.spec.Services {
-		for _, version := range sortedKeys(e.start.mix[s.Name]) {
-			if version != e.target(s) {
+	for _, s := range p.spec.Services {
+		for _, version := range sortedKeys(p.start.mix[s.Name]) {
+			if version != p.target(s) {
 				out = append(out, s.Name+" "+version)
 			}
 		}
 	}
-	return out
+	return some(out, ", ")
+}
+
+// many is from how many on a list is cut for a reader.
+const many = 8
+
+// some joins a list, the rest of a long one as a number.
+func some(list []string, separator string) string {
+	if len(list) <= many {
+		return strings.Join(list, separator)
+	}
+	return fmt.Sprintf("%s%sand %d more", strings.Join(list[:many], separator), separator, len(list)-many)
 }
 
 // letters counts a, b, … z, aa, ab, …

@@ -313,24 +313,38 @@ func (e *emitter) hideLeft(c *spec.Change, hide time.Duration) string {
 // instance and no session of a release is left that needs it.
 func (e *emitter) evidence(c *spec.Change) []Guard {
 	var out []Guard
+	var own []string
 	for _, s := range e.spec.Services {
+		own = append(own, s.Name)
 		if s.Database == nil || s.Database.Name != c.Database.Name {
 			continue
 		}
-		fit := e.fit(s, c)
+		fit := e.fit(c, func(k releaseKey) string {
+			if k.service != s.Name {
+				return ""
+			}
+			return k.version
+		})
 		out = append(out,
 			&NoSessions{Database: c.Database.Name, Service: s.Name, Except: fit, Change: c.Name},
 			&NoInstances{Orchestrator: s.Orchestrator.Address(), Service: s.Name, Except: fit})
 	}
-	return out
+	others := e.fit(c, func(k releaseKey) string {
+		if e.byName[k.service] != nil {
+			return ""
+		}
+		return k.service + "@" + k.version
+	})
+	return append(out, &NoSessions{Database: c.Database.Name, Others: own, Except: others, Change: c.Name})
 }
 
-// fit lists the releases of a service that can live without the old shape.
-func (e *emitter) fit(s *spec.Service, c *spec.Change) []string {
+// fit lists the releases that can live without the old shape, under the names
+// that they are given; "" leaves one out.
+func (e *emitter) fit(c *spec.Change, name func(releaseKey) string) []string {
 	var out []string
 	for k := range e.declared {
-		if k.service == s.Name && e.meet(k, c, migrations.Hidden) == nil {
-			out = append(out, k.version)
+		if n := name(k); n != "" && e.meet(k, c, migrations.Hidden) == nil {
+			out = append(out, n)
 		}
 	}
 	return sorted(out)

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -26,7 +27,6 @@ func (e *emitter) roll(s *spec.Service, version string) {
 	if len(e.steps) > before {
 		e.explainRoll(s, r)
 	}
-	e.instances = r.after()
 }
 
 // explainRoll notes what a person should know before saying yes.
@@ -91,8 +91,8 @@ func (r *rollout) routed(version, instance string) bool {
 // mine are the service's instances that match, by number.
 func (r *rollout) mine(match func(Instance) bool) []Instance {
 	var out []Instance
-	for _, i := range r.instances {
-		if i.Service == r.service.Name && i.State != Down && match(i) {
+	for _, i := range r.present[r.service.Name] {
+		if i.State != Down && match(i) {
 			out = append(out, i)
 		}
 	}
@@ -215,7 +215,7 @@ func (r *rollout) start(p ProcessDefinition, names []string) {
 	title := r.title(r.to.Version, p.Process, names, p.Count)
 	r.started = true
 	for _, at := range placed {
-		r.instances = append(r.instances, Instance{
+		r.present[r.service.Name] = append(r.present[r.service.Name], Instance{
 			Service: r.service.Name, Release: r.to.Version, Process: p.Process,
 			Name: at.Instance, Host: at.Host, Digest: r.to.Artifact.SHA256, State: Up,
 		})
@@ -451,15 +451,7 @@ func (r *rollout) located(version string, names []string) []Placement {
 
 func (r *rollout) remove(version string, names []string) {
 	gone := set(names)
-	var left []Instance
-	for _, i := range r.instances {
-		if i.Service == r.service.Name && i.Release == version && gone[i.Name] {
-			continue
-		}
-		left = append(left, i)
-	}
-	r.instances = left
+	r.present[r.service.Name] = slices.DeleteFunc(slices.Clone(r.present[r.service.Name]), func(i Instance) bool {
+		return i.Release == version && gone[i.Name]
+	})
 }
-
-// after is the instances as the rollout leaves them.
-func (r *rollout) after() []Instance { return r.instances }

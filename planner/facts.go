@@ -148,9 +148,11 @@ type Fact struct {
 
 // Facts reads the facts of a scope from a state, sorted by key.
 func (s Scope) Facts(st *State) []Fact {
-	f := &facts{}
+	f := &facts{instances: map[string][]Instance{}, backends: map[string][]Backend{}, held: map[string][]string{}}
+	f.index(st)
 	for _, name := range sortedKeys(s.Databases) {
 		f.database(name, s.Databases[name], st)
+		f.add("database."+name+" other services", strings.Join(s.others(st.Databases[name]), " "))
 	}
 	for _, o := range s.Orchestrators {
 		f.add(string(o)+" hosts", strings.Join(st.Orchestrators[string(o)].hosts(), " "))
@@ -184,7 +186,48 @@ func shown(value string) string {
 	return "«" + value + "»"
 }
 
-type facts struct{ list []Fact }
+// facts gathers them. Instances, backends and holds are found by service.
+type facts struct {
+	list      []Fact
+	instances map[string][]Instance
+	backends  map[string][]Backend
+	held      map[string][]string
+}
+
+func (f *facts) index(st *State) {
+	for _, i := range liveInstances(st) {
+		f.instances[i.Service] = append(f.instances[i.Service], i)
+	}
+	for _, address := range sortedKeys(st.Routers) {
+		for _, b := range st.Routers[address].Backends {
+			f.backends[b.Service] = append(f.backends[b.Service], b)
+		}
+	}
+	for _, r := range st.Journal.Releases {
+		if r.Held != "" {
+			f.held[r.Service] = append(f.held[r.Service], r.Version)
+		}
+	}
+}
+
+// others are the releases of services that the scope does not have and that
+// have sessions all the same.
+func (s Scope) others(db *Database) []string {
+	if db == nil {
+		return nil
+	}
+	known := map[string]bool{}
+	for _, service := range s.Services {
+		known[service.Name] = true
+	}
+	var out []string
+	for _, session := range db.Sessions {
+		if !known[session.Service] {
+			out = append(out, session.Service+"@"+session.Release)
+		}
+	}
+	return sorted(out)
+}
 
 func (f *facts) add(key, value string) { f.list = append(f.list, Fact{key, value}) }
 
@@ -263,54 +306,33 @@ func indexFact(t *migrations.Table, name string) string {
 // service states which instances live where traffic may reach them. Hosts are
 // facts of their own; that an instance flaps for a moment is none.
 func (f *facts) service(s ServiceScope, st *State) {
-	var live, held, backends []string
-	live = f.instances(s, st)
-	for _, r := range st.Journal.Releases {
-		if r.Service == s.Name && r.Held != "" {
-			held = append(held, r.Version)
+	var live, backends []string
+	running := map[string]bool{}
+	for _, i := range f.instances[s.Name] {
+		running[i.Release] = true
+		if i.State != Down {
+			live = append(live, fmt.Sprintf("%s/%s@%.8s", i.Release, i.Name, i.Digest))
 		}
 	}
-	if router := st.Routers[string(s.Router)]; router != nil {
-		for _, b := range router.Backends {
-			if b.Service == s.Name {
-				backends = append(backends, b.Release+"/"+b.Instance)
-			}
-		}
+	for _, b := range f.backends[s.Name] {
+		backends = append(backends, b.Release+"/"+b.Instance)
 	}
 	at := "service." + s.Name + " "
 	f.add(at+"instances", strings.Join(sorted(live), " "))
-	f.add(at+"on hold", strings.Join(sorted(held), " "))
+	f.add(at+"on hold", strings.Join(sorted(f.held[s.Name]), " "))
 	f.add(at+"backends", strings.Join(sorted(backends), " "))
-	f.add(at+"sessions only", strings.Join(sessionsOnly(s, st), " "))
-}
-
-func (f *facts) instances(s ServiceScope, st *State) []string {
-	var out []string
-	if o := st.Orchestrators[string(s.Orchestrator)]; o != nil {
-		for _, i := range o.Instances {
-			if i.Service == s.Name && i.State != Down {
-				out = append(out, fmt.Sprintf("%s/%s@%.8s", i.Release, i.Name, i.Digest))
-			}
-		}
-	}
-	return out
+	f.add(at+"sessions only", strings.Join(sessionsOnly(s, st, running), " "))
 }
 
 // sessionsOnly are the releases that have database sessions and no instance.
-func sessionsOnly(s ServiceScope, st *State) []string {
+func sessionsOnly(s ServiceScope, st *State, running map[string]bool) []string {
 	db := st.Databases[s.Database]
 	if db == nil {
 		return nil
 	}
-	live := map[string]bool{}
-	if o := st.Orchestrators[string(s.Orchestrator)]; o != nil {
-		for _, i := range o.Instances {
-			live[i.Service+"/"+i.Release] = true
-		}
-	}
 	var out []string
 	for _, session := range db.Sessions {
-		if session.Service == s.Name && !live[session.Service+"/"+session.Release] {
+		if session.Service == s.Name && !running[session.Release] {
 			out = append(out, session.Release)
 		}
 	}

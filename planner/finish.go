@@ -45,7 +45,7 @@ func (e *emitter) headline() string {
 			parts = append(parts, fmt.Sprintf("%s %s → %s", c.Name, e.start.phases[c.Name], to))
 		}
 	}
-	return strings.Join(parts, " · ")
+	return some(parts, " · ")
 }
 
 func (e *emitter) targets() []Target {

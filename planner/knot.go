@@ -74,10 +74,8 @@ func (p *planning) gather(u union) []*knot {
 // changes, and services that no spec has.
 func (k *knot) world() world {
 	w := world{mix: map[string]map[string]bool{}, phases: map[string]migrations.Phase{}, reverted: map[string]bool{}}
-	for name, mix := range k.start.mix {
-		if k.service(name) == nil {
-			w.mix[name] = mix
-		}
+	for _, name := range k.strangers {
+		w.mix[name] = k.start.mix[name]
 	}
 	for _, s := range k.services {
 		w.mix[s.Name] = k.start.mix[s.Name]

@@ -58,7 +58,7 @@ func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
 	if len(stuck) > 0 {
 		return nil, p.diags
 	}
-	e := &emitter{planning: p, instances: liveInstances(st), backends: liveBackends(st), last: map[spec.Address]string{}}
+	e := &emitter{planning: p, leaving: p.leaving(), present: maps.Clone(p.instances), backends: liveBackends(st), last: map[spec.Address]string{}}
 	e.emit(moves)
 	plan := e.finish()
 	if p.diags.HasErrors() {
@@ -86,6 +86,12 @@ type planning struct {
 	programs map[string]*migrations.Program
 	start    world
 	drift    []string
+
+	byName    map[string]*spec.Service
+	position  map[string]int        // of a change in changes
+	instances map[string][]Instance // by service
+	strangers []string              // services that run and are in no spec
+	taken     []*spec.Change        // those hidden or contracted at the start
 }
 
 func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
@@ -100,8 +106,23 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 		declared: declarations(sp, st),
 		changes:  inOrder(sp.Changes),
 		programs: map[string]*migrations.Program{},
+		byName:   map[string]*spec.Service{}, position: map[string]int{}, instances: map[string][]Instance{},
+	}
+	for _, s := range sp.Services {
+		p.byName[s.Name] = s
+	}
+	for i, c := range p.changes {
+		p.position[c.Name] = i
+	}
+	for _, i := range liveInstances(st) {
+		p.instances[i.Service] = append(p.instances[i.Service], i)
 	}
 	p.start = world{mix: liveMix(sp, st), phases: map[string]migrations.Phase{}, reverted: map[string]bool{}}
+	for _, name := range sortedKeys(p.start.mix) {
+		if p.byName[name] == nil {
+			p.strangers = append(p.strangers, name)
+		}
+	}
 	return p
 }
 
@@ -139,7 +160,10 @@ func (p *planning) untake(catalogs map[string]*migrations.Catalog) map[string]*m
 			continue
 		}
 		part := cat.Part(c)
-		program, _ := migrations.Lower(c, part) // what is wrong with it is said by lowerOne
+		program, diags := migrations.Lower(c, part)
+		if diags.HasErrors() {
+			continue // its table is not there yet; else lowerOne says what is wrong
+		}
 		if phase, _ := program.Phase(p.recorded(c)); phase.AtLeast(migrations.Hidden) {
 			taken[c.Name] = part
 			cat.Replace(c, migrations.Project(part, program, migrations.Absent))
@@ -154,6 +178,9 @@ func (p *planning) lowerOne(c *spec.Change, cat, part *migrations.Catalog) {
 	p.programs[c.Name] = program
 	phase, drift := program.Phase(p.recorded(c))
 	p.start.phases[c.Name] = p.through(c, phase)
+	if phase.AtLeast(migrations.Hidden) {
+		p.taken = append(p.taken, c)
+	}
 	p.drift = append(p.drift, drift...)
 	if !phase.AtLeast(migrations.Expanded) {
 		phase = migrations.Expanded

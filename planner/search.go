@@ -126,7 +126,7 @@ func (k *knot) replay(w world, rolls []releaseKey) []move {
 			moves = append(moves, k.complete(w)...)
 		}
 		w.roll(to.service, to.version)
-		moves = append(moves, move{kind: moveRoll, service: k.service(to.service), version: to.version})
+		moves = append(moves, move{kind: moveRoll, service: k.byName[to.service], version: to.version})
 	}
 	moves = append(moves, k.prepare(w, nil)...)
 	return append(moves, k.complete(w)...)
@@ -260,7 +260,7 @@ func (k *knot) rollOne(w world) *move {
 			continue
 		}
 		w.roll(to.service, to.version)
-		return &move{kind: moveRoll, service: k.service(to.service), version: to.version}
+		return &move{kind: moveRoll, service: k.byName[to.service], version: to.version}
 	}
 	return nil
 }
@@ -413,7 +413,7 @@ func (k *knot) candidates(w world) []releaseKey {
 // declared, nothing speaks against it.
 func (k *knot) liesBetween(w world, r releaseKey) bool {
 	d := k.declared[r]
-	target := k.declared[releaseKey{r.service, k.target(k.service(r.service))}]
+	target := k.declared[releaseKey{r.service, k.target(k.byName[r.service])}]
 	if d.release.Held != "" {
 		return false
 	}
@@ -482,13 +482,4 @@ func (p *planning) target(s *spec.Service) string {
 		return v
 	}
 	return s.Release.Version
-}
-
-func (p *planning) service(name string) *spec.Service {
-	for _, s := range p.spec.Services {
-		if s.Name == name {
-			return s
-		}
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"pleat/migrations"
 	"pleat/spec"
@@ -117,14 +118,29 @@ func (p *planning) blocked(w world, c *spec.Change, phase migrations.Phase) []me
 	return out
 }
 
-// unfit lists the changes that a release cannot live with as they are.
+// unfit lists the changes that a release cannot live with as they are, in
+// order. It can only be those that the release knows, and those that were
+// taken away.
 func (p *planning) unfit(w world, k releaseKey) []meeting {
 	var out []meeting
-	for _, c := range p.changes {
+	for _, c := range p.bearing(k) {
 		if m := p.meet(k, c, w.phases[c.Name]); m != nil {
 			out = append(out, *m)
 		}
 	}
+	return out
+}
+
+func (p *planning) bearing(k releaseKey) []*spec.Change {
+	out := slices.Clone(p.taken)
+	if d := p.declared[k]; d != nil {
+		for name := range d.knows {
+			if i, ok := p.position[name]; ok && !slices.Contains(p.taken, p.changes[i]) {
+				out = append(out, p.changes[i])
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *spec.Change) int { return p.position[a.Name] - p.position[b.Name] })
 	return out
 }
 
@@ -162,10 +178,8 @@ func (p *planning) meet(k releaseKey, c *spec.Change, phase migrations.Phase) *m
 // uses tells whether a service uses a database. One that is in no spec may use
 // any: its sessions were seen there.
 func (p *planning) uses(service, database string) bool {
-	for _, s := range p.spec.Services {
-		if s.Name == service {
-			return s.Database != nil && s.Database.Name == database
-		}
+	if s := p.byName[service]; s != nil {
+		return s.Database != nil && s.Database.Name == database
 	}
 	for _, seen := range p.state.Databases[database].Sessions {
 		if seen.Service == service {

@@ -18,12 +18,17 @@ import (
 // Ask answers a guard by what is live. Soak also records what it saw, under
 // the ticket's fence, so that the quiet time is counted across runs.
 func (p *Provider) Ask(ctx context.Context, t planner.Ticket, g planner.Guard) (answer planner.Answer, err error) {
-	c, err := p.open(ctx, t.Run)
-	if err != nil {
-		return planner.Answer{}, err
-	}
-	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
-	w := &work{Provider: p, conn: c, ticket: t, report: func(planner.Report) {}}
+	nobody := func(planner.Report) {}
+	err = p.persist(ctx, t.Run, nobody, func() (lost bool, err error) {
+		return p.on(ctx, t, nobody, func(w *work) (err error) {
+			answer, err = w.ask(ctx, g)
+			return err
+		})
+	})
+	return answer, err
+}
+
+func (w *work) ask(ctx context.Context, g planner.Guard) (planner.Answer, error) {
 	switch g := g.(type) {
 	case *planner.NoSessions:
 		return w.noSessions(ctx, g)
@@ -42,7 +47,7 @@ func (w *work) noSessions(ctx context.Context, g *planner.NoSessions) (planner.A
 	}
 	var found []string
 	for _, s := range all {
-		if s.Service == g.Service && concerns(g, s.Release) {
+		if concerns(g, s) {
 			found = append(found, fmt.Sprintf("%s of %s %s", sessionCount(s.Count), s.Service, s.Release))
 		}
 	}
@@ -76,11 +81,17 @@ func sessionCount(n int) string {
 	return fmt.Sprintf("%d sessions", n)
 }
 
-func concerns(g *planner.NoSessions, release string) bool {
-	if len(g.Versions) > 0 {
-		return slices.Contains(g.Versions, release)
+func concerns(g *planner.NoSessions, s planner.Sessions) bool {
+	if g.Service == "" {
+		return !slices.Contains(g.Others, s.Service) && !slices.Contains(g.Except, s.Service+"@"+s.Release)
 	}
-	return !slices.Contains(g.Except, release)
+	if s.Service != g.Service {
+		return false
+	}
+	if len(g.Versions) > 0 {
+		return slices.Contains(g.Versions, s.Release)
+	}
+	return !slices.Contains(g.Except, s.Release)
 }
 
 // quiet is what soak remembers of a change.

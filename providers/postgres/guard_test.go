@@ -34,6 +34,9 @@ func TestSessionsAreAskedByRelease(t *testing.T) {
 		{planner.NoSessions{Service: "users", Except: []string{"2.0.0"}}, "2 sessions of users 1.0.0"},
 		{planner.NoSessions{Service: "users"}, "2 sessions of users 1.0.0, 1 session of users 2.0.0"},
 		{planner.NoSessions{Service: "users", Versions: []string{"1.0"}}, ""},
+		{planner.NoSessions{Others: []string{"users"}}, "1 session of reports 1.0.0"},
+		{planner.NoSessions{Others: []string{"users"}, Except: []string{"reports@1.0.0"}}, ""},
+		{planner.NoSessions{Others: []string{"users", "reports"}}, ""},
 	}
 	for _, test := range tests {
 		answer := w.ask(&test.guard)
