@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,9 +24,6 @@ const (
 // the one that a lock would have to wait for. It prints the longest that a
 // look-up took, and the same without any schema step.
 func BenchmarkStall(b *testing.B) {
-	if os.Getenv("PLEAT_BENCH") == "" {
-		b.Skip("PLEAT_BENCH is not set")
-	}
 	for b.Loop() {
 		quiet := worstRead(b, func(w *world) { <-time.After(5 * time.Second) })
 		steps := worstRead(b, func(w *world) {
