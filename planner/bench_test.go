@@ -101,3 +101,53 @@ func usage(b *testing.B) syscall.Rusage {
 	}
 	return u
 }
+
+// BenchmarkServices plans services that each take a change of their own along,
+// all on one database. The larger one is there for the growth.
+func BenchmarkServices(b *testing.B) {
+	for b.Loop() {
+		few, many := servicesCPU(b, 500), servicesCPU(b, 2000)
+		fmt.Printf("\nfigure plan_500_services_cpu %.3f CPU-seconds\n", few.Seconds())
+		fmt.Printf("figure plan_growth_500_to_2000_services %.1f ratio\n", many.Seconds()/few.Seconds())
+	}
+}
+
+func servicesCPU(b *testing.B, n int) time.Duration {
+	sp, st := manyServices(n)
+	before := cpuTime(b)
+	plan, diags := planner.Make(sp, st, planner.Goal{})
+	if diags.HasErrors() {
+		b.Fatal(diags)
+	}
+	if plan.Now() != 3*n {
+		b.Fatalf("%d steps, want %d", plan.Now(), 3*n)
+	}
+	return cpuTime(b) - before
+}
+
+// manyServices are n services on one database; each goes to a release that
+// knows a table of its own.
+func manyServices(n int) (*spec.Spec, *planner.State) {
+	db, o := &spec.Database{Name: "main"}, &spec.Orchestrator{Kind: "host", Name: "local"}
+	sp := &spec.Spec{Databases: []*spec.Database{db}, Orchestrators: []*spec.Orchestrator{o}}
+	live := &planner.Orchestrator{Hosts: []string{"one"}}
+	for i := range n {
+		table := spec.Table{Schema: "public", Name: fmt.Sprintf("t%d", i)}
+		c := &spec.Change{Name: fmt.Sprintf("c%05d", i), Database: db, Expand: []spec.Operation{
+			&spec.CreateTable{Table: table, Columns: []spec.Column{{Name: "id", Type: "int"}}},
+		}}
+		s := &spec.Service{Name: fmt.Sprintf("s%05d", i), Database: db, Orchestrator: o, Strategy: &spec.Strategy{Kind: spec.Rolling}}
+		web := []*spec.Process{{Name: "web", Count: 1}}
+		s.Releases = []*spec.Release{
+			{Service: s, Version: "0", Processes: web},
+			{Service: s, Version: "1", Processes: web, Schema: []*spec.Change{c}},
+		}
+		s.Release = s.Releases[1]
+		sp.Changes, sp.Services = append(sp.Changes, c), append(sp.Services, s)
+		live.Instances = append(live.Instances, planner.Instance{Service: s.Name, Release: "0", Process: "web", Name: "web.1", Host: "one", State: planner.Up})
+	}
+	return sp, &planner.State{
+		Databases:     map[string]*planner.Database{"main": {Catalog: &migrations.Catalog{Tables: map[string]*migrations.Table{}}}},
+		Orchestrators: map[string]*planner.Orchestrator{"orchestrator.host.local": live},
+	}
+}
