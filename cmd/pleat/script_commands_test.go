@@ -312,12 +312,18 @@ func sendCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 // loadCommand sends requests all the time and counts what failed:
 //
-//	load start URL
+//	load start URL [PATIENCE]   (a request that takes longer has failed)
 //	load stop          (prints "N requests, M errors"; fails when M > 0)
 func loadCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := sceneOf(ts)
 	if args[0] == "start" {
-		w.traffic = startTraffic(args[1])
+		var patience time.Duration
+		if len(args) > 2 {
+			var err error
+			patience, err = time.ParseDuration(args[2])
+			ts.Check(err)
+		}
+		w.traffic = startTraffic(args[1], patience)
 		until(ts, "first request", func() bool { return w.traffic.requests.Load() > 0 })
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // clients is how many keep-alive clients a script's load has.
@@ -21,17 +22,19 @@ type traffic struct {
 	first    atomic.Pointer[string]
 }
 
-func startTraffic(url string) *traffic {
+// startTraffic sends requests to url; one that takes longer than patience has
+// failed, 0 is for ever.
+func startTraffic(url string, patience time.Duration) *traffic {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &traffic{cancel: cancel}
 	for range clients {
-		t.running.Go(func() { t.client(ctx, url) })
+		t.running.Go(func() { t.client(ctx, url, patience) })
 	}
 	return t
 }
 
-func (t *traffic) client(ctx context.Context, url string) {
-	c := &http.Client{Transport: &http.Transport{}}
+func (t *traffic) client(ctx context.Context, url string, patience time.Duration) {
+	c := &http.Client{Transport: &http.Transport{}, Timeout: patience}
 	defer c.CloseIdleConnections()
 	for ctx.Err() == nil {
 		err := request(ctx, c, url)
