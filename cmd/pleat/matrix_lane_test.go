@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"net/http"
@@ -47,7 +48,7 @@ func (m *matrix) newLane() (*lane, error) {
 		return nil, err
 	}
 	l := &lane{dir: dir, listen: listen, live: "r2", talk: &bytes.Buffer{}}
-	l.database = fmt.Sprintf("lane_%d_%d", os.Getpid(), m.lanes.Add(1))
+	l.database = "lane_" + strings.ToLower(rand.Text())
 	l.url = m.postgres.URL(l.database)
 	if err := artifacts(filepath.Join(dir, "bin")); err != nil {
 		return nil, err

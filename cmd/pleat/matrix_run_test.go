@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -19,10 +18,8 @@ import (
 
 // matrix is what all cases share.
 type matrix struct {
-	postgres *pgtest.Server
-	lanes    atomic.Int64
-	free     chan *lane
-
+	postgres   *pgtest.Server
+	free       chan *lane
 	references map[string]*reference // written before parallel cases begin
 
 	mutex     sync.Mutex
@@ -81,7 +78,7 @@ func (m *matrix) template(w *matrixWorld) (string, error) {
 	if name, ok := m.templates[w.name]; ok {
 		return name, nil
 	}
-	name := fmt.Sprintf("world_%d_%d", os.Getpid(), len(m.templates))
+	name := "world_" + strings.ToLower(rand.Text())
 	ctx := context.Background()
 	if err := sql(ctx, m.postgres.URL("postgres"), "create database "+name); err != nil {
 		return "", err

@@ -57,7 +57,11 @@ func Open(ctx context.Context, url spec.Text, opts Options) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, openError(config, err)
 	}
-	if err := limit(ctx, c, opts); err != nil {
+	err = limit(ctx, c, opts)
+	if err != nil && c.IsClosed() {
+		return nil, openError(config, err)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("setting the session's limits: %w", err), Close(ctx, c))
 	}
 	return c, nil

@@ -51,36 +51,55 @@ type work struct {
 // step's mark. A step whose mark is there is done. An error wraps
 // planner.ErrOutcomeUnknown where the effect may be there in spite of it; one
 // with a Hint() tells a person what to do. Limits.Run bounds all of it, and
-// cancelling ctx cancels the statement that runs. A back-fill whose connection
-// is lost goes on over another one.
+// cancelling ctx cancels the statement that runs. What a lost connection is
+// known to have undone is done again over another one, and a back-fill goes on.
 func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
 	ctx, cancel := within(ctx, s.Limits.Run)
 	defer cancel()
+	_, resumable := s.Action.(*planner.Backfill)
+	return p.persist(ctx, t.Run, report, func() (lost bool, err error) {
+		lost, err = p.on(ctx, t, report, func(w *work) error {
+			w.step = s
+			if err := conn.Preflight(ctx, w.conn); err != nil {
+				return err
+			}
+			return w.explain(w.apply(ctx))
+		})
+		return lost && (resumable || !errors.Is(err, planner.ErrOutcomeUnknown)), err
+	})
+}
+
+// persist does something again for as long as only its connection was lost.
+func (p *Provider) persist(ctx context.Context, run string, report func(planner.Report), once func() (lost bool, err error)) error {
 	for losses := 1; ; losses++ {
-		lost, err := p.applyOnce(ctx, t, s, report)
-		if _, resumable := s.Action.(*planner.Backfill); !lost || !resumable || losses > maxLosses || stopped(ctx) {
+		lost, err := once()
+		if !lost || losses > maxLosses || stopped(ctx) {
 			return err
 		}
 		report(planner.Waiting{For: "the database, after its connection was lost"})
-		if again := p.awaitServer(ctx, t.Run); again != nil {
+		if again := p.awaitServer(ctx, run); again != nil {
 			return errors.Join(err, again)
 		}
+		report(planner.Waiting{})
 	}
 }
 
-// applyOnce also tells whether the session was lost on the way.
-func (p *Provider) applyOnce(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) (lost bool, err error) {
+// on runs body over a session of its own, and tells whether that was lost.
+func (p *Provider) on(ctx context.Context, t planner.Ticket, report func(planner.Report), body func(*work) error) (lost bool, err error) {
 	c, err := p.open(ctx, t.Run)
 	if err != nil {
-		return false, err
+		return transient(err), err
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
-	if err := conn.Preflight(ctx, c); err != nil {
-		return c.IsClosed(), err
-	}
-	w := &work{Provider: p, conn: c, ticket: t, step: s, report: report}
-	err = w.explain(w.apply(ctx))
+	err = body(&work{Provider: p, conn: c, ticket: t, report: report})
 	return err != nil && c.IsClosed(), err
+}
+
+// transient tells whether opening failed for a reason that passes: the server
+// is on its way down or up, or ended the session before it was of use.
+func transient(err error) bool {
+	var unreachable *conn.OpenError
+	return errors.As(err, &unreachable) && unreachable.Transient()
 }
 
 func (w *work) apply(ctx context.Context) error {
