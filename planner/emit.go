@@ -131,7 +131,7 @@ func (e *emitter) addCheckpoint(noReturn bool, deferred string) {
 // back says what going back to a checkpoint means.
 func (e *emitter) back(noReturn bool) string {
 	if noReturn {
-		return firstOf(e.leaving, "what is dropped below this line") + " cannot come back below this line"
+		return firstOf(e.leaving, "what is dropped") + " cannot come back below this line"
 	}
 	if e.leaving == "" {
 		return "nothing lost"

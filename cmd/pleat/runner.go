@@ -172,7 +172,7 @@ func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string,
 	}
 	a := r.app
 	_, tty := terminal(a.err)
-	w := newWatcher(a.err, tty, a.color(a.err), a.width(a.err))
+	w := newWatcher(a.err, tty, a.color(a.err), func() int { return a.width(a.err) })
 	go w.run()
 	watch := func(rec executor.Record) {
 		r.tell(rec)

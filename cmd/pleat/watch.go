@@ -23,34 +23,29 @@ type watcher struct {
 	out   io.Writer
 	tty   bool
 	color bool
-	width int
+	width func() int
 	clock func() time.Time
 
 	mu      sync.Mutex
 	total   int
 	step    executor.StepChanged
 	began   time.Time
-	waiting string
+	doing   string    // "web.1 is starting"
+	waiting string    // for what
 	since   time.Time // of the current waiting
 	rate    rate
 	drawn   bool
 	said    time.Time
+	trouble string // what an instance ended with, until it is known what came of it
+	failure string // why the last step failed
 	quit    chan struct{}
 	ended   chan struct{}
 }
 
-// rate is how far a step is and how fast it goes.
-type rate struct {
-	executor.Progressed
-	first time.Time
-	from  int64
-	last  time.Time
-}
-
-// newWatcher shows on out; Close ends it.
-func newWatcher(out io.Writer, tty, color bool, width int) *watcher {
-	w := &watcher{out: out, tty: tty, color: color, width: width, clock: now, quit: make(chan struct{}), ended: make(chan struct{})}
-	return w
+// newWatcher shows on out; Close ends it. width is asked for each time, since
+// windows change theirs.
+func newWatcher(out io.Writer, tty, color bool, width func() int) *watcher {
+	return &watcher{out: out, tty: tty, color: color, width: width, clock: now, quit: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // run draws until Close; call it as the watcher's own goroutine.
@@ -74,6 +69,7 @@ func (w *watcher) Close() {
 	<-w.ended
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.complain("")
 	w.clear()
 }
 
@@ -90,37 +86,60 @@ func (w *watcher) Watch(r executor.Record) {
 	defer w.mu.Unlock()
 	switch e := r.Event.(type) {
 	case executor.RunChanged:
+		w.complain("")
 		w.runChanged(e)
 	case executor.StepChanged:
+		w.complain(e.Error)
 		w.stepChanged(e)
 	case executor.InstanceChanged:
-		if e.Error != "" {
-			w.say("        %s %s %s on %s: %s", e.Service, e.Release, e.Instance, e.Host, e.Error)
-		}
+		w.complain("")
+		w.instanceChanged(e)
 	case executor.Warned:
-		w.say("        %s", w.paint(yellow, "warning: "+e.Text))
+		w.complain(e.Text)
+		w.remark(yellow, "warning: "+e.Text)
 	case executor.Progressed:
-		w.progressed(e)
+		w.rate = w.rate.to(e, w.clock())
 	}
+}
+
+func (w *watcher) instanceChanged(e executor.InstanceChanged) {
+	w.doing = fmt.Sprintf("%s is %s", e.Instance, e.State)
+	if e.Error != "" {
+		w.trouble = fmt.Sprintf("%s %s %s on %s: %s", e.Service, e.Release, e.Instance, e.Host, e.Error)
+	}
+}
+
+// complain says what an instance ended with, unless the next thing to be said
+// says it.
+func (w *watcher) complain(next string) {
+	if w.trouble != "" && !strings.Contains(next, w.trouble) {
+		w.remark("", w.trouble)
+	}
+	w.trouble = ""
 }
 
 func (w *watcher) runChanged(e executor.RunChanged) {
 	if e.Steps > 0 {
 		w.total = e.Steps
 	}
-	if e.Status == executor.RollingBack {
-		w.say("")
-		w.say("%s", w.paint(red, "Rolling back: "+firstLine(e.Error)))
+	if e.Status != executor.RollingBack {
+		return
 	}
+	text := "Rolling back"
+	if e.Error != w.failure {
+		text += ": " + firstLine(e.Error)
+	}
+	w.say("")
+	w.say("%s", w.paint(red, text))
 }
 
 func (w *watcher) stepChanged(e executor.StepChanged) {
 	switch e.Status {
 	case executor.StepStarted, executor.StepUndoing:
-		w.step, w.began, w.waiting, w.rate, w.said = e, w.clock(), "", rate{}, w.clock()
+		w.begin(e)
 	case executor.StepWaiting:
 		if w.step.Step != e.Step {
-			w.step, w.began, w.rate, w.said = e, w.clock(), rate{}, w.clock()
+			w.begin(e)
 		}
 		w.waiting, w.since = e.Detail, w.clock()
 	case executor.StepDone:
@@ -130,11 +149,17 @@ func (w *watcher) stepChanged(e executor.StepChanged) {
 	case executor.StepDeferred:
 		w.finish(e, w.paint(dim, "deferred: "+e.Detail))
 	case executor.StepFailed:
+		w.failure = e.Error
 		w.finish(e, w.paint(red, "FAILED"))
-		w.say("        %s", w.paint(red, firstLine(e.Error)))
+		w.remark(red, firstLine(e.Error))
 	case executor.StepUndone:
 		w.finish(e, "undone: "+e.Detail)
 	}
+}
+
+func (w *watcher) begin(e executor.StepChanged) {
+	w.step, w.began, w.said = e, w.clock(), w.clock()
+	w.doing, w.waiting, w.rate = "", "", rate{}
 }
 
 func (w *watcher) took(e executor.StepChanged) string {
@@ -148,18 +173,11 @@ func (w *watcher) took(e executor.StepChanged) string {
 // finish prints the line that stays of a step.
 func (w *watcher) finish(e executor.StepChanged, result string) {
 	w.say("%s  %s", w.head(e), result)
-	w.step, w.waiting, w.rate = executor.StepChanged{}, "", rate{}
+	w.step = executor.StepChanged{}
 }
 
 func (w *watcher) head(e executor.StepChanged) string {
 	return fmt.Sprintf("%3d/%d  %-8s  %-34s", e.Number, w.total, e.Kind, e.Title)
-}
-
-func (w *watcher) progressed(e executor.Progressed) {
-	if w.rate.Step != e.Step {
-		w.rate = rate{first: w.clock(), from: e.Done}
-	}
-	w.rate.Progressed, w.rate.last = e, w.clock()
 }
 
 // tick draws the living line, or beats.
@@ -179,10 +197,10 @@ func (w *watcher) tick() {
 	}
 }
 
+// draw replaces the living line, in one write so that it does not flicker.
 func (w *watcher) draw() {
-	w.clear()
 	line := fmt.Sprintf("%s  %s%s", w.head(w.step), age(w.clock().Sub(w.began)), w.state())
-	fmt.Fprint(w.out, w.paint(bold, cut(line, w.width-1)))
+	fmt.Fprint(w.out, "\r\x1b[K"+w.paint(bold, cut(line, w.width()-1)))
 	w.drawn = true
 }
 
@@ -191,28 +209,26 @@ func (w *watcher) state() string {
 	if w.waiting != "" {
 		return fmt.Sprintf(", waiting for %s (%s)", w.waiting, age(w.clock().Sub(w.since)))
 	}
-	if w.rate.Done == 0 {
-		return ""
+	if w.rate.Done > 0 {
+		return ", " + w.rate.text()
 	}
-	return ", " + w.rate.text()
+	if w.doing != "" {
+		return ", " + w.doing
+	}
+	return ""
 }
 
-// text is "61 %, 120,345 rows, 81,000 rows/s, 4s left".
-func (r rate) text() string {
-	text := grouped(r.Done) + " " + r.Unit
-	if r.Total > 0 {
-		text = fmt.Sprintf("%d %%, %s", min(100*r.Done/r.Total, 100), text)
+// remark says something about the step in hand, below its line and, on a
+// terminal, broken between words.
+func (w *watcher) remark(color, text string) {
+	const indent = 8
+	lines := []string{text}
+	if w.tty {
+		lines = broken(text, w.width()-1-indent)
 	}
-	seconds := r.last.Sub(r.first).Seconds()
-	if seconds <= 0 || r.Done <= r.from {
-		return text
+	for _, l := range lines {
+		w.say("%*s%s", indent, "", w.paint(color, l))
 	}
-	speed := float64(r.Done-r.from) / seconds
-	text += fmt.Sprintf(", %s %s/s", grouped(int64(speed)), r.Unit)
-	if left := r.Total - r.Done; r.Total > 0 && left > 0 {
-		text += ", " + age(time.Duration(float64(left)/speed*float64(time.Second))) + " left"
-	}
-	return text
 }
 
 // say prints a line that stays.
@@ -230,42 +246,12 @@ func (w *watcher) clear() {
 
 // The colours of a run.
 const (
-	bold, dim, red, yellow, green, reset = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
+	bold, dim, red, yellow, reset = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 )
 
 func (w *watcher) paint(color, s string) string {
-	if !w.color {
+	if !w.color || color == "" {
 		return s
 	}
 	return color + s + reset
-}
-
-// age prints a duration as a person says it.
-func age(d time.Duration) string {
-	if d < 10*time.Second {
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	}
-	return d.Round(time.Second).String()
-}
-
-func grouped(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// firstLine leaves the rest for the end of the run, which says all of it.
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
-}
-
-func cut(s string, width int) string {
-	runes := []rune(s)
-	if len(runes) <= width {
-		return s
-	}
-	return string(runes[:width-1]) + "…"
 }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pleat/executor"
+	"pleat/planner"
+)
+
+// watched is a watcher on a clock of its own, without the goroutine that draws.
+type watched struct {
+	*watcher
+	out bytes.Buffer
+	at  time.Time
+}
+
+func watching(tty bool, width int) *watched {
+	w := &watched{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	w.watcher = newWatcher(&w.out, tty, false, func() int { return width })
+	w.clock = func() time.Time { return w.at }
+	w.see(executor.RunChanged{Status: executor.Pending, Steps: 2})
+	return w
+}
+
+func (w *watched) see(events ...executor.Event) {
+	for _, e := range events {
+		w.Watch(executor.Record{Event: e})
+	}
+}
+
+func (w *watched) after(d time.Duration) {
+	w.at = w.at.Add(d)
+	w.tick()
+}
+
+func step(status executor.StepStatus, change func(*executor.StepChanged)) executor.StepChanged {
+	e := executor.StepChanged{Step: "s", Number: 1, Kind: "start", Title: "demo r2 web 1 of 3", Status: status}
+	if change != nil {
+		change(&e)
+	}
+	return e
+}
+
+func instance(state, trouble string) executor.InstanceChanged {
+	e := executor.InstanceChanged{Service: "demo", Release: "r2", Process: "web", Instance: "web.1", Host: "one", Error: trouble}
+	e.State = planner.InstanceState(state)
+	return e
+}
+
+func TestALogSaysATroubleOnceAndBeatsWhileAStepRuns(t *testing.T) {
+	w := watching(false, 80)
+	w.see(step(executor.StepStarted, nil), instance("starting", ""))
+	w.after(9 * time.Second)
+	w.after(time.Second)
+	w.after(time.Second)
+	w.see(instance("down", "failed to start: exit status 1"), executor.Warned{Text: "demo r2 web.1 on one: failed to start: exit status 1; start 1 of 1 that may fail"})
+	why := "demo r2 web.1 on one: failed to start: exit status 1"
+	w.see(instance("down", "failed to start: exit status 1"),
+		step(executor.StepFailed, func(e *executor.StepChanged) { e.Error = why + "\nits output" }),
+		executor.RunChanged{Status: executor.RollingBack, Error: why + "\nits output"},
+		step(executor.StepUndoing, nil), instance("down", "killed: still there 10s after SIGTERM"),
+		step(executor.StepUndone, func(e *executor.StepChanged) { e.Detail = "stop it" }))
+	want := `  1/2  start     demo r2 web 1 of 3                  10s so far, web.1 is starting
+        warning: demo r2 web.1 on one: failed to start: exit status 1; start 1 of 1 that may fail
+  1/2  start     demo r2 web 1 of 3                  FAILED
+        demo r2 web.1 on one: failed to start: exit status 1
+
+Rolling back
+        demo r2 web.1 on one: killed: still there 10s after SIGTERM
+  1/2  start     demo r2 web 1 of 3                  undone: stop it
+`
+	if diff := cmp.Diff(want, w.out.String()); diff != "" {
+		t.Errorf("the log (-want +got):\n%s", diff)
+	}
+}
+
+func TestARunThatIsTakenUpSaysWhyItGoesBack(t *testing.T) {
+	w := watching(false, 80)
+	w.see(executor.RunChanged{Status: executor.RollingBack, Error: "asked to roll back"})
+	if want := "\nRolling back: asked to roll back\n"; w.out.String() != want {
+		t.Errorf("it says %q, want %q", w.out.String(), want)
+	}
+}
+
+// On a terminal nothing may be left of a longer line, and no line may be so
+// long that it takes two rows: the next one would not cover it.
+func TestATerminalHasOneLivingLine(t *testing.T) {
+	w := watching(true, 70)
+	w.see(step(executor.StepStarted, nil), step(executor.StepWaiting, func(e *executor.StepChanged) { e.Detail = "requests in flight at demo r1, at most 30s" }))
+	w.after(time.Second)
+	w.after(time.Second)
+	w.see(executor.Progressed{Step: "s", Done: 500, Total: 2000, Unit: "rows"},
+		executor.Warned{Text: "2 requests at demo r1 were not finished after 30s and were cut"},
+		step(executor.StepDone, func(e *executor.StepChanged) { e.Took = 2 }))
+	for _, drawn := range strings.Split(w.out.String(), "\r\x1b[K") {
+		for _, line := range strings.Split(drawn, "\n") {
+			if n := len([]rune(line)); n >= 70 {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{
+		"        warning: 2 requests at demo r1 were not finished after 30s",
+		"        and were cut",
+		"  1/2  start     demo r2 web 1 of 3                  2.0s, 500 rows",
+	}, screen(w.out.String())); diff != "" {
+		t.Errorf("what stays on the screen (-want +got):\n%s", diff)
+	}
+}
+
+// screen is what a terminal shows after what was written to it.
+func screen(written string) []string {
+	var lines []string
+	for _, line := range strings.Split(strings.TrimSuffix(written, "\n"), "\n") {
+		drawn := strings.Split(line, "\r\x1b[K")
+		lines = append(lines, drawn[len(drawn)-1])
+	}
+	return lines
+}
