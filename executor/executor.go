@@ -169,3 +169,18 @@ func (e *UnknownError) Error() string {
 
 // Unwrap gives what probing said.
 func (e *UnknownError) Unwrap() error { return e.Err }
+
+// RecordError is a journal that could not be written. No step failed because of
+// it: the run stands where the journal says, open for the next apply.
+type RecordError struct{ Err error }
+
+// Error is what the journal said.
+func (e *RecordError) Error() string { return e.Err.Error() }
+
+// Hint is how to go on.
+func (e *RecordError) Hint() string {
+	return "once the state database can be written, pleat apply goes on with the run"
+}
+
+// Unwrap gives the journal's error.
+func (e *RecordError) Unwrap() error { return e.Err }

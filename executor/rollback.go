@@ -28,7 +28,9 @@ func (r *run) failure(ctx context.Context, s planner.Step, cause error) (Result,
 		return r.end(ctx, Failed, cause)
 	}
 	var fenced *conn.FencedError
-	if errors.As(cause, &fenced) { // whoever has the lease now decides
+	var unrecorded *RecordError
+	if errors.As(cause, &fenced) || errors.As(cause, &unrecorded) {
+		// Whoever has the lease now decides, or nobody who cannot write it down.
 		return Result{}, cause
 	}
 	if err := r.change(ctx, s, StepFailed, "", cause); err != nil {

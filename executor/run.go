@@ -220,6 +220,9 @@ func (r *run) attempt(ctx context.Context, s planner.Step) error {
 		if done || lost != nil {
 			return lost
 		}
+		if r.stopping(ctx) { // which is why the step was cut short
+			return fmt.Errorf("stopped before it was done: %w", context.Canceled)
+		}
 	}
 	return fmt.Errorf("the connection was lost %d times: %w", attempts, err)
 }

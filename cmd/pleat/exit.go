@@ -128,6 +128,7 @@ func codeOf(err error) int {
 	var code *codeError
 	var held *lease.HeldError
 	var fenced *conn.FencedError
+	var unrecorded *executor.RecordError
 	var corrupt *planner.CorruptError
 	var diags *diagnosticsError
 	switch {
@@ -137,7 +138,8 @@ func codeOf(err error) int {
 		return exitLocked
 	case errors.As(err, &corrupt):
 		return exitStale
-	case errors.Is(err, planner.ErrOutcomeUnknown), errors.Is(err, lease.ErrLost), errors.As(err, &fenced):
+	case errors.Is(err, planner.ErrOutcomeUnknown), errors.Is(err, lease.ErrLost),
+		errors.As(err, &fenced), errors.As(err, &unrecorded):
 		return exitLook
 	case errors.As(err, &diags) && onHold(diags.diags):
 		return exitBlocked

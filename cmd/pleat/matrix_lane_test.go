@@ -116,7 +116,7 @@ func (l *lane) environ(order string) []string {
 
 // ended is how a command of pleat ended.
 type ended struct {
-	code   int // -1 after a signal
+	code   int // as a shell has it: 130 after SIGINT
 	killed bool
 	output string
 }
@@ -142,7 +142,10 @@ func (l *lane) pleat(order string, args ...string) ended {
 func endOf(cmd *exec.Cmd, out *bytes.Buffer) ended {
 	cmd.Wait() // how it ended is in ProcessState
 	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	return ended{cmd.ProcessState.ExitCode(), status.Signaled() && status.Signal() == syscall.SIGKILL, out.String()}
+	if status.Signaled() {
+		return ended{128 + int(status.Signal()), status.Signal() == syscall.SIGKILL, out.String()}
+	}
+	return ended{status.ExitStatus(), false, out.String()}
 }
 
 // agentState is what the lane's agent has.

@@ -37,6 +37,9 @@ func both(first, second change) change {
 	}
 }
 
+// maxLosses is how often one write survives the loss of its connection.
+const maxLosses = 10
+
 // write makes a change under the ticket's fence. It is sent again when the
 // connection turned out to be dead before COMMIT was sent, or when it was
 // looked for and is not there; never otherwise.
@@ -44,16 +47,37 @@ func (j *Journal) write(ctx context.Context, t planner.Ticket, c change) error {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
 	err := j.attempt(ctx, t, c)
-	switch {
-	case errors.Is(err, conn.ErrOutcomeUnknown):
-		err = j.settle(ctx, t, c, err)
-	case err != nil && ctx.Err() == nil && j.conn.IsClosed():
+	for losses := 0; err != nil && losses < maxLosses; losses++ {
+		done, final := j.lost(ctx, c, err)
+		if done {
+			return nil
+		}
+		if final != nil {
+			err = final
+			break
+		}
 		err = j.attempt(ctx, t, c)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.what, err)
 	}
 	return nil
+}
+
+// lost tells what an error means for a change: it is there after all, or, with
+// the error, it must not be sent again; otherwise it may be.
+func (j *Journal) lost(ctx context.Context, c change, err error) (done bool, final error) {
+	if errors.Is(err, conn.ErrOutcomeUnknown) {
+		done, unsettled := j.settle(ctx, c)
+		if unsettled != nil {
+			return false, errors.Join(err, unsettled)
+		}
+		return done, nil
+	}
+	if ctx.Err() != nil || !j.conn.IsClosed() {
+		return false, err
+	}
+	return false, nil
 }
 
 func (j *Journal) attempt(ctx context.Context, t planner.Ticket, c change) error {
@@ -68,29 +92,21 @@ func (j *Journal) attempt(ctx context.Context, t planner.Ticket, c change) error
 	})
 }
 
-// settle finds out what became of a change. What cannot be found out stays
-// unknown.
-func (j *Journal) settle(ctx context.Context, t planner.Ticket, c change, lost error) error {
+// settle finds out whether a change is there whose COMMIT was not answered.
+func (j *Journal) settle(ctx context.Context, c change) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	pid := j.conn.PgConn().PID()
 	if err := conn.Close(ctx, j.conn); err != nil {
-		return errors.Join(lost, err)
+		return false, err
 	}
 	if err := j.reconnect(ctx); err != nil {
-		return errors.Join(lost, err)
+		return false, err
 	}
 	if err := j.awaitEnd(ctx, pid); err != nil {
-		return errors.Join(lost, err)
+		return false, err
 	}
-	done, err := c.done(ctx, j.conn)
-	if err != nil {
-		return errors.Join(lost, err)
-	}
-	if done {
-		return nil
-	}
-	return j.attempt(ctx, t, c)
+	return c.done(ctx, j.conn)
 }
 
 // awaitEnd waits until the server's side of a lost connection is over: only

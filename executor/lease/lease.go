@@ -23,6 +23,7 @@ const (
 	heartbeat      = 5 * time.Second
 	expiry         = 30 * time.Second
 	cleanupTimeout = 10 * time.Second
+	pause          = 100 * time.Millisecond // between two tries to free it
 )
 
 // Terms are how a lease is kept. The zero value means the defaults: a
@@ -234,10 +235,14 @@ func (l *Lease) Release(ctx context.Context) error {
 	return errors.Join(err, conn.Close(ctx, l.conn))
 }
 
-// free may be sent twice: the second time it finds the row as it should be.
+// free may be sent again: it then finds the row as it should be.
 func (l *Lease) free(ctx context.Context) error {
 	err := l.freeOnce(ctx)
-	if err != nil && l.conn.IsClosed() {
+	for err != nil && l.conn.IsClosed() && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
 		err = l.freeOnce(ctx)
 	}
 	if err != nil {
