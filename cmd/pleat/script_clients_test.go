@@ -17,7 +17,8 @@ type audience struct {
 	ended  chan public.Summary
 }
 
-// clientsCommand lets clients use the example service:
+// clientsCommand lets clients use the example service; a request that takes
+// longer than two seconds has failed:
 //
 //	clients start
 //	clients stop     (prints what they suffered; fails on any error)
@@ -42,7 +43,7 @@ func startClients(ts *testscript.TestScript, url string) *audience {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &audience{cancel, make(chan public.Summary, 1)}
 	go func() {
-		s, err := public.Run(ctx, public.Options{URL: url, Rate: 200, Clients: 8, Timeout: 5 * time.Second})
+		s, err := public.Run(ctx, public.Options{URL: url, Rate: 200, Clients: 8, Timeout: 2 * time.Second})
 		if err != nil {
 			s.Errors++
 		}
