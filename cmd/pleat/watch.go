@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"pleat/executor"
 )
@@ -200,6 +201,9 @@ func (w *watcher) tick() {
 // draw replaces the living line, in one write so that it does not flicker.
 func (w *watcher) draw() {
 	line := fmt.Sprintf("%s  %s%s", w.head(w.step), age(w.clock().Sub(w.began)), w.state())
+	if utf8.RuneCountInString(line) >= w.width() {
+		line = "  " + strings.Join(strings.Fields(line), " ")
+	}
 	fmt.Fprint(w.out, "\r\x1b[K"+w.paint(bold, cut(line, w.width()-1)))
 	w.drawn = true
 }
