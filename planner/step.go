@@ -84,6 +84,8 @@ type Ticket struct {
 	Run   string // id of the run
 	Lease string // name of the lease
 	Fence int64  // of the lease; a holder with a lower one can write nothing
+	// Authority tells the lease from those of the same name in other databases.
+	Authority string
 }
 
 // Report is what a provider says while a step runs. The set is sealed.

@@ -67,7 +67,7 @@ func (s *sequence) rollBack() {
 			s.t.Errorf("the refusal does not say how to go on:\n%s", e.output)
 		}
 	}
-	if s.world.exit == exitDone && !s.frozen {
+	if s.world.exit == exitDone && (!s.frozen || e.code != exitDone) {
 		s.applyAfter()
 	}
 }

@@ -76,7 +76,25 @@ func (r *runner) takeLease(ctx context.Context) (err error) {
 			return errors.Join(fmt.Errorf("%s: %w", d.Address(), err), r.lease.Release(ctx))
 		}
 	}
-	r.ticket = planner.Ticket{Run: r.holder.Run, Lease: environment, Fence: r.lease.Fence()}
+	r.ticket = planner.Ticket{Run: r.holder.Run, Lease: environment, Fence: r.lease.Fence(), Authority: r.lease.Authority()}
+	if err := r.world.announce(ctx, r.ticket); err != nil {
+		return errors.Join(err, r.lease.Release(ctx))
+	}
+	return nil
+}
+
+// announce fences former holders off from the agents.
+func (w *world) announce(ctx context.Context, t planner.Ticket) error {
+	for _, h := range w.hosts {
+		if err := h.Announce(ctx, t); err != nil {
+			return err
+		}
+	}
+	for _, router := range w.routers {
+		if err := router.Announce(ctx, t); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

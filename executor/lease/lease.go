@@ -50,6 +50,7 @@ type Lease struct {
 	name   string
 	holder Holder
 	fence  int64
+	where  string // identity of the database that has it
 	terms  Terms
 
 	// These are the heartbeat's while it runs, and Release's afterwards.
@@ -105,6 +106,11 @@ func (l *Lease) take(ctx context.Context) error {
 	if err := conn.Preflight(ctx, l.conn); err != nil {
 		return err
 	}
+	where, _, err := conn.Identity(ctx, l.conn)
+	if err != nil {
+		return err
+	}
+	l.where = where
 	var before int64 // the fence of a dead holder; 0 = there is none
 	// Asking first keeps the refusal quick: the statement that takes the lease
 	// queues behind a step's hold on it even if it then finds it held.
@@ -159,6 +165,10 @@ func (l *Lease) refused(ctx context.Context) error {
 // Fence is the number by which what this holder writes is told from what
 // others write.
 func (l *Lease) Fence() int64 { return l.fence }
+
+// Authority tells the lease from all others, also from one of the same name in
+// another database.
+func (l *Lease) Authority() string { return l.where + "/" + l.name }
 
 // Name is the lease's name.
 func (l *Lease) Name() string { return l.name }

@@ -50,6 +50,7 @@ func New(o *spec.Orchestrator, options Options) (*Provider, error) {
 // those that are not gone by then are a warning, and Apply returns nil. When ctx
 // ends it returns soon; what was started by then runs on.
 func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
+	ctx = fleet.By(ctx, t)
 	c := call{Provider: p, key: t.Run + "/" + s.ID, limit: s.Limits.Run, report: report}
 	switch a := s.Action.(type) {
 	case *planner.Start:
@@ -58,6 +59,20 @@ func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, 
 		return c.stop(ctx, a)
 	}
 	return p.foreign(s.Action)
+}
+
+// Announce fences former holders of the ticket's lease off from the agents.
+func (p *Provider) Announce(ctx context.Context, t planner.Ticket) error {
+	members, err := p.fleet.Read(ctx)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", p.address, err)
+	}
+	for _, m := range members {
+		if err := m.Announce(fleet.By(ctx, t)); err != nil {
+			return fmt.Errorf("announcing the holder to %s: %w", m.Host, err)
+		}
+	}
+	return nil
 }
 
 func (p *Provider) foreign(v any) error { return fmt.Errorf("%s cannot do %T", p.address, v) }

@@ -63,7 +63,8 @@ func New(r *spec.Router, orchestrators []*spec.Orchestrator, options Options) (*
 // Apply makes the step's effect and returns once it is there: for a drain,
 // when the last request is finished or the time is over. When ctx ends, a
 // drain that was begun goes on.
-func (p *Provider) Apply(ctx context.Context, _ planner.Ticket, s planner.Step, report func(planner.Report)) error {
+func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
+	ctx = fleet.By(ctx, t)
 	switch a := s.Action.(type) {
 	case *planner.Attach:
 		return p.attach(ctx, a)
@@ -71,6 +72,14 @@ func (p *Provider) Apply(ctx context.Context, _ planner.Ticket, s planner.Step, 
 		return p.drain(ctx, a, report)
 	}
 	return p.foreign(s.Action)
+}
+
+// Announce fences former holders of the ticket's lease off from the router.
+func (p *Provider) Announce(ctx context.Context, t planner.Ticket) error {
+	if err := p.agent.Announce(fleet.By(ctx, t)); err != nil {
+		return fmt.Errorf("announcing the holder to %s: %w", p.address, err)
+	}
+	return nil
 }
 
 func (p *Provider) foreign(v any) error { return fmt.Errorf("%s cannot do %T", p.address, v) }

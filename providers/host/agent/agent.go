@@ -131,6 +131,10 @@ func (c Config) open() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, err := openFences(filepath.Join(c.Dir, "fences.json"))
+	if err != nil {
+		return nil, err
+	}
 	artifacts, err := artifact.Open(filepath.Join(c.Dir, "artifacts"))
 	if err != nil {
 		return nil, err
@@ -152,7 +156,7 @@ func (c Config) open() (*server, error) {
 	}
 	return &server{
 		id: id, host: c.Name, token: c.token(), log: c.Log,
-		artifacts: artifacts, events: events, router: routes, supervisor: instances,
+		artifacts: artifacts, events: events, fences: known, router: routes, supervisor: instances,
 	}, nil
 }
 

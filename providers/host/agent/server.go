@@ -35,6 +35,7 @@ type server struct {
 	log       *slog.Logger
 	artifacts *artifact.Store
 	events    *eventlog.Log
+	fences    *fences
 	router    *router.Router
 
 	supervisor *supervisor.Supervisor
@@ -43,7 +44,7 @@ type server struct {
 // serve answers until ctx ends; calls that wait for something end with it.
 func (s *server) serve(ctx context.Context, l net.Listener) error {
 	hs := &http.Server{
-		Handler:           s.guarded(s.routes()),
+		Handler:           s.guarded(s.fenced(s.routes())),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       time.Minute,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -97,6 +98,7 @@ func (s *server) routes() http.Handler {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { answer(w, r, f) })
 	}
 	handle("GET /v1/state", s.state)
+	handle("PUT /v1/fence", s.announce)
 	handle("GET /v1/artifacts/{sha256}", s.hasArtifact)
 	handle("PUT /v1/artifacts/{sha256}", s.putArtifact)
 	handle("PUT /v1/instances/{service}/{release}/{instance}", s.putInstance)

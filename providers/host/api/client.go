@@ -237,6 +237,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
+	setFence(req)
 	resp, err := c.http.Do(req)
 	if ctx.Err() != nil && err != nil {
 		return nil, ctx.Err()

@@ -16,6 +16,7 @@ const (
 	CodeConflict     Code = "conflict"     // what is there is something else
 	CodeFloor        Code = "floor"        // too few backends would be left
 	CodeDigest       Code = "digest"       // an artifact is not what its name says
+	CodeFenced       Code = "fenced"       // a former holder of the lease asks
 	CodeGone         Code = "gone"         // events that are asked for were dropped
 	CodeInternal     Code = "internal"     // the agent could not do it
 )
@@ -27,6 +28,7 @@ var statuses = map[Code]int{
 	CodeConflict:     http.StatusConflict,
 	CodeFloor:        http.StatusConflict,
 	CodeDigest:       http.StatusUnprocessableEntity,
+	CodeFenced:       http.StatusPreconditionFailed,
 	CodeGone:         http.StatusGone,
 	CodeInternal:     http.StatusInternalServerError,
 }
