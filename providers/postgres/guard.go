@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -100,9 +101,35 @@ type quiet struct {
 	writes int64
 }
 
+// asked remembers which runs asked about which changes.
+type asked struct {
+	mutex sync.Mutex
+	seen  map[[2]string]bool
+}
+
+// first tells whether this is the first time.
+func (a *asked) first(run, change string) bool {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	key := [2]string{run, change}
+	if a.seen[key] {
+		return false
+	}
+	if a.seen == nil {
+		a.seen = map[[2]string]bool{}
+	}
+	a.seen[key] = true
+	return true
+}
+
 // soak begins the quiet time when it is asked first, and anew when a write in
 // the old shape was counted since.
 func (w *work) soak(ctx context.Context, g *planner.Soak) (planner.Answer, error) {
+	if g.Anew && w.asked.first(w.ticket.Run, g.Change) {
+		if err := w.stopSoak(ctx, g.Change); err != nil {
+			return planner.Answer{}, err
+		}
+	}
 	var left time.Duration
 	var writes, before int64
 	err := conn.InTransaction(ctx, w.conn, func(tx conn.Tx) error {

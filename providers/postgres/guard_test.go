@@ -46,6 +46,28 @@ func TestSessionsAreAskedByRelease(t *testing.T) {
 	}
 }
 
+func TestSoakBeginsAnewInARunThatFindsAnOldRelease(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable)
+	c := splitName()
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	soak := &planner.Soak{Change: c.Name, For: time.Hour, Sequence: migrations.OldWritesSequence(c.Name)}
+	w.ask(soak)
+	w.exec("update pleat.change set quiet_since = quiet_since - interval '2 hours'")
+	if answer := w.ask(soak); !answer.Met {
+		t.Fatalf("two hours later: %+v", answer)
+	}
+	soak.Anew = true
+	if answer := w.ask(soak); answer.Met {
+		t.Error("time in which an old release was live counts")
+	}
+	w.exec("update pleat.change set quiet_since = quiet_since - interval '2 hours'")
+	if answer := w.ask(soak); !answer.Met {
+		t.Errorf("the same run began anew again: %+v", answer)
+	}
+}
+
 func TestSoakBeginsAnewWhenAnOldSessionIsSeen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, usersTable)

@@ -20,8 +20,9 @@ import (
 
 // Provider is one database. Its methods may be called from several goroutines.
 type Provider struct {
-	db *spec.Database
-	at func(point string)
+	db    *spec.Database
+	at    func(point string)
+	asked asked // about soaks that begin anew
 }
 
 // New makes the provider of a database. It connects to nothing. at is called
