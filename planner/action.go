@@ -44,9 +44,11 @@ type BuildIndex struct {
 	Digest   string           `json:"digest"`
 }
 
-// RemoveIndex drops an index concurrently; an absent one is done.
+// RemoveIndex drops an index of the table concurrently; where the table has
+// none of that name it is done. An index of another table is never dropped.
 type RemoveIndex struct {
 	Database string           `json:"database"`
+	Table    spec.Table       `json:"table"`
 	Index    spec.Table       `json:"index"`
 	SQL      string           `json:"sql"`
 	Change   string           `json:"change"`
@@ -230,6 +232,9 @@ type Soak struct {
 	For      time.Duration `json:"for_ns"`
 	// Sequence counts old-shape writes; "" when the change has no sync.
 	Sequence string `json:"sequence,omitempty"`
+	// Anew says that the quiet time begins in this run: what was recorded
+	// before does not count.
+	Anew bool `json:"anew,omitempty"`
 }
 
 // HiddenFor asks that what the change hid has been out of sight this long.

@@ -78,7 +78,7 @@ func (e *emitter) forward(c *spec.Change, u migrations.Unit, phase migrations.Ph
 	case migrations.BuildIndex:
 		return &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Statements[0], Change: c.Name, Unit: u.ID, Phase: phase, Digest: digest}
 	case migrations.RemoveIndex:
-		return &RemoveIndex{Database: c.Database.Name, Index: u.Index, SQL: u.Statements[0], Change: c.Name, Unit: u.ID, Phase: phase, Digest: digest}
+		return &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Statements[0], Change: c.Name, Unit: u.ID, Phase: phase, Digest: digest}
 	default:
 		return &Transaction{
 			Database: c.Database.Name, Table: u.Table, Lock: u.Lock, SQL: u.Statements,
@@ -96,7 +96,7 @@ func (e *emitter) backward(c *spec.Change, u migrations.Unit) *Undo {
 	undo := &Undo{Title: u.UndoTitle, Loses: u.Loses}
 	switch u.Mode {
 	case migrations.BuildIndex:
-		undo.Action = &RemoveIndex{Database: c.Database.Name, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: migrations.Absent, Digest: digest}
+		undo.Action = &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: migrations.Absent, Digest: digest}
 	case migrations.RemoveIndex:
 		undo.Action = &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Digest: digest}
 	default:
@@ -254,8 +254,11 @@ func (e *emitter) drop(m move) {
 // soak is the guard of a change's quiet time, and why it cannot be met within
 // this run.
 func (e *emitter) soak(c *spec.Change) (Guard, string) {
-	g := &Soak{Database: c.Database.Name, Change: c.Name, For: c.Contract.Soak, Sequence: soakSequence(c)}
+	g := &Soak{Database: c.Database.Name, Change: c.Name, For: c.Contract.Soak, Sequence: soakSequence(c), Anew: e.needsOldShape(c)}
 	since := e.recorded(c).QuietSince
+	if g.Anew {
+		since = nil
+	}
 	if since == nil && c.Contract.Soak > e.goal.MaxWait {
 		return g, fmt.Sprintf("soak %s starts when nothing old is left", shortDuration(c.Contract.Soak))
 	}
@@ -266,6 +269,13 @@ func (e *emitter) soak(c *spec.Change) (Guard, string) {
 		return g, fmt.Sprintf("soak %s left", shortDuration(left))
 	}
 	return g, ""
+}
+
+// needsOldShape tells whether a release that lives as the plan is made needs
+// what the contract takes away: no quiet time has passed then, whatever was
+// recorded before.
+func (e *emitter) needsOldShape(c *spec.Change) bool {
+	return len(e.meetings(e.start, c, migrations.Hidden)) > 0
 }
 
 func (e *emitter) soakWaits(c *spec.Change) []string {
@@ -315,10 +325,10 @@ func (e *emitter) evidence(c *spec.Change) []Guard {
 	var out []Guard
 	var own []string
 	for _, s := range e.spec.Services {
-		own = append(own, s.Name)
-		if s.Database == nil || s.Database.Name != c.Database.Name {
+		if !e.uses(s.Name, c.Database.Name) {
 			continue
 		}
+		own = append(own, s.Name)
 		fit := e.fit(c, func(k releaseKey) string {
 			if k.service != s.Name {
 				return ""
@@ -330,7 +340,7 @@ func (e *emitter) evidence(c *spec.Change) []Guard {
 			&NoInstances{Orchestrator: s.Orchestrator.Address(), Service: s.Name, Except: fit})
 	}
 	others := e.fit(c, func(k releaseKey) string {
-		if e.byName[k.service] != nil {
+		if e.uses(k.service, c.Database.Name) && e.byName[k.service] != nil {
 			return ""
 		}
 		return k.service + "@" + k.version

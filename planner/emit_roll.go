@@ -213,6 +213,7 @@ func namesOf(doomed []string, version string) []string {
 func (r *rollout) start(p ProcessDefinition, names []string) {
 	placed := r.place(p.Process, names)
 	title := r.title(r.to.Version, p.Process, names, p.Count)
+	there := r.mine(r.wanted)
 	r.started = true
 	for _, at := range placed {
 		r.present[r.service.Name] = append(r.present[r.service.Name], Instance{
@@ -224,12 +225,28 @@ func (r *rollout) start(p ProcessDefinition, names []string) {
 	s.Cause = r.startCause()
 	s.Waits = []string{healthyWait(p)}
 	s.Action = r.startAction(r.to, p, placed)
-	s.Undo = &Undo{Title: "stop it", Action: &Stop{
+	s.Undo = r.undoStart(p, fresh(placed, there))
+	s.Needs = append(s.Needs, r.schemaSteps()...)
+	r.add(r.group, s)
+}
+
+// undoStart stops what a start brings up. An instance that was there before,
+// if not up, is not the start's to take away.
+func (r *rollout) undoStart(p ProcessDefinition, placed []Placement) *Undo {
+	if len(placed) == 0 {
+		return &Undo{Title: "-"}
+	}
+	return &Undo{Title: "stop it", Action: &Stop{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: r.to.Version,
 		Process: p.Process, Drain: p.Drain, Instances: placed, Wait: true, Exclusive: r.exclusive(),
 	}}
-	s.Needs = append(s.Needs, r.schemaSteps()...)
-	r.add(r.group, s)
+}
+
+// fresh leaves out the instances that are there already.
+func fresh(placed []Placement, there []Instance) []Placement {
+	return slices.DeleteFunc(slices.Clone(placed), func(at Placement) bool {
+		return slices.ContainsFunc(there, func(i Instance) bool { return i.Name == at.Instance })
+	})
 }
 
 func (r *rollout) startAction(release Release, p ProcessDefinition, placed []Placement) *Start {

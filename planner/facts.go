@@ -22,6 +22,9 @@ type Scope struct {
 type DatabaseScope struct {
 	Tables  map[string]TableScope `json:"tables,omitempty"`
 	Changes []string              `json:"changes,omitempty"`
+	// Sessions says that a step takes something away on evidence: then it is a
+	// fact which releases have sessions without an instance.
+	Sessions bool `json:"sessions,omitempty"`
 }
 
 // TableScope is the parts of a table that a spec names.
@@ -76,6 +79,19 @@ func ScopeOf(sp *spec.Spec) Scope {
 		out.Routers = append(out.Routers, r.Address())
 	}
 	return out
+}
+
+// watchSessions marks the databases in which a step takes something away.
+func (s Scope) watchSessions(steps []Step) {
+	for _, step := range steps {
+		for _, g := range step.Guards {
+			if asks, ok := g.(*NoSessions); ok {
+				db := s.Databases[asks.Database]
+				db.Sessions = true
+				s.Databases[asks.Database] = db
+			}
+		}
+	}
 }
 
 // name adds the objects that a change names.
@@ -152,13 +168,18 @@ func (s Scope) Facts(st *State) []Fact {
 	f.index(st)
 	for _, name := range sortedKeys(s.Databases) {
 		f.database(name, s.Databases[name], st)
-		f.add("database."+name+" other services", strings.Join(s.others(st.Databases[name]), " "))
+		if s.Databases[name].Sessions {
+			f.add("database."+name+" other services", strings.Join(s.others(st.Databases[name]), " "))
+		}
 	}
 	for _, o := range s.Orchestrators {
 		f.add(string(o)+" hosts", strings.Join(st.Orchestrators[string(o)].hosts(), " "))
 	}
 	for _, service := range s.Services {
-		f.service(service, st)
+		f.service(service)
+		if s.Databases[service.Database].Sessions {
+			f.add("service."+service.Name+" sessions only", strings.Join(f.sessionsOnly(service, st), " "))
+		}
 	}
 	sort.Slice(f.list, func(i, j int) bool { return f.list[i].Key < f.list[j].Key })
 	return f.list
@@ -305,11 +326,9 @@ func indexFact(t *migrations.Table, name string) string {
 
 // service states which instances live where traffic may reach them. Hosts are
 // facts of their own; that an instance flaps for a moment is none.
-func (f *facts) service(s ServiceScope, st *State) {
+func (f *facts) service(s ServiceScope) {
 	var live, backends []string
-	running := map[string]bool{}
 	for _, i := range f.instances[s.Name] {
-		running[i.Release] = true
 		if i.State != Down {
 			live = append(live, fmt.Sprintf("%s/%s@%.8s", i.Release, i.Name, i.Digest))
 		}
@@ -321,11 +340,14 @@ func (f *facts) service(s ServiceScope, st *State) {
 	f.add(at+"instances", strings.Join(sorted(live), " "))
 	f.add(at+"on hold", strings.Join(sorted(f.held[s.Name]), " "))
 	f.add(at+"backends", strings.Join(sorted(backends), " "))
-	f.add(at+"sessions only", strings.Join(sessionsOnly(s, st, running), " "))
 }
 
 // sessionsOnly are the releases that have database sessions and no instance.
-func sessionsOnly(s ServiceScope, st *State, running map[string]bool) []string {
+func (f *facts) sessionsOnly(s ServiceScope, st *State) []string {
+	running := map[string]bool{}
+	for _, i := range f.instances[s.Name] {
+		running[i.Release] = true
+	}
 	db := st.Databases[s.Database]
 	if db == nil {
 		return nil

@@ -14,6 +14,7 @@ import (
 // finish makes the plan of the emitted steps.
 func (e *emitter) finish() *Plan {
 	scope := ScopeOf(e.spec)
+	scope.watchSessions(e.steps)
 	p := &Plan{
 		Kind: "apply", Headline: e.headline(), Made: e.state.Now, Expires: e.state.Now.Add(e.goal.TTL),
 		Target: e.targets(), Wish: e.wish(), Releases: e.releases, Lifts: e.lifts(),

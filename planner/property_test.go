@@ -20,7 +20,7 @@ func worlds() int {
 	if os.Getenv("PLEAT_TEST_LONG") != "" {
 		return 20000
 	}
-	return 600
+	return 300
 }
 
 // anyLineage lets random releases replace each other, whatever their code

@@ -175,11 +175,11 @@ func (p *planning) meet(k releaseKey, c *spec.Change, phase migrations.Phase) *m
 	return nil
 }
 
-// uses tells whether a service uses a database. One that is in no spec may use
-// any: its sessions were seen there.
+// uses tells whether a service uses a database: the spec says so, or its
+// sessions were seen there.
 func (p *planning) uses(service, database string) bool {
-	if s := p.byName[service]; s != nil {
-		return s.Database != nil && s.Database.Name == database
+	if s := p.byName[service]; s != nil && s.Database != nil && s.Database.Name == database {
+		return true
 	}
 	for _, seen := range p.state.Databases[database].Sessions {
 		if seen.Service == service {
