@@ -15,7 +15,7 @@ func (l *lowering) createIndex(o *spec.CreateIndex) {
 		return
 	}
 	index := spec.Table{Schema: o.Table.Schema, Name: o.Name}
-	_, live := l.live.index(index.Schema, index.Name)
+	live := l.live.Table(o.Table).index(o.Name)
 	u := Unit{
 		ID:         "index." + index.String(),
 		Title:      "index " + index.String() + " on " + o.Table.String(),
@@ -93,11 +93,13 @@ func indexColumn(c string) string {
 // index was made.
 func (l *lowering) dropIndex(o *spec.DropIndex) Unit {
 	index := spec.Table{Schema: o.Schema, Name: o.Name}
-	_, live := l.live.index(o.Schema, o.Name)
+	table, on := l.live.tableOfIndex(index)
+	live := on.index(o.Name)
 	u := Unit{
 		ID:         "drop.index." + index.String(),
 		Title:      "index " + index.String(),
 		Mode:       RemoveIndex,
+		Table:      table,
 		Lock:       ShareUpdateExclusive,
 		UndoLock:   ShareUpdateExclusive,
 		Index:      index,
@@ -112,21 +114,8 @@ func (l *lowering) dropIndex(o *spec.DropIndex) Unit {
 	u.missing = []string{"index " + index.String()}
 	u.Undo = []string{strings.Replace(live.Definition, "INDEX ", "INDEX CONCURRENTLY ", 1)}
 	u.UndoTitle = "build it again"
-	l.removeIndex(index)
+	l.next.Table(table).removeIndex(o.Name)
 	return u
-}
-
-func (l *lowering) removeIndex(index spec.Table) {
-	t, _ := l.next.index(index.Schema, index.Name)
-	if t == nil {
-		return
-	}
-	for i := range t.Indexes {
-		if t.Indexes[i].Name == index.Name {
-			t.Indexes = append(t.Indexes[:i], t.Indexes[i+1:]...)
-			return
-		}
-	}
 }
 
 func dropIndexSQL(index spec.Table) string {

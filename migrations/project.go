@@ -74,7 +74,7 @@ func (l *lowering) unexpand() {
 		case *spec.AddColumn:
 			l.next.Table(o.Table).remove(o.Column.Name)
 		case *spec.CreateIndex:
-			l.removeIndex(spec.Table{Schema: o.Table.Schema, Name: o.Name})
+			l.next.Table(o.Table).removeIndex(o.Name)
 		case *spec.Sync:
 			l.next.Table(o.Table).removeTrigger(TriggerName(l.change.Name))
 		}
@@ -152,7 +152,9 @@ func (l *lowering) takeTable(o *spec.DropTable, to Phase) {
 }
 
 func (l *lowering) removeContractIndex(o *spec.DropIndex, to Phase) {
-	if to == Contracted {
-		l.removeIndex(spec.Table{Schema: o.Schema, Name: o.Name})
+	if to != Contracted {
+		return
 	}
+	_, t := l.next.tableOfIndex(spec.Table{Schema: o.Schema, Name: o.Name})
+	t.removeIndex(o.Name)
 }

@@ -67,22 +67,38 @@ func (t Trigger) isOtherBefore() bool {
 	return t.BeforeRow && !strings.HasPrefix(t.Comment, "pleat:")
 }
 
-// index finds an index and its table.
-func (c *Catalog) index(schema, name string) (*Table, *Index) {
+// index gives the table's index of that name, or nil; also on a nil table.
+func (t *Table) index(name string) *Index {
+	if t == nil {
+		return nil
+	}
+	for i := range t.Indexes {
+		if t.Indexes[i].Name == name {
+			return &t.Indexes[i]
+		}
+	}
+	return nil
+}
+
+func (t *Table) removeIndex(name string) {
+	if t == nil {
+		return
+	}
+	t.Indexes = slices.DeleteFunc(t.Indexes, func(i Index) bool { return i.Name == name })
+}
+
+// tableOfIndex finds the table that has an index: an index is named within
+// its schema, whatever table it is on.
+func (c *Catalog) tableOfIndex(index spec.Table) (spec.Table, *Table) {
 	if c == nil {
-		return nil, nil
+		return spec.Table{}, nil
 	}
 	for key, t := range c.Tables {
-		if spec.ParseTable(key).Schema != schema {
-			continue
-		}
-		for i := range t.Indexes {
-			if t.Indexes[i].Name == name {
-				return t, &t.Indexes[i]
-			}
+		if name := spec.ParseTable(key); name.Schema == index.Schema && t.index(index.Name) != nil {
+			return name, t
 		}
 	}
-	return nil, nil
+	return spec.Table{}, nil
 }
 
 func (c *Catalog) clone() *Catalog {

@@ -128,7 +128,7 @@ func (w *world) do(p *migrations.Program, units []migrations.Unit, phase migrati
 func (w *world) undo(p *migrations.Program, units []migrations.Unit, phase migrations.Phase) {
 	w.Helper()
 	for i := len(units) - 1; i >= 0; i-- {
-		w.apply(backward(p, units[i], phase))
+		w.apply(backward(p, units[i].Whole(), phase))
 	}
 }
 
@@ -153,7 +153,7 @@ func action(p *migrations.Program, u migrations.Unit, mode migrations.Mode, sql 
 	case migrations.BuildIndex:
 		return &planner.BuildIndex{Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Phase: phase, Digest: p.Digest}
 	case migrations.RemoveIndex:
-		return &planner.RemoveIndex{Index: u.Index, SQL: sql[0], Change: p.Change.Name, Phase: phase, Digest: p.Digest}
+		return &planner.RemoveIndex{Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Phase: phase, Digest: p.Digest}
 	}
 	return &planner.Transaction{
 		Table: u.Table, Lock: lock, SQL: sql, Change: p.Change.Name, Unit: u.ID,

@@ -22,23 +22,26 @@ const rebuilds = 5
 
 // indexState is what the catalog says of an index.
 type indexState struct {
-	exists, valid bool
-	table         string
-	builder       int    // pid of the session that builds it; 0 = none
-	application   string // of the builder
+	exists      bool
+	ours        bool   // it is on the table that it was asked for
+	valid       bool   //
+	builder     int    // pid of the session that builds it; 0 = none
+	application string // of the builder
 }
 
-func lookAtIndex(ctx context.Context, c *pgx.Conn, index spec.Table) (indexState, error) {
+// lookAtIndex asks by the name, which is its schema's, and whether it is the
+// table's.
+func lookAtIndex(ctx context.Context, c *pgx.Conn, table, index spec.Table) (indexState, error) {
 	var s indexState
 	err := c.QueryRow(ctx, `
-		select i.indisvalid and i.indisready, i.indrelid::pg_catalog.regclass::text,
+		select i.indisvalid and i.indisready, coalesce(i.indrelid = pg_catalog.to_regclass($2), false),
 		       coalesce(p.pid, 0), coalesce(a.application_name, '')
 		from pg_catalog.pg_index i
 		left join pg_catalog.pg_stat_progress_create_index p
 		  on p.index_relid = i.indexrelid and p.pid <> pg_catalog.pg_backend_pid()
 		left join pg_catalog.pg_stat_activity a on a.pid = p.pid
-		where i.indexrelid = pg_catalog.to_regclass($1)`, migrations.Ident(index.Schema, index.Name)).
-		Scan(&s.valid, &s.table, &s.builder, &s.application)
+		where i.indexrelid = pg_catalog.to_regclass($1)`, migrations.Ident(index.Schema, index.Name), migrations.Ident(table.Schema, table.Name)).
+		Scan(&s.valid, &s.ours, &s.builder, &s.application)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return indexState{}, nil
 	}
@@ -131,12 +134,12 @@ func (w *work) leaveRole(ctx context.Context) error {
 // clearLeftover tells whether the index is there and valid. It returns once
 // nobody builds it and no invalid one is in the way.
 func (w *work) clearLeftover(ctx context.Context, a *planner.BuildIndex) (valid bool, err error) {
-	state, err := w.awaitBuilder(ctx, a.Index)
+	state, err := w.awaitBuilder(ctx, a.Table, a.Index)
 	if err != nil || !state.exists {
 		return false, err
 	}
-	if err := sameTable(ctx, w.conn, a); err != nil {
-		return false, err
+	if !state.ours {
+		return false, fmt.Errorf("there is an index %s, and it is not on %s", a.Index, a.Table)
 	}
 	if state.valid {
 		return true, nil
@@ -148,28 +151,13 @@ func (w *work) clearLeftover(ctx context.Context, a *planner.BuildIndex) (valid 
 	return false, nil
 }
 
-func sameTable(ctx context.Context, c *pgx.Conn, a *planner.BuildIndex) error {
-	var same bool
-	err := c.QueryRow(ctx, `
-		select indrelid = pg_catalog.to_regclass($2) from pg_catalog.pg_index
-		where indexrelid = pg_catalog.to_regclass($1)`,
-		migrations.Ident(a.Index.Schema, a.Index.Name), migrations.Ident(a.Table.Schema, a.Table.Name)).Scan(&same)
-	if err != nil {
-		return fmt.Errorf("looking at index %s: %w", a.Index, err)
-	}
-	if !same {
-		return fmt.Errorf("there is an index %s, and it is not on %s", a.Index, a.Table)
-	}
-	return nil
-}
-
-// awaitBuilder waits for whoever builds the index. A session of pleat's has
-// lost its process: there is one holder, and that is us.
-func (w *work) awaitBuilder(ctx context.Context, index spec.Table) (indexState, error) {
+// awaitBuilder waits for whoever builds the table's index. A session of
+// pleat's has lost its process: there is one holder, and that is us.
+func (w *work) awaitBuilder(ctx context.Context, table, index spec.Table) (indexState, error) {
 	start := time.Now()
 	for {
-		state, err := lookAtIndex(ctx, w.conn, index)
-		if err != nil || state.builder == 0 {
+		state, err := lookAtIndex(ctx, w.conn, table, index)
+		if err != nil || state.builder == 0 || !state.ours {
 			return state, err
 		}
 		w.report(planner.Waiting{For: fmt.Sprintf("index %s, which pid %d %s builds", index, state.builder, state.application)})
@@ -264,17 +252,17 @@ func (w *work) buildError(ctx context.Context, a *planner.BuildIndex, err error)
 	return duplicate
 }
 
-// removeIndex drops an index; one that is gone is done.
+// removeIndex drops the table's index; one that is gone is done.
 func (w *work) removeIndex(ctx context.Context, a *planner.RemoveIndex) error {
 	if err := w.prepareConcurrent(ctx); err != nil {
 		return err
 	}
 	defer w.report(planner.Waiting{})
-	state, err := w.awaitBuilder(ctx, a.Index)
+	state, err := w.awaitBuilder(ctx, a.Table, a.Index)
 	if err != nil {
 		return err
 	}
-	if state.exists {
+	if state.ours {
 		if err := w.dropIndex(ctx, a.Index); err != nil {
 			return err
 		}

@@ -47,8 +47,8 @@ func TestAnInvalidLeftoverIsBuiltAgain(t *testing.T) {
 		t.Errorf("probe says %v, want Done", outcome)
 	}
 	w.apply(uniqueName())
-	w.apply(&planner.RemoveIndex{Index: spec.ParseTable("users_name"), Change: "c", Digest: "d"})
-	w.apply(&planner.RemoveIndex{Index: spec.ParseTable("users_name"), Change: "c", Digest: "d"})
+	w.apply(&planner.RemoveIndex{Table: users, Index: spec.ParseTable("users_name"), Change: "c", Digest: "d"})
+	w.apply(&planner.RemoveIndex{Table: users, Index: spec.ParseTable("users_name"), Change: "c", Digest: "d"})
 	if got := w.value(indexState); got != "absent" {
 		t.Errorf("the index is %s, want absent", got)
 	}
@@ -111,5 +111,29 @@ func TestABuildWaitsForAnOldTransaction(t *testing.T) {
 	begin(t, reader, "commit")
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Names of indexes are their schema's: a build that finds its name taken has
+// done nothing, and taking it back leaves the index of the other table alone.
+func TestAnIndexOfAnotherTableIsNeverRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable+"create table orders (name text); create index users_name on orders (name)")
+	build := w.step(uniqueName())
+	if err := w.try(t.Context(), build); err == nil {
+		t.Error("the index of another table was taken for the step's")
+	}
+	if outcome := w.probe(build); outcome != planner.NotDone {
+		t.Errorf("probe of the build says %v, want NotDone", outcome)
+	}
+	remove := w.step(&planner.RemoveIndex{Table: users, Index: spec.ParseTable("users_name"), Change: "c", Digest: "d"})
+	if outcome := w.probe(remove); outcome != planner.Done {
+		t.Errorf("probe of the removal says %v, want Done", outcome)
+	}
+	if err := w.try(t.Context(), remove); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.value(indexState); got != "true" {
+		t.Errorf("the index of orders is %s, want valid", got)
 	}
 }

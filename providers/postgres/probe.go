@@ -43,11 +43,11 @@ func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) 
 func took(ctx context.Context, c *pgx.Conn, t planner.Ticket, s planner.Step) (bool, error) {
 	switch a := s.Action.(type) {
 	case *planner.BuildIndex:
-		state, err := lookAtIndex(ctx, c, a.Index)
-		return state.exists && state.valid, err
+		state, err := lookAtIndex(ctx, c, a.Table, a.Index)
+		return state.ours && state.valid, err
 	case *planner.RemoveIndex:
-		state, err := lookAtIndex(ctx, c, a.Index)
-		return !state.exists, err
+		state, err := lookAtIndex(ctx, c, a.Table, a.Index)
+		return !state.ours, err
 	}
 	done, err := marked(ctx, c, t.Run, s.ID)
 	if sqlState(err) == undefinedTable {
