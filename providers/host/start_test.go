@@ -338,6 +338,44 @@ func TestNoInstances(t *testing.T) {
 	}
 }
 
+// An instance that was up, died and rests before its next start may be back at
+// any moment: it is not gone, for nobody who asks.
+func TestRestingInstanceIsNotGone(t *testing.T) {
+	w := newWorld(t, agenttest.Options{Rests: []time.Duration{time.Hour}})
+	start := w.start("1.0.0", 1)
+	w.mustApply("s1", start)
+	ref := agenttest.Ref("1.0.0", "web.1")
+	i, _ := w.agents[0].Instance(ref)
+	agenttest.Crash(i, 1)
+	agenttest.Until(t, "it is seen dead", func() error {
+		if i, _ := w.agents[0].Instance(ref); i.PID != 0 {
+			return fmt.Errorf("it is %s", i.State)
+		}
+		return nil
+	})
+	live, err := w.Observe(t.Context())
+	if err != nil || len(live.Instances) != 1 || live.Instances[0].State != planner.Pending {
+		t.Errorf("Observe = %+v, %v, want it pending", live, err)
+	}
+	none := &planner.NoInstances{Orchestrator: w.spec.Address(), Service: "users", Versions: []string{"1.0.0"}}
+	if got, err := w.Ask(t.Context(), planner.Ticket{}, none); got.Met || err != nil {
+		t.Errorf("Ask = %+v, %v, want that there is one", got, err)
+	}
+	stop := stopOf(start, true)
+	if o, s := w.probe(stop), w.probe(start); o != planner.NotDone || s != planner.NotDone {
+		t.Errorf("Probe = %v of Stop, %v of Start, want NotDone", o, s)
+	}
+	w.said()
+	w.mustApply("s2", stop)
+	wantSaid(t, w, "1.0.0 web.1 down")
+	if o := w.probe(stop); o != planner.Done {
+		t.Errorf("Probe of Stop = %v afterwards", o)
+	}
+	if got, err := w.Ask(t.Context(), planner.Ticket{}, none); !got.Met || err != nil {
+		t.Errorf("Ask = %+v, %v afterwards", got, err)
+	}
+}
+
 func TestAgentThatIsDown(t *testing.T) {
 	w := newWorld(t, agenttest.Options{Name: "a"}, agenttest.Options{Name: "b"})
 	one := w.start("1.0.0", 1) // on a

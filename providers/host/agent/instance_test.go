@@ -325,12 +325,21 @@ func TestCrashAfterUpIsToldWithItsStatusAndRestarted(t *testing.T) {
 		})
 	}
 	// The third time it rests.
-	i := a.Await(web1, planner.Down)
+	i := a.Await(web1, planner.Pending)
 	if i.Error != "exit status 7" || i.Restarts != 3 {
-		t.Errorf("it is down with %q after %d restarts, want exit status 7 after 3", i.Error, i.Restarts)
+		t.Errorf("it rests with %q after %d restarts, want exit status 7 after 3", i.Error, i.Restarts)
 	}
-	wantHistory(t, a, web1, "pending", "starting", "up", "down",
-		"pending", "starting", "up", "down", "pending", "starting", "up", "down")
+	rests := []string{"pending", "starting", "up", "down",
+		"pending", "starting", "up", "down", "pending", "starting", "up", "down", "pending"}
+	wantHistory(t, a, web1, rests...)
+
+	// It rests on when the agent is another one.
+	a.Kill()
+	a.Restart()
+	if i, _ := a.Instance(web1); i.State != planner.Pending || i.Error != "exit status 7" {
+		t.Errorf("after the agent's restart it is %s with %q", i.State, i.Error)
+	}
+	wantHistory(t, a, web1, rests...)
 
 	if err := a.StopInstance(t.Context(), web1, api.Stop{Drain: agenttest.Drain()}); err != nil {
 		t.Fatal(err)
@@ -338,6 +347,7 @@ func TestCrashAfterUpIsToldWithItsStatusAndRestarted(t *testing.T) {
 	if _, ok := a.Instance(web1); ok {
 		t.Error("an instance that rests is still there after it was stopped")
 	}
+	wantHistory(t, a, web1, append(rests, "down")...)
 }
 
 func TestUnhealthyInstanceIsStartingUntilItRecovers(t *testing.T) {

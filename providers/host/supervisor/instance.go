@@ -46,10 +46,14 @@ func (i *instance) record() error {
 }
 
 func (i *instance) tell() error {
-	_, err := i.Events.Append(api.Event{
+	e := api.Event{
 		At: time.Now().UTC(), Ref: i.rec.Ref, Process: i.rec.Definition.Process, Host: i.Host,
 		State: i.rec.State, Error: i.rec.Error, Key: i.rec.key(),
-	})
+	}
+	if i.rec.resting() {
+		e.Error = "" // told with its end
+	}
+	_, err := i.Events.Append(e)
 	return err
 }
 
@@ -88,11 +92,25 @@ func (i *instance) become(state planner.InstanceState, why error, change func(*r
 // settle records the state, and forgets an instance that is down for good.
 // The supervisor's mutex is held.
 func (i *instance) settle() error {
-	if i.rec.State != planner.Down || i.rec.Stop == nil {
-		return i.record()
+	err := i.record()
+	switch {
+	case i.rec.State != planner.Down:
+		return err
+	case i.rec.Stop != nil:
+		delete(i.instances, i.rec.Ref)
+		return errors.Join(err, disk.Remove(i.path()))
+	case i.rec.WasUp:
+		return errors.Join(err, i.rest())
 	}
-	delete(i.instances, i.rec.Ref)
-	return errors.Join(i.record(), disk.Remove(i.path()))
+	return err
+}
+
+// rest makes an instance that is down and will start again pending, before
+// anybody can look: who asks what lives must not take it for gone. The
+// supervisor's mutex is held.
+func (i *instance) rest() error {
+	i.rec.State = planner.Pending
+	return i.record()
 }
 
 // amend records facts that change no state.
@@ -112,6 +130,10 @@ func (i *instance) halt(o api.Stop) error {
 	if i.rec.State == planner.Down {
 		delete(i.instances, i.rec.Ref)
 		return disk.Remove(i.path())
+	}
+	if i.rec.resting() {
+		i.rec.State, i.rec.Error = planner.Down, ""
+		return i.settle()
 	}
 	i.rec.State, i.rec.Error = planner.Stopping, ""
 	return i.record()

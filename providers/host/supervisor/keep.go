@@ -27,7 +27,7 @@ func (i *instance) keep(ctx context.Context) {
 		return
 	case rec.Stop != nil:
 		err = errHalted
-	case rec.State == planner.Down && !i.rest(ctx, i.Backoff(rec.Restarts-1)):
+	case rec.resting() && !i.rested(ctx, i.Backoff(rec.Restarts-1)):
 		return
 	}
 	for {
@@ -45,7 +45,7 @@ func (i *instance) keep(ctx context.Context) {
 			return
 		}
 		rest, again := i.died(err)
-		if !again || !i.rest(ctx, rest) {
+		if !again || !i.rested(ctx, rest) {
 			return
 		}
 		p, err = nil, nil
@@ -55,7 +55,12 @@ func (i *instance) keep(ctx context.Context) {
 // takeUp finds the process that an earlier supervisor started, and tells its
 // end where nobody has.
 func (i *instance) takeUp() error {
-	if i.rec.PID == 0 {
+	switch {
+	case i.rec.State == planner.Down && i.rec.WasUp:
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		return i.rest()
+	case i.rec.PID == 0:
 		return nil
 	}
 	p := &process{pid: i.rec.PID, started: i.rec.Began}
@@ -91,8 +96,8 @@ func (i *instance) died(why error) (rest time.Duration, again bool) {
 	return rest, again
 }
 
-// rest waits; false when the instance was asked to stop or ctx ended.
-func (i *instance) rest(ctx context.Context, d time.Duration) bool {
+// rested waits; false when the instance was asked to stop or ctx ended.
+func (i *instance) rested(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false

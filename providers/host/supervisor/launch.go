@@ -67,13 +67,8 @@ func (i *instance) start() (*process, error) {
 // begin brings the state to starting. One that is judged anew is there
 // already.
 func (i *instance) begin() error {
-	switch i.snapshot().State {
-	case planner.Starting:
+	if i.snapshot().State == planner.Starting {
 		return nil
-	case planner.Down:
-		if err := i.become(planner.Pending, nil, unchanged); err != nil {
-			return err
-		}
 	}
 	return i.become(planner.Starting, nil, unchanged)
 }

@@ -38,6 +38,9 @@ type order struct {
 // asked.
 func (r *record) failed() bool { return r.State == planner.Down && !r.WasUp }
 
+// resting tells that the instance was up, died, and waits to be started again.
+func (r *record) resting() bool { return r.State == planner.Pending && r.WasUp }
+
 // key names the request that an event follows from.
 func (r *record) key() string {
 	if r.Stop != nil {
@@ -60,5 +63,5 @@ var allowed = map[planner.InstanceState][]planner.InstanceState{
 	planner.Starting: {planner.Up, planner.Stopping, planner.Down},
 	planner.Up:       {planner.Starting, planner.Stopping, planner.Down},
 	planner.Stopping: {planner.Down},
-	planner.Down:     {planner.Pending},
+	planner.Down:     {planner.Pending}, // see settle
 }
