@@ -26,6 +26,8 @@ type appFlags struct {
 	failAs    string
 	starts    string
 	mute      bool
+	delay     time.Duration
+	abrupt    bool
 	database  bool
 	query     string
 }
@@ -40,6 +42,8 @@ func (o *appFlags) read(args []string) error {
 	f.StringVar(&o.failAs, "fail-as", "", "exit with 1 as the instance of that name")
 	f.StringVar(&o.starts, "starts", "", "add a line to that file at each start")
 	f.BoolVar(&o.mute, "mute", false, "listen on nothing")
+	f.DurationVar(&o.delay, "delay", 0, "take that long for every answer")
+	f.BoolVar(&o.abrupt, "abrupt", false, "asked to stop, leave requests unanswered")
 	f.BoolVar(&o.database, "database", false, "keep a database session open")
 	f.StringVar(&o.query, "query", "", "SQL to run on it for every request")
 	return f.Parse(args)
@@ -74,7 +78,9 @@ func serve(args []string) int {
 	for !there(o.stopWhen) {
 		<-time.After(10 * time.Millisecond)
 	}
-	server.Shutdown(context.Background())
+	if !o.abrupt {
+		server.Shutdown(context.Background())
+	}
 	return 0
 }
 
@@ -124,6 +130,7 @@ func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not healthy", http.StatusServiceUnavailable)
 		return
 	}
+	<-time.After(s.delay)
 	if s.query != "" {
 		c := <-s.conn
 		_, err := c.Exec(r.Context(), s.query, pgx.QueryExecModeExec)

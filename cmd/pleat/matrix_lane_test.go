@@ -26,6 +26,7 @@ import (
 // database that is made anew for each, and an agent that keeps what was
 // released last.
 type lane struct {
+	program  string // pleat
 	dir      string // the spec's
 	database string
 	url      string
@@ -47,7 +48,7 @@ func (m *matrix) newLane() (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lane{dir: dir, listen: listen, live: "r2", talk: &bytes.Buffer{}}
+	l := &lane{program: m.program, dir: dir, listen: listen, live: "r2", talk: &bytes.Buffer{}}
 	l.database = "lane_" + strings.ToLower(rand.Text())
 	l.url = m.postgres.URL(l.database)
 	if err := artifacts(filepath.Join(dir, "bin")); err != nil {
@@ -60,7 +61,7 @@ func (m *matrix) newLane() (*lane, error) {
 }
 
 func (l *lane) startAgent() error {
-	l.agent = exec.Command("pleat", "agent", "--listen", "unix://"+l.socket(), "--state", l.state(), "--name", "one")
+	l.agent = exec.Command(l.program, "agent", "--listen", "unix://"+l.socket(), "--state", l.state(), "--name", "one")
 	l.agent.Env, l.agent.Stderr = l.environ(""), l.talk
 	if err := l.agent.Start(); err != nil {
 		return err
@@ -106,7 +107,8 @@ func (l *lane) write(spec string) error {
 	return os.WriteFile(filepath.Join(l.dir, "demo.pleat.hcl"), []byte(spec), 0o600)
 }
 
-// environ has the race detector end at once: it rests for a second.
+// environ has what runs under the race detector end at once: it rests for a
+// second.
 func (l *lane) environ(order string) []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + l.dir, "NO_COLOR=1",
@@ -124,7 +126,7 @@ type ended struct {
 // command is one of pleat on the lane; order is what PLEAT_CRASH says.
 func (l *lane) command(order string, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	out := &bytes.Buffer{}
-	cmd := exec.Command("pleat", args...)
+	cmd := exec.Command(l.program, args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = l.dir, l.environ(order), out, out
 	return cmd, out
 }
@@ -206,7 +208,7 @@ func newTrickle(url string) *trickle {
 func (t *trickle) client(ctx context.Context, url string) {
 	c := &http.Client{Transport: &http.Transport{}}
 	defer c.CloseIdleConnections()
-	pace := time.NewTicker(4 * time.Millisecond)
+	pace := time.NewTicker(8 * time.Millisecond)
 	defer pace.Stop()
 	for {
 		select {
@@ -214,7 +216,7 @@ func (t *trickle) client(ctx context.Context, url string) {
 			return
 		case <-pace.C:
 		}
-		err := request(ctx, c, url)
+		err := request(ctx, c, http.MethodGet, url)
 		if ctx.Err() != nil {
 			return
 		}

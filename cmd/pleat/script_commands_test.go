@@ -312,25 +312,29 @@ func sendCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 // loadCommand sends requests all the time and counts what failed:
 //
-//	load start URL [PATIENCE]   (a request that takes longer has failed)
+//	load start [-post] URL [PATIENCE]   (a request that takes longer has failed)
 //	load stop          (prints "N requests, M errors"; fails when M > 0)
 func loadCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := sceneOf(ts)
 	if args[0] == "start" {
+		method := http.MethodGet
+		if args[1] == "-post" {
+			method, args = http.MethodPost, args[1:]
+		}
 		var patience time.Duration
 		if len(args) > 2 {
 			var err error
 			patience, err = time.ParseDuration(args[2])
 			ts.Check(err)
 		}
-		w.traffic = startTraffic(args[1], patience)
+		w.traffic = startTraffic(method, args[1], patience)
 		until(ts, "first request", func() bool { return w.traffic.requests.Load() > 0 })
 		return
 	}
 	w.traffic.stop()
 	fmt.Fprintf(ts.Stdout(), "%d requests, %d errors\n", w.traffic.requests.Load(), w.traffic.errors.Load())
 	if w.traffic.errors.Load() > 0 {
-		ts.Fatalf("%d of %d requests failed, first: %v", w.traffic.errors.Load(), w.traffic.requests.Load(), w.traffic.first.Load())
+		ts.Fatalf("%d of %d requests failed, first: %v", w.traffic.errors.Load(), w.traffic.requests.Load(), *w.traffic.first.Load())
 	}
 }
 

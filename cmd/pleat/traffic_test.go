@@ -22,22 +22,22 @@ type traffic struct {
 	first    atomic.Pointer[string]
 }
 
-// startTraffic sends requests to url; one that takes longer than patience has
+// startTraffic sends requests of that method to url; one that takes longer than patience has
 // failed, 0 is for ever.
-func startTraffic(url string, patience time.Duration) *traffic {
+func startTraffic(method, url string, patience time.Duration) *traffic {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &traffic{cancel: cancel}
 	for range clients {
-		t.running.Go(func() { t.client(ctx, url, patience) })
+		t.running.Go(func() { t.client(ctx, method, url, patience) })
 	}
 	return t
 }
 
-func (t *traffic) client(ctx context.Context, url string, patience time.Duration) {
+func (t *traffic) client(ctx context.Context, method, url string, patience time.Duration) {
 	c := &http.Client{Transport: &http.Transport{}, Timeout: patience}
 	defer c.CloseIdleConnections()
 	for ctx.Err() == nil {
-		err := request(ctx, c, url)
+		err := request(ctx, c, method, url)
 		if ctx.Err() != nil {
 			return
 		}
@@ -50,8 +50,8 @@ func (t *traffic) client(ctx context.Context, url string, patience time.Duration
 	}
 }
 
-func request(ctx context.Context, c *http.Client, url string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func request(ctx context.Context, c *http.Client, method, url string) error {
+	r, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return err
 	}
