@@ -215,6 +215,7 @@ func (r *rollout) start(p ProcessDefinition, names []string) {
 	title := r.title(r.to.Version, p.Process, names, p.Count)
 	there := r.mine(r.wanted)
 	r.started = true
+	r.remove(r.to.Version, names)
 	for _, at := range placed {
 		r.present[r.service.Name] = append(r.present[r.service.Name], Instance{
 			Service: r.service.Name, Release: r.to.Version, Process: p.Process,
@@ -435,15 +436,23 @@ func healthyWait(p ProcessDefinition) string {
 	return "healthy " + shortDuration(longest)
 }
 
-// place puts each instance on the host that has the fewest of the new release,
-// the first by name among equals.
+// place leaves an instance that is coming up, or back, on its host, where it may
+// be up before the step is. Another one gets the host that has the fewest of
+// the new release, the first by name among equals.
 func (r *rollout) place(process string, names []string) []Placement {
-	load := map[string]int{}
+	load, coming := map[string]int{}, map[string]string{}
 	for _, i := range r.mine(func(i Instance) bool { return i.Release == r.to.Version && i.Process == process }) {
 		load[i.Host]++
+		if i.State == Pending || i.State == Starting {
+			coming[i.Name] = i.Host
+		}
 	}
 	var out []Placement
 	for _, name := range names {
+		if host, ok := coming[name]; ok {
+			out = append(out, Placement{Instance: name, Host: host})
+			continue
+		}
 		best := ""
 		for _, h := range r.hosts {
 			if best == "" || load[h] < load[best] {
