@@ -103,7 +103,7 @@ var strategyTable = &block{
 	doc: "A way to move a service from one release to another. Exactly one of `all_at_once` and `rolling`.",
 	attributes: []attribute{
 		{name: "max_start_failures", kind: kindCount, fallback: "0", min: 0, max: 1000, doc: "Starts of one step that may fail before the step does."},
-		{name: "step_timeout", kind: kindDuration, fallback: "2m", shortest: 100 * time.Millisecond, longest: day, doc: "For each step."},
+		{name: "step_timeout", kind: kindDuration, fallback: "2m", shortest: 100 * time.Millisecond, longest: day, doc: "For the instances of one step to come up: then it has failed. To go: then the run goes on without them, except with `stop_first`."},
 	},
 	blocks: []*block{
 		{name: "all_at_once", single: true, doc: "All new instances start, then all old ones stop."},
