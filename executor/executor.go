@@ -146,7 +146,10 @@ func Abandon(ctx context.Context, c Config) error {
 }
 
 // NoWayBackError says that a run cannot be taken back.
-type NoWayBackError struct{ Step planner.Step }
+type NoWayBackError struct {
+	Step planner.Step
+	Kind string // of the run
+}
 
 // Error names the step.
 func (e *NoWayBackError) Error() string {
@@ -154,7 +157,7 @@ func (e *NoWayBackError) Error() string {
 }
 
 // Hint is how to go on.
-func (e *NoWayBackError) Hint() string { return "pleat apply goes on with the run" }
+func (e *NoWayBackError) Hint() string { return "pleat " + e.Kind + " goes on with the run" }
 
 // UnknownError says that nobody can tell whether a step took effect.
 type UnknownError struct {
@@ -171,15 +174,18 @@ func (e *UnknownError) Error() string {
 func (e *UnknownError) Unwrap() error { return e.Err }
 
 // RecordError is a journal that could not be written. No step failed because of
-// it: the run stands where the journal says, open for the next apply.
-type RecordError struct{ Err error }
+// it: the run stands where the journal says, open for the next command.
+type RecordError struct {
+	Err  error
+	Kind string // of the run
+}
 
 // Error is what the journal said.
 func (e *RecordError) Error() string { return e.Err.Error() }
 
 // Hint is how to go on.
 func (e *RecordError) Hint() string {
-	return "once the state database can be written, pleat apply goes on with the run"
+	return "once the state database can be written, pleat " + e.Kind + " goes on with the run"
 }
 
 // Unwrap gives the journal's error.

@@ -13,7 +13,7 @@ import (
 // record writes a step's status to the journal.
 func (r *run) record(ctx context.Context, s planner.Step, status StepStatus, detail string) error {
 	if err := r.Journal.Write(ctx, r.Ticket, journal.Entry{Step: s.ID, Status: string(status), Detail: detail}); err != nil {
-		return &RecordError{err}
+		return &RecordError{Err: err, Kind: r.Plan.Kind}
 	}
 	r.status[s.ID] = status
 	return nil
@@ -56,7 +56,7 @@ func (r *run) tell(e Event, write func(json.RawMessage) (int64, error)) error {
 	}
 	seq, err := write(b)
 	if err != nil {
-		return &RecordError{err}
+		return &RecordError{Err: err, Kind: r.Plan.Kind}
 	}
 	r.Watch(Record{Seq: seq, At: r.Now(), Run: r.Ticket.Run, Event: e})
 	crash.At("event.told")

@@ -109,7 +109,7 @@ func (r *run) wayBack() (Way, error) {
 	for _, s := range r.sinceStart() {
 		undone[s.ID] = true
 		if s.Undo == nil && r.took(s) {
-			return Way{}, &NoWayBackError{Step: s}
+			return Way{}, &NoWayBackError{Step: s, Kind: r.Plan.Kind}
 		}
 		if s.Undo != nil && s.Undo.Action != nil {
 			way.Undone = append(way.Undone, s)

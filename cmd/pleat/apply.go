@@ -31,7 +31,7 @@ func newApplyCommand(a *app) *cobra.Command {
 		Use: "apply [PLAN]", Short: "Carry a plan out", Args: cobra.MaximumNArgs(1),
 		Long: "Carries out a saved plan, or plans, shows, asks and carries out. A run that was\ncut short is taken up where it stands. What fails goes back to the last\ncheckpoint." +
 			exitHelp("0 done, nothing to do, or deferred", "1 error, nothing changed", "3 failed and rolled back", "4 a person must look",
-				"5 the plan is stale, expired, altered or for another target", "6 blocked: a release is on hold, a hazard is not allowed",
+				"5 the plan is stale, expired, altered or for another target", "6 blocked: a release is on hold, a hazard is not allowed, a rollback was cut short",
 				"7 another apply holds the lease", "8 declined, or no terminal to ask", "130 interrupted at a safe point; apply again goes on"),
 		RunE: func(c *cobra.Command, args []string) error {
 			file := ""
@@ -124,13 +124,16 @@ func (r *runner) choose(ctx context.Context, goal planner.Goal, saved *planner.P
 		return nil, nil, err
 	}
 	if open != nil {
-		plan, err := planner.Decode(open.Plan)
+		plan, err := openPlan(open)
 		if err != nil {
-			return nil, nil, fmt.Errorf("run %s: %w", open.ID, err)
+			return nil, nil, err
 		}
 		if r.sameWish(st, goal, saved, open) {
 			r.take(open.ID)
 			return plan, open, nil
+		}
+		if open.Kind == backward {
+			return nil, nil, unfinishedBack(open)
 		}
 		if err := r.abandon(ctx, plan, open, saved); err != nil {
 			return nil, nil, err

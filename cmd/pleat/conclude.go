@@ -10,10 +10,10 @@ import (
 
 // conclude ends a run for the person who waits for it: what was done, what
 // failed, what was undone, what was not started, and the next command.
-func (a *app) conclude(r executor.Result) error {
-	err := endError(r)
+func (a *app) conclude(kind string, r executor.Result) error {
+	err := endError(kind, r)
 	if !a.json {
-		a.sum(r.Summary)
+		a.sum(kind, r.Summary)
 	}
 	if a.json && err == nil {
 		a.jsonLine(jsonError{Exit: exitDone, Summary: &r.Summary})
@@ -22,14 +22,14 @@ func (a *app) conclude(r executor.Result) error {
 }
 
 // endError is a run's end as an error; nil when it got where it can.
-func endError(r executor.Result) error {
+func endError(kind string, r executor.Result) error {
 	switch r.Status {
 	case executor.RolledBack:
 		return &runError{codeError{exitRolledBack, r.Err, "mend the release or the spec, then: pleat plan"}, r.Summary}
 	case executor.Interrupted:
-		return &runError{codeError{exitInterrupted, errors.New("interrupted at a safe point"), "pleat apply goes on, pleat rollback goes back"}, r.Summary}
+		return &runError{codeError{exitInterrupted, errors.New("interrupted at a safe point"), goOn(kind)}, r.Summary}
 	case executor.Failed:
-		return &runError{codeError{exitLook, r.Err, lookNext(r.Err)}, r.Summary}
+		return &runError{codeError{exitLook, r.Err, lookNext(kind, r.Err)}, r.Summary}
 	}
 	return nil
 }
@@ -43,16 +43,16 @@ type runError struct {
 // Unwrap gives the code.
 func (e *runError) Unwrap() error { return &e.codeError }
 
-func lookNext(err error) string {
+func lookNext(kind string, err error) string {
 	if errors.Is(err, planner.ErrOutcomeUnknown) {
-		return "pleat status; once the cause is mended, pleat apply asks again and goes on"
+		return "pleat status; once the cause is mended, pleat " + kind + " asks again and goes on"
 	}
-	return "pleat status; once the cause is mended, pleat apply goes on"
+	return "pleat status; once the cause is mended, pleat " + kind + " goes on"
 }
 
 // sum prints the parts of a summary that a person needs: on success only what
 // is left, on failure everything.
-func (a *app) sum(s executor.Summary) {
+func (a *app) sum(kind string, s executor.Summary) {
 	switch s.Status {
 	case executor.Complete:
 		a.talk("\nDone: %s in %.1fs.", count(len(s.Done), "step"), s.Seconds)
@@ -63,7 +63,7 @@ func (a *app) sum(s executor.Summary) {
 	case executor.Deferred:
 		a.talk("\nDone as far as it goes now: %s in %.1fs.", count(len(s.Done), "step"), s.Seconds)
 		a.list("Deferred", s.Deferred)
-		a.talk("Next: pleat apply takes it up again.")
+		a.talk("Next: pleat %s takes it up again.", kind)
 		return
 	}
 	a.talk("")

@@ -11,9 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pleat/executor"
-	"pleat/executor/journal"
 	"pleat/planner"
-	"pleat/spec"
 )
 
 type rollbackOptions struct {
@@ -28,7 +26,7 @@ func newRollbackCommand(a *app) *cobra.Command {
 	var o rollbackOptions
 	c := &cobra.Command{
 		Use: "rollback [SERVICE=RELEASE ...]", Short: "Go back to the releases before",
-		Long: "Takes back the run that was cut short; else plans the way to the releases that\nwere live before the last run, or to those named. The schema stays expanded,\nunless --revert names a change to take back too." +
+		Long: "Takes back the run that was cut short, or goes on with it if it was a rollback;\nelse plans the way to the releases that were live before the last run, or to\nthose named. The schema stays expanded,\nunless --revert names a change to take back too." +
 			exitHelp("0 rolled back; --check: it is possible", "1 there is no way back, with every reason", "3 failed", "4 a person must look",
 				"6 data would be lost that was not acknowledged", "7 another apply holds the lease", "8 declined", "130 interrupted"),
 		RunE: func(c *cobra.Command, args []string) error { return a.rollback(c.Context(), o, args) },
@@ -95,43 +93,31 @@ func (a *app) checkRollback(ctx context.Context, goal planner.Goal) error {
 	return a.showPlan(plan, "")
 }
 
-// checkOpen shows the way back of a run that was cut short. The first result
-// tells whether there is one.
-func (a *app) checkOpen(ctx context.Context, sp *spec.Spec) (shown bool, err error) {
-	if sp.State == nil {
-		return false, nil
-	}
-	j, err := journal.Open(ctx, sp.State.URL, environment, "pleat")
-	if err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(err, j.Close(ctx)) }()
-	open, err := j.Unfinished(ctx)
-	if open == nil || err != nil {
-		return false, err
-	}
-	plan, err := planner.Decode(open.Plan)
-	if err != nil {
-		return false, fmt.Errorf("run %s: %w", open.ID, err)
-	}
-	return true, a.showWayBack(ctx, j, open.ID, plan)
-}
-
 // backPlan plans the way back: to the releases named, or to those before.
 func (a *app) backPlan(ctx context.Context, w *world, goal planner.Goal) (*planner.Plan, error) {
-	if err := w.destination(ctx, &goal); err != nil {
-		return nil, err
-	}
-	st, err := w.observe(ctx, planner.ScopeOf(w.spec))
+	goal, st, err := w.aim(ctx, goal)
 	if err != nil {
 		return nil, err
 	}
-	stays(goal, st, w)
 	plan, diags := planner.Make(w.spec, st, goal)
 	if diags.HasErrors() {
 		return nil, &diagnosticsError{diags}
 	}
 	return plan, a.warn(diags)
+}
+
+// aim completes the goal of a rollback, and gives the state that it is for.
+func (w *world) aim(ctx context.Context, goal planner.Goal) (planner.Goal, *planner.State, error) {
+	goal.Releases = maps.Clone(goal.Releases)
+	if err := w.destination(ctx, &goal); err != nil {
+		return goal, nil, err
+	}
+	st, err := w.observe(ctx, planner.ScopeOf(w.spec))
+	if err != nil {
+		return goal, nil, err
+	}
+	stays(goal, st, w)
+	return goal, st, nil
 }
 
 // destination fills in the releases to go back to, where none is named.
@@ -178,12 +164,9 @@ func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.G
 		return err
 	}
 	if open != nil {
-		plan, err := planner.Decode(open.Plan)
-		if err != nil {
-			return fmt.Errorf("run %s: %w", open.ID, err)
+		if over, err := r.rollbackOpen(ctx, open, o, goal); over || err != nil {
+			return err
 		}
-		r.take(open.ID)
-		return r.takeBack(ctx, plan, o)
 	}
 	plan, err := r.app.backPlan(ctx, r.world, goal)
 	if err != nil {
@@ -202,49 +185,4 @@ func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.G
 		}
 		return executor.Execute(ctx, c, begin)
 	})
-}
-
-// takeBack shows what taking the open run back does, asks, and does it.
-func (r *runner) takeBack(ctx context.Context, plan *planner.Plan, o rollbackOptions) error {
-	if err := r.app.showWayBack(ctx, r.journal, r.ticket.Run, plan); err != nil {
-		return err
-	}
-	if !o.autoApprove {
-		if err := r.app.confirm("Take it back?"); err != nil {
-			return err
-		}
-	}
-	return r.asked(r.execute(ctx, plan, o.events, executor.Back))
-}
-
-// showWayBack prints what taking a run back that was cut short would do, and
-// what of it stays.
-func (a *app) showWayBack(ctx context.Context, j *journal.Journal, run string, plan *planner.Plan) error {
-	way, err := executor.WayBack(ctx, executor.Config{Plan: plan, Journal: j, Ticket: planner.Ticket{Run: run}, Now: now})
-	if err != nil {
-		return err
-	}
-	a.talk("Run %s was cut short. Taking it back means:", run)
-	for _, s := range way.Undone {
-		a.talk("  %s: %s", s.Undo.Title, s.Title)
-	}
-	if len(way.Undone) == 0 {
-		a.talk("  nothing, no step has to be undone")
-	}
-	for _, s := range way.Kept {
-		a.talk("The schema stays expanded: %s %s. The release before lives with it.", s.Kind, s.Title)
-	}
-	return nil
-}
-
-// asked turns the exit code of a rollback that was asked for into success.
-func (r *runner) asked(err error) error {
-	var run *runError
-	if !errors.As(err, &run) || run.code != exitRolledBack {
-		return err
-	}
-	if r.app.json {
-		r.app.jsonLine(jsonError{Exit: exitDone, Summary: &run.summary})
-	}
-	return nil
 }

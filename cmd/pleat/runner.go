@@ -210,7 +210,7 @@ func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string,
 	if err := errors.Join(err, sink.close()); err != nil {
 		return err
 	}
-	return a.conclude(result)
+	return a.conclude(plan.Kind, result)
 }
 
 // tell keeps the lease's row at the step in hand.

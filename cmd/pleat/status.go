@@ -68,7 +68,7 @@ func (a *app) writeStatus(ctx context.Context, w *world, st *planner.State) erro
 func (a *app) runLine(ctx context.Context, w *world, run *planner.Run) string {
 	held, err := lease.Show(ctx, w.spec.State.URL, environment)
 	if err != nil || held == nil || held.Gone() {
-		return fmt.Sprintf("%s was cut short; pleat apply goes on, pleat rollback goes back", run.ID)
+		return fmt.Sprintf("%s was cut short; %s", run.ID, goOn(run.Kind))
 	}
 	return fmt.Sprintf("%s (lease %s)", held, held.ID)
 }
