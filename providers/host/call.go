@@ -2,9 +2,7 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http/httptrace"
 	"time"
 
 	"pleat/planner"
@@ -24,7 +22,7 @@ type call struct {
 // over before wait was done.
 func (c *call) within(ctx context.Context, wait func(context.Context) error) (late bool, err error) {
 	if c.limit == 0 {
-		return false, unsure(wait(ctx))
+		return false, fleet.Unsure(wait(ctx))
 	}
 	limited, cancel := context.WithTimeout(ctx, c.limit)
 	defer cancel()
@@ -32,7 +30,7 @@ func (c *call) within(ctx context.Context, wait func(context.Context) error) (la
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		return true, nil
 	}
-	return false, unsure(err)
+	return false, fleet.Unsure(err)
 }
 
 // members gives the agents that the instances' hosts have.
@@ -78,19 +76,5 @@ func (c *call) tell(e api.Event) {
 
 // traced reaches the crash point between a request and its answer.
 func (c *call) traced(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteRequest: func(httptrace.WroteRequestInfo) { c.options.At("rollout.called") },
-	})
-}
-
-// unsure marks an error after which the effect may have happened.
-func unsure(err error) error {
-	var away *api.UnreachableError
-	switch {
-	case errors.As(err, &away) && away.Sent,
-		errors.Is(err, context.Canceled),
-		errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", planner.ErrOutcomeUnknown, err)
-	}
-	return err
+	return fleet.Traced(ctx, c.options.At, "rollout.called")
 }

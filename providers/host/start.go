@@ -128,7 +128,7 @@ func (s *start) put(ctx context.Context, p place) error {
 func (s *start) ask(ctx context.Context, p place) error {
 	err := s.hosts[p.host].PutInstance(s.traced(ctx), p.ref, s.puts[p])
 	if err != nil {
-		return fmt.Errorf("starting %s on %s: %w", p.ref, p.host, unsure(err))
+		return fmt.Errorf("starting %s on %s: %w", p.ref, p.host, fleet.Unsure(err))
 	}
 	s.options.At("rollout.answered")
 	return nil

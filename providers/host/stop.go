@@ -30,7 +30,7 @@ func ref(a *planner.Stop, i planner.Placement) api.Ref {
 func (c *call) stopOne(ctx context.Context, m fleet.Member, r api.Ref, a *planner.Stop) error {
 	err := m.StopInstance(c.traced(ctx), r, api.Stop{Drain: a.Drain, Key: c.key})
 	if err != nil {
-		return fmt.Errorf("stopping %s on %s: %w", r, m.Host, unsure(err))
+		return fmt.Errorf("stopping %s on %s: %w", r, m.Host, fleet.Unsure(err))
 	}
 	c.options.At("rollout.answered")
 	return nil

@@ -14,8 +14,8 @@ func (p *Provider) attach(ctx context.Context, a *planner.Attach) error {
 	if err != nil {
 		return err
 	}
-	if err := p.agent.Attach(p.traced(ctx, "rollout.called"), p.listen, api.Attach{Backends: joining}); err != nil {
-		return fmt.Errorf("attaching %s %s: %w", a.Service, a.Release, unsure(err))
+	if err := p.agent.Attach(fleet.Traced(ctx, p.at, "rollout.called"), p.listen, api.Attach{Backends: joining}); err != nil {
+		return fmt.Errorf("attaching %s %s: %w", a.Service, a.Release, fleet.Unsure(err))
 	}
 	p.at("rollout.answered")
 	return nil

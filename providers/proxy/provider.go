@@ -5,9 +5,7 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http/httptrace"
 	"slices"
 
 	"pleat/planner"
@@ -83,27 +81,6 @@ func (p *Provider) Announce(ctx context.Context, t planner.Ticket) error {
 }
 
 func (p *Provider) foreign(v any) error { return fmt.Errorf("%s cannot do %T", p.address, v) }
-
-// traced calls the points between a request and its answer.
-func (p *Provider) traced(ctx context.Context, points ...string) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) {
-		for _, point := range points {
-			p.at(point)
-		}
-	}})
-}
-
-// unsure marks an error after which the effect may have happened.
-func unsure(err error) error {
-	var away *api.UnreachableError
-	switch {
-	case errors.As(err, &away) && away.Sent,
-		errors.Is(err, context.Canceled),
-		errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", planner.ErrOutcomeUnknown, err)
-	}
-	return err
-}
 
 // Observe reads the route's backends. A route that was never opened has none.
 func (p *Provider) Observe(ctx context.Context) (*planner.Router, error) {
