@@ -84,6 +84,10 @@ func TestProjectionIsInThePhaseThatItWasMadeFor(t *testing.T) {
 			if before != from || phase != to || len(drift) > 0 {
 				t.Errorf("from %s (taken for %s) to %s: taken for %s, drift %q", from, before, to, phase, drift)
 			}
+			// What is taken away shows in the catalog, whatever is recorded.
+			if seen, _ := got.Phase(recorded(got, migrations.Verified)); to.AtLeast(migrations.Hidden) && seen != to {
+				t.Errorf("from %s to %s: the catalog alone is taken for %s", from, to, seen)
+			}
 		}
 	}
 }
@@ -159,9 +163,12 @@ func TestPhaseBelievesTheCatalogBeforeTheRecord(t *testing.T) {
 			drift: []string{"trigger zzz_pleat_split_name on users is missing" + is + "backfilled"}},
 		{name: "the index is invalid", cat: invalid, recorded: migrations.Expanded, want: migrations.Absent,
 			drift: []string{"index by_last is missing" + is + "expanded"}},
-		{name: "recorded as hidden, nothing is", cat: at(migrations.Verified), recorded: migrations.Hidden, want: migrations.Verified,
+		{name: "recorded as hidden, nothing is", cat: at(migrations.Verified), recorded: migrations.Hidden, want: migrations.Hidden,
 			drift: []string{"column users.name is not hidden" + is + "hidden", "table old_users is not hidden" + is + "hidden"}},
-		{name: "recorded as contracted, only hidden", cat: at(migrations.Hidden), recorded: migrations.Contracted, want: migrations.Hidden,
+		{name: "recorded as contracted, all there again", cat: at(migrations.Verified), recorded: migrations.Contracted, want: migrations.Contracted,
+			drift: []string{"column users.name is still there" + is + "contracted", "index by_name is still there" + is + "contracted", "table old_users is still there" + is + "contracted"}},
+		{name: "recorded as contracted, of another text", cat: at(migrations.Verified), recorded: migrations.Contracted, other: true, want: migrations.Expanded},
+		{name: "recorded as contracted, only hidden", cat: at(migrations.Hidden), recorded: migrations.Contracted, want: migrations.Contracted,
 			drift: []string{"column users.name is still there" + is + "contracted", "index by_name is still there" + is + "contracted", "table old_users is still there" + is + "contracted"}},
 		{name: "gone behind pleat's back", cat: at(migrations.Contracted), recorded: migrations.Verified, want: migrations.Contracted,
 			drift: []string{"users.name is gone" + is + "verified", "index by_name is gone" + is + "verified", "table old_users is gone" + is + "verified"}},

@@ -11,8 +11,11 @@ import (
 // at a cost that does not grow with the catalog. The tables are shared.
 func (c *Catalog) Part(change *spec.Change) *Catalog {
 	names := touched(change)
-	if c == nil || names == nil {
-		return c
+	if c == nil {
+		return nil
+	}
+	if names == nil {
+		return &Catalog{Tables: maps.Clone(c.Tables)}
 	}
 	out := &Catalog{Tables: make(map[string]*Table, len(names))}
 	for name := range names {
@@ -25,9 +28,8 @@ func (c *Catalog) Part(change *spec.Change) *Catalog {
 
 // Replace puts what a change has made of its part into the catalog.
 func (c *Catalog) Replace(change *spec.Change, part *Catalog) {
-	for name := range touched(change) {
-		delete(c.Tables, name)
-	}
+	names := touched(change)
+	maps.DeleteFunc(c.Tables, func(name string, _ *Table) bool { return names == nil || names[name] })
 	maps.Copy(c.Tables, part.Tables)
 }
 

@@ -7,7 +7,9 @@ import (
 
 // Phase tells how far the change has come. The catalog decides; the record
 // counts for what no catalog shows (rows filled, verifies passed, an author's
-// SQL), and only if it is of the change as it is written. A change without
+// SQL), and only if it is of the change as it is written. What was recorded as
+// taken away stays so: a column of that name that is there is somebody else's,
+// and nothing is taken away because of it. A change without
 // backfills or verifies stays in the phase that was recorded, or Expanded. The
 // sentences name each object of which record and catalog say different things.
 func (p *Program) Phase(rec Recorded) (Phase, []string) {
@@ -20,16 +22,19 @@ func (p *Program) Phase(rec Recorded) (Phase, []string) {
 
 func (p *Program) derive(rec Recorded) Phase {
 	structure, synced := p.expanded(rec)
+	same := rec.Digest == p.Digest
 	switch {
+	case same && rec.Phase == Contracted:
+		return Contracted
 	case structure && len(p.Drop) > 0 && all(p.Drop, rec):
 		return Contracted
-	case structure && len(p.Hide) > 0 && all(p.Hide, rec):
+	case structure && len(p.Hide) > 0 && (all(p.Hide, rec) || same && rec.Phase == Hidden):
 		return Hidden
 	case !structure || !synced:
 		return Absent
-	case rec.Digest == p.Digest && rec.Phase.AtLeast(Verified):
+	case same && rec.Phase.AtLeast(Verified):
 		return Verified
-	case rec.Digest == p.Digest && rec.Phase.AtLeast(Backfilled):
+	case same && rec.Phase.AtLeast(Backfilled):
 		return Backfilled
 	}
 	return Expanded
@@ -81,7 +86,7 @@ func (p *Program) drift(rec Recorded, live Phase) []string {
 		}
 		found = append(found, p.sentences(u, "is missing", rec.Phase)...)
 	}
-	if rec.Phase.AtLeast(Hidden) {
+	if rec.Phase == Hidden {
 		found = append(found, p.unitSentences(p.Hide, "is not hidden", rec.Phase)...)
 	}
 	if rec.Phase == Contracted {

@@ -139,18 +139,25 @@ func (p *planning) lower() {
 		if cat == nil {
 			continue
 		}
-		part := cat.Part(c)
 		if own := taken[c.Name]; own != nil {
-			part = own
+			p.lowerOne(c, own)
+			cat.Replace(c, own)
+			continue
 		}
-		p.lowerOne(c, cat, part)
+		part := cat.Part(c)
+		program, phase := p.lowerOne(c, part)
+		if !phase.AtLeast(migrations.Expanded) {
+			phase = migrations.Expanded
+		}
+		cat.Replace(c, migrations.Project(part, program, phase))
 	}
 }
 
 // untake brings back into the catalogs what hidden and contracted changes have
 // taken away, the last first, so that an earlier change is judged by what it
 // made and not by what a later one took. The result is the catalog that each
-// of those changes is judged by itself.
+// of those changes is judged by itself, and that it leaves to those after it:
+// one of them may have made again what it took.
 func (p *planning) untake(catalogs map[string]*migrations.Catalog) map[string]*migrations.Catalog {
 	taken := map[string]*migrations.Catalog{}
 	for i := len(p.changes) - 1; i >= 0; i-- {
@@ -172,7 +179,8 @@ func (p *planning) untake(catalogs map[string]*migrations.Catalog) map[string]*m
 	return taken
 }
 
-func (p *planning) lowerOne(c *spec.Change, cat, part *migrations.Catalog) {
+// lowerOne lowers a change against the catalog that it is judged by.
+func (p *planning) lowerOne(c *spec.Change, part *migrations.Catalog) (*migrations.Program, migrations.Phase) {
 	program, diags := migrations.Lower(c, part)
 	p.diags = append(p.diags, diags...)
 	p.programs[c.Name] = program
@@ -182,10 +190,7 @@ func (p *planning) lowerOne(c *spec.Change, cat, part *migrations.Catalog) {
 		p.taken = append(p.taken, c)
 	}
 	p.drift = append(p.drift, drift...)
-	if !phase.AtLeast(migrations.Expanded) {
-		phase = migrations.Expanded
-	}
-	cat.Replace(c, migrations.Project(part, program, phase))
+	return program, phase
 }
 
 // recorded is what pleat's tables say of a change.
