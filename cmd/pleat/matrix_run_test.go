@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 // matrix is what all cases share.
 type matrix struct {
+	program    string // pleat, without the race detector: thousands of them are run
 	postgres   *pgtest.Server
 	free       chan *lane
 	references map[string]*reference // written before parallel cases begin
@@ -35,7 +37,7 @@ type reference struct {
 }
 
 func newMatrix(t *testing.T) *matrix {
-	m := &matrix{postgres: pgtest.New(t), free: make(chan *lane, 16), templates: map[string]string{}, references: map[string]*reference{}}
+	m := &matrix{program: buildPleat(t), postgres: pgtest.New(t), free: make(chan *lane, 16), templates: map[string]string{}, references: map[string]*reference{}}
 	t.Cleanup(func() {
 		close(m.free)
 		for l := range m.free {
@@ -47,6 +49,19 @@ func newMatrix(t *testing.T) *matrix {
 		}
 	})
 	return m
+}
+
+// buildPleat has the flags of the Makefile, so that what it built is taken from
+// the cache.
+func buildPleat(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "pleat")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", program, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
 }
 
 // take gives a lane that nobody else uses. finish gives it back; without that

@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-var signalSeed = flag.Uint64("signal-seed", uint64(time.Now().UnixNano()), "seed of TestMatrixInterrupted and TestMatrixTerminated")
+var signalSeed = flag.Uint64("signal-seed", uint64(time.Now().UnixNano()), "seed of TestMatrix/interrupted and /terminated")
 
 // rounds is how often a random moment is tried.
 func rounds(sample, all int) int {
@@ -30,16 +30,15 @@ func seeded(t *testing.T, round int) *rand.Rand {
 	return rand.New(rand.NewPCG(*signalSeed, uint64(round)))
 }
 
-// TestMatrixInterrupted signals an apply once, twice or three times, at any
-// moment. It ends with 130, or is through already, and the next apply finishes.
-func TestMatrixInterrupted(t *testing.T) {
-	m, w := newMatrix(t), worldNamed("W2")
+// interrupts signals an apply once, twice or three times, at any moment. It ends
+// with 130, or is through already, and the next apply finishes.
+func (m *matrix) interrupts(t *testing.T) {
+	w := worldNamed("W2")
 	m.learn(t, w)
 	for round := range rounds(3, 60) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
-			random := seeded(t, round)
-			m.interrupted(t, w, random, round%3+1)
+			m.interrupted(t, w, seeded(t, round), round%3+1)
 		})
 	}
 }
@@ -68,14 +67,13 @@ func (m *matrix) interrupted(t *testing.T, w *matrixWorld, random *rand.Rand, ti
 	s.finish()
 }
 
-// TestMatrixTerminated ends pleat's sessions while a run is on. What is lost is
-// settled: the apply ends as if nothing had been.
-func TestMatrixTerminated(t *testing.T) {
-	for _, name := range []string{"W2", "W3"} {
-		m, w := newMatrix(t), worldNamed(name)
+// terminates ends pleat's sessions while a run is on. What is lost is settled:
+// the apply ends as if nothing had been.
+func (m *matrix) terminates(t *testing.T) {
+	for _, w := range []*matrixWorld{worldNamed("W2"), worldNamed("W3")} {
 		m.learn(t, w)
-		for round := range rounds(2, 30) {
-			t.Run(fmt.Sprintf("%s/%d", name, round), func(t *testing.T) {
+		for round := range rounds(1, 30) {
+			t.Run(fmt.Sprintf("%s-%d", w.name, round), func(t *testing.T) {
 				t.Parallel()
 				m.terminated(t, w, seeded(t, round))
 			})
@@ -125,10 +123,10 @@ func terminations(ctx context.Context, url string, random *rand.Rand) (n int) {
 	return n
 }
 
-// TestMatrixDeferred kills an apply after it had to put a step off: the next
-// one asks again, and takes what depends on it no sooner.
-func TestMatrixDeferred(t *testing.T) {
-	m, w := newMatrix(t), worldNamed("W2")
+// defers kills an apply after it had to put a step off: the next one asks again,
+// and takes what depends on it no sooner.
+func (m *matrix) defers(t *testing.T) {
+	w := worldNamed("W2")
 	m.learn(t, w)
 	s := m.begin(t, w)
 	old, err := pgx.Connect(t.Context(), s.lane.url+"&application_name=demo@"+s.lane.live+"/web.7")

@@ -15,6 +15,7 @@ type matrixWorld struct {
 	held    bool   // a transaction of somebody's keeps an index build waiting in the prelude
 	verb    string // the command under test; "" is apply
 	exit    int    // of that command when nobody disturbs it
+	slow    bool   // it waits for longer than the sample may take
 	serves  bool   // a service runs, with requests and writers
 	target  string // the release wanted; "" is the lane's other one
 	only    string // the one action that makes sense; "" = all
@@ -49,10 +50,10 @@ var matrixWorlds = []*matrixWorld{
 	{name: "W2-fails", setup: usersTable, wish: splitName, serves: true, target: "r9", exit: exitRolledBack, expanded: "W2-fails"},
 	{name: "W2-back", setup: usersTable, wish: splitName, serves: true, prelude: place{"step.applied", 13}, verb: "rollback", forward: "W2", expanded: "W2-fails"},
 	{name: "W3", setup: usersTable, wish: addIndex, repeats: true},
-	{name: "W3-invalid", setup: usersTable + invalidIndex, wish: addIndex, repeats: true},
+	{name: "W3-invalid", setup: usersTable + invalidIndex, wish: addIndex, repeats: true, slow: true},
 	{name: "W3-cut", setup: usersTable, wish: addIndex, prelude: place{"index.building", 3}, held: true, repeats: true},
 	{name: "W3-cut-back", setup: usersTable, wish: addIndex, prelude: place{"index.building", 3}, held: true, verb: "rollback", forward: "W3", repeats: true},
-	{name: "W4-waits", setup: usersTable, wish: soaking, only: "apply"},
+	{name: "W4-waits", setup: usersTable, wish: soaking, only: "apply", slow: true},
 }
 
 // usersTable also audits: DDL by an event trigger, and which rows a back-fill
