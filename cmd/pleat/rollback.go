@@ -116,8 +116,7 @@ func (w *world) aim(ctx context.Context, goal planner.Goal) (planner.Goal, *plan
 	if err != nil {
 		return goal, nil, err
 	}
-	stays(goal, st, w)
-	return goal, st, nil
+	return goal, st, w.stays(goal, st)
 }
 
 // destination fills in the releases to go back to, where none is named.
@@ -144,18 +143,50 @@ func (w *world) destination(ctx context.Context, goal *planner.Goal) error {
 	return nil
 }
 
-// stays completes the goal: a service that is not named stays where it is.
-func stays(goal planner.Goal, st *planner.State, w *world) {
+// stays completes the goal: a service that is not named stays where it is. Where
+// that is not clear it must be named, or the spec's release would be rolled out.
+func (w *world) stays(goal planner.Goal, st *planner.State) error {
 	for _, s := range w.spec.Services {
 		if _, named := goal.Releases[s.Name]; named {
 			continue
 		}
-		for _, i := range st.Orchestrators[string(s.Orchestrator.Address())].Instances {
-			if i.Service == s.Name && i.State == planner.Up {
-				goal.Releases[s.Name] = i.Release
+		at := standing(s.Name, st)
+		if len(at) != 1 {
+			return &codeError{exitError, fmt.Errorf("%s has to be named, because %s", s.Address(), runs(at)), "pleat rollback " + s.Name + "=RELEASE, beside the others"}
+		}
+		goal.Releases[s.Name] = at[0]
+	}
+	return nil
+}
+
+func runs(releases []string) string {
+	if len(releases) == 0 {
+		return "nothing of it runs"
+	}
+	return strings.Join(releases, " and ") + " run"
+}
+
+// standing are the releases that a service is at: those of instances that are
+// to be up, whether they are or not; else those of the last ones.
+func standing(service string, st *planner.State) []string {
+	staying, leaving := map[string]bool{}, map[string]bool{}
+	for _, o := range st.Orchestrators {
+		for _, i := range o.Instances {
+			if i.Service != service {
+				continue
+			}
+			switch i.State {
+			case planner.Pending, planner.Starting, planner.Up:
+				staying[i.Release] = true
+			default:
+				leaving[i.Release] = true
 			}
 		}
 	}
+	if len(staying) == 0 {
+		staying = leaving
+	}
+	return slices.Sorted(maps.Keys(staying))
 }
 
 func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.Goal) error {
