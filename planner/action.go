@@ -232,6 +232,10 @@ type Soak struct {
 	For      time.Duration `json:"for_ns"`
 	// Sequence counts old-shape writes; "" when the change has no sync.
 	Sequence string `json:"sequence,omitempty"`
+	// Digest and Phase are the change's as the plan found it: what is recorded
+	// where nothing is.
+	Digest string           `json:"digest"`
+	Phase  migrations.Phase `json:"phase"`
 	// Anew says that the quiet time begins in this run: what was recorded
 	// before does not count.
 	Anew bool `json:"anew,omitempty"`
@@ -242,6 +246,10 @@ type HiddenFor struct {
 	Database string        `json:"database"`
 	Change   string        `json:"change"`
 	For      time.Duration `json:"for_ns"`
+	Digest   string        `json:"digest"` // of the change
+	// Found says that the plan found it hidden: where that is not recorded, the
+	// time begins when this is asked first.
+	Found bool `json:"found,omitempty"`
 }
 
 // Provider is the orchestrator.

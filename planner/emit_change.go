@@ -243,7 +243,10 @@ func (e *emitter) drop(m move) {
 			s.Guards, s.Waits, s.Deferred = append(s.Guards, soak), e.soakWaits(c), firstOf(s.Deferred, why)
 		}
 		if u.HideFor > 0 {
-			s.Guards = append(s.Guards, &HiddenFor{Database: c.Database.Name, Change: c.Name, For: u.HideFor})
+			s.Guards = append(s.Guards, &HiddenFor{
+				Database: c.Database.Name, Change: c.Name, For: u.HideFor, Digest: program.Digest,
+				Found: e.start.phases[c.Name] == migrations.Hidden,
+			})
 			s.Waits = append(s.Waits, "hidden "+shortDuration(u.HideFor))
 		}
 		s.Deferred = firstOf(s.Deferred, e.deferredHide(c), e.hideLeft(c, u.HideFor))
@@ -254,7 +257,10 @@ func (e *emitter) drop(m move) {
 // soak is the guard of a change's quiet time, and why it cannot be met within
 // this run.
 func (e *emitter) soak(c *spec.Change) (Guard, string) {
-	g := &Soak{Database: c.Database.Name, Change: c.Name, For: c.Contract.Soak, Sequence: soakSequence(c), Anew: e.needsOldShape(c)}
+	g := &Soak{
+		Database: c.Database.Name, Change: c.Name, For: c.Contract.Soak, Sequence: soakSequence(c), Anew: e.needsOldShape(c),
+		Digest: e.programs[c.Name].Digest, Phase: e.start.phases[c.Name],
+	}
 	since := e.recorded(c).QuietSince
 	if g.Anew {
 		since = nil

@@ -100,7 +100,9 @@ func TestSoakBeginsAnewWithEachWriteInTheOldShape(t *testing.T) {
 		t.Errorf("the first time: %+v", answer)
 	}
 	since := w.observe(c).Changes[c.Name].QuietSince
-	w.ask(soak)
+	if first, second := w.ask(soak), w.ask(soak); first.Reason != second.Reason || second.Recheck >= first.Recheck {
+		t.Errorf("the reason is told again when it changes: %+v, then %+v", first, second)
+	}
 	if again := w.observe(c).Changes[c.Name].QuietSince; !again.Equal(*since) {
 		t.Errorf("asking moved the clock from %s to %s", since, again)
 	}
@@ -110,7 +112,7 @@ func TestSoakBeginsAnewWithEachWriteInTheOldShape(t *testing.T) {
 	}
 	w.exec("update users set name = 'Grace Hopper'")
 	answer := w.ask(soak)
-	if answer.Met || !strings.Contains(answer.Reason, "1 writes in the old shape") {
+	if answer.Met || !strings.Contains(answer.Reason, "writes in the old shape since") {
 		t.Errorf("after a write in the old shape: %+v", answer)
 	}
 	w.exec("update pleat.lease set fence = 2")
@@ -141,5 +143,29 @@ func TestHiddenForCountsFromTheHiding(t *testing.T) {
 	w.undo(p, p.Hide, migrations.Verified)
 	if answer := w.ask(guard); answer.Met {
 		t.Errorf("after un-hiding: %+v", answer)
+	}
+}
+
+// A change of which pleat carried out nothing has clocks all the same.
+func TestWhatWasFoundAsItIsGetsItsClock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable)
+	c := splitName()
+	p := w.lower(c)
+	soak := &planner.Soak{Change: c.Name, For: time.Hour, Digest: p.Digest, Phase: migrations.Verified}
+	if answer := w.ask(soak); answer.Met || answer.Recheck <= 59*time.Minute {
+		t.Errorf("soak: %+v", answer)
+	}
+	got := w.observe(c).Changes[c.Name]
+	if got.Phase != migrations.Verified || got.Digest != p.Digest || got.QuietSince == nil {
+		t.Errorf("recorded: %+v", got)
+	}
+	hidden := &planner.HiddenFor{Change: "other", For: time.Hour, Digest: "d", Found: true}
+	if answer := w.ask(hidden); answer.Met || answer.Recheck <= 59*time.Minute {
+		t.Errorf("hidden: %+v", answer)
+	}
+	w.exec("update pleat.change set hidden_at = now() - interval '2 hours' where name = 'other'")
+	if answer := w.ask(hidden); !answer.Met {
+		t.Errorf("two hours after: %+v", answer)
 	}
 }
