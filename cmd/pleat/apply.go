@@ -93,12 +93,12 @@ func (r *runner) apply(ctx context.Context, o applyOptions, saved *planner.Plan)
 	if err != nil {
 		return err
 	}
+	if err := expected(plan, o.expect); err != nil {
+		return err
+	}
 	if open != nil {
 		r.app.talk("Run %s was cut short; going on with it.", open.ID)
 		return r.execute(ctx, plan, o.events, executor.Resume)
-	}
-	if err := expected(plan, o.expect); err != nil {
-		return err
 	}
 	if err := r.present(ctx, plan, saved != nil, o); err != nil || plan.Empty() {
 		return err
@@ -246,7 +246,7 @@ func hazards(plan *planner.Plan, allow []string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return &codeError{exitBlocked, fmt.Errorf("hazards that were not allowed:\n  %s", strings.Join(lines, "\n  ")), "pleat apply --allow-hazards " + strings.Join(unique(missing), ",")}
+	return &codeError{exitBlocked, fmt.Errorf("hazards that were not allowed:\n  %s", strings.Join(lines, "\n  ")), "the same command with --allow-hazards " + strings.Join(unique(missing), ",")}
 }
 
 func unique(names []string) []string {

@@ -18,6 +18,7 @@ type rollbackOptions struct {
 	check       bool
 	revert      []string
 	acknowledge []string
+	allow       []string
 	autoApprove bool
 	events      string
 }
@@ -28,13 +29,14 @@ func newRollbackCommand(a *app) *cobra.Command {
 		Use: "rollback [SERVICE=RELEASE ...]", Short: "Go back to the releases before",
 		Long: "Takes back the run that was cut short, or goes on with it if it was a rollback;\nelse plans the way to the releases that were live before the last run, or to\nthose named. The schema stays expanded,\nunless --revert names a change to take back too." +
 			exitHelp("0 rolled back; --check: it is possible", "1 there is no way back, with every reason", "3 failed", "4 a person must look",
-				"6 data would be lost that was not acknowledged", "7 another apply holds the lease", "8 declined", "130 interrupted"),
+				"6 data would be lost that was not acknowledged, a hazard is not allowed", "7 another apply holds the lease", "8 declined", "130 interrupted"),
 		RunE: func(c *cobra.Command, args []string) error { return a.rollback(c.Context(), o, args) },
 	}
 	f := c.Flags()
 	f.BoolVar(&o.check, "check", false, "only say whether and how it is possible")
 	f.StringSliceVar(&o.revert, "revert", nil, "also take back the expand of a `change`")
 	f.StringSliceVar(&o.acknowledge, "acknowledge", nil, "accept what taking back a `change` loses")
+	f.StringSliceVar(&o.allow, "allow-hazards", nil, "hazards that may run, by `code`")
 	f.BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
 	f.StringVar(&o.events, "events", "", "write every event to a `file`, one JSON object a line")
 	f.BoolVar(&a.json, "json", false, "print events and the summary as JSON lines")
@@ -206,7 +208,8 @@ func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.G
 	if err := r.world.losses(ctx, plan, o.acknowledge); err != nil {
 		return err
 	}
-	if err := r.present(ctx, plan, false, applyOptions{autoApprove: o.autoApprove, allow: []string{"data_loss"}}); err != nil || plan.Empty() {
+	allow := append([]string{"data_loss"}, o.allow...) // losses has asked for it by name
+	if err := r.present(ctx, plan, false, applyOptions{autoApprove: o.autoApprove, allow: allow}); err != nil || plan.Empty() {
 		return err
 	}
 	return r.execute(ctx, plan, o.events, func(ctx context.Context, c executor.Config) (executor.Result, error) {
