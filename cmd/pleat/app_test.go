@@ -19,6 +19,7 @@ import (
 // appFlags are the ways in which app can behave.
 type appFlags struct {
 	unhealthy bool
+	says      string
 	crash     time.Duration
 	stopWhen  string
 	upWhen    string
@@ -35,6 +36,7 @@ type appFlags struct {
 func (o *appFlags) read(args []string) error {
 	f := flag.NewFlagSet("app", flag.ContinueOnError)
 	f.BoolVar(&o.unhealthy, "unhealthy", false, "answer /healthz with 503")
+	f.StringVar(&o.says, "says", "", "answer everything with 500 and that")
 	f.StringVar(&o.upWhen, "up-when", "", "answer /healthz with 503 until that file is there")
 	f.DurationVar(&o.crash, "crash", -1, "exit with 1 after that long")
 	f.StringVar(&o.stopWhen, "stop-when", "", "asked to stop, go on until that file is there")
@@ -128,6 +130,10 @@ func (s *appServer) connect(ctx context.Context) error {
 func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/healthz" && (s.unhealthy || !there(s.upWhen)) {
 		http.Error(w, "not healthy", http.StatusServiceUnavailable)
+		return
+	}
+	if s.says != "" {
+		http.Error(w, s.says, http.StatusInternalServerError)
 		return
 	}
 	<-time.After(s.delay)

@@ -65,12 +65,21 @@ func disguises(secret string) []string {
 	if b, err := json.Marshal(secret); err == nil {
 		forms = append(forms, strings.Trim(string(b), `"`))
 	}
-	// What comes before the secret in a text shifts its base64 by 0 to 2 bytes;
-	// the ends depend on the neighbours.
+	return append(forms, base64Forms(secret)...)
+}
+
+// base64Forms are the digits that the secret alone decides, for each of the 0
+// to 2 bytes by which what comes before it in a text can shift it. Fewer than
+// a window of them may be anything.
+func base64Forms(secret string) []string {
+	var forms []string
 	for shift := range 3 {
+		first, end := (8*shift+5)/6, 8*(shift+len(secret))/6
 		for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 			coded := e.EncodeToString([]byte(strings.Repeat("x", shift) + secret))
-			forms = append(forms, coded[4:len(coded)-4])
+			if end-first >= window {
+				forms = append(forms, coded[first:end])
+			}
 		}
 	}
 	return forms

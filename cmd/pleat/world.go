@@ -37,7 +37,7 @@ func (a *app) open(sp *spec.Spec) (*world, error) {
 		w.databases[d.Name] = postgres.New(d, crash.At)
 	}
 	for _, o := range sp.Orchestrators {
-		p, err := host.New(o, host.Options{Dir: sp.Dir, Reveal: sp.Reveal, DatabaseURL: w.databaseURL, At: crash.At})
+		p, err := host.New(o, host.Options{Dir: sp.Dir, Reveal: sp.Reveal, Redact: sp.Redact, DatabaseURL: w.databaseURL, At: crash.At})
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", o.Address(), err))
 			continue
@@ -45,7 +45,7 @@ func (a *app) open(sp *spec.Spec) (*world, error) {
 		w.hosts[o.Address()] = p
 	}
 	for _, r := range sp.Routers {
-		p, err := proxy.New(r, sp.Orchestrators, proxy.Options{Dir: sp.Dir, At: crash.At})
+		p, err := proxy.New(r, sp.Orchestrators, proxy.Options{Dir: sp.Dir, Redact: sp.Redact, At: crash.At})
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", r.Address(), err))
 			continue

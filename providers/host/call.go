@@ -61,10 +61,21 @@ func (c *call) recall(ctx context.Context, m fleet.Member, mine func(api.Event) 
 	}
 	for _, e := range events {
 		if e.Seq <= m.Seq && mine(e) {
-			c.tell(e)
+			c.tell(c.redacted(e))
 		}
 	}
 	return nil
+}
+
+// follow is fleet.Follow without the secrets that instances may tell of
+// themselves as they fail.
+func (c *call) follow(ctx context.Context, members []fleet.Member, f func(api.Event) error) error {
+	return fleet.Follow(ctx, members, func(_ fleet.Member, e api.Event) error { return f(c.redacted(e)) })
+}
+
+func (c *call) redacted(e api.Event) api.Event {
+	e.Error = c.options.Redact(e.Error)
+	return e
 }
 
 func (c *call) tell(e api.Event) {

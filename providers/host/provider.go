@@ -22,6 +22,9 @@ type Options struct {
 	Reveal func(ref string) (string, bool)
 	// DatabaseURL gives the URL of a database by its name in the spec.
 	DatabaseURL func(database string) (spec.Text, bool)
+	// Redact blanks secrets in what instances say: in everything that becomes a
+	// report or an error. nil: none is known.
+	Redact func(text string) string
 	// At is told the names of crash points as they are reached; nil: nobody is.
 	At func(point string)
 }
@@ -41,6 +44,9 @@ func New(o *spec.Orchestrator, options Options) (*Provider, error) {
 	}
 	if options.At == nil {
 		options.At = func(string) {}
+	}
+	if options.Redact == nil {
+		options.Redact = func(text string) string { return text }
 	}
 	return &Provider{address: o.Address(), fleet: f, options: options}, nil
 }

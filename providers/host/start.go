@@ -70,7 +70,7 @@ func (c *call) start(ctx context.Context, a *planner.Start) error {
 		return nil
 	}
 	late, err := c.within(ctx, func(ctx context.Context) error {
-		return fleet.Follow(ctx, members, func(_ fleet.Member, e api.Event) error { return s.follow(ctx, e) })
+		return s.call.follow(ctx, members, func(e api.Event) error { return s.take(ctx, e) })
 	})
 	if late {
 		return s.late(ctx)
@@ -136,8 +136,8 @@ func (s *start) ask(ctx context.Context, p place) error {
 
 func (s *start) complete() bool { return len(s.up) == len(s.puts) }
 
-// follow takes an event in; fleet.ErrEnough once every instance is up.
-func (s *start) follow(ctx context.Context, e api.Event) error {
+// take takes an event in; fleet.ErrEnough once every instance is up.
+func (s *start) take(ctx context.Context, e api.Event) error {
 	if !s.mine(e) {
 		return nil
 	}
@@ -181,6 +181,9 @@ func (s *start) blame(ctx context.Context, p place, reason string) error {
 	lines, err := s.hosts[p.host].Output(ctx, p.ref, outputLines)
 	if err != nil {
 		lines = []string{"(its output cannot be read: " + err.Error() + ")"}
+	}
+	for n, line := range lines {
+		lines[n] = s.options.Redact(line)
 	}
 	return &StartError{Ref: p.ref, Host: p.host, Reason: reason, Output: lines}
 }

@@ -108,6 +108,34 @@ func TestStartThatIsNeverHealthySaysWhatWasAnswered(t *testing.T) {
 	}
 }
 
+// What a failing instance answers may hold its secrets.
+func TestWhatInstancesSayIsRedacted(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	w.Provider = w.provider(host.Options{Redact: func(text string) string {
+		return strings.NewReplacer("not ready", "(sensitive)", "hunter2", "(sensitive)").Replace(text)
+	}})
+	leaks := agenttest.Check()
+	leaks.Kind, leaks.Command = spec.CheckExec, []string{"sh", "-c", "echo no hunter2; exit 1"}
+	for name, check := range map[string]*spec.Check{"http": agenttest.Check(), "exec": leaks} {
+		a := w.start("1.0.0-"+name, 1, "-ready", "/nowhere/hunter2")
+		a.Definition.Command = append([]string{"sh", "-c", "echo with hunter2; exec \"$0\" \"$@\""}, a.Definition.Command...)
+		check.StartTimeout = 2 * time.Second
+		a.Definition.Checks = []*spec.Check{check}
+		err := w.apply(name, a)
+		var failed *host.StartError
+		if !errors.As(err, &failed) {
+			t.Fatalf("%s: Start = %v, want a StartError", name, err)
+		}
+		said := fmt.Sprint(w.reports, err, failed.Detail())
+		if strings.Contains(said, "hunter2") || strings.Contains(said, "not ready") {
+			t.Errorf("%s: a secret is said:\n%s", name, said)
+		}
+		if !strings.Contains(err.Error(), "(sensitive)") || !strings.Contains(failed.Detail(), "with (sensitive)") {
+			t.Errorf("%s: Start = %v\n%s", name, err, failed.Detail())
+		}
+	}
+}
+
 // failFirst is a command that ends with 3 the first n times.
 func failFirst(t *testing.T, n int) []string {
 	t.Helper()

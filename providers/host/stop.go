@@ -76,7 +76,7 @@ func toSee(a *planner.Stop, hosts map[string]fleet.Member) map[place]bool {
 
 // ending follows the instances until none is left.
 func (c *call) ending(ctx context.Context, a *planner.Stop, members []fleet.Member, left map[place]bool) error {
-	return fleet.Follow(ctx, members, func(_ fleet.Member, e api.Event) error {
+	return c.follow(ctx, members, func(e api.Event) error {
 		p := place{e.Host, e.Ref}
 		if _, mine := left[p]; !mine {
 			return nil

@@ -40,7 +40,7 @@ func (p *Provider) locate(ctx context.Context, a *planner.Attach) ([]api.Backend
 			return nil, fmt.Errorf("attaching %s: it is not on %s", ref, i.Host)
 		}
 		if live.State != planner.Up {
-			return nil, fmt.Errorf("attaching %s on %s: it is %s %s", ref, i.Host, live.State, live.Error)
+			return nil, fmt.Errorf("attaching %s on %s: it is %s %s", ref, i.Host, live.State, p.redact(live.Error))
 		}
 		out = append(out, api.Backend{Ref: ref, Host: live.Host, Address: live.Address, Checks: live.Checks})
 	}

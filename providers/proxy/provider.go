@@ -18,6 +18,8 @@ import (
 type Options struct {
 	// Dir is the spec's directory: CA files are in it.
 	Dir string
+	// Redact blanks secrets in what instances say. nil: none is known.
+	Redact func(text string) string
 	// At is told the names of crash points as they are reached; nil: nobody is.
 	At func(point string)
 }
@@ -29,15 +31,19 @@ type Provider struct {
 	agent   *api.Client
 	fleets  map[spec.Address]*fleet.Fleet
 	at      func(string)
+	redact  func(string) string
 }
 
 // New makes the provider of a router. The orchestrators are those whose
 // instances it routes to; the one that has the router's agent lends its token
 // and CA. It does not connect.
 func New(r *spec.Router, orchestrators []*spec.Orchestrator, options Options) (*Provider, error) {
-	p := &Provider{address: r.Address(), listen: r.Listen, fleets: map[spec.Address]*fleet.Fleet{}, at: options.At}
+	p := &Provider{address: r.Address(), listen: r.Listen, fleets: map[spec.Address]*fleet.Fleet{}, at: options.At, redact: options.Redact}
 	if p.at == nil {
 		p.at = func(string) {}
+	}
+	if p.redact == nil {
+		p.redact = func(text string) string { return text }
 	}
 	owner := &spec.Orchestrator{}
 	for _, o := range orchestrators {

@@ -50,13 +50,13 @@ func newWorld(t *testing.T, agents ...agenttest.Options) *world {
 	if w.hosts, err = host.New(w.orch, host.Options{Dir: w.dir}); err != nil {
 		t.Fatal(err)
 	}
-	w.router = w.provider(nil)
+	w.router = w.provider(proxy.Options{})
 	return w
 }
 
-func (w *world) provider(at func(string)) *proxy.Provider {
+func (w *world) provider(o proxy.Options) *proxy.Provider {
 	w.t.Helper()
-	p, err := proxy.New(w.spec, []*spec.Orchestrator{w.orch}, proxy.Options{At: at})
+	p, err := proxy.New(w.spec, []*spec.Orchestrator{w.orch}, o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -255,13 +255,14 @@ func TestInstanceThatIsNotUpIsNotAttached(t *testing.T) {
 	if want := "attaching users 1.0.0 web.1: it is not on a"; err == nil || err.Error() != want {
 		t.Errorf("Attach = %v, want %s", err, want)
 	}
+	w.router = w.provider(proxy.Options{Redact: func(text string) string { return strings.ReplaceAll(text, "gonna", "(sensitive)") }})
 	a := w.start("1.0.0", 1)
 	a.Definition.Command = []string{"this-is-gonna-fail"}
 	if err := w.apply(a); err == nil {
 		t.Fatal("it started")
 	}
 	err = w.apply(w.attach("1.0.0", 1))
-	if want := "attaching users 1.0.0 web.1 on a: it is down"; err == nil || !strings.HasPrefix(err.Error(), want) {
+	if want := `attaching users 1.0.0 web.1 on a: it is down exec: "this-is-(sensitive)-fail"`; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("Attach = %v, want %s", err, want)
 	}
 }
@@ -420,7 +421,7 @@ func TestDrainOutlivesItsCaller(t *testing.T) {
 	ctx, die := context.WithCancel(t.Context())
 	var reached []string
 	var mu sync.Mutex
-	p := w.provider(func(point string) {
+	p := w.provider(proxy.Options{At: func(point string) {
 		mu.Lock()
 		defer mu.Unlock()
 		reached = append(reached, point)
@@ -435,7 +436,7 @@ func TestDrainOutlivesItsCaller(t *testing.T) {
 				die()
 			}()
 		}
-	})
+	}})
 	drain := w.drain("1.0.0", 1, 1)
 	err := p.Apply(ctx, planner.Ticket{}, planner.Step{ID: "s1", Action: drain}, func(planner.Report) {})
 	if !errors.Is(err, planner.ErrOutcomeUnknown) {

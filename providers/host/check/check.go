@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
 
 	"pleat/spec"
 )
@@ -25,6 +26,9 @@ import (
 // time, where its interval is longer: it costs next to nothing, and a start is
 // not held up by a whole interval.
 const eager = 100 * time.Millisecond
+
+// quoted is how many bytes of an answer are looked at for its first line.
+const quoted = 200
 
 // Target is where an instance is asked.
 type Target struct {
@@ -116,18 +120,27 @@ func get(ctx context.Context, client *http.Client, url string) error {
 		return plain(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 200))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, quoted+1))
 	if err != nil {
 		return plain(err)
 	}
 	if resp.StatusCode >= 200 && resp.StatusCode < 400 {
 		return nil
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+	first, _, _ := strings.Cut(strings.TrimSpace(whole(string(body))), "\n")
 	if first == "" {
 		return errors.New(resp.Status)
 	}
 	return fmt.Errorf("%s: %s", resp.Status, first)
+}
+
+// whole leaves out the word at which a long text is cut off: half of a secret
+// is not known for one.
+func whole(text string) string {
+	if len(text) <= quoted {
+		return text
+	}
+	return text[:strings.LastIndexFunc(text, unicode.IsSpace)+1]
 }
 
 func dial(ctx context.Context, address string) error {

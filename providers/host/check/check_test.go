@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,9 @@ func TestAnswers(t *testing.T) {
 	mux.HandleFunc("/good", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/bad", http.StatusFound) })
 	mux.HandleFunc("/bad", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no database\nat all", 503) })
+	mux.HandleFunc("/long", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, strings.Repeat("x", 190)+" password=hunter2", 500)
+	})
 	mux.HandleFunc("/empty", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 	mux.HandleFunc("/hang", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	server := httptest.NewServer(mux)
@@ -69,6 +73,7 @@ func TestAnswers(t *testing.T) {
 		{"http good", live, spec.Check{Kind: spec.CheckHTTP, Path: "/good", Timeout: second}, ""},
 		{"http redirect is an answer", live, spec.Check{Kind: spec.CheckHTTP, Path: "/moved", Timeout: second}, ""},
 		{"http bad", live, spec.Check{Kind: spec.CheckHTTP, Path: "/bad", Timeout: second}, "503 Service Unavailable: no database"},
+		{"http bad, cut off before a word", live, spec.Check{Kind: spec.CheckHTTP, Path: "/long", Timeout: second}, "500 Internal Server Error: " + strings.Repeat("x", 190)},
 		{"http bad and silent", live, spec.Check{Kind: spec.CheckHTTP, Path: "/empty", Timeout: second}, "500 Internal Server Error"},
 		{"http hangs", live, spec.Check{Kind: spec.CheckHTTP, Path: "/hang", Timeout: 20 * time.Millisecond}, "none within 20ms"},
 		{"http refused", dead, spec.Check{Kind: spec.CheckHTTP, Path: "/", Timeout: second}, "connection refused"},
