@@ -39,9 +39,32 @@ func (l *lowering) sync(o *spec.Sync) {
 		// Undone last of all syncs: no trigger counts with it any more.
 		u.Undo = append(u.Undo, dropSequence(l.change.Name))
 	}
+	if former := l.live.Table(o.Table).trigger(TriggerName(l.change.Name)); former != nil && !u.Applied {
+		u.replaces(o.Table, former)
+	}
 	l.program.Expand = append(l.program.Expand, u)
 	if t.trigger(TriggerName(l.change.Name)) == nil {
 		t.Triggers = append(t.Triggers, s.trigger())
+	}
+}
+
+// replaces makes the undo put back the trigger that is there: releases live
+// with what it does. Where the catalog does not tell how it was made, there is
+// no way back to it.
+func (u *Unit) replaces(table spec.Table, former *Trigger) {
+	u.all = &reverse{statements: u.Undo, loses: u.Loses}
+	u.Undo, u.UndoTitle = former.restore(table), "put the former trigger back"
+}
+
+func (t *Trigger) restore(table spec.Table) []string {
+	definition, ok := strings.CutPrefix(t.Definition, "CREATE TRIGGER ")
+	if !ok || t.Function == "" {
+		return nil
+	}
+	return []string{
+		t.Function,
+		"CREATE OR REPLACE TRIGGER " + definition,
+		fmt.Sprintf("COMMENT ON TRIGGER %s ON %s IS %s", Ident(t.Name), tableIdent(table), commentLiteral(t.Comment)),
 	}
 }
 

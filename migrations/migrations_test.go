@@ -253,3 +253,15 @@ func TestDigestIsOfWhatIsDone(t *testing.T) {
 		}
 	}
 }
+
+// Without its definition there is no way back to a trigger that is replaced.
+func TestATriggerThatCannotBePutBackHasNoUndo(t *testing.T) {
+	cat := migrations.Project(live(), lower(t, splitName(), live()), migrations.Expanded)
+	edited := splitName()
+	edited.Expand[2].(*spec.Sync).Forward["first"] = "name"
+	for _, u := range lower(t, edited, cat).Expand {
+		if u.ID == "sync.users" && (u.Applied || u.Undo != nil || u.Whole().Undo == nil) {
+			t.Errorf("applied %t, undo %q, whole %q", u.Applied, u.Undo, u.Whole().Undo)
+		}
+	}
+}

@@ -128,12 +128,13 @@ func (r *reader) indexes(ctx context.Context) error {
 func (r *reader) triggers(ctx context.Context) error {
 	var g migrations.Trigger
 	return r.each(ctx, `
-		select g.tgrelid, g.tgname, pg_catalog.pg_get_triggerdef(g.oid), g.tgtype & 3 = 3,
+		select g.tgrelid, g.tgname, pg_catalog.pg_get_triggerdef(g.oid),
+		       case when g.tgname like 'zzz\_pleat\_%' then pg_catalog.pg_get_functiondef(g.tgfoid) else '' end, g.tgtype & 3 = 3,
 		       coalesce(pg_catalog.obj_description(g.oid, 'pg_trigger'), '')
 		from pg_catalog.pg_trigger g
 		where g.tgrelid = any($1::oid[]) and not g.tgisinternal
 		order by g.tgrelid, g.tgname collate "C"`,
-		[]any{&g.Name, &g.Definition, &g.BeforeRow, &g.Comment},
+		[]any{&g.Name, &g.Definition, &g.Function, &g.BeforeRow, &g.Comment},
 		func(t *migrations.Table) { t.Triggers = append(t.Triggers, g) })
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
@@ -245,4 +246,33 @@ func TestAHiddenColumnWithoutASyncComesBackWithItsConstraint(t *testing.T) {
 		t.Error("a row without a name was let in after un-hiding")
 	}
 	w.exec("insert into users (name) values ('Grace')")
+}
+
+// An edited sync replaces the trigger that releases live with: taking the edit
+// back is that trigger again, and not none.
+func TestTheUndoOfAnEditedSyncIsTheFormerTrigger(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable)
+	c := splitName()
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	const installed = `select pg_get_triggerdef(g.oid) || pg_get_functiondef(tgfoid) || obj_description(g.oid, 'pg_trigger')
+		from pg_trigger g where tgname = 'zzz_pleat_split_name'`
+	before := w.value(installed)
+	edited := splitName()
+	edited.Expand[2].(*spec.Sync).Forward["last"] = "upper(name)"
+	p = w.lower(edited)
+	sync := p.Expand[len(p.Expand)-1]
+	w.apply(forward(p, sync, migrations.Expanded))
+	if w.value(installed) == before {
+		t.Fatal("the trigger was not replaced")
+	}
+	w.apply(backward(p, sync, migrations.Absent))
+	if diff := cmp.Diff(before, w.value(installed)); diff != "" {
+		t.Errorf("after the way back (-before +after):\n%s", diff)
+	}
+	w.apply(backward(p, sync.Whole(), migrations.Absent))
+	if got := w.value("select count(*)::text from pg_trigger where tgname like 'zzz_pleat%'"); got != "0" {
+		t.Errorf("%s triggers are left of a change that was taken back whole", got)
+	}
 }
