@@ -29,7 +29,11 @@ func (p *Provider) definition(a *planner.Start, i planner.Placement) (api.Defini
 	if err != nil {
 		return d, err
 	}
-	d.DatabaseURL, err = named(url, a.Service+"@"+a.Release+"/"+i.Instance)
+	name, err := api.Ref{Service: a.Service, Release: a.Release, Instance: i.Instance}.Application()
+	if err != nil {
+		return d, err
+	}
+	d.DatabaseURL, err = named(url, name)
 	if err != nil {
 		return d, fmt.Errorf("the URL of database.%s: %w", a.Database, err)
 	}

@@ -311,6 +311,19 @@ func TestDefinitionHasSecretsAndANamedDatabase(t *testing.T) {
 			t.Errorf("the environment lacks %s", want)
 		}
 	}
+	long := w.start(strings.Repeat("9", 64), 1)
+	long.Database = "main"
+	err = w.apply("s3", long)
+	if err == nil || !strings.Contains(err.Error(), "is too long for application_name") {
+		t.Errorf("Start = %v, want that the name is too long", err)
+	}
+	ref := agenttest.Ref(long.Release, "web.1")
+	d := w.agents[0].Definition("1.0.0")
+	d.DatabaseURL = "postgres://h/db"
+	err = w.agents[0].PutInstance(t.Context(), ref, api.Put{Definition: d})
+	if err == nil || !strings.Contains(err.Error(), "is too long for application_name") {
+		t.Errorf("PutInstance = %v, want that the name is too long", err)
+	}
 	a.Definition.Env["KEY"] = spec.Secret("service.users.env.GONE", "")
 	a.Release = "1.0.1"
 	err = w.apply("s2", a)

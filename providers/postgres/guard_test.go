@@ -25,6 +25,9 @@ func TestSessionsAreAskedByRelease(t *testing.T) {
 	w.as("users@1.0.0/web.2")
 	w.as("users@2.0.0/web.1")
 	w.as("reports@1.0.0/web.1")
+	w.as("orders@" + strings.Repeat("9", 60) + "/web.1")
+	w.as("me@work")
+	cut := strings.Repeat("9", 56)
 	tests := []struct {
 		guard planner.NoSessions
 		want  string
@@ -34,9 +37,12 @@ func TestSessionsAreAskedByRelease(t *testing.T) {
 		{planner.NoSessions{Service: "users", Except: []string{"2.0.0"}}, "2 sessions of users 1.0.0"},
 		{planner.NoSessions{Service: "users"}, "2 sessions of users 1.0.0, 1 session of users 2.0.0"},
 		{planner.NoSessions{Service: "users", Versions: []string{"1.0"}}, ""},
-		{planner.NoSessions{Others: []string{"users"}}, "1 session of reports 1.0.0"},
-		{planner.NoSessions{Others: []string{"users"}, Except: []string{"reports@1.0.0"}}, ""},
-		{planner.NoSessions{Others: []string{"users", "reports"}}, ""},
+		{planner.NoSessions{Others: []string{"users", "orders"}}, "1 session of reports 1.0.0"},
+		{planner.NoSessions{Others: []string{"users", "orders"}, Except: []string{"reports@1.0.0"}}, ""},
+		{planner.NoSessions{Others: []string{"users", "reports", "orders"}}, ""},
+		// Postgres kept too little of its name to tell which release it is.
+		{planner.NoSessions{Service: "orders", Except: []string{"1.0.0"}}, "1 session of orders " + cut},
+		{planner.NoSessions{Others: []string{"users", "reports"}}, "1 session of orders " + cut},
 	}
 	for _, test := range tests {
 		answer := w.ask(&test.guard)

@@ -75,13 +75,20 @@ func rounded(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// parseApplication reads "SERVICE@RELEASE/PROCESS.N".
+// clipped is how much Postgres keeps of an application_name.
+const clipped = 63
+
+// parseApplication reads "SERVICE@RELEASE/PROCESS.N". What Postgres cut off
+// within the release is a release that nobody knows, not nobody's session.
 func parseApplication(name string) (service, release, instance string, ok bool) {
 	service, rest, ok := strings.Cut(name, "@")
 	if !ok || service == "" {
 		return "", "", "", false
 	}
 	i := strings.LastIndex(rest, "/")
+	if i < 0 && len(name) >= clipped {
+		return service, rest, "", true
+	}
 	if i <= 0 {
 		return "", "", "", false
 	}

@@ -19,6 +19,7 @@ import (
 // Scope is what of a database a plan is about.
 type Scope struct {
 	Tables  []spec.Table
+	Indexes []spec.Table // whose tables are read too
 	Changes []string
 }
 
@@ -50,7 +51,11 @@ func observe(ctx context.Context, c *pgx.Conn, scope Scope, db *planner.Database
 	if db.Identity, db.Name, err = conn.Identity(ctx, c); err != nil {
 		return err
 	}
-	if db.Catalog, err = catalog(ctx, c, scope.Tables); err != nil {
+	owners, err := tablesOf(ctx, c, scope.Indexes)
+	if err != nil {
+		return err
+	}
+	if db.Catalog, err = catalog(ctx, c, append(owners, scope.Tables...)); err != nil {
 		return err
 	}
 	if db.Sessions, err = sessions(ctx, c); err != nil {
@@ -65,7 +70,7 @@ func observe(ctx context.Context, c *pgx.Conn, scope Scope, db *planner.Database
 func sessions(ctx context.Context, q conn.Tx) ([]planner.Sessions, error) {
 	rows, err := q.Query(ctx, `
 		select application_name, pg_catalog.count(*) from pg_catalog.pg_stat_activity
-		where datname = pg_catalog.current_database() and application_name like '%@%/%'
+		where datname = pg_catalog.current_database() and application_name like '%@%'
 		group by application_name`)
 	if err != nil {
 		return nil, fmt.Errorf("counting sessions: %w", err)

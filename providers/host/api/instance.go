@@ -24,6 +24,19 @@ type Ref struct {
 // String is "SERVICE RELEASE INSTANCE".
 func (r Ref) String() string { return r.Service + " " + r.Release + " " + r.Instance }
 
+// kept is how much Postgres keeps of an application_name.
+const kept = 63
+
+// Application is the application_name of the instance's database sessions. One
+// that Postgres would cut off is an error: two releases could look the same.
+func (r Ref) Application() (string, error) {
+	name := r.Service + "@" + r.Release + "/" + r.Instance
+	if len(name) > kept {
+		return "", Errorf(CodeInvalid, "%s is too long for application_name, of which Postgres keeps %d bytes", name, kept)
+	}
+	return name, nil
+}
+
 // Definition is everything that decides how an instance runs. It holds
 // secrets in clear: an agent keeps it in files that only its user can read,
 // and never sends it back.
