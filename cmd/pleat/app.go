@@ -96,11 +96,7 @@ func (a *app) load() (*spec.Spec, error) {
 	if diags.HasErrors() {
 		return nil, &diagnosticsError{diags}
 	}
-	if len(diags) > 0 {
-		if err := spec.WriteDiagnostics(a.err, a.sources, diags, spec.RenderOptions{Width: a.width(a.err), Color: a.color(a.err)}); err != nil {
-			return nil, err
-		}
-	}
+	a.warn(diags)
 	return sp, nil
 }
 

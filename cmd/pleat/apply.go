@@ -51,6 +51,7 @@ func newApplyCommand(a *app) *cobra.Command {
 }
 
 func (a *app) apply(ctx context.Context, o applyOptions, file string) error {
+	outliveReaders()
 	sp, err := a.load()
 	if err != nil {
 		return err
@@ -149,7 +150,8 @@ func (r *runner) choose(ctx context.Context, goal planner.Goal, saved *planner.P
 	if diags.HasErrors() {
 		return nil, nil, &diagnosticsError{diags}
 	}
-	return plan, nil, r.app.warn(diags)
+	r.app.warn(diags)
+	return plan, nil, nil
 }
 
 // sameWish tells whether the open run is on its way to what is asked for.
@@ -207,10 +209,9 @@ func fits(p *planner.Plan, st *planner.State) error {
 // that are not to be had, and asks.
 func (r *runner) present(ctx context.Context, plan *planner.Plan, reviewed bool, o applyOptions) error {
 	a := r.app
+	var unseen error
 	if !a.json {
-		if err := plan.WriteText(a.out, planner.RenderOptions{Width: a.width(a.out), Color: a.color(a.out)}); err != nil {
-			return err
-		}
+		unseen = plan.WriteText(a.out, planner.RenderOptions{Width: a.width(a.out), Color: a.color(a.out)})
 	}
 	if plan.Empty() {
 		return nil
@@ -222,9 +223,24 @@ func (r *runner) present(ctx context.Context, plan *planner.Plan, reviewed bool,
 		return err
 	}
 	if o.autoApprove || reviewed {
-		return nil
+		return nil // nobody has to see it
 	}
-	return a.confirm("Apply this plan?")
+	if unseen != nil {
+		return fmt.Errorf("showing the plan: %w", unseen)
+	}
+	if err := a.confirm("Apply this plan?"); err != nil {
+		return err
+	}
+	return r.still(ctx, plan)
+}
+
+// still refuses a plan whose state has changed while the question was open.
+func (r *runner) still(ctx context.Context, plan *planner.Plan) error {
+	st, err := r.world.observe(ctx, plan.Scope)
+	if err != nil {
+		return err
+	}
+	return fits(plan, st)
 }
 
 // hazards refuses what was not allowed by name.

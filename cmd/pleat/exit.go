@@ -74,9 +74,7 @@ func (a *app) report(err error) int {
 	}
 	var diags *diagnosticsError
 	if errors.As(err, &diags) {
-		if err := spec.WriteDiagnostics(a.err, a.sources, diags.diags, spec.RenderOptions{Width: a.width(a.err), Color: a.color(a.err)}); err != nil {
-			return exitError
-		}
+		a.warn(diags.diags)
 		return code
 	}
 	if err.Error() != "" {

@@ -81,14 +81,17 @@ func (a *app) makePlan(ctx context.Context, w *world, goal planner.Goal) (*plann
 	if diags.HasErrors() {
 		return nil, &diagnosticsError{diags}
 	}
-	return plan, a.warn(diags)
+	a.warn(diags)
+	return plan, nil
 }
 
-func (a *app) warn(diags hcl.Diagnostics) error {
+// warn shows what is wrong with a spec. Like all talk it changes nothing when
+// nobody reads it.
+func (a *app) warn(diags hcl.Diagnostics) {
 	if len(diags) == 0 {
-		return nil
+		return
 	}
-	return spec.WriteDiagnostics(a.err, a.sources, diags, spec.RenderOptions{Width: a.width(a.err), Color: a.color(a.err)})
+	_ = spec.WriteDiagnostics(a.err, a.sources, diags, spec.RenderOptions{Width: a.width(a.err), Color: a.color(a.err)})
 }
 
 func (a *app) showPlan(plan *planner.Plan, out string) error {

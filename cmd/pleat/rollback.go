@@ -44,6 +44,7 @@ func newRollbackCommand(a *app) *cobra.Command {
 }
 
 func (a *app) rollback(ctx context.Context, o rollbackOptions, args []string) error {
+	outliveReaders()
 	sp, err := a.load()
 	if err != nil {
 		return err
@@ -105,7 +106,8 @@ func (a *app) backPlan(ctx context.Context, w *world, goal planner.Goal) (*plann
 	if diags.HasErrors() {
 		return nil, &diagnosticsError{diags}
 	}
-	return plan, a.warn(diags)
+	a.warn(diags)
+	return plan, nil
 }
 
 // aim completes the goal of a rollback, and gives the state that it is for.

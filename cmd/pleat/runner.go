@@ -207,10 +207,14 @@ func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string,
 	result, err := start(ctx, c)
 	done()
 	w.Close()
-	if err := errors.Join(err, sink.close()); err != nil {
-		return err
+	if err == nil {
+		err = a.conclude(plan.Kind, result)
 	}
-	return a.conclude(plan.Kind, result)
+	// The journal has every event, and the run came out as it did.
+	if lost := sink.close(); lost != nil {
+		a.talk("Warning: %s", lost)
+	}
+	return err
 }
 
 // tell keeps the lease's row at the step in hand.
@@ -227,6 +231,10 @@ func (r *runner) tell(rec executor.Record) {
 		r.lease.SetStep("undo of " + step)
 	}
 }
+
+// outliveReaders keeps pleat alive when whoever reads its output goes away: a
+// run does not depend on being watched.
+func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
 
 // signals turns the first SIGINT or SIGTERM into a stop at the next safe
 // point, the second into a cancelled context, the third into an exit: a run

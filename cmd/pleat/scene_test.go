@@ -34,6 +34,8 @@ type scene struct {
 	audience   *audience
 	variables  []string        // names in its environment
 	transcript strings.Builder // what exits printed
+	keyboard   *os.File        // of the terminal that begin gives
+	screen     *os.File        // nil: it gives none
 }
 
 func newScene(url, sockets string) *scene {

@@ -69,6 +69,9 @@ func beginCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer talk.Close()
 	p.cmd.Stdout, p.cmd.Stderr = out, talk
+	if w.screen != nil {
+		p.cmd.Stdin = w.screen
+	}
 	ts.Check(p.cmd.Start())
 	go func() { p.howItEnded = p.cmd.Wait(); close(p.ended) }()
 	w.background[name] = p

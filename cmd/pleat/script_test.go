@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			"finish":      finishCommand,
 			"clients":     clientsCommand,
 			"send":        sendCommand,
+			"terminal":    terminalCommand,
 			"secret":      secretCommand,
 			"certificate": stage.certificateCommand,
 			"retime":      retimeCommand,
