@@ -197,6 +197,7 @@ func (s *sequence) prelude() {
 		}
 	}
 	s.dies(s.lane.pleat(s.world.prelude.String(), "apply", "--auto-approve"))
+	s.orphansEnd() // else the build would go through after all
 	if err := hold.Close(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func rounds(sample, all int) int {
 
 // seeded gives a round's own generator, and how to repeat it.
 func seeded(t *testing.T, round int) *rand.Rand {
-	t.Logf("repeat with: go test ./cmd/pleat -run '%s' -signal-seed %d", t.Name(), *signalSeed)
+	t.Logf("repeat with: PLEAT_TEST_LONG=1 go test ./cmd/pleat -run '%s' -signal-seed %d", t.Name(), *signalSeed)
 	return rand.New(rand.NewPCG(*signalSeed, uint64(round)))
 }
 
@@ -41,6 +41,32 @@ func (m *matrix) interrupts(t *testing.T) {
 			m.interrupted(t, w, seeded(t, round), round%3+1)
 		})
 	}
+	t.Run("while a release comes up", m.interruptedStart)
+}
+
+// interruptedStart stops an apply in a step that could go on for long. That is
+// no failure of the step: nothing is taken back.
+func (m *matrix) interruptedStart(t *testing.T) {
+	s := m.begin(t, &matrixWorld{name: "W2", setup: usersTable, wish: splitName, serves: true, target: "r8", expanded: "W2-fails"})
+	cmd, out := s.lane.command("", "apply", "--auto-approve")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	err := polled("the start", func() error {
+		if s.started() {
+			return cmd.Process.Signal(syscall.SIGINT)
+		}
+		return fmt.Errorf("it was not begun")
+	})
+	e := endOf(cmd, out)
+	if err != nil || e.code != exitInterrupted || s.decided() {
+		t.Fatalf("%v, exit %d\n%s", err, e.code, e.output)
+	}
+	s.ends(s.lane.pleat("", "rollback", "--auto-approve"), exitDone)
+	s.isOld(e)
+	s.writer.stop()
+	s.settled()
+	s.finish()
 }
 
 func (m *matrix) interrupted(t *testing.T, w *matrixWorld, random *rand.Rand, times int) {

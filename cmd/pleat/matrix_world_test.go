@@ -190,7 +190,13 @@ func (w *matrixWorld) wanted(l *lane) string {
 // service runs from, and wants to; only to knows the change.
 func (l *lane) service(from, to string) string {
 	return strings.NewReplacer("SOCKET", l.socket(), "LISTEN", l.listen, "FROM", from, "TO", to, "SCHEMA", "[change.split_name]",
-		"CRASH", map[bool]string{true: `, "-crash", "1ms", "-mute"`}[to == "r9"]).Replace(serviceSpec)
+		"FAILING", failing[to]).Replace(serviceSpec)
+}
+
+// failing are releases that do not come up, by the arguments that make them.
+var failing = map[string]string{
+	"r8": `, "-unhealthy"`,
+	"r9": `, "-crash", "1ms", "-mute"`,
 }
 
 const serviceSpec = `
@@ -237,7 +243,7 @@ service "demo" {
     }
     schema = SCHEMA
     process "web" {
-      command = ["$${ARTIFACT}"CRASH]
+      command = ["$${ARTIFACT}"FAILING]
     }
   }
 }
