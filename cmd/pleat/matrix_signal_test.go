@@ -42,31 +42,60 @@ func (m *matrix) interrupts(t *testing.T) {
 		})
 	}
 	t.Run("while a release comes up", m.interruptedStart)
+	t.Run("while requests drain", m.interruptedDrain)
 }
 
 // interruptedStart stops an apply in a step that could go on for long. That is
 // no failure of the step: nothing is taken back.
 func (m *matrix) interruptedStart(t *testing.T) {
 	s := m.begin(t, &matrixWorld{name: "W2", setup: usersTable, wish: splitName, serves: true, target: "r8", expanded: "W2-fails"})
-	cmd, out := s.lane.command("", "apply", "--auto-approve")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	err := polled("the start", func() error {
-		if s.started() {
-			return cmd.Process.Signal(syscall.SIGINT)
-		}
-		return fmt.Errorf("it was not begun")
-	})
-	e := endOf(cmd, out)
-	if err != nil || e.code != exitInterrupted || s.decided() {
-		t.Fatalf("%v, exit %d\n%s", err, e.code, e.output)
-	}
-	s.ends(s.lane.pleat("", "rollback", "--auto-approve"), exitDone)
+	s.interruptAt("start")
+	e := s.lane.pleat("", "rollback", "--auto-approve")
+	s.ends(e, exitDone)
 	s.isOld(e)
 	s.writer.stop()
 	s.settled()
 	s.finish()
+}
+
+// interruptedDrain does so while an instance does not answer its requests.
+func (m *matrix) interruptedDrain(t *testing.T) {
+	s := m.begin(t, worldNamed("W2"))
+	st, err := s.lane.agentState(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stuck := st.Instances[0].PID
+	if err := syscall.Kill(stuck, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.interruptAt("drain")
+	if err := syscall.Kill(stuck, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	s.applyAgain()
+	s.writer.stop()
+	s.lane.traffic.failed() // those that were stuck for too long
+	s.settled()
+	s.finish()
+}
+
+// interruptAt stops an apply in the first step of a kind that it begins.
+func (s *sequence) interruptAt(kind string) {
+	s.t.Helper()
+	cmd, out := s.lane.command("", "apply", "--auto-approve")
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	err := polled("the "+kind, func() error {
+		if s.yes("select from pleat.entry where step like '%/" + kind + "/%' and status = 'started'") {
+			return cmd.Process.Signal(syscall.SIGINT)
+		}
+		return fmt.Errorf("it was not begun")
+	})
+	if e := endOf(cmd, out); err != nil || e.code != exitInterrupted || s.decided() {
+		s.t.Fatalf("%v, exit %d\n%s", err, e.code, e.output)
+	}
 }
 
 func (m *matrix) interrupted(t *testing.T, w *matrixWorld, random *rand.Rand, times int) {
