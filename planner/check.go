@@ -19,7 +19,7 @@ func (p *planning) checkReleases() {
 			p.diags = append(p.diags, problem("Unknown release", fmt.Sprintf("%s has no release %q, neither in the spec nor in the record of earlier runs.", s.Address(), k.version), s.ReleaseRange))
 			continue
 		}
-		if d.release.Held != "" && p.goal.LiftHold == "" && !p.start.at(k.service, k.version) {
+		if d.release.Held != "" && p.goal.LiftHold == "" && !p.goal.Rollback && !p.start.at(k.service, k.version) {
 			p.diags = append(p.diags, held(d, s.ReleaseRange))
 		}
 		p.checkLineage(s, d)
