@@ -71,6 +71,13 @@ func (c *Catalog) Table(t spec.Table) *Table {
 	return c.Tables[t.String()]
 }
 
+// Index gives the index of that name, whatever table of its schema it is on,
+// or nil.
+func (c *Catalog) Index(name spec.Table) *Index {
+	_, t := c.tableOfIndex(name)
+	return t.index(name.Name)
+}
+
 // Column gives the column of that name, or nil; also on a nil table.
 func (t *Table) Column(name string) *Column {
 	if t == nil {

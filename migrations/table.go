@@ -94,7 +94,10 @@ func (c *Catalog) tableOfIndex(index spec.Table) (spec.Table, *Table) {
 		return spec.Table{}, nil
 	}
 	for key, t := range c.Tables {
-		if name := spec.ParseTable(key); name.Schema == index.Schema && t.index(index.Name) != nil {
+		if t.index(index.Name) == nil {
+			continue
+		}
+		if name := spec.ParseTable(key); name.Schema == index.Schema {
 			return name, t
 		}
 	}

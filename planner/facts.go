@@ -21,6 +21,7 @@ type Scope struct {
 // DatabaseScope is the objects of one database that a spec names.
 type DatabaseScope struct {
 	Tables  map[string]TableScope `json:"tables,omitempty"`
+	Indexes []string              `json:"indexes,omitempty"` // as spec.Table's text, whatever table they are on
 	Changes []string              `json:"changes,omitempty"`
 	// Sessions says that a step takes something away on evidence: then it is a
 	// fact which releases have sessions without an instance.
@@ -30,7 +31,6 @@ type DatabaseScope struct {
 // TableScope is the parts of a table that a spec names.
 type TableScope struct {
 	Columns []string `json:"columns,omitempty"`
-	Indexes []string `json:"indexes,omitempty"`
 }
 
 // ServiceScope is where a service lives.
@@ -45,6 +45,15 @@ type ServiceScope struct {
 func (s DatabaseScope) TableNames() []spec.Table {
 	var out []spec.Table
 	for _, name := range sortedKeys(s.Tables) {
+		out = append(out, spec.ParseTable(name))
+	}
+	return out
+}
+
+// IndexNames are the indexes to observe, sorted.
+func (s DatabaseScope) IndexNames() []spec.Table {
+	var out []spec.Table
+	for _, name := range s.Indexes {
 		out = append(out, spec.ParseTable(name))
 	}
 	return out
@@ -95,7 +104,7 @@ func (s Scope) watchSessions(steps []Step) {
 }
 
 // name adds the objects that a change names.
-func (s DatabaseScope) name(c *spec.Change) {
+func (s *DatabaseScope) name(c *spec.Change) {
 	operations := c.Expand
 	if c.Contract != nil {
 		operations = append(append([]spec.Operation(nil), operations...), c.Contract.Operations...)
@@ -113,7 +122,10 @@ func (s DatabaseScope) name(c *spec.Change) {
 		case *spec.DropTable:
 			s.table(op.Table)
 		case *spec.CreateIndex:
-			s.index(op.Table, op.Name)
+			s.table(op.Table)
+			s.index(op.Table.Schema, op.Name)
+		case *spec.DropIndex:
+			s.index(op.Schema, op.Name)
 		case *spec.Sync:
 			s.columns(op.Table, op.Forward)
 			s.columns(op.Table, op.Backward)
@@ -124,7 +136,12 @@ func (s DatabaseScope) name(c *spec.Change) {
 	}
 }
 
-func (s DatabaseScope) table(t spec.Table) TableScope { return s.Tables[t.String()] }
+// table has the table observed, also where nothing but its name matters.
+func (s DatabaseScope) table(t spec.Table) TableScope {
+	scope := s.Tables[t.String()]
+	s.Tables[t.String()] = scope
+	return scope
+}
 
 func (s DatabaseScope) columns(t spec.Table, byColumn map[string]string) {
 	for _, name := range sortedKeys(byColumn) {
@@ -138,10 +155,8 @@ func (s DatabaseScope) column(t spec.Table, name string) {
 	s.Tables[t.String()] = scope
 }
 
-func (s DatabaseScope) index(t spec.Table, name string) {
-	scope := s.table(t)
-	scope.Indexes = include(scope.Indexes, name)
-	s.Tables[t.String()] = scope
+func (s *DatabaseScope) index(schema, name string) {
+	s.Indexes = include(s.Indexes, spec.Table{Schema: schema, Name: name}.String())
 }
 
 func include(names []string, name string) []string {
@@ -261,6 +276,9 @@ func (f *facts) database(name string, scope DatabaseScope, st *State) {
 	for _, t := range sortedKeys(scope.Tables) {
 		f.table(at+t, scope.Tables[t], db.Catalog.Table(spec.ParseTable(t)))
 	}
+	for _, index := range scope.IndexNames() {
+		f.add(at+"index "+index.String(), indexFact(db.Catalog.Index(index)))
+	}
 	for _, c := range scope.Changes {
 		r := db.Changes[c]
 		f.add(at+"change."+c, strings.TrimSpace(fmt.Sprintf("%s %.12s %s", r.Phase, r.Digest, strings.Join(doneUnits(r), " "))))
@@ -293,9 +311,6 @@ func (f *facts) table(at string, scope TableScope, t *migrations.Table) {
 		triggers = append(triggers, g.Name+" "+g.Comment)
 	}
 	f.add(at+" triggers", strings.Join(triggers, "; "))
-	for _, name := range scope.Indexes {
-		f.add(at+" index "+name, indexFact(t, name))
-	}
 }
 
 func columnFact(c *migrations.Column) string {
@@ -312,16 +327,14 @@ func columnFact(c *migrations.Column) string {
 	return value
 }
 
-func indexFact(t *migrations.Table, name string) string {
-	for _, i := range t.Indexes {
-		if i.Name == name && !i.Valid {
-			return "invalid " + i.Definition
-		}
-		if i.Name == name {
-			return i.Definition
-		}
+func indexFact(i *migrations.Index) string {
+	if i == nil {
+		return ""
 	}
-	return ""
+	if !i.Valid {
+		return "invalid " + i.Definition
+	}
+	return i.Definition
 }
 
 // service states which instances live where traffic may reach them. Hosts are

@@ -33,6 +33,30 @@ func catalog(ctx context.Context, c *pgx.Conn, tables []spec.Table) (*migrations
 	return cat, nil
 }
 
+// tablesOf are the tables that have these indexes: a drop of an index names no
+// table.
+func tablesOf(ctx context.Context, c *pgx.Conn, indexes []spec.Table) ([]spec.Table, error) {
+	names := make([]string, len(indexes))
+	for i, index := range indexes {
+		names[i] = migrations.Ident(index.Schema, index.Name)
+	}
+	rows, err := c.Query(ctx, `
+		select distinct n.nspname, t.relname
+		from pg_catalog.unnest($1::text[]) as wanted (name)
+		join pg_catalog.pg_index i on i.indexrelid = pg_catalog.to_regclass(wanted.name)
+		join pg_catalog.pg_class t on t.oid = i.indrelid
+		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+		order by 1, 2`, names)
+	if err != nil {
+		return nil, fmt.Errorf("looking for the tables of indexes: %w", err)
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowToStructByPos[spec.Table])
+	if err != nil {
+		return nil, fmt.Errorf("looking for the tables of indexes: %w", err)
+	}
+	return tables, nil
+}
+
 // reader fills tables by their oid.
 type reader struct {
 	conn   *pgx.Conn

@@ -71,11 +71,21 @@ func (w *world) value(sql string, args ...any) string {
 // observe reads what is live of the change's tables.
 func (w *world) observe(c *spec.Change) *planner.Database {
 	w.Helper()
-	db, err := w.provider.Observe(w.Context(), postgres.Scope{Tables: tablesOf(c), Changes: []string{c.Name}})
+	scope := planner.ScopeOf(&spec.Spec{Databases: []*spec.Database{w.db}, Changes: []*spec.Change{of(w.db, c)}}).Databases[w.db.Name]
+	db, err := w.provider.Observe(w.Context(), postgres.Scope{
+		Tables: scope.TableNames(), Indexes: scope.IndexNames(), Changes: scope.Changes,
+	})
 	if err != nil {
 		w.Fatal(err)
 	}
 	return db
+}
+
+// of is the change as one of that database.
+func of(db *spec.Database, c *spec.Change) *spec.Change {
+	placed := *c
+	placed.Database = db
+	return &placed
 }
 
 func (w *world) lower(c *spec.Change) *migrations.Program {
@@ -167,33 +177,6 @@ func backfillOf(p *migrations.Program) *planner.Backfill {
 		Change: p.Change.Name, Table: b.Table, Key: b.Key, Set: b.Set, Where: b.Where, Batch: b.Batch,
 		Cursor: b.Digest, Phase: migrations.Backfilled, Digest: p.Digest,
 	}
-}
-
-func tablesOf(c *spec.Change) []spec.Table {
-	var all []spec.Table
-	ops := c.Expand
-	if c.Contract != nil {
-		ops = append(ops[:len(ops):len(ops)], c.Contract.Operations...)
-	}
-	for _, op := range ops {
-		switch o := op.(type) {
-		case *spec.CreateTable:
-			all = append(all, o.Table)
-		case *spec.AddColumn:
-			all = append(all, o.Table)
-		case *spec.Sync:
-			all = append(all, o.Table)
-		case *spec.CreateIndex:
-			all = append(all, o.Table)
-		case *spec.DropColumn:
-			all = append(all, o.Table)
-		case *spec.DropTable:
-			all = append(all, o.Table)
-		case *spec.DropIndex:
-			all = append(all, spec.ParseTable("users"))
-		}
-	}
-	return all
 }
 
 // dump is the application's schema as pg_dump writes it.
