@@ -28,6 +28,9 @@ type Transaction struct {
 	Reverse  bool             `json:"reverse,omitempty"` // this takes the unit back
 	Phase    migrations.Phase `json:"phase,omitempty"`   // recorded for the change; "" leaves it
 	Digest   string           `json:"digest"`            // of the change
+	// Evidence is asked for again once the lock is had and before SQL runs: the
+	// guards were met before the wait for it.
+	Evidence []NoSessions `json:"evidence,omitempty"`
 }
 
 // BuildIndex builds an index concurrently: an invalid leftover is dropped and

@@ -207,6 +207,7 @@ func (e *emitter) hide(m move) {
 		s.Title = "hide " + u.Title
 		s.Cause = "the old shape of " + string(c.Address()) + " is not needed any more"
 		s.Guards = append(e.evidence(c), soak)
+		s.confirm()
 		s.Waits = e.soakWaits(c)
 		s.Deferred = firstOf(m.deferred, why)
 		e.add("hide", s)
@@ -237,6 +238,7 @@ func (e *emitter) drop(m move) {
 		s.Title = "drop " + u.Title
 		s.Cause = "the old shape of " + string(c.Address()) + " is hidden, and nobody missed it"
 		s.Guards = e.evidence(c)
+		s.confirm()
 		s.Deferred = m.deferred
 		if len(program.Hide) == 0 {
 			soak, why := e.soak(c)
@@ -352,6 +354,19 @@ func (e *emitter) evidence(c *spec.Change) []Guard {
 		return k.service + "@" + k.version
 	})
 	return append(out, &NoSessions{Database: c.Database.Name, Others: own, Except: others, Change: c.Name})
+}
+
+// confirm has a transaction ask again for the sessions that its guards ask for.
+func (s *Step) confirm() {
+	a, ok := s.Action.(*Transaction)
+	if !ok {
+		return
+	}
+	for _, g := range s.Guards {
+		if sessions, ok := g.(*NoSessions); ok {
+			a.Evidence = append(a.Evidence, *sessions)
+		}
+	}
 }
 
 // fit lists the releases that can live without the old shape, under the names

@@ -26,7 +26,7 @@ func (w *work) attempt(ctx context.Context, a *planner.Transaction, limits plann
 		if err := w.allow(ctx, tx); err != nil {
 			return err
 		}
-		if err := w.asRole(ctx, tx, func() error { return w.statements(ctx, tx, a, limits) }); err != nil {
+		if err := w.locked(ctx, tx, a, limits); err != nil {
 			return err
 		}
 		w.at("step.sent")
@@ -80,13 +80,26 @@ func (w *work) asRole(ctx context.Context, tx conn.Tx, body func() error) error 
 	return err
 }
 
-// statements takes the lock first, on its own, so that what is waited for and
-// what is held are bounded apart.
-func (w *work) statements(ctx context.Context, tx conn.Tx, a *planner.Transaction, limits planner.Limits) error {
-	if err := lockTable(ctx, tx, a); err != nil {
+// locked takes the lock first, on its own, so that what is waited for and what
+// is held are bounded apart. Sessions are asked for as the login role: another
+// one may not see their names.
+func (w *work) locked(ctx context.Context, tx conn.Tx, a *planner.Transaction, limits planner.Limits) error {
+	if err := w.asRole(ctx, tx, func() error { return lockTable(ctx, tx, a) }); err != nil {
 		return err
 	}
 	held := time.Now()
+	if strong(a.Lock) {
+		if err := limitHold(ctx, tx, limits.Hold); err != nil {
+			return err
+		}
+	}
+	if err := confirm(ctx, tx, a.Evidence); err != nil {
+		return err
+	}
+	return w.asRole(ctx, tx, func() error { return w.statements(ctx, tx, a, limits, held) })
+}
+
+func (w *work) statements(ctx context.Context, tx conn.Tx, a *planner.Transaction, limits planner.Limits, held time.Time) error {
 	for _, sql := range a.SQL {
 		if strong(a.Lock) {
 			if err := limitHold(ctx, tx, limits.Hold-limits.Hold/4-time.Since(held)); err != nil {

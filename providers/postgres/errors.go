@@ -60,6 +60,25 @@ func (e *LockBudgetError) Hint() string {
 	return "end what holds the table, or give the lock more patience"
 }
 
+func (e *LockBudgetError) reason() string { return lockText(e.Table, e.Blockers) }
+
+// EvidenceError is a session that needs what a step takes away. It was seen
+// once the step had its lock, and nothing was changed.
+type EvidenceError struct {
+	Change, Found string
+}
+
+func (e *EvidenceError) Error() string {
+	return fmt.Sprintf("change %s is still needed: %s came while the step waited for its lock", e.Change, e.Found)
+}
+
+// Hint is what to do about it.
+func (e *EvidenceError) Hint() string {
+	return "find out who starts the old release again; apply once its sessions are gone"
+}
+
+func (e *EvidenceError) reason() string { return e.Found }
+
 // HoldError is a statement that would have kept others away from a table for
 // longer than the budget. It was rolled back.
 type HoldError struct {

@@ -40,19 +40,43 @@ func (w *work) noSessions(ctx context.Context, g *planner.NoSessions) (planner.A
 	if err != nil {
 		return planner.Answer{}, err
 	}
+	found := open(g, all)
+	if found == "" {
+		return planner.Answer{Met: true}, nil
+	}
+	if err := w.stopSoak(ctx, g.Change); err != nil {
+		return planner.Answer{}, err
+	}
+	return planner.Answer{Reason: found}, nil
+}
+
+// open names the sessions that a guard asks not to be there, or is "".
+func open(g *planner.NoSessions, all []planner.Sessions) string {
 	var found []string
 	for _, s := range all {
 		if concerns(g, s) {
 			found = append(found, fmt.Sprintf("%s of %s %s", sessionCount(s.Count), s.Service, s.Release))
 		}
 	}
-	if len(found) == 0 {
-		return planner.Answer{Met: true}, nil
+	return strings.Join(found, ", ")
+}
+
+// confirm asks again for the evidence of a transaction, in it: whoever comes
+// later waits behind its lock.
+func confirm(ctx context.Context, tx conn.Tx, evidence []planner.NoSessions) error {
+	if len(evidence) == 0 {
+		return nil
 	}
-	if err := w.stopSoak(ctx, g.Change); err != nil {
-		return planner.Answer{}, err
+	all, err := sessions(ctx, tx)
+	if err != nil {
+		return err
 	}
-	return planner.Answer{Reason: strings.Join(found, ", ")}, nil
+	for _, g := range evidence {
+		if found := open(&g, all); found != "" {
+			return &EvidenceError{Change: g.Change, Found: found}
+		}
+	}
+	return nil
 }
 
 // stopSoak makes a quiet time begin anew when it is asked for next.

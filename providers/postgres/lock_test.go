@@ -339,3 +339,47 @@ func TestAMissingRightIsNamedWithItsGrant(t *testing.T) {
 		})
 	}
 }
+
+// The guards were met, then the step waited for its lock: a session that came
+// meanwhile is seen before anything is taken away.
+func TestEvidenceIsAskedForAgainUnderTheLock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable)
+	hide := &planner.Transaction{
+		Table: users, Lock: migrations.AccessExclusive, Change: "c", Unit: "hide.users", Digest: "d",
+		SQL:      []string{"alter table users rename name to pleat_hidden_name"},
+		Evidence: []planner.NoSessions{{Service: "users", Except: []string{"2.0.0"}, Change: "c"}},
+	}
+	w.exec("insert into pleat.change (name, phase, digest, quiet_since) values ('c', 'verified', 'd', now())")
+	holder := w.as("somebody")
+	begin(t, holder, "select from users")
+	done := make(chan error, 1)
+	step := w.step(hide)
+	go func() { done <- w.try(t.Context(), step) }()
+	eventually(t, "the step waits", func() bool { return len(w.watch.waits()) > 0 })
+	old := w.as("users@1.0.0/web.1")
+	begin(t, holder, "commit")
+	eventually(t, "it says who came", func() bool {
+		return strings.Contains(strings.Join(w.watch.waits(), "\n"), "1 session of users 1.0.0")
+	})
+	if got := w.value("select coalesce(quiet_since::text, 'never') from pleat.change"); got != "never" {
+		t.Errorf("the soak counts on from %s", got)
+	}
+	if err := old.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	w.as("users@1.0.0/web.1")
+	w.db.Lock.Patience = 300 * time.Millisecond
+	again := *hide
+	again.SQL = []string{"alter table users drop pleat_hidden_name"}
+	var unmet *postgres.EvidenceError
+	if err := w.try(t.Context(), w.step(&again)); !errors.As(err, &unmet) || unmet.Found != "1 session of users 1.0.0" {
+		t.Errorf("got %v, want an *EvidenceError", err)
+	}
+	if got := w.value("select attname::text from pg_attribute where attrelid = 'users'::regclass and attname like 'pleat_hidden%'"); got != "pleat_hidden_name" {
+		t.Errorf("the hidden column is %q", got)
+	}
+}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -45,27 +46,50 @@ func (w *work) transact(ctx context.Context, a *planner.Transaction) error {
 	deadline := time.Now().Add(limits.Patience)
 	pause := firstPause
 	var seen []Blocker
+	var met obstacle
 	defer w.report(planner.Waiting{})
 	for {
 		if err := w.awaitClear(ctx, a, deadline); err != nil {
 			return err
 		}
 		err := w.attempt(ctx, a, limits)
-		if err == nil || !retryable(err) {
+		if err == nil || !mayPass(err) {
 			return err
 		}
-		if seen, err = w.lookAgain(ctx, a, seen); err != nil {
+		if met, seen, err = w.obstacle(ctx, a, err, seen); err != nil {
 			return err
 		}
 		if time.Now().Add(pause).After(deadline) {
-			return &LockBudgetError{Table: subject(a.Table), Patience: limits.Patience, Blockers: seen}
+			return met
 		}
-		w.report(planner.Waiting{For: lockText(a.Table, seen)})
+		w.report(planner.Waiting{For: met.reason()})
 		if err := sleep(ctx, jittered(pause)); err != nil {
 			return err
 		}
 		pause = min(2*pause, longest, limits.Patience/4+firstPause)
 	}
+}
+
+// obstacle is what a transaction met that may pass, and fails it in the end.
+type obstacle interface {
+	error
+	reason() string // what is waited for meanwhile
+}
+
+func mayPass(err error) bool {
+	var unmet *EvidenceError
+	return errors.As(err, &unmet) || retryable(err)
+}
+
+// obstacle says what an attempt met. A session that was seen ends the quiet
+// time of its change.
+func (w *work) obstacle(ctx context.Context, a *planner.Transaction, failed error, seen []Blocker) (obstacle, []Blocker, error) {
+	var unmet *EvidenceError
+	if errors.As(failed, &unmet) {
+		return unmet, seen, w.stopSoak(ctx, unmet.Change)
+	}
+	seen, err := w.lookAgain(ctx, a, seen)
+	return &LockBudgetError{Table: subject(a.Table), Patience: w.limits().Patience, Blockers: seen}, seen, err
 }
 
 // lookAgain keeps those seen last: whoever was in the way may be gone by the
@@ -127,7 +151,7 @@ func (w *work) awaitClear(ctx context.Context, a *planner.Transaction, deadline 
 		if err != nil || len(found) == 0 {
 			return err
 		}
-		if text := lockText(a.Table, found); text != said {
+		if text := lockText(subject(a.Table), found); text != said {
 			w.report(planner.Waiting{For: text})
 			said = text
 		}
@@ -142,8 +166,8 @@ func (w *work) awaitClear(ctx context.Context, a *planner.Transaction, deadline 
 
 // lockText is what is waited for. It has no age in it: a wait is told again
 // when it changes.
-func lockText(t spec.Table, found []Blocker) string {
-	text := "lock on " + subject(t)
+func lockText(subject string, found []Blocker) string {
+	text := "lock on " + subject
 	if len(found) > 0 {
 		first := found[0]
 		first.Age = 0
