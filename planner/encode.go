@@ -33,6 +33,7 @@ type planFile struct {
 	Headline    string     `json:"headline"`
 	Fingerprint string     `json:"fingerprint"`
 	Wish        string     `json:"wish"`
+	By          string     `json:"made_by,omitempty"`
 	Made        time.Time  `json:"made"`
 	Expires     time.Time  `json:"expires"`
 	Target      []Target   `json:"target"`
@@ -77,7 +78,7 @@ type undoFile struct {
 // bytes. They hold no secret, only references.
 func (p *Plan) Encode() ([]byte, error) {
 	f := planFile{
-		Pleat: Format, Kind: p.Kind, Headline: p.Headline, Fingerprint: p.Fingerprint, Wish: p.Wish, Made: p.Made.UTC(), Expires: p.Expires.UTC(),
+		Pleat: Format, Kind: p.Kind, Headline: p.Headline, Fingerprint: p.Fingerprint, Wish: p.Wish, By: p.By, Made: p.Made.UTC(), Expires: p.Expires.UTC(),
 		Target: p.Target, Notes: p.Notes, Releases: p.Releases, Lifts: p.Lifts, Holds: p.Holds, Scope: p.Scope, ReadSet: p.ReadSet,
 	}
 	for _, s := range p.Steps {
@@ -107,37 +108,73 @@ type CorruptError struct{ Reason string }
 // Error is the reason.
 func (e *CorruptError) Error() string { return "not a plan as pleat wrote it: " + e.Reason }
 
+// ForeignError says that bytes are a plan as another pleat wrote it, which this
+// one cannot read.
+type ForeignError struct {
+	By     string // the pleat that made it; "" = it does not say
+	Reason string
+}
+
+// Error names that pleat, and the reason.
+func (e *ForeignError) Error() string {
+	by := e.By
+	if by == "" {
+		by = "another pleat"
+	}
+	return "the plan was made by " + by + ", and this pleat cannot read it: " + e.Reason
+}
+
 // Decode reads what Encode wrote. Bytes that differ anywhere from those are a
-// *CorruptError.
+// *CorruptError, those of another pleat may be a *ForeignError.
 func Decode(b []byte) (*Plan, error) {
-	var f planFile
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return nil, &CorruptError{err.Error()}
-	}
-	if f.Pleat != Format {
-		return nil, &CorruptError{fmt.Sprintf("format %d, this pleat reads format %d", f.Pleat, Format)}
-	}
-	sealed, err := f.seal()
-	if err != nil {
-		return nil, &CorruptError{err.Error()}
-	}
-	if !bytes.Equal(sealed, b) {
+	if !intact(b) {
 		return nil, &CorruptError{"its bytes were changed after it was saved"}
 	}
-	return f.plan()
+	var head struct {
+		Pleat int    `json:"pleat_plan"`
+		By    string `json:"made_by"`
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return nil, &CorruptError{err.Error()}
+	}
+	if head.Pleat != Format {
+		return nil, &ForeignError{head.By, fmt.Sprintf("it has format %d, not %d", head.Pleat, Format)}
+	}
+	var f planFile
+	if err := strict(b, &f); err != nil {
+		return nil, &ForeignError{head.By, err.Error()}
+	}
+	p, err := f.plan()
+	if err != nil {
+		return nil, &ForeignError{head.By, err.Error()}
+	}
+	return p, nil
+}
+
+// How a sealed plan ends, before and after the sum.
+const beforeSum, afterSum = "\n  \"sum\": \"", "\"\n}\n"
+
+// intact tells whether the sum is that of the bytes. They are not encoded anew
+// for it: another pleat may write the same plan in another way.
+func intact(b []byte) bool {
+	rest, ok := bytes.CutSuffix(b, []byte(afterSum))
+	i := bytes.LastIndex(rest, []byte(beforeSum))
+	if !ok || i < 0 {
+		return false
+	}
+	i += len(beforeSum)
+	return string(rest[i:]) == digest(append(bytes.Clone(rest[:i]), afterSum...))
 }
 
 func (f planFile) plan() (*Plan, error) {
 	p := &Plan{
-		Kind: f.Kind, Headline: f.Headline, Fingerprint: f.Fingerprint, Wish: f.Wish, Made: f.Made, Expires: f.Expires,
+		Kind: f.Kind, Headline: f.Headline, Fingerprint: f.Fingerprint, Wish: f.Wish, By: f.By, Made: f.Made, Expires: f.Expires,
 		Target: f.Target, Notes: f.Notes, Releases: f.Releases, Lifts: f.Lifts, Holds: f.Holds, Scope: f.Scope, ReadSet: f.ReadSet,
 	}
 	for _, e := range f.Steps {
 		s, err := e.step()
 		if err != nil {
-			return nil, &CorruptError{err.Error()}
+			return nil, err
 		}
 		p.Steps = append(p.Steps, s)
 	}

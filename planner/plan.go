@@ -22,6 +22,8 @@ type Plan struct {
 	Made    time.Time
 	Expires time.Time
 	Target  []Target
+	// By is the pleat that encoded it: "pleat 1.2.0". It is in no fingerprint.
+	By string
 	// Wish is a digest of what was asked for: the same spec and goal have the
 	// same wish, wherever they start.
 	Wish     string

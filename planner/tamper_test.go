@@ -2,9 +2,12 @@ package planner_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"golang.org/x/tools/txtar"
@@ -65,6 +68,32 @@ func TestDecodeRefusesOtherSteps(t *testing.T) {
 	if again, err := planner.Decode(withSteps(t, saved, steps)); err != nil || again.Empty() {
 		t.Errorf("the same steps are refused: %v", err)
 	}
+}
+
+// TestDecodeReadsPlansOfOtherPleats: one that is written in another way is the
+// same plan; one that says what this pleat does not know is refused by the name
+// of who made it.
+func TestDecodeReadsPlansOfOtherPleats(t *testing.T) {
+	saved := savedPlan(t, "scaled")
+	if p, err := planner.Decode(sealed(bytes.Replace(saved, []byte(`": `), []byte(`":`), 1))); err != nil || p.Empty() {
+		t.Errorf("written in another way: %v", err)
+	}
+	for _, altered := range []string{`"pleat_plan": 2,`, `"pleat_plan": 1, "later": true,`} {
+		altered = `"made_by": "pleat 9.0.0", ` + altered
+		_, err := planner.Decode(sealed(bytes.Replace(saved, []byte(`"pleat_plan": 1,`), []byte(altered), 1)))
+		var foreign *planner.ForeignError
+		if !errors.As(err, &foreign) || foreign.By != "pleat 9.0.0" {
+			t.Errorf("%s: err = %v", altered, err)
+		}
+	}
+}
+
+var sum = regexp.MustCompile(`sha256:[0-9a-f]+"\n}\n$`)
+
+// sealed gives a file the sum that fits it.
+func sealed(b []byte) []byte {
+	open := sum.ReplaceAll(b, []byte("\"\n}\n"))
+	return sum.ReplaceAll(b, fmt.Appendf(nil, "sha256:%x\"\n}\n", sha256.Sum256(open)))
 }
 
 func refuse(t *testing.T, altered []byte) {

@@ -34,7 +34,8 @@ func (w *world) releasesBefore(ctx context.Context) (map[string]string, error) {
 		}
 		plan, err := planner.Decode(run.Plan)
 		if err != nil {
-			return nil, fmt.Errorf("run %s: %w", run.ID, err)
+			// To skip it might be to go back further than was asked for.
+			return nil, &codeError{exitError, fmt.Errorf("run %s: %w", run.ID, err), "pleat rollback SERVICE=RELEASE"}
 		}
 		for service, version := range replaced(plan) {
 			if _, newer := out[service]; !newer {

@@ -128,13 +128,14 @@ func codeOf(err error) int {
 	var fenced *conn.FencedError
 	var unrecorded *executor.RecordError
 	var corrupt *planner.CorruptError
+	var foreign *planner.ForeignError
 	var diags *diagnosticsError
 	switch {
 	case errors.As(err, &code):
 		return code.code
 	case errors.As(err, &held):
 		return exitLocked
-	case errors.As(err, &corrupt):
+	case errors.As(err, &corrupt), errors.As(err, &foreign):
 		return exitStale
 	case errors.Is(err, planner.ErrOutcomeUnknown), errors.Is(err, lease.ErrLost),
 		errors.As(err, &fenced), errors.As(err, &unrecorded):

@@ -27,7 +27,10 @@ func goOn(kind string) string {
 func openPlan(open *journal.Run) (*planner.Plan, error) {
 	plan, err := planner.Decode(open.Plan)
 	if err != nil {
-		return nil, fmt.Errorf("run %s: %w", open.ID, err)
+		return nil, &codeError{
+			exitLook, fmt.Errorf("run %s of %s on %s was cut short: %w", open.ID, open.Who, open.Host, err),
+			"the pleat that made it goes on with it; pleat unlock --abandon-run " + open.ID + " closes it where it stands",
+		}
 	}
 	return plan, nil
 }

@@ -94,8 +94,15 @@ func (a *app) warn(diags hcl.Diagnostics) {
 	_ = spec.WriteDiagnostics(a.err, a.sources, diags, spec.RenderOptions{Width: a.width(a.err), Color: a.color(a.err)})
 }
 
+// signed is a plan encoded with this pleat's name on it.
+func signed(plan *planner.Plan) ([]byte, error) {
+	p := *plan
+	p.By = "pleat " + version
+	return p.Encode()
+}
+
 func (a *app) showPlan(plan *planner.Plan, out string) error {
-	raw, err := plan.Encode()
+	raw, err := signed(plan)
 	if err != nil {
 		return err
 	}

@@ -167,7 +167,7 @@ func newRunID() string {
 
 // begin is the journal's row of a run.
 func (r *runner) begin(plan *planner.Plan) (journal.Run, error) {
-	raw, err := plan.Encode()
+	raw, err := signed(plan)
 	if err != nil {
 		return journal.Run{}, err
 	}

@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"os"
+	"regexp"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"pleat/executor/lease"
@@ -52,4 +56,29 @@ func holderCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("nobody holds the lease")
 	}
 	ts.Setenv("HOLDER", held.ID)
+}
+
+// foreignCommand makes the plan of the open run one of another pleat, in a
+// format that this one does not know, and sets $RUN to its ID:
+//
+//	foreign
+func foreignCommand(ts *testscript.TestScript, neg bool, _ []string) {
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, sceneOf(ts).url)
+	ts.Check(err)
+	defer c.Close(ctx)
+	var run string
+	var plan []byte
+	err = c.QueryRow(ctx, "select id, plan from pleat.run where finished is null").Scan(&run, &plan)
+	if neg || err != nil {
+		ts.Fatalf("the open run: %v", err)
+	}
+	plan = regexp.MustCompile(`"pleat_plan": 1,`).ReplaceAll(plan, []byte(`"pleat_plan": 2,`))
+	plan = regexp.MustCompile(`"made_by": "[^"]*"`).ReplaceAll(plan, []byte(`"made_by": "pleat 9.0.0"`))
+	sum := regexp.MustCompile(`sha256:[0-9a-f]+"\n}\n$`)
+	digest := sha256.Sum256(sum.ReplaceAll(plan, []byte("\"\n}\n")))
+	plan = sum.ReplaceAll(plan, fmt.Appendf(nil, "sha256:%x\"\n}\n", digest))
+	_, err = c.Exec(ctx, "update pleat.run set plan = $2 where id = $1", run, plan)
+	ts.Check(err)
+	ts.Setenv("RUN", run)
 }

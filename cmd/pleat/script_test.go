@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"clients":     clientsCommand,
 			"send":        sendCommand,
 			"terminal":    terminalCommand,
+			"foreign":     foreignCommand,
 			"secret":      secretCommand,
 			"certificate": stage.certificateCommand,
 			"retime":      retimeCommand,
