@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	batchTarget  = 200 * time.Millisecond // what a batch should take at most
-	batchLongest = 5 * time.Second        // what takes longer is split
-	splits       = 3                      // times that one batch is split before it fails
-	steering     = 10                     // how far from the author's size a batch may get
+	batchTarget = 200 * time.Millisecond // what a batch should take at most
+	batchOver   = 4                      // lock timeouts; a batch that takes longer is split
+	rowLongest  = 5 * time.Second        // for a batch of one row, which cannot be split
+	splits      = 3                      // times that a batch is split for rows that others hold, or a row is tried that is slow
+	steering    = 10                     // times the author's size that a batch may get
 )
 
 // fill is one back-fill under way.
@@ -30,6 +31,7 @@ type fill struct {
 	passed int64    // rows behind the key
 	size   int
 	total  int64
+	took   time.Duration // how long the last batch kept rows from others
 	lag    replicas
 }
 
@@ -127,19 +129,25 @@ func (f *fill) next(ctx context.Context) (last bool, err error) {
 	limits := f.limits()
 	deadline := time.Now().Add(limits.Patience)
 	pause := firstPause
+	alone := 0 // times that one row was too slow
 	for failed := 0; ; failed++ {
-		start := time.Now()
 		last, err = f.batch(ctx, limits)
 		if err == nil {
-			f.steer(time.Since(start), failed)
+			f.steer(failed)
 			return last, nil
 		}
 		slow := sqlState(err) == queryCanceled && !stopped(ctx)
-		if !retryable(err) && !slow || slow && failed >= splits || time.Now().Add(pause).After(deadline) {
+		if slow && f.size == 1 {
+			alone++
+		}
+		if !retryable(err) && !slow || alone > splits || time.Now().Add(pause).After(deadline) {
 			return false, fmt.Errorf("backfilling %s after %d rows: %w", f.action.Table, f.passed, err)
 		}
-		if failed < splits {
+		if slow || failed < splits {
 			f.size = max(f.size/2, 1)
+		}
+		if slow {
+			continue
 		}
 		f.report(planner.Waiting{For: "rows of " + f.action.Table.String() + " that others hold"})
 		if err := sleep(ctx, jittered(pause)); err != nil {
@@ -151,16 +159,25 @@ func (f *fill) next(ctx context.Context) (last bool, err error) {
 
 // steer brings the next batch nearer to the time that one should take, by
 // half or double at most. Whoever writes a row of the batch waits for its end,
-// so it should not take longer than anybody may wait for a lock of ours.
-func (f *fill) steer(took time.Duration, failed int) {
+// so it should not take longer than anybody may wait for a lock of ours. What a
+// commit takes is the same for a batch of any size.
+func (f *fill) steer(failed int) {
 	if failed > 0 {
 		f.report(planner.Waiting{})
 		return
 	}
 	target := min(batchTarget, f.limits().LockWait)
-	factor := min(max(float64(target)/float64(max(took, time.Millisecond)), 0.5), 2)
+	factor := min(max(float64(target)/float64(max(f.took, time.Millisecond)), 0.5), 2)
 	size := int(float64(f.size) * factor)
-	f.size = min(max(size, f.action.Batch/steering, 1), max(f.action.Batch, 1)*steering)
+	f.size = min(max(size, 1), max(f.action.Batch, 1)*steering)
+}
+
+// longest is how long a batch may take before it is split.
+func (f *fill) longest(limits planner.Limits) time.Duration {
+	if f.size == 1 {
+		return rowLongest
+	}
+	return min(batchOver*limits.LockWait, rowLongest)
 }
 
 // span is one range of keys: the last one, nil where there is no end, and how
@@ -207,7 +224,9 @@ func (f *fill) fillSpan(ctx context.Context, tx conn.Tx) (span, error) {
 	if err != nil {
 		return span{}, err
 	}
+	start := time.Now()
 	updated, err := f.rows.fill(ctx, tx, f.key, last)
+	f.took = time.Since(start)
 	if err != nil {
 		return span{}, err
 	}
@@ -220,7 +239,7 @@ func (f *fill) fillSpan(ctx context.Context, tx conn.Tx) (span, error) {
 func (f *fill) beginBatch(ctx context.Context, tx conn.Tx, limits planner.Limits) error {
 	err := setLocal(ctx, tx, map[string]string{
 		"lock_timeout":      milliseconds(limits.LockWait),
-		"statement_timeout": milliseconds(batchLongest),
+		"statement_timeout": milliseconds(f.longest(limits)),
 		"search_path":       searchPath(f.action.Table),
 		"pleat.sync":        "off", // the trigger would take the fill for a write in the new shape
 	})

@@ -233,3 +233,26 @@ func TestABackfillHoldsWhileTheLagIsUnknown(t *testing.T) {
 		t.Errorf("%s rows were written", got)
 	}
 }
+
+// Rows that are slow to fill go one by one in the end, so that whoever writes
+// one of them does not wait for many.
+func TestABatchShrinksToOneRowWhereRowsAreSlow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `create table users (id bigint primary key, n int not null default 0);
+		insert into users (id) select i from generate_series(1, 12) i;
+		create function slowly(n int) returns int language plpgsql as 'begin perform pg_sleep(0.15); return n + 1; end'`)
+	a := counting(1000)
+	a.Set = []migrations.Assignment{{Column: "n", Expression: "slowly(n)"}}
+	w.apply(a)
+	if got := w.value("select string_agg(distinct n::text, ',') from users"); got != "1" {
+		t.Errorf("n is %s, want 1 everywhere", got)
+	}
+	rows := w.watch.rows
+	longest := int64(0)
+	for i := 1; i < len(rows); i++ {
+		longest = max(longest, rows[i].Done-rows[i-1].Done)
+	}
+	if len(rows) < 6 || longest > 2 {
+		t.Errorf("the batches had up to %d rows of 150ms each, want 2 at most: %+v", longest, rows)
+	}
+}
