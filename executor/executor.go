@@ -126,7 +126,8 @@ func WayBack(ctx context.Context, c Config) (Way, error) {
 }
 
 // Abandon closes a run that was cut short and that nobody goes on with: what
-// it had started is settled first. Unknown outcomes stop it.
+// it had started is settled first, and what it was rolling back is put on hold.
+// Unknown outcomes stop it.
 func Abandon(ctx context.Context, c Config) error {
 	r := newRun(c)
 	if err := r.recall(ctx); err != nil {
@@ -138,6 +139,11 @@ func Abandon(ctx context.Context, c Config) error {
 		}
 		if outcome, err := r.probe(ctx, s); outcome == planner.Unknown && s.Safety == planner.Probed {
 			return &UnknownError{Step: s, Err: err}
+		}
+	}
+	if r.back != nil {
+		if err := r.hold(ctx, errors.New(r.back.Detail), extent(r.back.Status)); err != nil {
+			return err
 		}
 	}
 	return r.tell(RunChanged{Status: Abandoned}, func(b json.RawMessage) (int64, error) {

@@ -150,7 +150,7 @@ func (r *run) rollBack(ctx context.Context, cause error, to extent) (Result, err
 			return r.end(ctx, Failed, fmt.Errorf("%w; the rollback stopped at %s %s: %w", cause, s.Kind, s.Title, err))
 		}
 	}
-	if err := r.hold(ctx, cause); err != nil {
+	if err := r.hold(ctx, cause, to); err != nil {
 		return Result{}, errors.Join(cause, err)
 	}
 	return r.end(ctx, RolledBack, cause)
@@ -238,13 +238,21 @@ func (r *run) undoneStep(ctx context.Context, s planner.Step) error {
 	return r.change(ctx, s, StepUndone, s.Undo.Title, nil)
 }
 
-// hold keeps the releases that were rolled back, also by an earlier attempt,
-// from being rolled out again by the next apply.
-func (r *run) hold(ctx context.Context, cause error) error {
+// hold keeps the releases that were rolled back, also by an earlier attempt, or
+// still would be, from being rolled out again by the next apply. One that
+// ran alone when the run began is where it goes back to.
+func (r *run) hold(ctx context.Context, cause error, to extent) error {
+	goes := map[string]bool{}
+	for _, s := range r.since(to) {
+		goes[s.ID] = true
+	}
 	held := map[string]bool{}
 	for _, s := range r.Plan.Steps {
 		start, ok := s.Action.(*planner.Start)
-		if !ok || r.status[s.ID] != StepUndone || held[start.Service+"@"+start.Release] {
+		if !ok || r.status[s.ID] != StepUndone && !goes[s.ID] {
+			continue
+		}
+		if held[start.Service+"@"+start.Release] || r.Plan.Alone(start.Service, start.Release) {
 			continue
 		}
 		held[start.Service+"@"+start.Release] = true

@@ -42,6 +42,7 @@ type planFile struct {
 	Releases    []Release  `json:"releases,omitempty"`
 	Lifts       []Lift     `json:"lifts,omitempty"`
 	Holds       []Hold     `json:"holds,omitempty"`
+	Live        []Live     `json:"live,omitempty"`
 	Scope       Scope      `json:"scope"`
 	ReadSet     []Fact     `json:"read_set"`
 	Sum         string     `json:"sum"` // SHA-256 of the file with an empty sum
@@ -79,7 +80,7 @@ type undoFile struct {
 func (p *Plan) Encode() ([]byte, error) {
 	f := planFile{
 		Pleat: Format, Kind: p.Kind, Headline: p.Headline, Fingerprint: p.Fingerprint, Wish: p.Wish, By: p.By, Made: p.Made.UTC(), Expires: p.Expires.UTC(),
-		Target: p.Target, Notes: p.Notes, Releases: p.Releases, Lifts: p.Lifts, Holds: p.Holds, Scope: p.Scope, ReadSet: p.ReadSet,
+		Target: p.Target, Notes: p.Notes, Releases: p.Releases, Lifts: p.Lifts, Holds: p.Holds, Live: p.Live, Scope: p.Scope, ReadSet: p.ReadSet,
 	}
 	for _, s := range p.Steps {
 		e, err := encodeStep(s)
@@ -169,7 +170,7 @@ func intact(b []byte) bool {
 func (f planFile) plan() (*Plan, error) {
 	p := &Plan{
 		Kind: f.Kind, Headline: f.Headline, Fingerprint: f.Fingerprint, Wish: f.Wish, By: f.By, Made: f.Made, Expires: f.Expires,
-		Target: f.Target, Notes: f.Notes, Releases: f.Releases, Lifts: f.Lifts, Holds: f.Holds, Scope: f.Scope, ReadSet: f.ReadSet,
+		Target: f.Target, Notes: f.Notes, Releases: f.Releases, Lifts: f.Lifts, Holds: f.Holds, Live: f.Live, Scope: f.Scope, ReadSet: f.ReadSet,
 	}
 	for _, e := range f.Steps {
 		s, err := e.step()

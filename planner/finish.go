@@ -17,7 +17,7 @@ func (e *emitter) finish() *Plan {
 	scope.watchSessions(e.steps)
 	p := &Plan{
 		Kind: "apply", Headline: e.headline(), Made: e.state.Now, Expires: e.state.Now.Add(e.goal.TTL),
-		Target: e.targets(), Wish: e.wish(), Releases: e.releases, Lifts: e.lifts(),
+		Target: e.targets(), Wish: e.wish(), Releases: e.releases, Lifts: e.lifts(), Live: e.live(),
 		Steps: e.steps, Notes: e.notes, Scope: scope, ReadSet: scope.Facts(e.state),
 	}
 	if e.goal.Rollback {
@@ -56,6 +56,17 @@ func (e *emitter) targets() []Target {
 	}
 	for _, address := range sortedKeys(e.state.Orchestrators) {
 		out = append(out, Target{spec.Address(address), e.state.Orchestrators[address].Identity})
+	}
+	return out
+}
+
+// live are the releases that run at the start.
+func (e *emitter) live() []Live {
+	var out []Live
+	for _, service := range sortedKeys(e.start.mix) {
+		for _, version := range sortedKeys(e.start.mix[service]) {
+			out = append(out, Live{service, version})
+		}
 	}
 	return out
 }

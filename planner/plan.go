@@ -30,6 +30,7 @@ type Plan struct {
 	Releases []Release // those that the plan starts, to be recorded first
 	Lifts    []Lift
 	Holds    []Hold // releases that a rollback leaves
+	Live     []Live // what ran when the plan was made, by service and version
 	Steps    []Step
 	// Notes are sentences for the reader: what availability falls to, drift
 	// that was adopted, a service without a check.
@@ -57,6 +58,25 @@ type Hold struct {
 	Service string `json:"service"`
 	Version string `json:"version"`
 	Reason  string `json:"reason"`
+}
+
+// Live is a release that ran when the plan was made.
+type Live struct {
+	Service string `json:"service"`
+	Version string `json:"version"`
+}
+
+// Alone tells whether that release, and no other of its service, ran when the
+// plan was made.
+func (p *Plan) Alone(service, version string) bool {
+	ran := false
+	for _, l := range p.Live {
+		if l.Service == service && l.Version != version {
+			return false
+		}
+		ran = ran || l.Service == service
+	}
+	return ran
 }
 
 // Empty tells whether there is nothing to do, now or later.

@@ -30,7 +30,7 @@ type Goal struct {
 	// that its code does not contain.
 	AcceptLineage string
 	// MaxWait is how long evidence, soak and hide may be waited for inside the
-	// run; what needs longer is deferred. 0 means DefaultMaxWait.
+	// run; what needs longer is deferred. 0 means DefaultMaxWait, NoWait none.
 	MaxWait time.Duration
 	// TTL is how long a saved plan may be applied. 0 means DefaultTTL.
 	TTL time.Duration
@@ -41,6 +41,9 @@ const (
 	DefaultMaxWait = time.Minute
 	DefaultTTL     = 24 * time.Hour
 )
+
+// NoWait is the MaxWait of a goal for which nothing is waited.
+const NoWait time.Duration = -1
 
 // Make plans the way from the state to the spec. The plan is nil when the
 // diagnostics hold an error; it is never partial.
@@ -98,6 +101,7 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 	if goal.MaxWait == 0 {
 		goal.MaxWait = DefaultMaxWait
 	}
+	goal.MaxWait = max(goal.MaxWait, 0)
 	if goal.TTL == 0 {
 		goal.TTL = DefaultTTL
 	}

@@ -29,7 +29,11 @@ func (g *goalFlags) add(f *pflag.FlagSet) {
 }
 
 func (g *goalFlags) goal() planner.Goal {
-	return planner.Goal{LiftHold: g.liftHold, AcceptLineage: g.lineage, MaxWait: g.wait}
+	wait := g.wait
+	if wait <= 0 {
+		wait = planner.NoWait
+	}
+	return planner.Goal{LiftHold: g.liftHold, AcceptLineage: g.lineage, MaxWait: wait}
 }
 
 func newPlanCommand(a *app) *cobra.Command {
