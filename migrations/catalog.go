@@ -6,6 +6,10 @@ import "pleat/spec"
 // It is a value: reading it again gives another one.
 type Catalog struct {
 	Tables map[string]*Table `json:"tables"` // by spec.Table's text form; a table that does not exist is absent
+
+	// Former are indexes, by the text form of their name, that Project put back:
+	// their drop does not say what table they were on.
+	Former map[string]bool `json:"-"`
 }
 
 // Table is one table as the catalog has it.

@@ -27,7 +27,7 @@ func (l *lowering) createIndex(o *spec.CreateIndex) {
 		Statements: []string{createIndexSQL(o)},
 		Undo:       []string{dropIndexSQL(index)},
 		UndoTitle:  "drop index",
-		Applied:    live != nil && live.Valid,
+		Applied:    live != nil && live.Valid || l.next.Former[index.String()],
 		Visible:    true,
 		Source:     o.Range,
 	}

@@ -15,9 +15,9 @@ func (c *Catalog) Part(change *spec.Change) *Catalog {
 		return nil
 	}
 	if names == nil {
-		return &Catalog{Tables: maps.Clone(c.Tables)}
+		return &Catalog{Tables: maps.Clone(c.Tables), Former: c.Former}
 	}
-	out := &Catalog{Tables: make(map[string]*Table, len(names))}
+	out := &Catalog{Tables: make(map[string]*Table, len(names)), Former: c.Former}
 	for name := range names {
 		if t := c.Tables[name]; t != nil {
 			out.Tables[name] = t
@@ -31,6 +31,7 @@ func (c *Catalog) Replace(change *spec.Change, part *Catalog) {
 	names := touched(change)
 	maps.DeleteFunc(c.Tables, func(name string, _ *Table) bool { return names == nil || names[name] })
 	maps.Copy(c.Tables, part.Tables)
+	c.Former = part.Former
 }
 
 // touched names the tables of a change; nil when it cannot be told, because an

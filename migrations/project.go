@@ -38,6 +38,8 @@ func (l *lowering) uncontract() {
 			l.next.Table(o.Table).unhide(o.Column)
 		case *spec.DropTable:
 			l.next.unhide(o.Table)
+		case *spec.DropIndex:
+			l.next.restoreIndex(spec.Table{Schema: o.Schema, Name: o.Name})
 		}
 	}
 	l.live = l.next.clone()
@@ -64,6 +66,12 @@ func (c *Catalog) unhide(t spec.Table) {
 	}
 	delete(c.Tables, hiddenTable(t).String())
 	c.Tables[t.String()] = table
+}
+
+func (c *Catalog) restoreIndex(index spec.Table) {
+	if c.Index(index) == nil {
+		c.Former[index.String()] = true
+	}
 }
 
 func (l *lowering) unexpand() {
@@ -155,6 +163,8 @@ func (l *lowering) removeContractIndex(o *spec.DropIndex, to Phase) {
 	if to != Contracted {
 		return
 	}
-	_, t := l.next.tableOfIndex(spec.Table{Schema: o.Schema, Name: o.Name})
+	index := spec.Table{Schema: o.Schema, Name: o.Name}
+	_, t := l.next.tableOfIndex(index)
 	t.removeIndex(o.Name)
+	delete(l.next.Former, index.String())
 }

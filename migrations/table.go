@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -105,10 +106,11 @@ func (c *Catalog) tableOfIndex(index spec.Table) (spec.Table, *Table) {
 }
 
 func (c *Catalog) clone() *Catalog {
-	copied := &Catalog{Tables: map[string]*Table{}}
+	copied := &Catalog{Tables: map[string]*Table{}, Former: map[string]bool{}}
 	if c == nil {
 		return copied
 	}
+	maps.Copy(copied.Former, c.Former)
 	for name, t := range c.Tables {
 		table := *t
 		table.Columns = slices.Clone(t.Columns)
