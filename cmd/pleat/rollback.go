@@ -29,7 +29,7 @@ func newRollbackCommand(a *app) *cobra.Command {
 		Use: "rollback [SERVICE=RELEASE ...]", Short: "Go back to the releases before",
 		Long: "Takes back the run that was cut short, or goes on with it if it was a rollback;\nelse plans the way to the releases that were live before the last run, or to\nthose named. The schema stays expanded,\nunless --revert names a change to take back too." +
 			exitHelp("0 rolled back; --check: it is possible", "1 there is no way back, with every reason", "3 failed", "4 a person must look",
-				"6 data would be lost that was not acknowledged, a hazard is not allowed", "7 another apply holds the lease", "8 declined", "130 interrupted"),
+				"5 what was live changed while the question was open", "6 data would be lost that was not acknowledged, a hazard is not allowed", "7 another apply holds the lease", "8 declined", "130 interrupted"),
 		RunE: func(c *cobra.Command, args []string) error { return a.rollback(c.Context(), o, args) },
 	}
 	f := c.Flags()
