@@ -88,7 +88,7 @@ func callsIn(path string, found map[string]string) error {
 func passesPoints(f ast.Expr) bool {
 	switch f := f.(type) {
 	case *ast.SelectorExpr:
-		return f.Sel.Name == "At" || f.Sel.Name == "at" || f.Sel.Name == "traced"
+		return f.Sel.Name == "At" || f.Sel.Name == "at" || f.Sel.Name == "Traced"
 	case *ast.Ident:
 		return f.Name == "at"
 	}
