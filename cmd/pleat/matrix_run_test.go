@@ -207,7 +207,13 @@ func (s *sequence) prelude() {
 func (m *matrix) crashed(t *testing.T, w *matrixWorld, p place, action string) {
 	s := m.begin(t, w)
 	s.prelude()
-	s.dies(s.lane.pleat(p.String(), w.command(), "--auto-approve"))
+	e := s.lane.pleat(p.String(), w.command(), "--auto-approve")
+	if p.timed() && e.code == w.exit {
+		s.writer.stop()
+		s.finish()
+		t.Skipf("%s was not reached this time", p)
+	}
+	s.dies(e)
 	s.recover(action)
 	s.writer.stop()
 	s.settled()

@@ -19,6 +19,7 @@ type matrixWorld struct {
 	serves  bool   // a service runs, with requests and writers
 	target  string // the release wanted; "" is the lane's other one
 	only    string // the one action that makes sense; "" = all
+	point   string // the one point that no other world has; "" = all
 	// forward is the world that ends where an apply of this one does, and
 	// expanded the one that ends with the old release on the expanded schema;
 	// "" is this one, and none.
@@ -53,7 +54,7 @@ var matrixWorlds = []*matrixWorld{
 	{name: "W3-invalid", setup: usersTable + invalidIndex, wish: addIndex, repeats: true, slow: true},
 	{name: "W3-cut", setup: usersTable, wish: addIndex, prelude: place{"index.building", 3}, held: true, repeats: true},
 	{name: "W3-cut-back", setup: usersTable, wish: addIndex, prelude: place{"index.building", 3}, held: true, verb: "rollback", forward: "W3", repeats: true},
-	{name: "W4-waits", setup: usersTable, wish: soaking, only: "apply", slow: true},
+	{name: "W4-waits", setup: usersTable, wish: soaking, only: "apply", point: "lease.before_heartbeat", slow: true},
 }
 
 // usersTable also audits: DDL by an event trigger, and which rows a back-fill
