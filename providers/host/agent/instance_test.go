@@ -191,11 +191,15 @@ func TestStartingInstanceIsJudgedAnewAfterARestart(t *testing.T) {
 	ready := filepath.Join(t.TempDir(), "ready")
 	a.Keep(web1, a.Definition("1.0.0", "-ready", ready))
 	before := a.Await(web1, planner.Starting)
-	agenttest.Until(t, "it has a process", func() error {
-		if before, _ = a.Instance(web1); before.PID == 0 {
-			return fmt.Errorf("it has none")
+	// Its number is known before it may run, and until then it dies with the
+	// agent; once it answers, it outlives it.
+	agenttest.Until(t, "its process runs", func() error {
+		before, _ = a.Instance(web1)
+		answer, err := http.Get("http://" + before.Address + "/pid")
+		if err != nil {
+			return err
 		}
-		return nil
+		return answer.Body.Close()
 	})
 	a.Kill()
 	a.Restart()
