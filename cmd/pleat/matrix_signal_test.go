@@ -113,7 +113,7 @@ func (m *matrix) interrupted(t *testing.T, w *matrixWorld, random *rand.Rand, ti
 	if e.code != exitDone && e.code != exitInterrupted {
 		t.Fatalf("after %d signals: exit %d\n%s", times, e.code, e.output)
 	}
-	if times == 1 && strings.Contains(e.output, "Interrupted") && !strings.Contains(e.output, "pleat apply") {
+	if e.code == exitInterrupted && times == 1 && strings.Contains(e.output, "Interrupted") && !strings.Contains(e.output, "pleat apply") {
 		t.Errorf("it does not say how to go on:\n%s", e.output)
 	}
 	s.applyAgain()
