@@ -100,17 +100,3 @@ func (p *Plan) count(match func(Step) bool) int {
 	}
 	return n
 }
-
-// Databases are the databases that steps of the plan write, sorted.
-func (p *Plan) Databases() []string {
-	names := map[string]bool{}
-	for _, s := range p.Steps {
-		if s.Action == nil {
-			continue
-		}
-		if name, ok := cutPrefix(s.Action.Provider(), "database."); ok {
-			names[name] = true
-		}
-	}
-	return sortedKeys(names)
-}

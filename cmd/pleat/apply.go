@@ -104,13 +104,7 @@ func (r *runner) apply(ctx context.Context, o applyOptions, saved *planner.Plan)
 	if err := r.present(ctx, plan, saved != nil, o); err != nil || plan.Empty() {
 		return err
 	}
-	return r.execute(ctx, plan, o.events, func(ctx context.Context, c executor.Config) (executor.Result, error) {
-		begin, err := r.begin(plan)
-		if err != nil {
-			return executor.Result{}, err
-		}
-		return executor.Execute(ctx, c, begin)
-	})
+	return r.start(ctx, plan, o.events)
 }
 
 // choose is the plan to carry out: the open run's, the saved one, or a fresh
@@ -146,12 +140,8 @@ func (r *runner) choose(ctx context.Context, goal planner.Goal, saved *planner.P
 	if saved != nil {
 		return saved, nil, fits(saved, st)
 	}
-	plan, diags := planner.Make(r.world.spec, st, goal)
-	if diags.HasErrors() {
-		return nil, nil, &diagnosticsError{diags}
-	}
-	r.app.warn(diags)
-	return plan, nil, nil
+	plan, err := r.app.planFor(r.world.spec, st, goal)
+	return plan, nil, err
 }
 
 // sameWish tells whether the open run is on its way to what is asked for.

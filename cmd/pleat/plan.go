@@ -75,13 +75,19 @@ func (a *app) plan(ctx context.Context, goal planner.Goal, out string, detailed 
 	return nil
 }
 
-// makePlan reads what is live and plans; warnings are shown.
+// makePlan reads what is live and plans.
 func (a *app) makePlan(ctx context.Context, w *world, goal planner.Goal) (*planner.Plan, error) {
 	st, err := w.observe(ctx, planner.ScopeOf(w.spec))
 	if err != nil {
 		return nil, err
 	}
-	plan, diags := planner.Make(w.spec, st, goal)
+	return a.planFor(w.spec, st, goal)
+}
+
+// planFor plans for a state that was read; warnings are shown, and everything
+// that is wrong is one error.
+func (a *app) planFor(sp *spec.Spec, st *planner.State, goal planner.Goal) (*planner.Plan, error) {
+	plan, diags := planner.Make(sp, st, goal)
 	if diags.HasErrors() {
 		return nil, &diagnosticsError{diags}
 	}

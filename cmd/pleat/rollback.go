@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pleat/executor"
 	"pleat/planner"
 )
 
@@ -102,12 +101,7 @@ func (a *app) backPlan(ctx context.Context, w *world, goal planner.Goal) (*plann
 	if err != nil {
 		return nil, err
 	}
-	plan, diags := planner.Make(w.spec, st, goal)
-	if diags.HasErrors() {
-		return nil, &diagnosticsError{diags}
-	}
-	a.warn(diags)
-	return plan, nil
+	return a.planFor(w.spec, st, goal)
 }
 
 // aim completes the goal of a rollback, and gives the state that it is for.
@@ -214,11 +208,5 @@ func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.G
 	if err := r.present(ctx, plan, false, applyOptions{autoApprove: o.autoApprove, allow: allow}); err != nil || plan.Empty() {
 		return err
 	}
-	return r.execute(ctx, plan, o.events, func(ctx context.Context, c executor.Config) (executor.Result, error) {
-		begin, err := r.begin(plan)
-		if err != nil {
-			return executor.Result{}, err
-		}
-		return executor.Execute(ctx, c, begin)
-	})
+	return r.start(ctx, plan, o.events)
 }

@@ -181,6 +181,17 @@ func (r *runner) config(plan *planner.Plan, watch func(executor.Record)) executo
 	return executor.Config{Plan: plan, Journal: r.journal, Ticket: r.ticket, Providers: r.world.appliers(), Watch: watch, Now: now}
 }
 
+// start carries a plan out as a new run.
+func (r *runner) start(ctx context.Context, plan *planner.Plan, events string) error {
+	return r.execute(ctx, plan, events, func(ctx context.Context, c executor.Config) (executor.Result, error) {
+		begin, err := r.begin(plan)
+		if err != nil {
+			return executor.Result{}, err
+		}
+		return executor.Execute(ctx, c, begin)
+	})
+}
+
 // execute runs a plan with signals, the watcher and the event file around it,
 // and turns what came of it into an exit code.
 func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string, start func(context.Context, executor.Config) (executor.Result, error)) error {
