@@ -89,6 +89,24 @@ type Verify struct {
 	Digest   string           `json:"digest"`
 }
 
+// Migrate runs one file of a golang-migrate directory and records its version
+// in golang-migrate's own table, in one transaction. It fails where the live
+// version is neither From nor To, and where it is dirty.
+type Migrate struct {
+	Database   string     `json:"database"`
+	Migrations string     `json:"migrations"`
+	Table      spec.Table `json:"table"` // golang-migrate's
+	From       uint64     `json:"from"`  // 0: no version is recorded
+	To         uint64     `json:"to"`    // 0: none is, afterwards
+	SQL        string     `json:"sql"`
+}
+
+// Pause waits. A run that was cut short goes on with what is left of it.
+type Pause struct {
+	For time.Duration `json:"for_ns"`
+	Why string        `json:"why"` // "users 1.0.1 is kept"
+}
+
 // Placement is an instance and the host it is on.
 type Placement struct {
 	Instance string `json:"instance"` // "PROCESS.N"
@@ -102,7 +120,8 @@ type Start struct {
 	Release          string            `json:"release"`
 	Artifact         Artifact          `json:"artifact"`
 	Definition       ProcessDefinition `json:"definition"`
-	Database         string            `json:"database,omitempty"` // whose URL the instances get
+	Database         string            `json:"database,omitempty"`  // whose URL the instances get as DATABASE_URL
+	AlsoUses         []string          `json:"also_uses,omitempty"` // whose URLs they get as DATABASE_URL_NAME
 	Instances        []Placement       `json:"instances"`
 	MaxStartFailures int               `json:"max_start_failures,omitempty"`
 }
@@ -171,6 +190,12 @@ func (a *Backfill) Provider() spec.Address { return databaseAddress(a.Database) 
 // Provider is the database.
 func (a *Verify) Provider() spec.Address { return databaseAddress(a.Database) }
 
+// Provider is the database.
+func (a *Migrate) Provider() spec.Address { return databaseAddress(a.Database) }
+
+// Provider is none: the executor waits.
+func (a *Pause) Provider() spec.Address { return "" }
+
 // Provider is the orchestrator.
 func (a *Start) Provider() spec.Address { return a.Orchestrator }
 
@@ -191,6 +216,8 @@ func (a *BuildIndex) action()  {}
 func (a *RemoveIndex) action() {}
 func (a *Backfill) action()    {}
 func (a *Verify) action()      {}
+func (a *Migrate) action()     {}
+func (a *Pause) action()       {}
 func (a *Start) action()       {}
 func (a *Stop) action()        {}
 func (a *Attach) action()      {}

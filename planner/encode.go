@@ -19,7 +19,7 @@ var (
 	actionTypes = map[string]Action{
 		"transaction": &Transaction{}, "build_index": &BuildIndex{}, "remove_index": &RemoveIndex{},
 		"backfill": &Backfill{}, "verify": &Verify{}, "start": &Start{}, "stop": &Stop{},
-		"attach": &Attach{}, "drain": &Drain{}, "checkpoint": &Checkpoint{},
+		"attach": &Attach{}, "drain": &Drain{}, "checkpoint": &Checkpoint{}, "migrate": &Migrate{}, "pause": &Pause{},
 	}
 	guardTypes = map[string]Guard{
 		"no_instances": &NoInstances{}, "no_sessions": &NoSessions{}, "soak": &Soak{}, "hidden_for": &HiddenFor{},
@@ -66,6 +66,7 @@ type stepFile struct {
 	Waits    []string            `json:"waits_for,omitempty"`
 	Source   string              `json:"source,omitempty"`
 	Estimate int64               `json:"estimate,omitempty"`
+	Section  string              `json:"section,omitempty"`
 	Deferred string              `json:"deferred,omitempty"`
 }
 
@@ -186,7 +187,7 @@ func encodeStep(s Step) (stepFile, error) {
 	e := stepFile{
 		ID: s.ID, Address: s.Address, Kind: s.Kind, Title: s.Title, Cause: s.Cause, Needs: s.Needs, Safety: s.Safety,
 		Limits: s.Limits, Lock: s.Lock, Table: s.Table, Hazards: s.Hazards, Waits: s.Waits, Source: s.Source,
-		Estimate: s.Estimate, Deferred: s.Deferred,
+		Estimate: s.Estimate, Section: s.Section, Deferred: s.Deferred,
 	}
 	var err error
 	if e.Action, err = tagged(actionTypes, s.Action); err != nil {
@@ -213,7 +214,7 @@ func (e stepFile) step() (Step, error) {
 	s := Step{
 		ID: e.ID, Address: e.Address, Kind: e.Kind, Title: e.Title, Cause: e.Cause, Needs: e.Needs, Safety: e.Safety,
 		Limits: e.Limits, Lock: e.Lock, Table: e.Table, Hazards: e.Hazards, Waits: e.Waits, Source: e.Source,
-		Estimate: e.Estimate, Deferred: e.Deferred,
+		Estimate: e.Estimate, Section: e.Section, Deferred: e.Deferred,
 	}
 	var err error
 	if s.Action, err = untagged(actionTypes, e.Action); err != nil {

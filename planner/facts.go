@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -23,6 +24,8 @@ type DatabaseScope struct {
 	Tables  map[string]TableScope `json:"tables,omitempty"`
 	Indexes []string              `json:"indexes,omitempty"` // as spec.Table's text, whatever table they are on
 	Changes []string              `json:"changes,omitempty"`
+	// Migrations are golang-migrate's tables, by the name of the directory.
+	Migrations map[string]spec.Table `json:"migrations,omitempty"`
 	// Sessions says that a step takes something away on evidence: then it is a
 	// fact which releases have sessions without an instance.
 	Sessions bool `json:"sessions,omitempty"`
@@ -38,7 +41,7 @@ type ServiceScope struct {
 	Name         string       `json:"name"`
 	Orchestrator spec.Address `json:"orchestrator"`
 	Router       spec.Address `json:"router,omitempty"`
-	Database     string       `json:"database,omitempty"`
+	Databases    []string     `json:"databases,omitempty"`
 }
 
 // TableNames are the tables to observe, sorted.
@@ -71,13 +74,21 @@ func ScopeOf(sp *spec.Spec) Scope {
 		scope.name(c)
 		out.Databases[c.Database.Name] = scope
 	}
+	for _, m := range sp.Migrations {
+		scope := out.Databases[m.Database.Name]
+		if scope.Migrations == nil {
+			scope.Migrations = map[string]spec.Table{}
+		}
+		scope.Migrations[m.Name] = m.Table
+		out.Databases[m.Database.Name] = scope
+	}
 	for _, s := range sp.Services {
 		service := ServiceScope{Name: s.Name, Orchestrator: s.Orchestrator.Address()}
 		if s.Router != nil {
 			service.Router = s.Router.Address()
 		}
-		if s.Database != nil {
-			service.Database = s.Database.Name
+		for _, d := range s.Uses() {
+			service.Databases = append(service.Databases, d.Name)
 		}
 		out.Services = append(out.Services, service)
 	}
@@ -192,8 +203,8 @@ func (s Scope) Facts(st *State) []Fact {
 	}
 	for _, service := range s.Services {
 		f.service(service)
-		if s.Databases[service.Database].Sessions {
-			f.add("service."+service.Name+" sessions only", strings.Join(f.sessionsOnly(service, st), " "))
+		if evidence := s.evidenced(service); len(evidence) > 0 {
+			f.add("service."+service.Name+" sessions only", strings.Join(f.sessionsOnly(service.Name, evidence, st), " "))
 		}
 	}
 	sort.Slice(f.list, func(i, j int) bool { return f.list[i].Key < f.list[j].Key })
@@ -279,10 +290,23 @@ func (f *facts) database(name string, scope DatabaseScope, st *State) {
 	for _, index := range scope.IndexNames() {
 		f.add(at+"index "+index.String(), indexFact(db.Catalog.Index(index)))
 	}
+	for _, name := range sortedKeys(scope.Migrations) {
+		f.add(at+"migrations."+name, versionFact(db.Versions[name]))
+	}
 	for _, c := range scope.Changes {
 		r := db.Changes[c]
 		f.add(at+"change."+c, strings.TrimSpace(fmt.Sprintf("%s %.12s %s", r.Phase, r.Digest, strings.Join(doneUnits(r), " "))))
 	}
+}
+
+func versionFact(v Version) string {
+	switch {
+	case v.Dirty:
+		return fmt.Sprintf("%d dirty", v.Version)
+	case v.Version == 0:
+		return ""
+	}
+	return fmt.Sprint(v.Version)
 }
 
 func doneUnits(r migrations.Recorded) []string {
@@ -355,21 +379,29 @@ func (f *facts) service(s ServiceScope) {
 	f.add(at+"backends", strings.Join(sorted(backends), " "))
 }
 
-// sessionsOnly are the releases that have database sessions and no instance.
-func (f *facts) sessionsOnly(s ServiceScope, st *State) []string {
+// evidenced are the service's databases in which a step takes something away.
+func (s Scope) evidenced(service ServiceScope) []string {
+	return slices.DeleteFunc(slices.Clone(service.Databases), func(name string) bool { return !s.Databases[name].Sessions })
+}
+
+// sessionsOnly are the releases that have sessions in these databases and no
+// instance.
+func (f *facts) sessionsOnly(service string, databases []string, st *State) []string {
 	running := map[string]bool{}
-	for _, i := range f.instances[s.Name] {
+	for _, i := range f.instances[service] {
 		running[i.Release] = true
 	}
-	db := st.Databases[s.Database]
-	if db == nil {
-		return nil
-	}
-	var out []string
-	for _, session := range db.Sessions {
-		if session.Service == s.Name && !running[session.Release] {
-			out = append(out, session.Release)
+	found := map[string]bool{}
+	for _, name := range databases {
+		db := st.Databases[name]
+		if db == nil {
+			continue
+		}
+		for _, session := range db.Sessions {
+			if session.Service == service && !running[session.Release] {
+				found[session.Release] = true
+			}
 		}
 	}
-	return sorted(out)
+	return sortedKeys(found)
 }

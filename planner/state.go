@@ -27,6 +27,15 @@ type Database struct {
 	Catalog  *migrations.Catalog            `json:"catalog"`
 	Sessions []Sessions                     `json:"sessions,omitempty"`
 	Changes  map[string]migrations.Recorded `json:"changes,omitempty"` // by change name
+	// Versions are what golang-migrate recorded, by the name of the directory
+	// in the spec. One that is missing has no version yet.
+	Versions map[string]Version `json:"versions,omitempty"`
+}
+
+// Version is what golang-migrate's table says.
+type Version struct {
+	Version uint64 `json:"version"`         // 0: none
+	Dirty   bool   `json:"dirty,omitempty"` // a migration was begun and not finished
 }
 
 // Sessions counts the database sessions whose application_name names one
@@ -85,21 +94,42 @@ type Backend struct {
 // Journal is what pleat recorded about releases and runs.
 type Journal struct {
 	Releases []Release `json:"releases,omitempty"`
-	Open     *Run      `json:"open,omitempty"` // a run that started and did not end
+	// Kept are releases whose instances were taken out of the router and left
+	// running, by when that was.
+	Kept []Kept `json:"kept,omitempty"`
+	Open *Run   `json:"open,omitempty"` // a run that started and did not end
+}
+
+// Kept is a release that stays up without requests.
+type Kept struct {
+	Service string    `json:"service"`
+	Version string    `json:"version"`
+	Since   time.Time `json:"since"`
 }
 
 // Release is what a release declared when pleat last deployed it: enough to
 // judge and to start it again after it has left the spec.
 type Release struct {
-	Service       string              `json:"service"`
-	Version       string              `json:"version"`
-	Artifact      Artifact            `json:"artifact"`
-	Ancestors     []string            `json:"ancestors,omitempty"`
-	Knows         []string            `json:"knows,omitempty"` // changes, closed over `after`, sorted
-	NeedsBackfill []string            `json:"needs_backfill,omitempty"`
-	Tolerates     []string            `json:"tolerates,omitempty"`
-	Processes     []ProcessDefinition `json:"processes,omitempty"`
-	Held          string              `json:"held,omitempty"` // why a rollback put it on hold; "" = it may be rolled out
+	Service        string              `json:"service"`
+	Version        string              `json:"version"`
+	Artifact       Artifact            `json:"artifact"`
+	Ancestors      []string            `json:"ancestors,omitempty"`
+	Knows          []string            `json:"knows,omitempty"` // changes, closed over `after`, sorted
+	NeedsBackfill  []string            `json:"needs_backfill,omitempty"`
+	Tolerates      []string            `json:"tolerates,omitempty"`
+	Processes      []ProcessDefinition `json:"processes,omitempty"`
+	Versions       []VersionRange      `json:"versions,omitempty"`
+	MigrateOnStart bool                `json:"migrate_on_start,omitempty"`
+	RequiredStop   bool                `json:"required_stop,omitempty"`
+	Held           string              `json:"held,omitempty"` // why a rollback put it on hold; "" = it may be rolled out
+}
+
+// VersionRange is a spec.VersionRange, the directory by its name.
+type VersionRange struct {
+	Migrations string `json:"migrations"`
+	Min        uint64 `json:"min,omitempty"`
+	Max        uint64 `json:"max,omitempty"` // 0: open
+	Ships      uint64 `json:"ships,omitempty"`
 }
 
 // Run is a run that the journal has.

@@ -18,6 +18,8 @@ const (
 	KindVerify     Kind = "verify"
 	KindContract   Kind = "contract"
 	KindRevert     Kind = "revert" // an expand that is taken back on request
+	KindMigrate    Kind = "migrate"
+	KindHold       Kind = "hold"
 	KindStart      Kind = "start"
 	KindAttach     Kind = "attach"
 	KindDrain      Kind = "drain"
@@ -56,6 +58,9 @@ type Step struct {
 	Source  string   // file:line
 	// Estimate is rows; it decides nothing and is in no fingerprint.
 	Estimate int64
+	// Section is the part of the plan that the step belongs to, with the reason
+	// for it; "" in a plan of one part.
+	Section string
 	// Deferred says why the step does not run now; "" = it does.
 	Deferred string
 }

@@ -35,6 +35,7 @@ type Spec struct {
 	Routers       []*Router
 	Services      []*Service
 	Changes       []*Change
+	Migrations    []*Migrations
 	Strategies    []*Strategy
 }
 
@@ -99,8 +100,11 @@ type Service struct {
 	Orchestrator *Orchestrator
 	Router       *Router   // nil: no traffic to steer
 	Database     *Database // nil: no database
-	Strategy     *Strategy // never nil
-	Release      *Release  // the one that should be live
+	AlsoUses     []*Database
+	After        []*Service    // rolled out to its release once these run theirs
+	Strategy     *Strategy     // never nil
+	Release      *Release      // the one that should be live
+	KeepRollback time.Duration // nothing that the release before needs is taken away for this long after it left; default 0
 	Processes    []*Process
 	Releases     []*Release
 	Range        hcl.Range
@@ -109,6 +113,14 @@ type Service struct {
 
 // Address is "service.NAME".
 func (s *Service) Address() Address { return Address("service." + s.Name) }
+
+// Uses lists the databases of the service, the one of DATABASE_URL first.
+func (s *Service) Uses() []*Database {
+	if s.Database == nil {
+		return s.AlsoUses
+	}
+	return append([]*Database{s.Database}, s.AlsoUses...)
+}
 
 // Lookup returns the release of that version, or nil.
 func (s *Service) Lookup(version string) *Release {
@@ -129,9 +141,32 @@ type Release struct {
 	Schema        []*Change // built for the schema after these and all before them
 	NeedsBackfill []*Change
 	Tolerates     []*Change
-	Env           map[string]Text
-	Processes     []*Process // what this release runs: the service's, with this release's overrides
-	Range         hcl.Range
+	// SchemaVersions are the versions of golang-migrate directories that it can
+	// run against. Several of one directory are taken together; none of a
+	// directory means that it has nothing to do with that one.
+	SchemaVersions []VersionRange
+	// MigrateOnStart says that it runs the migrations that it ships by itself
+	// when it starts: it can start against no other version.
+	MigrateOnStart bool
+	// RequiredStop says that no service goes past this release: everything
+	// between what is live and a later release stops here first, until the
+	// changes that it knows are back-filled and verified.
+	RequiredStop bool
+	Env          map[string]Text
+	Processes    []*Process // what this release runs: the service's, with this release's overrides
+	Range        hcl.Range
+}
+
+// VersionRange is versions of one golang-migrate directory that a release can
+// run against.
+type VersionRange struct {
+	Migrations *Migrations
+	Min        uint64 // inclusive; 0 = from the first on
+	Max        uint64 // inclusive; 0 = all later ones
+	// Ships is the newest migration that the release was built with: it is
+	// rolled out only once the database has come to it. Default Min.
+	Ships uint64
+	Range hcl.Range
 }
 
 // Artifact is what a release is made of, pinned by its digest.
@@ -193,6 +228,10 @@ type StrategyKind string
 const (
 	AllAtOnce StrategyKind = "all_at_once"
 	Rolling   StrategyKind = "rolling"
+	// Offline stops all, changes the schema, starts one instance of each
+	// process, and then the rest: the way across releases that cannot share a
+	// schema.
+	Offline StrategyKind = "offline"
 )
 
 // Order of a rolling unit.
@@ -213,7 +252,13 @@ type Strategy struct {
 	Order            Order
 	MaxStartFailures int           // starts of one step that may fail before the step does; default 0
 	StepTimeout      time.Duration // default 120s, for each step
-	Range            hcl.Range
+	// KeepPrevious is how long the instances of the release before that got
+	// requests stay up without any, so that they can be given them back.
+	KeepPrevious time.Duration
+	// SameVersion (offline) demands that all services that are down together
+	// come back with the same version.
+	SameVersion bool
+	Range       hcl.Range
 }
 
 // Address is "strategy.NAME", or "" for the default.
@@ -246,6 +291,31 @@ type Change struct {
 
 // Address is "change.NAME".
 func (c *Change) Address() Address { return Address("change." + c.Name) }
+
+// Migrations is a golang-migrate directory, taken as it is.
+type Migrations struct {
+	Name     string
+	Database *Database
+	Source   string      // directory relative to Dir
+	Table    Table       // where golang-migrate records the version; default schema_migrations
+	Version  uint64      // that should be live: up to and including; default the last of Files
+	Files    []Migration // the whole directory, by version
+	Range    hcl.Range
+	// VersionRange is of the `version` argument, or of the header without one.
+	VersionRange hcl.Range
+}
+
+// Address is "migrations.NAME".
+func (m *Migrations) Address() Address { return Address("migrations." + m.Name) }
+
+// Migration is one version of a directory.
+type Migration struct {
+	Version uint64
+	Name    string // "add_interval"
+	File    string // of the up migration, relative to Dir
+	Up      string // SQL
+	Down    string // SQL; "" where there is no down file or nothing in it
+}
 
 // Backfill fills the new shape of Table from the old one. Set is by column;
 // where the author gave none, it is the forward side of the sync on Table.
