@@ -1,7 +1,9 @@
 package spec
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -129,13 +131,14 @@ func (l *loader) checkSchema(r *Release, order *order) {
 		if c.Database == nil {
 			continue
 		}
+		if slices.Contains(r.Service.Uses(), c.Database) {
+			continue
+		}
 		if r.Service.Database == nil {
 			l.add(rng, "Missing database", "The release is built for %s of %s, but %s names no database: database = %s", c.Address(), c.Database.Address(), r.Service.Address(), c.Database.Address())
 			return
 		}
-		if c.Database != r.Service.Database {
-			l.add(rng, "Change of another database", "%s is a change of %s, but %s uses %s.", c.Address(), c.Database.Address(), r.Service.Address(), r.Service.Database.Address())
-		}
+		l.add(rng, "Change of another database", "%s is a change of %s, but %s uses %s.", c.Address(), c.Database.Address(), r.Service.Address(), addresses(r.Service.Uses()))
 	}
 	for _, c := range r.NeedsBackfill {
 		if !knows(r, c, order) {
@@ -151,4 +154,16 @@ func knows(r *Release, c *Change, order *order) bool {
 		}
 	}
 	return false
+}
+
+// addresses names databases for a person.
+func addresses(list []*Database) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	var names []string
+	for _, d := range list {
+		names = append(names, string(d.Address()))
+	}
+	return strings.Join(names, ", ")
 }

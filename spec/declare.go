@@ -2,14 +2,15 @@ package spec
 
 import (
 	"cmp"
+	"os"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // declare makes every thing that references may name, so that blocks can
-// stand in any order.
-func (l *loader) declare() {
+// stand in any order. Migrations are read from root.
+func (l *loader) declare(root *os.Root) {
 	for _, n := range l.top("database") {
 		d := &Database{Name: n.labels[0], Range: n.rng()}
 		if l.referable(n, d.Name) && l.databases.add(l.problems, d, d.Range, named("database", d.Name)...) {
@@ -34,8 +35,18 @@ func (l *loader) declare() {
 			l.strategy(n, s)
 		}
 	}
+	l.declareMigrations(root)
 	l.declareChanges()
 	l.declareServices()
+}
+
+func (l *loader) declareMigrations(root *os.Root) {
+	for _, n := range l.top("migrations") {
+		m := &Migrations{Name: n.labels[0], Range: n.rng()}
+		if l.referable(n, m.Name) && l.directories.add(l.problems, m, m.Range, named("migrations", m.Name)...) {
+			l.migrations(root, n, m)
+		}
+	}
 }
 
 func (l *loader) declareChanges() {
@@ -106,6 +117,7 @@ func (l *loader) arrange() {
 	s.Routers = sorted(l.routers, func(r *Router) string { return r.Kind + "." + r.Name })
 	s.Services = sorted(l.services, func(s *Service) string { return s.Name })
 	s.Changes = sorted(l.changes, func(c *Change) string { return c.Name })
+	s.Migrations = sorted(l.directories, func(m *Migrations) string { return m.Name })
 	s.Strategies = sorted(l.strategies, func(s *Strategy) string { return s.Name })
 }
 

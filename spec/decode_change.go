@@ -25,14 +25,15 @@ func (l *loader) change(n *node, c *Change) {
 	}
 }
 
-// databaseOf is the database that a change or service names, or the only one.
+// databaseOf is the database that a change, service or directory of migrations
+// names, or the only one.
 func (l *loader) databaseOf(n *node) *Database {
 	if n.has("database") {
 		d, _ := refer(n, "database", l.databases)
 		return d
 	}
 	d, ok := l.databases.only()
-	if !ok && n.syntax.Type == "change" {
+	if !ok && n.syntax.Type != "service" {
 		l.add(n.rng(), "Missing database", "%s needs the argument database.%s", n.title(), existing(l.databases.names))
 	}
 	return d

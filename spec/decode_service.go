@@ -7,6 +7,9 @@ import (
 
 func (l *loader) service(n *node, s *Service) {
 	s.Database = l.databaseOf(n)
+	s.AlsoUses = l.alsoUses(n, s)
+	s.After, l.serviceAfterAt[s] = referAll(n, "after", l.services)
+	s.KeepRollback = n.duration("keep_rollback")
 	s.Router, _ = refer(n, "router", l.routers)
 	s.Orchestrator = l.orchestratorOf(n)
 	s.Strategy = l.strategyOf(n)
@@ -16,6 +19,17 @@ func (l *loader) service(n *node, s *Service) {
 	}
 	slices.SortFunc(s.Processes, compareProcesses)
 	l.target(n, s)
+}
+
+// alsoUses are the databases of a service but the one of DATABASE_URL.
+func (l *loader) alsoUses(n *node, s *Service) []*Database {
+	list, at := referAll(n, "also_uses", l.databases)
+	for i, d := range list {
+		if d == s.Database {
+			l.add(at[i], "Database named twice", "%s is the database of %s already. Here are the others that it uses.", d.Address(), n.title())
+		}
+	}
+	return list
 }
 
 func (l *loader) orchestratorOf(n *node) *Orchestrator {
@@ -155,6 +169,9 @@ func (l *loader) release(n *node, r *Release) {
 	r.Schema, _ = referAll(n, "schema", l.changes)
 	r.NeedsBackfill, _ = referAll(n, "needs_backfill", l.changes)
 	r.Tolerates, _ = referAll(n, "tolerates", l.changes)
+	r.MigrateOnStart = n.flag("migrate_on_start")
+	r.RequiredStop = n.flag("required_stop")
+	l.schemaVersions(n, r)
 	r.Env = n.env("env", ref+".env")
 	l.releaseNodes[r] = n
 	r.Processes = l.processesOf(n, r)

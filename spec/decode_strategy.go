@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -12,15 +13,24 @@ import (
 func (l *loader) strategy(n *node, s *Strategy) {
 	s.MaxStartFailures = n.count("max_start_failures")
 	s.StepTimeout = n.duration("step_timeout")
-	rolling, all := n.block("rolling"), n.block("all_at_once")
-	if (rolling == nil) == (all == nil) && !n.later() {
-		l.add(n.rng(), "One kind of strategy", "%s needs exactly one of the blocks all_at_once and rolling.", n.title())
+	s.KeepPrevious = n.duration("keep_previous")
+	kinds := n.table.blockNames()
+	given := slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return n.block(kind) == nil })
+	if len(given) != 1 && !n.later() {
+		l.add(n.rng(), "One kind of strategy", "%s needs exactly one of the blocks %s.", n.title(), strings.Join(kinds, ", "))
 	}
 	s.Kind = AllAtOnce
-	if rolling != nil {
+	if rolling := n.block("rolling"); rolling != nil {
 		s.Kind = Rolling
 		s.Batch = rolling.batch("batch")
 		s.Order = Order(rolling.str("order"))
+	}
+	if offline := n.block("offline"); offline != nil {
+		s.Kind = Offline
+		s.SameVersion = offline.flag("same_version")
+	}
+	if s.Kind == Offline && s.KeepPrevious > 0 {
+		l.add(n.at("keep_previous"), "Nothing to keep", "With offline, all instances of the release before stop: none of them can be kept up.")
 	}
 }
 

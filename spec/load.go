@@ -50,6 +50,7 @@ type loader struct {
 	scope     *scope
 
 	databases     *registry[*Database]
+	directories   *registry[*Migrations]
 	orchestrators *registry[*Orchestrator]
 	routers       *registry[*Router]
 	strategies    *registry[*Strategy]
@@ -61,6 +62,7 @@ type loader struct {
 	declaredReleases []declared[*Release]
 	declaredChanges  []declared[*Change]
 	afterAt          map[*Change][]hcl.Range
+	serviceAfterAt   map[*Service][]hcl.Range
 	operationNodes   map[Operation]*node
 	backfillNodes    map[*Backfill]*node
 	releaseNodes     map[*Release]*node
@@ -79,6 +81,7 @@ func newLoader(dir string, options Options) *loader {
 		spec:           &Spec{Dir: dir, Sources: map[string][]byte{}},
 		variables:      map[string]*variable{},
 		databases:      newRegistry[*Database]("database"),
+		directories:    newRegistry[*Migrations]("migrations"),
 		orchestrators:  newRegistry[*Orchestrator]("orchestrator"),
 		routers:        newRegistry[*Router]("router"),
 		strategies:     newRegistry[*Strategy]("strategy"),
@@ -86,6 +89,7 @@ func newLoader(dir string, options Options) *loader {
 		releases:       newRegistry[*Release]("service"),
 		changes:        newRegistry[*Change]("change"),
 		afterAt:        map[*Change][]hcl.Range{},
+		serviceAfterAt: map[*Service][]hcl.Range{},
 		operationNodes: map[Operation]*node{},
 		backfillNodes:  map[*Backfill]*node{},
 		releaseNodes:   map[*Release]*node{},
@@ -101,7 +105,7 @@ func (l *loader) load(root *os.Root) {
 		l.nodes = append(l.nodes, fitter{l.problems}.file(bodies[name])...)
 	}
 	l.bind(functions(root))
-	l.declare()
+	l.declare(root)
 	l.decode()
 	l.check()
 	l.arrange()

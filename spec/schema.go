@@ -15,6 +15,7 @@ const (
 	kindStringMap kind = "map of strings"
 	kindCount     kind = "number"
 	kindBool      kind = "bool"
+	kindVersion   kind = "version"
 	kindDuration  kind = "duration"
 	kindBatch     kind = "number or percentage"
 	kindRef       kind = "reference"

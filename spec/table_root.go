@@ -9,10 +9,10 @@ var language = &block{
 	name: "file",
 	blocks: []*block{
 		variableTable, localsTable, stateTable, databaseTable, orchestratorTable,
-		routerTable, serviceTable, changeTable, strategyTable,
+		routerTable, serviceTable, changeTable, migrationsTable, strategyTable,
 	},
 	later: []string{
-		"environment", "window", "gate", "analysis", "migrations", "notify", "task", "hook", "host",
+		"environment", "window", "gate", "analysis", "notify", "task", "hook", "host",
 	},
 }
 

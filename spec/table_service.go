@@ -9,8 +9,11 @@ var serviceTable = &block{
 		{name: "orchestrator", kind: kindRef, target: "orchestrator.KIND.NAME", doc: "What runs it. Without it, the only orchestrator."},
 		{name: "router", kind: kindRef, target: "router.KIND.NAME", doc: "What sends it requests. Without it, there is no traffic to steer."},
 		{name: "database", kind: kindRef, target: "database.NAME", doc: "The database whose schema its releases are built for. Without it, the only database."},
+		{name: "also_uses", kind: kindRefs, target: "database.NAME", doc: "Other databases that it uses: their changes and migrations wait for it as well."},
+		{name: "after", kind: kindRefs, target: "service.NAME", doc: "Services that run their release before this one is rolled out to its own."},
 		{name: "strategy", kind: kindRef, target: "strategy.NAME", doc: "How it moves to another release. Without it, rolling with the defaults of `strategy`."},
 		{name: "release", kind: kindString, required: true, doc: "The version that should be live; one of the releases below."},
+		{name: "keep_rollback", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "Nothing that the release before needs is taken away for that long after it left."},
 	},
 	blocks: []*block{processTable, releaseTable},
 	later:  []string{"task", "hook", "notify", "migrations", "environment", "window", "gate", "schedule"},
@@ -74,9 +77,11 @@ var releaseTable = &block{
 		{name: "needs_backfill", kind: kindRefs, target: "change.NAME", doc: "Changes whose backfill must be done before this release starts."},
 		{name: "tolerates", kind: kindRefs, target: "change.NAME", doc: "Changes that it does not know and whose contract it survives nevertheless."},
 		{name: "env", kind: kindTextMap, doc: "Environment variables of all its processes."},
+		{name: "migrate_on_start", kind: kindBool, fallback: "false", doc: "When it starts, it runs the migrations that it ships by itself, so it can start against no other version. Needs a `schema_version`."},
+		{name: "required_stop", kind: kindBool, fallback: "false", doc: "No rollout goes past this release: it stops here until the changes that this release knows are back-filled and verified."},
 		{name: "processes", kind: kindStrings, doc: "The processes that this release has. Without it, all of the service's."},
 	},
-	blocks: []*block{artifactTable, {
+	blocks: []*block{artifactTable, schemaVersionTable, {
 		name: "process", labels: []string{"NAME"}, unique: true,
 		doc: "What is different in this release about a process of the service.",
 		attributes: []attribute{
@@ -85,7 +90,7 @@ var releaseTable = &block{
 		},
 		later: []string{"count", "check", "drain", "routed"},
 	}},
-	later: []string{"schema_version", "hook", "task", "image", "notify"},
+	later: []string{"hook", "task", "image", "notify"},
 }
 
 var artifactTable = &block{
@@ -100,10 +105,11 @@ var artifactTable = &block{
 
 var strategyTable = &block{
 	name: "strategy", labels: []string{"NAME"},
-	doc: "A way to move a service from one release to another. Exactly one of `all_at_once` and `rolling`.",
+	doc: "A way to move a service from one release to another. Exactly one of `all_at_once`, `rolling` and `offline`.",
 	attributes: []attribute{
 		{name: "max_start_failures", kind: kindCount, fallback: "0", min: 0, max: 1000, doc: "Starts of one step that may fail before the step does."},
 		{name: "step_timeout", kind: kindDuration, fallback: "2m", shortest: 100 * time.Millisecond, longest: day, doc: "For the instances of one step to come up: then it has failed. To go: then the run goes on without them, except with `stop_first`."},
+		{name: "keep_previous", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "The instances of the release before stay up without requests for that long, so that they can be given them back at once. Not with `offline`, and only where there is a router."},
 	},
 	blocks: []*block{
 		{name: "all_at_once", single: true, doc: "All new instances start, then all old ones stop."},
@@ -111,9 +117,12 @@ var strategyTable = &block{
 			{name: "batch", kind: kindBatch, doc: "Size of a unit: instances such as `4`, or `\"25%\"` of the process's count. Without it, as many as there are hosts."},
 			{name: "order", kind: kindString, fallback: string(StartFirst), oneOf: []string{string(StartFirst), string(StopFirst)}, doc: "Within a unit: new up and then old down, or the other way."},
 		}},
+		{name: "offline", single: true, doc: "All instances stop, the schema changes, one instance of each process starts, then the rest.", attributes: []attribute{
+			{name: "same_version", kind: kindBool, fallback: "false", doc: "All services that are down together come back with the same version."},
+		}},
 	},
 	later: []string{
-		"canary", "blue_green", "cycle", "match", "handover", "primary_last", "offline", "keep_previous",
+		"canary", "blue_green", "cycle", "match", "handover", "primary_last",
 		"approve", "analysis", "window", "gate", "step", "hold", "verify",
 	},
 }

@@ -1,0 +1,158 @@
+package spec_test
+
+import (
+	"testing"
+	"time"
+
+	"pleat/spec"
+)
+
+// deployed is a spec around golang-migrate directories: two databases, two
+// services, and what each of them needs besides.
+const deployed = `
+database "main" {
+  url = "postgres://db/main"
+}
+database "audit" {
+  url = "postgres://db/audit"
+}
+state {
+  url = "postgres://db/main"
+}
+orchestrator "host" "local" {
+  agents = ["unix:///run/pleat/agent.sock"]
+}
+router "proxy" "edge" {
+  listen = ":8080"
+}
+migrations "core" {
+  database = database.main
+  source   = "file://./db/core"
+  version  = 2
+}
+migrations "audit" {
+  database = database.audit
+  source   = "db/audit"
+  table    = "ops.versions"
+}
+strategy "still" {
+  offline {
+    same_version = true
+  }
+}
+strategy "warm" {
+  all_at_once {}
+  keep_previous = "30m"
+}
+service "api" {
+  database      = database.main
+  also_uses     = [database.audit]
+  after         = [service.worker]
+  router        = router.proxy.edge
+  strategy      = strategy.warm
+  keep_rollback = "24h"
+  release       = "2"
+  process "web" {}
+  release "each" {
+    for_each = {
+      "1" = { below = 3, min = null, max = null, ships = null }
+      "2" = { min = 1, max = 2, ships = 2, below = null }
+    }
+    artifact {
+      path   = "bin/api-${each.key}"
+      sha256 = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+    }
+    schema        = [change.ledger]
+    required_stop = each.key == "1"
+    schema_version {
+      migrations = migrations.core
+      min        = each.value.min
+      max        = each.value.max
+      below      = each.value.below
+      ships      = each.value.ships
+    }
+  }
+}
+service "worker" {
+  database = database.main
+  strategy = strategy.still
+  release  = "1"
+  process "run" {}
+  release "1" {
+    artifact {
+      path   = "bin/worker"
+      sha256 = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+    }
+    migrate_on_start = true
+    schema_version {
+      min = 2
+    }
+  }
+}
+change "ledger" {
+  database = database.audit
+  expand {
+    sql {
+      up = "select 1"
+    }
+  }
+}
+`
+
+func deployedFiles() map[string]string {
+	return map[string]string{
+		"main.pleat.hcl":                           deployed,
+		"db/core/000001_create_users.up.sql":       "create table users ();",
+		"db/core/000001_create_users.down.sql":     "drop table users;",
+		"db/core/000002_add_interval.up.sql":       "alter table users add interval int;",
+		"db/core/000002_add_interval.down.sql":     " \n",
+		"db/core/000003_later.up.sql":              "select 3;",
+		"db/core/000004_only.down.sql":             "select 4;",
+		"db/core/README.md":                        "not a migration",
+		"db/core/000005_directory.up.sql/x.sql":    "not a migration either",
+		"db/audit/18446744073709551615_max.up.sql": "select 1;",
+	}
+}
+
+func TestMigrationsAsWritten(t *testing.T) {
+	s := loadDir(t, directory(t, deployedFiles()), spec.Options{})
+	compare(t, []*spec.Migrations{
+		{
+			Name: "audit", Database: s.Databases[0], Source: "db/audit", Version: 18446744073709551615,
+			Table: spec.Table{Schema: "ops", Name: "versions"},
+			Files: []spec.Migration{{Version: 18446744073709551615, Name: "max", File: "db/audit/18446744073709551615_max.up.sql", Up: "select 1;"}},
+		},
+		{
+			Name: "core", Database: s.Databases[1], Source: "db/core", Version: 2,
+			Table: spec.Table{Schema: "public", Name: "schema_migrations"},
+			Files: []spec.Migration{
+				{Version: 1, Name: "create_users", File: "db/core/000001_create_users.up.sql", Up: "create table users ();", Down: "drop table users;"},
+				{Version: 2, Name: "add_interval", File: "db/core/000002_add_interval.up.sql", Up: "alter table users add interval int;"},
+				{Version: 3, Name: "later", File: "db/core/000003_later.up.sql", Up: "select 3;"},
+			},
+		},
+	}, s.Migrations)
+}
+
+func TestSchemaVersionsAsWritten(t *testing.T) {
+	s := loadDir(t, directory(t, deployedFiles()), spec.Options{})
+	core, api, worker := s.Migrations[1], s.Services[0], s.Services[1]
+	one, two, run := api.Lookup("1"), api.Lookup("2"), worker.Lookup("1")
+	compare(t, []spec.VersionRange{{Migrations: core, Max: 2}}, one.SchemaVersions)
+	compare(t, []spec.VersionRange{{Migrations: core, Min: 1, Max: 2, Ships: 2}}, two.SchemaVersions)
+	compare(t, []spec.VersionRange{{Migrations: core, Min: 2, Ships: 3}}, run.SchemaVersions)
+	if !one.RequiredStop || two.RequiredStop || !run.MigrateOnStart || two.MigrateOnStart {
+		t.Errorf("RequiredStop %v, %v; MigrateOnStart %v, %v", one.RequiredStop, two.RequiredStop, run.MigrateOnStart, two.MigrateOnStart)
+	}
+}
+
+func TestServiceAndStrategyAsWritten(t *testing.T) {
+	s := loadDir(t, directory(t, deployedFiles()), spec.Options{})
+	api, worker := s.Services[0], s.Services[1]
+	compare(t, []*spec.Database{s.Databases[1], s.Databases[0]}, api.Uses())
+	if len(api.After) != 1 || api.After[0] != worker || api.KeepRollback != 24*time.Hour || worker.KeepRollback != 0 {
+		t.Errorf("After = %v, KeepRollback = %v and %v", api.After, api.KeepRollback, worker.KeepRollback)
+	}
+	compare(t, &spec.Strategy{Name: "still", Kind: spec.Offline, SameVersion: true, StepTimeout: 2 * time.Minute}, worker.Strategy)
+	compare(t, &spec.Strategy{Name: "warm", Kind: spec.AllAtOnce, KeepPrevious: 30 * time.Minute, StepTimeout: 2 * time.Minute}, api.Strategy)
+}
