@@ -15,10 +15,16 @@ func (l *loader) check() {
 		l.checkRouted(d.item)
 		l.checkInstanceNames(d.item)
 		l.checkAncestors(d.item)
+		l.checkKept(d.node, d.item)
+		l.checkVersions(d.item)
 	}
-	order := newOrder(l.declaredChanges)
+	services := newOrder(l.declaredServices, func(s *Service) []*Service { return s.After })
+	if cycle := services.cycle(); cycle != nil {
+		services.report(l.problems, "Cycle of services", cycle, l.serviceAfterAt)
+	}
+	order := newOrder(l.declaredChanges, func(c *Change) []*Change { return c.After })
 	if cycle := order.cycle(); cycle != nil {
-		l.changeCycle(cycle)
+		order.report(l.problems, "Cycle of changes", cycle, l.afterAt)
 		return
 	}
 	order.close()
@@ -60,6 +66,14 @@ func (l *loader) checkRouted(s *Service) {
 		}
 	}
 	l.add(s.Range, "No process for the router", "%s has a router, but none of its processes gets requests. Write routed = true in one of them.", s.Address())
+}
+
+// checkKept refuses to keep instances up that nobody could give requests to.
+func (l *loader) checkKept(n *node, s *Service) {
+	if s.Strategy.KeepPrevious == 0 || s.Strategy.Kind == Offline || n.has("router") {
+		return
+	}
+	l.add(n.at("strategy"), "No router to go back with", "%s keeps the instances of the release before, so that they can be given requests again, but %s has no router: router = router.KIND.NAME", s.Strategy.Address(), s.Address())
 }
 
 // checkInstanceNames refuses names that Postgres would cut off in
@@ -125,7 +139,7 @@ func (l *loader) at(r *Release, argument string) hcl.Range {
 
 // checkSchema compares what a release was built for with its service's
 // database and with what it waits for.
-func (l *loader) checkSchema(r *Release, order *order) {
+func (l *loader) checkSchema(r *Release, order *order[*Change]) {
 	for _, c := range r.Schema {
 		rng := l.at(r, "schema")
 		if c.Database == nil {
@@ -147,7 +161,7 @@ func (l *loader) checkSchema(r *Release, order *order) {
 	}
 }
 
-func knows(r *Release, c *Change, order *order) bool {
+func knows(r *Release, c *Change, order *order[*Change]) bool {
 	for _, known := range r.Schema {
 		if known == c || order.before(c, known) {
 			return true

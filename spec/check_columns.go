@@ -7,7 +7,7 @@ import (
 // shapes are the tables that the spec itself makes, with the changes that add
 // each column. Tables that exist outside the spec are not in it.
 type shapes struct {
-	order  *order
+	order  *order[*Change]
 	tables map[tableKey]*shape
 }
 
@@ -23,7 +23,7 @@ type shape struct {
 
 // checkColumns compares the columns that operations name with those that the
 // spec made before.
-func (l *loader) checkColumns(order *order) {
+func (l *loader) checkColumns(order *order[*Change]) {
 	s := &shapes{order: order, tables: map[tableKey]*shape{}}
 	for _, d := range l.declaredChanges {
 		s.collect(d.item)

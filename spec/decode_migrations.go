@@ -115,7 +115,7 @@ func (l *loader) wanted(n *node, m *Migrations, index *migrate.Migrations) uint6
 	}
 	near := closest(all, version)
 	if near != version {
-		l.add(n.at("version"), "Unknown version", "%s has no version %d. The nearest is %d, the newest %d.", m.Source, version, near, last)
+		l.add(n.at("version"), "Unknown version", "%s has no version %d. The nearest is %d.", m.Source, version, near)
 	}
 	return near
 }

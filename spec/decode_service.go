@@ -24,10 +24,9 @@ func (l *loader) service(n *node, s *Service) {
 // alsoUses are the databases of a service but the one of DATABASE_URL.
 func (l *loader) alsoUses(n *node, s *Service) []*Database {
 	list, at := referAll(n, "also_uses", l.databases)
-	for i, d := range list {
-		if d == s.Database {
-			l.add(at[i], "Database named twice", "%s is the database of %s already. Here are the others that it uses.", d.Address(), n.title())
-		}
+	if i := slices.Index(list, s.Database); i >= 0 {
+		l.add(at[i], "Database named twice", "%s is the database of %s already. Here are the others that it uses.", s.Database.Address(), n.title())
+		return slices.Delete(list, i, i+1)
 	}
 	return list
 }

@@ -42,11 +42,14 @@ func (l *loader) schemaVersions(n *node, r *Release) {
 	}
 }
 
+// boundNames are the arguments of a schema_version block that are versions.
+var boundNames = []string{"min", "max", "below", "ships"}
+
 // bounds are the versions that a schema_version block names, by argument.
 // They are false when one was reported.
 func (n *node) bounds() (map[string]uint64, bool) {
 	given, ok := map[string]uint64{}, true
-	for _, name := range []string{"min", "max", "below", "ships"} {
+	for _, name := range boundNames {
 		v, fine := n.version(name)
 		ok = ok && fine
 		if v > 0 {
@@ -54,7 +57,7 @@ func (n *node) bounds() (map[string]uint64, bool) {
 		}
 	}
 	if given["max"] > 0 && given["below"] > 0 {
-		n.problems.add(n.at("below"), "Two upper bounds", "%s has max, which belongs to the range, or below, which does not.", upperFirst(n.title()))
+		n.problems.add(n.at("below"), "Two upper bounds", "The range ends with max, or before below. It cannot have both.")
 		return nil, false
 	}
 	if given["below"] == 1 {
@@ -80,6 +83,10 @@ func (l *loader) versionRange(n *node, r *Release) (VersionRange, bool) {
 	}
 	if r.MigrateOnStart && given["ships"] == 0 {
 		v.Ships = v.newest()
+	}
+	// Without files, the directory itself was reported.
+	if len(m.Files) > 0 && l.knownBounds(n, m, given) {
+		l.checkRange(n, r, v)
 	}
 	return v, true
 }

@@ -16,6 +16,9 @@ import (
 func FuzzLoad(f *testing.F) {
 	seed(f)
 	dir := f.TempDir()
+	for name, content := range deployedFiles() {
+		write(f, filepath.Join(dir, name), content)
+	}
 	path := filepath.Join(dir, "main.pleat.hcl")
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if err := os.WriteFile(path, src, 0o600); err != nil {
@@ -53,6 +56,7 @@ func seed(f *testing.F) {
 	}
 	f.Add(read(f, "testdata/sample/full/sample.pleat.hcl"))
 	f.Add(read(f, "testdata/sample/supported/sample.pleat.hcl"))
+	f.Add([]byte(deployed))
 	f.Add([]byte("\xff\x00\xfe"))
 }
 

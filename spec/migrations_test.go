@@ -1,6 +1,9 @@
 package spec_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,4 +158,64 @@ func TestServiceAndStrategyAsWritten(t *testing.T) {
 	}
 	compare(t, &spec.Strategy{Name: "still", Kind: spec.Offline, SameVersion: true, StepTimeout: 2 * time.Minute}, worker.Strategy)
 	compare(t, &spec.Strategy{Name: "warm", Kind: spec.AllAtOnce, KeepPrevious: 30 * time.Minute, StepTimeout: 2 * time.Minute}, api.Strategy)
+}
+
+func TestUnreadableMigrations(t *testing.T) {
+	tests := []struct {
+		name string
+		file string
+		text string
+		want string
+	}{
+		{"too large", "db/core/000009_big.up.sql", strings.Repeat("-", 1<<20+1), "db/core/000009_big.up.sql: larger than 1 MiB"},
+		{"not UTF-8", "db/core/000009_latin.up.sql", "\xff", "db/core/000009_latin.up.sql: not text in UTF-8"},
+		{"NUL byte", "db/core/000003_later.down.sql", "a\x00", "db/core/000003_later.down.sql: not text in UTF-8"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			files := deployedFiles()
+			files[test.file] = test.text
+			refused(t, directory(t, files), test.want)
+		})
+	}
+}
+
+// TestMigrationsOutside leads out of the spec's directory by links.
+func TestMigrationsOutside(t *testing.T) {
+	outside := directory(t, map[string]string{"000009_secret.up.sql": "select 'secret';"})
+	dir := directory(t, deployedFiles())
+	if err := os.Symlink(filepath.Join(outside, "000009_secret.up.sql"), filepath.Join(dir, "db/core/000009_secret.up.sql")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "db/audit")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, filepath.Join(dir, "db/audit")); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, dir, "db/core/000009_secret.up.sql: path escapes from parent", "db/audit: path escapes from parent")
+}
+
+// refused expects errors that contain each of the texts.
+func refused(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	s, diags := spec.Load(dir, spec.Options{})
+	got := strings.Join(strings.Fields(render(t, s.Sources, diags)), " ")
+	for _, text := range want {
+		if !diags.HasErrors() || !strings.Contains(got, text) {
+			t.Errorf("Load says:\n%s\nwant %s", got, text)
+		}
+	}
+}
+
+// TestSeveralRangesAreLegal asserts that what deserves a warning loads.
+func TestSeveralRangesAreLegal(t *testing.T) {
+	files := deployedFiles()
+	files["main.pleat.hcl"] = strings.Replace(deployed, "    schema_version {\n      min = 2\n", "    schema_version {\n      max = 1\n    }\n    schema_version {\n      min = 2\n", 1)
+	s, diags := spec.Load(directory(t, files), spec.Options{})
+	if len(diags) != 1 || diags.HasErrors() || diags[0].Summary != "Several ranges of one directory" {
+		t.Fatalf("Load says:\n%s", render(t, s.Sources, diags))
+	}
+	core, run := s.Migrations[1], s.Services[1].Lookup("1")
+	compare(t, []spec.VersionRange{{Migrations: core, Max: 1, Ships: 1}, {Migrations: core, Min: 2, Ships: 3}}, run.SchemaVersions)
 }

@@ -1,27 +1,36 @@
 package spec
 
-// order is the relation "comes before" between changes, transitive.
-type order struct {
-	changes []*Change
-	index   map[*Change]int
-	earlier []bitset // by change, once closed
+import "github.com/hashicorp/hcl/v2"
+
+// addressed is a thing that others may come after.
+type addressed interface {
+	comparable
+	Address() Address
 }
 
-func newOrder(list []declared[*Change]) *order {
-	o := &order{index: map[*Change]int{}}
+// order is the relation "comes before" between changes or services, transitive.
+type order[T addressed] struct {
+	items   []T
+	index   map[T]int
+	after   func(T) []T
+	earlier []bitset // by item, once closed
+}
+
+func newOrder[T addressed](list []declared[T], after func(T) []T) *order[T] {
+	o := &order[T]{index: map[T]int{}, after: after}
 	for i, d := range list {
-		o.changes = append(o.changes, d.item)
+		o.items = append(o.items, d.item)
 		o.index[d.item] = i
 	}
 	return o
 }
 
 // before tells whether a comes before b.
-func (o *order) before(a, b *Change) bool { return o.earlier[o.index[b]].has(o.index[a]) }
+func (o *order[T]) before(a, b T) bool { return o.earlier[o.index[b]].has(o.index[a]) }
 
-// edge is one entry of a change's after list.
-type edge struct {
-	from  *Change
+// edge is one entry of an item's after list.
+type edge[T any] struct {
+	from  T
 	entry int
 }
 
@@ -32,11 +41,11 @@ const (
 	done
 )
 
-// cycle is a way from a change to itself, or nil. The search keeps its own
+// cycle is a way from an item to itself, or nil. The search keeps its own
 // stack: a chain may be longer than is good for recursion.
-func (o *order) cycle() []edge {
-	marks := make([]int, len(o.changes))
-	for i := range o.changes {
+func (o *order[T]) cycle() []edge[T] {
+	marks := make([]int, len(o.items))
+	for i := range o.items {
 		if path := o.search(i, marks); path != nil {
 			return path
 		}
@@ -44,26 +53,27 @@ func (o *order) cycle() []edge {
 	return nil
 }
 
-func (o *order) search(start int, marks []int) []edge {
+func (o *order[T]) search(start int, marks []int) []edge[T] {
 	if marks[start] != unseen {
 		return nil
 	}
 	marks[start] = open
-	path := []edge{{o.changes[start], 0}}
+	path := []edge[T]{{o.items[start], 0}}
 	for len(path) > 0 {
 		top := &path[len(path)-1]
-		if top.entry == len(top.from.After) {
+		after := o.after(top.from)
+		if top.entry == len(after) {
 			marks[o.index[top.from]] = done
 			path = path[:len(path)-1]
 			continue
 		}
-		next := top.from.After[top.entry]
+		next := after[top.entry]
 		switch marks[o.index[next]] {
 		case open:
 			return upTo(path, next)
 		case unseen:
 			marks[o.index[next]] = open
-			path = append(path, edge{next, 0})
+			path = append(path, edge[T]{next, 0})
 			continue
 		}
 		top.entry++
@@ -71,49 +81,50 @@ func (o *order) search(start int, marks []int) []edge {
 	return nil
 }
 
-// upTo is the end of a path, from the given change on.
-func upTo(path []edge, c *Change) []edge {
+// upTo is the end of a path, from the given item on.
+func upTo[T comparable](path []edge[T], item T) []edge[T] {
 	for i, e := range path {
-		if e.from == c {
+		if e.from == item {
 			return path[i:]
 		}
 	}
 	return path
 }
 
-// close computes what comes before each change. There must be no cycle.
-func (o *order) close() {
-	o.earlier = make([]bitset, len(o.changes))
-	for _, c := range o.sorted() {
-		set := newBitset(len(o.changes))
-		for _, a := range c.After {
+// close computes what comes before each item. There must be no cycle.
+func (o *order[T]) close() {
+	o.earlier = make([]bitset, len(o.items))
+	for _, item := range o.sorted() {
+		set := newBitset(len(o.items))
+		for _, a := range o.after(item) {
 			i := o.index[a]
 			set.add(i)
 			set.union(o.earlier[i])
 		}
-		o.earlier[o.index[c]] = set
+		o.earlier[o.index[item]] = set
 	}
 }
 
-// sorted are the changes, each after those that come before it.
-func (o *order) sorted() []*Change {
-	waiting := make([]int, len(o.changes))
-	later := make([][]int, len(o.changes))
+// sorted are the items, each after those that come before it.
+func (o *order[T]) sorted() []T {
+	waiting := make([]int, len(o.items))
+	later := make([][]int, len(o.items))
 	var ready []int
-	for i, c := range o.changes {
-		waiting[i] = len(c.After)
-		for _, a := range c.After {
+	for i, item := range o.items {
+		after := o.after(item)
+		waiting[i] = len(after)
+		for _, a := range after {
 			later[o.index[a]] = append(later[o.index[a]], i)
 		}
-		if len(c.After) == 0 {
+		if len(after) == 0 {
 			ready = append(ready, i)
 		}
 	}
-	var list []*Change
+	var list []T
 	for len(ready) > 0 {
 		i := ready[0]
 		ready = ready[1:]
-		list = append(list, o.changes[i])
+		list = append(list, o.items[i])
 		for _, j := range later[i] {
 			if waiting[j]--; waiting[j] == 0 {
 				ready = append(ready, j)
@@ -123,15 +134,17 @@ func (o *order) sorted() []*Change {
 	return list
 }
 
-// changeCycle reports a cycle edge by edge.
-func (l *loader) changeCycle(cycle []edge) {
+// report says that there is a cycle, edge by edge. at is where the entries of
+// each after list stand.
+func (o *order[T]) report(p *problems, summary string, cycle []edge[T], at map[T][]hcl.Range) {
 	var places Related
 	text := ""
 	for _, e := range cycle {
-		places = append(places, Place{l.afterAt[e.from][e.entry], string(e.from.Address()) + " comes after " + string(e.from.After[e.entry].Address())})
-		text += string(e.from.Address()) + " → "
+		from, to := e.from.Address(), o.after(e.from)[e.entry].Address()
+		places = append(places, Place{at[e.from][e.entry], string(from) + " comes after " + string(to)})
+		text += string(from) + " → "
 	}
-	l.addRelated(places[0].Range, places[1:], "Cycle of changes", "%s%s. Each comes after the next, so none can be first.", text, cycle[0].from.Address())
+	p.addRelated(places[0].Range, places[1:], summary, "%s%s. Each comes after the next, so none can be first.", text, cycle[0].from.Address())
 }
 
 // bitset is a set of small numbers.

@@ -35,8 +35,17 @@ func (p *problems) add(rng hcl.Range, summary, format string, args ...any) {
 
 // addRelated is add with other places to show.
 func (p *problems) addRelated(rng hcl.Range, places Related, summary, format string, args ...any) {
+	p.record(hcl.DiagError, rng, places, summary, format, args...)
+}
+
+// warn records what is not wrong, but may not be meant.
+func (p *problems) warn(rng hcl.Range, places Related, summary, format string, args ...any) {
+	p.record(hcl.DiagWarning, rng, places, summary, format, args...)
+}
+
+func (p *problems) record(severity hcl.DiagnosticSeverity, rng hcl.Range, places Related, summary, format string, args ...any) {
 	d := &hcl.Diagnostic{
-		Severity: hcl.DiagError,
+		Severity: severity,
 		Summary:  summary,
 		Detail:   fmt.Sprintf(format, args...),
 		Subject:  &rng,

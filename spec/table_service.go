@@ -78,7 +78,7 @@ var releaseTable = &block{
 		{name: "tolerates", kind: kindRefs, target: "change.NAME", doc: "Changes that it does not know and whose contract it survives nevertheless."},
 		{name: "env", kind: kindTextMap, doc: "Environment variables of all its processes."},
 		{name: "migrate_on_start", kind: kindBool, fallback: "false", doc: "When it starts, it runs the migrations that it ships by itself, so it can start against no other version. Needs a `schema_version`."},
-		{name: "required_stop", kind: kindBool, fallback: "false", doc: "No rollout goes past this release: it stops here until the changes that this release knows are back-filled and verified."},
+		{name: "required_stop", kind: kindBool, fallback: "false", doc: "No rollout goes past this release. From what is among its `ancestors` to what has it among its own, the way stops here until the changes that this release knows are back-filled and verified."},
 		{name: "processes", kind: kindStrings, doc: "The processes that this release has. Without it, all of the service's."},
 	},
 	blocks: []*block{artifactTable, schemaVersionTable, {
