@@ -101,10 +101,12 @@ type Migrate struct {
 	SQL        string     `json:"sql"`
 }
 
-// Pause waits. A run that was cut short goes on with what is left of it.
+// Pause waits for a time, from Since or, where that is not given, from when the
+// step was started first: a run that was cut short goes on with what is left.
 type Pause struct {
-	For time.Duration `json:"for_ns"`
-	Why string        `json:"why"` // "users 1.0.1 is kept"
+	For   time.Duration `json:"for_ns"`
+	Since *time.Time    `json:"since,omitempty"`
+	Why   string        `json:"why"` // "users 1.0.1 is kept"
 }
 
 // Placement is an instance and the host it is on.

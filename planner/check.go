@@ -2,10 +2,12 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
+	"pleat/migrations"
 	"pleat/spec"
 )
 
@@ -23,6 +25,7 @@ func (p *planning) checkReleases() {
 			p.diags = append(p.diags, held(d, s.ReleaseRange))
 		}
 		p.checkLineage(s, d)
+		p.checkOnStart(s, d)
 		for _, i := range p.instances[s.Name] {
 			if i.Release == k.version && i.State != Down && i.Digest != d.release.Artifact.SHA256 {
 				p.diags = append(p.diags, problem("Another artifact runs under this release",
@@ -56,6 +59,64 @@ func (p *planning) checkLineage(s *spec.Service, to *declaration) {
 			continue
 		}
 		p.diags = append(p.diags, problem("Live release would get lost", text+". Build it from "+version+", or say why it may go: --accept-lineage REASON.", s.ReleaseRange))
+	}
+}
+
+// checkOnStart refuses a release that changes the schema under those that run
+// beside it.
+func (p *planning) checkOnStart(s *spec.Service, to *declaration) {
+	if !to.release.MigrateOnStart || s.Strategy.Kind == spec.Offline || p.start.at(s.Name, to.release.Version) {
+		return
+	}
+	p.diags = append(p.diags, problem("Release migrates on start",
+		fmt.Sprintf("%s %s runs its migrations by itself when it starts, while others still run: each restart of a release before it would then fail. Let pleat run the migrations and take migrate_on_start out of the release, or use an `offline` strategy.", s.Name, to.release.Version), s.ReleaseRange))
+}
+
+// checkDirectories refuses a directory that cannot go forward from where it is.
+func (p *planning) checkDirectories() {
+	for _, d := range p.spec.Migrations {
+		live := p.liveVersion(d)
+		if !p.goal.Rollback {
+			p.checkVersion(d, live)
+		}
+		for _, f := range d.Files {
+			if why := migrations.TransactionProblem(f.Up); why != "" && !p.goal.Rollback && f.Version > live.Version && f.Version <= d.Version {
+				p.diags = append(p.diags, problem("Migration not supported", fmt.Sprintf("%s: %s.", f.File, why), d.Range))
+			}
+		}
+	}
+}
+
+func (p *planning) checkVersion(d *spec.Migrations, live Version) {
+	known := slices.ContainsFunc(d.Files, func(f spec.Migration) bool { return f.Version == live.Version })
+	switch {
+	case live.Dirty:
+		p.diags = append(p.diags, problem("Migration left half done",
+			fmt.Sprintf("%s is dirty at version %d: golang-migrate began that migration and did not finish it. Look at what of it is there, put the schema right, and set the version by `migrate force VERSION`.", d.Address(), live.Version), d.Range))
+	case live.Version > d.Version:
+		p.diags = append(p.diags, problem("Version would go down",
+			fmt.Sprintf("%s is at %d, and the spec says %d: that would migrate DOWN, and pleat does not by itself.", d.Address(), live.Version, d.Version), d.VersionRange))
+	case live.Version != 0 && !known:
+		p.diags = append(p.diags, problem("Unknown live version",
+			fmt.Sprintf("%s is at %d, and %s has no migration of that version.", d.Address(), live.Version, d.Source), d.Range))
+	}
+}
+
+// checkTogether refuses services that go offline together and come back with
+// different versions, where one of them asks for the same.
+func (k *knot) checkTogether() {
+	together := slices.DeleteFunc(slices.Clone(k.services), func(s *spec.Service) bool { return s.Strategy.Kind != spec.Offline })
+	i := slices.IndexFunc(together, func(s *spec.Service) bool { return s.Strategy.SameVersion })
+	if i < 0 {
+		return
+	}
+	strict := together[i]
+	for _, other := range together {
+		if k.target(other) == k.target(strict) {
+			continue
+		}
+		k.planning.diags = append(k.planning.diags, problem("Different versions offline",
+			fmt.Sprintf("%s goes to %s and %s to %s. They are down together, and all components have to be at the same version.", strict.Address(), k.target(strict), other.Address(), k.target(other)), other.ReleaseRange))
 	}
 }
 

@@ -44,11 +44,15 @@ func declare(r Release) *declaration {
 func Describe(r *spec.Release) Release {
 	out := Release{
 		Service: r.Service.Name, Version: r.Version,
-		Artifact:      Artifact{Path: r.Artifact.Path, SHA256: r.Artifact.SHA256},
-		Ancestors:     r.Ancestors,
-		Knows:         changeNames(closure(r.Schema)),
-		NeedsBackfill: changeNames(r.NeedsBackfill),
-		Tolerates:     changeNames(r.Tolerates),
+		Artifact:       Artifact{Path: r.Artifact.Path, SHA256: r.Artifact.SHA256},
+		Ancestors:      r.Ancestors,
+		Knows:          changeNames(closure(r.Schema)),
+		NeedsBackfill:  changeNames(r.NeedsBackfill),
+		Tolerates:      changeNames(r.Tolerates),
+		MigrateOnStart: r.MigrateOnStart, RequiredStop: r.RequiredStop,
+	}
+	for _, v := range r.SchemaVersions {
+		out.Versions = append(out.Versions, VersionRange{v.Migrations.Name, v.Min, v.Max, v.Ships})
 	}
 	for _, p := range r.Processes {
 		out.Processes = append(out.Processes, define(r, p))

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -13,31 +14,104 @@ import (
 // emitter turns moves into steps.
 type emitter struct {
 	*planning
+	world      world                 // as the moves so far leave it
 	present    map[string][]Instance // by service, as the steps so far leave them
 	backends   map[string]bool       // as the steps so far leave them
-	leaving    string                // the releases that the plan replaces
+	leaving    []releaseKey          // the releases that the plan replaces
+	lost       map[releaseKey]bool   // of them, those that cannot come back
 	steps      []Step
 	notes      []string
 	releases   []Release
 	reached    map[string]migrations.Phase // where the steps that run now take each change
+	migrated   map[string]uint64           // and each directory
 	last       map[spec.Address]string     // the last step of each address
 	group      string                      // of the step before; a new one gets a checkpoint
 	checkpoint int
 	hidden     bool // a hide is behind
-	passed     bool // the point of no return is behind
+	passed     bool // something that cannot be undone is behind
+	current    move
+	parting    []releaseKey // those that cannot come back once the current move is made
+}
+
+func newEmitter(p *planning) *emitter {
+	return &emitter{
+		planning: p, world: p.start.clone(), leaving: p.leaving(), lost: map[releaseKey]bool{},
+		present: maps.Clone(p.instances), backends: liveBackends(p.state),
+		reached: map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
+	}
 }
 
 func (e *emitter) emit(moves []move) {
 	e.note(e.drift...)
-	e.reached = map[string]migrations.Phase{}
-	for _, m := range moves {
+	for i, m := range moves {
+		e.current, e.parting = m, e.partsWith(m)
 		before := len(e.steps)
 		e.move(m)
-		if len(e.steps) > before && e.steps[len(e.steps)-1].Deferred == "" && m.change != nil {
-			e.reached[m.change.Name] = e.phaseOf(m)
+		e.follow(m)
+		if len(e.steps) > before && e.steps[len(e.steps)-1].Deferred == "" {
+			e.reach(m)
+		}
+		if m.kind == moveDown && (i == 0 || moves[i-1].kind != moveDown) {
+			e.explainDown(moves[i:])
 		}
 	}
 	e.noteWhatStays()
+}
+
+// reach records how far the steps that run now come.
+func (e *emitter) reach(m move) {
+	if m.change != nil {
+		e.reached[m.change.Name] = e.phaseOf(m)
+	}
+	if m.directory != nil {
+		e.migrated[m.directory.Name] = m.file.Version
+	}
+}
+
+// follow makes the world what it is after a move.
+func (e *emitter) follow(m move) {
+	switch m.kind {
+	case moveDown:
+		e.world.down[m.service.Name] = true
+	case moveRoll:
+		if e.keepsPrevious(m.service) && m.version == e.target(m.service) {
+			e.world.rollKeeping(m.service.Name, m.version)
+			return
+		}
+		e.world.roll(m.service.Name, m.version)
+	case moveRetire:
+		e.world.roll(m.service.Name, m.version)
+	case moveMigrate:
+		e.world.versions[m.directory.Name] = m.file.Version
+	default:
+		e.world.phases[m.change.Name] = e.phaseOf(m)
+	}
+}
+
+// partsWith are the releases that the plan leaves and that cannot come back
+// once a move is made, where they could before.
+func (e *emitter) partsWith(m move) []releaseKey {
+	var out []releaseKey
+	for _, k := range e.leaving {
+		if !e.lost[k] && e.cannotLive(k, m) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// cannotLive tells whether what a move takes away for good is needed by a
+// release.
+func (e *emitter) cannotLive(k releaseKey, m move) bool {
+	switch m.kind {
+	case moveRevert:
+		return e.meet(k, m.change, migrations.Absent) != nil
+	case moveDrop:
+		return e.meet(k, m.change, migrations.Contracted) != nil
+	case moveMigrate:
+		return e.uses(k.service, m.directory.Database.Name) && e.outOfRange(k, m.directory, m.file.Version, false) != nil
+	}
+	return false
 }
 
 // noteWhatStays says that a rollback leaves the schema as it is where the
@@ -86,8 +160,14 @@ func (e *emitter) move(m move) {
 		e.revert(m.change)
 	case moveUnhide:
 		e.unhide(m.change)
+	case moveMigrate:
+		e.migrate(m)
+	case moveDown:
+		e.takeDown(m.service)
 	case moveRoll:
 		e.roll(m.service, m.version)
+	case moveRetire:
+		e.retire(m.service, m.version)
 	case moveBackfill:
 		e.backfill(m.change)
 	case moveVerify:
@@ -102,11 +182,16 @@ func (e *emitter) move(m move) {
 func (e *emitter) note(text ...string) { e.notes = append(e.notes, text...) }
 
 // add appends a step, after a checkpoint when it begins a new group: a part of
-// the plan that makes sense to stop at the end of.
+// the plan that makes sense to stop at the end of. While services are down
+// there is none: the run goes back to where all were up, or on.
 func (e *emitter) add(group string, s Step) {
-	irreversible := s.Undo == nil && !e.passed
+	if e.offline() {
+		group = "offline"
+	}
+	s.Section, s.Deferred = e.current.section, firstOf(e.current.deferred, s.Deferred)
+	irreversible := s.Undo == nil && (len(e.parting) > 0 || !e.passed)
 	if group != e.group && len(e.steps) > 0 || irreversible {
-		e.addCheckpoint(irreversible, s.Deferred)
+		e.addCheckpoint(irreversible, s)
 	}
 	e.group = group
 	if last := e.last[s.Address]; last != "" {
@@ -117,44 +202,101 @@ func (e *emitter) add(group string, s Step) {
 	e.steps = append(e.steps, s)
 }
 
-func (e *emitter) addCheckpoint(noReturn bool, deferred string) {
+// offline tells whether services are down, or go down or come up with the
+// current move.
+func (e *emitter) offline() bool {
+	if e.current.kind == moveDown {
+		return true
+	}
+	for _, down := range e.world.down {
+		if down {
+			return true
+		}
+	}
+	return false
+}
+
+// addCheckpoint puts a checkpoint before a step.
+func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 	name := letters(e.checkpoint)
 	e.checkpoint++
-	e.passed = e.passed || noReturn
+	back := e.back()
+	if noReturn {
+		back = firstOf(names(e.parting), "what is dropped") + " cannot come back below this line"
+		for _, k := range e.parting {
+			e.lost[k] = true
+		}
+		e.parting, e.passed = nil, true
+	}
 	e.steps = append(e.steps, Step{
-		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name,
-		Cause: "a place to go back to", Safety: Idempotent, Deferred: deferred, Undo: &Undo{},
-		Action: &Checkpoint{Name: name, Back: e.back(noReturn), NoReturn: noReturn},
+		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name, Section: before.Section,
+		Cause: "a place to go back to", Safety: Idempotent, Deferred: before.Deferred, Undo: &Undo{},
+		Action: &Checkpoint{Name: name, Back: back, NoReturn: noReturn},
 	})
 }
 
-// back says what going back to a checkpoint means.
-func (e *emitter) back(noReturn bool) string {
-	if noReturn {
-		return firstOf(e.leaving, "what is dropped") + " cannot come back below this line"
-	}
-	if e.leaving == "" {
+// back says what going back to a checkpoint means, from what will have run by
+// then: releases that are still there, those that are kept, those that have to
+// be started again, and those that cannot come back.
+func (e *emitter) back() string {
+	if len(e.leaving) == 0 {
 		return "nothing lost"
 	}
-	if e.passed {
+	var able, unable []releaseKey
+	for _, k := range e.leaving {
+		if e.lost[k] {
+			unable = append(unable, k)
+			continue
+		}
+		able = append(able, k)
+	}
+	if len(able) == 0 {
 		return "past the point of no return"
 	}
-	text := "back to " + e.leaving
-	if e.hidden {
-		return text + " by un-hiding first"
+	text := "back to " + names(able) + e.manner(able)
+	if len(unable) > 0 {
+		text += "; " + names(unable) + " cannot come back"
 	}
-	return text + ", nothing lost"
+	return text
 }
 
-// leaving names the releases that were live at the start and are not wanted.
-func (p *planning) leaving() string {
-	var out []string
+// manner is what it takes to bring releases back.
+func (e *emitter) manner(able []releaseKey) string {
+	if e.hidden {
+		return " by un-hiding first"
+	}
+	gone, kept := false, false
+	for _, k := range able {
+		gone = gone || e.world.down[k.service] || !e.world.mix[k.service][k.version]
+		kept = kept || e.world.kept[k.service]
+	}
+	switch {
+	case gone:
+		return " by starting it again, nothing lost"
+	case kept:
+		return " at once while it is kept, nothing lost"
+	}
+	return ", nothing lost"
+}
+
+// leaving are the releases that were live at the start and are not wanted.
+func (p *planning) leaving() []releaseKey {
+	var out []releaseKey
 	for _, s := range p.spec.Services {
 		for _, version := range sortedKeys(p.start.mix[s.Name]) {
 			if version != p.target(s) {
-				out = append(out, s.Name+" "+version)
+				out = append(out, releaseKey{s.Name, version})
 			}
 		}
+	}
+	return out
+}
+
+// names lists releases for a reader.
+func names(list []releaseKey) string {
+	var out []string
+	for _, k := range list {
+		out = append(out, k.service+" "+k.version)
 	}
 	return some(out, ", ")
 }

@@ -260,20 +260,20 @@ func (e *emitter) drop(m move) {
 // this run.
 func (e *emitter) soak(c *spec.Change) (Guard, string) {
 	g := &Soak{
-		Database: c.Database.Name, Change: c.Name, For: c.Contract.Soak, Sequence: soakSequence(c), Anew: e.needsOldShape(c),
+		Database: c.Database.Name, Change: c.Name, For: e.quiet(c), Sequence: soakSequence(c), Anew: e.needsOldShape(c),
 		Digest: e.programs[c.Name].Digest, Phase: e.start.phases[c.Name],
 	}
 	since := e.recorded(c).QuietSince
 	if g.Anew {
 		since = nil
 	}
-	if since == nil && c.Contract.Soak > e.goal.MaxWait {
-		return g, fmt.Sprintf("soak %s starts when nothing old is left", shortDuration(c.Contract.Soak))
+	if since == nil && g.For > e.goal.MaxWait {
+		return g, fmt.Sprintf("soak %s starts when nothing old is left", shortDuration(g.For))
 	}
 	if since == nil {
 		return g, ""
 	}
-	if left := c.Contract.Soak - e.state.Now.Sub(*since); left > e.goal.MaxWait {
+	if left := g.For - e.state.Now.Sub(*since); left > e.goal.MaxWait {
 		return g, fmt.Sprintf("soak %s left", shortDuration(left))
 	}
 	return g, ""
@@ -287,10 +287,24 @@ func (e *emitter) needsOldShape(c *spec.Change) bool {
 }
 
 func (e *emitter) soakWaits(c *spec.Change) []string {
-	if c.Contract.Soak == 0 {
+	quiet := e.quiet(c)
+	if quiet == 0 {
 		return nil
 	}
-	return []string{shortDuration(c.Contract.Soak) + " soak"}
+	return []string{shortDuration(quiet) + " soak"}
+}
+
+// quiet is how long nothing old must have been seen before a change is
+// contracted: what the change asks for, or how long a service that uses its
+// database wants to be able to go back, whichever is longer.
+func (e *emitter) quiet(c *spec.Change) time.Duration {
+	quiet := c.Contract.Soak
+	for _, s := range e.spec.Services {
+		if e.uses(s.Name, c.Database.Name) {
+			quiet = max(quiet, s.KeepRollback)
+		}
+	}
+	return quiet
 }
 
 // soakSequence is the counter of old-shape writes, "" without a sync.

@@ -16,9 +16,7 @@ import (
 // roll emits the rollout of a service to a release: what is missing comes up,
 // what is not wanted goes, in the order of the strategy.
 func (e *emitter) roll(s *spec.Service, version string) {
-	r := &rollout{emitter: e, service: s, to: e.declared[releaseKey{s.Name, version}].release}
-	r.hosts = e.hosts(s)
-	r.group = "roll " + s.Name + " " + version
+	r := e.rollout(s, version)
 	before := len(e.steps)
 	r.attachLeftovers()
 	for _, m := range strategy.Order(s.Strategy, len(r.hosts), r.processes()) {
@@ -27,6 +25,111 @@ func (e *emitter) roll(s *spec.Service, version string) {
 	if len(e.steps) > before {
 		e.explainRoll(s, r)
 	}
+}
+
+func (e *emitter) rollout(s *spec.Service, version string) *rollout {
+	r := &rollout{emitter: e, service: s, to: e.declared[releaseKey{s.Name, version}].release}
+	r.hosts = e.hosts(s)
+	r.group = "roll " + s.Name + " " + version
+	r.keeps = e.keepsPrevious(s) && version == e.target(s)
+	return r
+}
+
+// retire stops the releases that were kept, once they were for as long as the
+// strategy says.
+func (e *emitter) retire(s *spec.Service, version string) {
+	r := e.rollout(s, version)
+	r.group, r.keeps = "retire "+s.Name, false
+	var doomed []strategy.Process
+	for _, p := range r.processes() {
+		if len(p.Doomed) > 0 {
+			doomed = append(doomed, strategy.Process{Name: p.Name, Wanted: p.Wanted, Present: p.Wanted, Doomed: p.Doomed})
+		}
+	}
+	if len(doomed) == 0 {
+		return
+	}
+	r.hold()
+	for _, m := range strategy.Order(s.Strategy, len(r.hosts), doomed) {
+		r.move(m)
+	}
+}
+
+// hold waits for as long as releases are kept, from when they were taken out
+// of the router.
+func (r *rollout) hold() {
+	keep := r.service.Strategy.KeepPrevious
+	s := Step{
+		ID: fmt.Sprintf("%s/%s/hold", r.service.Address(), r.to.Version), Address: r.service.Address(), Kind: KindHold,
+		Title: names(r.kept()) + " kept " + shortDuration(keep), Cause: "going back is a matter of the router until then",
+		Waits: []string{shortDuration(keep)}, Safety: Idempotent, Undo: &Undo{Title: "-"},
+		Source: r.source(r.service.Strategy.Range), Deferred: r.stillKept(r.service),
+		Action: &Pause{For: keep, Since: r.keptSince(r.service), Why: names(r.kept()) + " kept"},
+	}
+	r.add(r.group, s)
+}
+
+// kept are the releases that a hold is about.
+func (r *rollout) kept() []releaseKey {
+	versions := map[string]bool{}
+	for _, i := range r.mine(func(i Instance) bool { return i.Release != r.to.Version }) {
+		versions[i.Release] = true
+	}
+	var out []releaseKey
+	for _, v := range sortedKeys(versions) {
+		out = append(out, releaseKey{r.service.Name, v})
+	}
+	return out
+}
+
+// keptSince is since when the releases of a service that run beside its target
+// get no requests, as recorded: nil where one of them still does.
+func (p *planning) keptSince(s *spec.Service) *time.Time {
+	var since *time.Time
+	for version := range p.start.mix[s.Name] {
+		if version == p.target(s) {
+			continue
+		}
+		i := slices.IndexFunc(p.state.Journal.Kept, func(k Kept) bool { return k.Service == s.Name && k.Version == version })
+		if i < 0 || p.getsRequests(s.Name, version) {
+			return nil
+		}
+		if at := p.state.Journal.Kept[i].Since; since == nil || at.After(*since) {
+			since = &at
+		}
+	}
+	return since
+}
+
+// getsRequests tells whether a router sends requests to a release.
+func (p *planning) getsRequests(service, version string) bool {
+	for _, router := range p.state.Routers {
+		for _, b := range router.Backends {
+			if b.Service == service && b.Release == version && !b.Draining {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// stillKept says for how long the releases before are kept, where that is
+// longer than a run waits.
+func (p *planning) stillKept(s *spec.Service) string {
+	left := s.Strategy.KeepPrevious
+	if since := p.keptSince(s); since != nil {
+		left -= p.state.Now.Sub(*since)
+	}
+	if left <= p.goal.MaxWait {
+		return ""
+	}
+	return fmt.Sprintf("%s kept for %s", names(p.before(s)), shortDuration(left))
+}
+
+// before are the releases of a service that ran at the start and are not its
+// target.
+func (p *planning) before(s *spec.Service) []releaseKey {
+	return slices.DeleteFunc(p.leaving(), func(k releaseKey) bool { return k.service != s.Name })
 }
 
 // explainRoll notes what a person should know before saying yes.
@@ -56,6 +159,7 @@ type rollout struct {
 	hosts   []string
 	group   string
 	started bool
+	keeps   bool // the releases before stay up, without requests
 }
 
 func (e *emitter) hosts(s *spec.Service) []string {
@@ -187,8 +291,20 @@ func (r *rollout) move(m strategy.Move) {
 	for _, version := range versionsOf(m.Instances) {
 		names := namesOf(m.Instances, version)
 		r.drain(version, m, names)
-		r.stop(version, m, names)
+		if !r.warm(version, m.Process) {
+			r.stop(version, m, names)
+		}
 	}
+}
+
+// warm tells whether instances stay up without requests. Those that never got
+// any are no help in going back, and would do their work beside the new ones.
+func (r *rollout) warm(version, process string) bool {
+	if !r.keeps || version == r.to.Version {
+		return false
+	}
+	_, p := r.leaving(version, process)
+	return p != nil && p.Routed
 }
 
 func versionsOf(doomed []string) []string {
@@ -259,13 +375,16 @@ func (r *rollout) startAction(release Release, p ProcessDefinition, placed []Pla
 	if r.service.Database != nil {
 		a.Database = r.service.Database.Name
 	}
+	for _, d := range r.service.AlsoUses {
+		a.AlsoUses = append(a.AlsoUses, d.Name)
+	}
 	return a
 }
 
 func (r *rollout) startCause() string {
 	from := r.mine(func(i Instance) bool { return i.Release != r.to.Version })
 	if len(from) > 0 {
-		return fmt.Sprintf("%s goes from %s to %s", r.service.Address(), from[0].Release, r.to.Version)
+		return fmt.Sprintf("%s goes from %s to %s%s", r.service.Address(), from[0].Release, r.to.Version, prefixed(" first: ", r.current.reason))
 	}
 	return fmt.Sprintf("%s should run %s", r.service.Address(), r.to.Version)
 }
@@ -380,6 +499,9 @@ func (r *rollout) stop(version string, m strategy.Move, names []string) {
 		s.Undo = &Undo{Title: "start it", Action: r.startAction(*release, *p, placed)}
 	} else {
 		r.note(fmt.Sprintf("%s %s: nobody recorded how it was started, so it cannot come back", r.service.Address(), version))
+		if k := (releaseKey{r.service.Name, version}); !r.lost[k] {
+			r.parting = append(r.parting, k)
+		}
 	}
 	r.remove(version, names)
 	r.add(r.group, s)

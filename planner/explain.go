@@ -2,7 +2,6 @@ package planner
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,26 +14,78 @@ import (
 // explain says why a knot has no way: who would meet what, and which changes
 // of the spec would give it one. Each of those has been tried.
 func (d dead) explain() hcl.Diagnostics {
+	small := d.smallest()
 	var diags hcl.Diagnostics
-	for _, s := range d.services {
-		if d.finished(d.world, s) {
+	for _, s := range small.services {
+		if d.rolledOut(d.world, s) {
 			continue
 		}
-		var lines []string
-		for _, m := range d.unfit(d.world, releaseKey{s.Name, d.target(s)}) {
-			lines = append(lines, m.why+m.gone()+prefixed(": ", d.stuck(m.change))+".")
-		}
+		lines := d.conflict(releaseKey{s.Name, d.target(s)})
 		if len(lines) == 0 {
 			continue
 		}
 		diags = append(diags, problem("No way to this release", strings.Join(append(lines, d.ways()...), "\n"), s.ReleaseRange))
 	}
+	if len(diags) > 0 {
+		return diags
+	}
 	for _, c := range d.changes {
-		if why := d.stuck(c.Name); why != "" && len(diags) == 0 {
-			diags = append(diags, problem("No way to this change", strings.Join(append([]string{why + "."}, d.ways()...), "\n"), c.Range))
+		if why := d.stuck(c); why != "" {
+			return append(diags, problem("No way to this change", d.withWays(why), c.Range))
 		}
 	}
-	return diags
+	for _, m := range d.directories {
+		if why := d.stuckVersion(m); why != "" {
+			return append(diags, problem("No way to this version", d.withWays(why), m.VersionRange))
+		}
+	}
+	return append(diags, problem("No way", d.withWays("no order of steps leads to what the spec says"), hcl.Range{}))
+}
+
+func (d dead) withWays(why string) string {
+	return strings.Join(append([]string{why + d.where() + "."}, d.ways()...), "\n")
+}
+
+// smallest is the part of a knot that has no way by itself: services are left
+// out, one by one, as long as the rest still has none.
+func (d dead) smallest() *knot {
+	k := *d.knot
+	for _, s := range d.services {
+		less := k
+		less.services = slices.DeleteFunc(slices.Clone(k.services), func(x *spec.Service) bool { return x == s || slices.Contains(x.After, s) })
+		if _, ok := less.solve(d.knot.world()); !ok && len(less.services) > 0 {
+			k = less
+		}
+	}
+	return &k
+}
+
+// conflict says, line by line, what keeps a release from being rolled out.
+func (d dead) conflict(to releaseKey) []string {
+	var lines []string
+	if why := d.hindrance(d.world, to); why != "" {
+		lines = append(lines, why+".")
+	}
+	for _, m := range d.unfit(d.world, to) {
+		lines = append(lines, m.why+m.gone()+prefixed(": ", d.stuckAt(m))+d.where()+".")
+	}
+	return lines
+}
+
+// where is at which step of the direct way the search stuck.
+func (d dead) where() string {
+	if len(d.moves) == 0 {
+		return ""
+	}
+	e := newEmitter(d.planning)
+	e.emit(d.moves)
+	n := 1
+	for _, s := range e.steps {
+		if s.Kind != KindCheckpoint {
+			n++
+		}
+	}
+	return fmt.Sprintf("; they would meet at step %d", n)
 }
 
 func prefixed(prefix, s string) string {
@@ -44,69 +95,51 @@ func prefixed(prefix, s string) string {
 	return prefix + s
 }
 
-// stuck says why a change cannot go on where the search stuck; "" when it can.
-func (d dead) stuck(name string) string {
-	i := slices.IndexFunc(d.changes, func(c *spec.Change) bool { return c.Name == name })
-	if i < 0 {
+// stuckAt says why what a release meets cannot go on; "" when it can.
+func (d dead) stuckAt(m meeting) string {
+	for _, c := range d.changes {
+		if c.Name == m.change {
+			return d.stuck(c)
+		}
+	}
+	if m.change != "" {
 		return ""
 	}
-	c := d.changes[i]
-	if slices.Contains(d.goal.Revert, name) {
+	for _, directory := range d.directories {
+		if why := d.stuckVersion(directory); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// stuckVersion says who keeps a directory from its next version.
+func (d dead) stuckVersion(m *spec.Migrations) string {
+	f := following(m, d.world.versions[m.Name])
+	if f == nil {
+		return ""
+	}
+	if who := d.inTheWay(d.world, m, f.Version); len(who) > 0 {
+		return who[0].why
+	}
+	return ""
+}
+
+// stuck says why a change cannot go on where the search stuck; "" when it can.
+func (d dead) stuck(c *spec.Change) string {
+	if slices.Contains(d.goal.Revert, c.Name) {
 		if m := d.blocked(d.world, c, migrations.Absent); len(m) > 0 {
 			return "it cannot be taken back: " + m[0].why
 		}
 		return ""
 	}
 	for _, r := range c.RequiresAbsent {
-		if d.world.mix[r.Service.Name][r.Version] && d.world.phases[name] == migrations.Absent {
-			return fmt.Sprintf("the expand of %s waits until %s %s is gone", name, r.Service.Name, r.Version)
+		if d.world.mix[r.Service.Name][r.Version] && d.world.phases[c.Name] == migrations.Absent {
+			return fmt.Sprintf("the expand of %s waits until %s %s is gone", c.Name, r.Service.Name, r.Version)
 		}
 	}
-	if k := d.careless(d.world, c); len(k) > 0 && d.world.phases[name] == migrations.Expanded {
-		return fmt.Sprintf("%s cannot be back-filled: writers of %s %s do not maintain the new shape, and no sync does", name, k[0].service, k[0].version)
+	if k := d.careless(d.world, c); len(k) > 0 && d.world.phases[c.Name] == migrations.Expanded {
+		return fmt.Sprintf("%s cannot be back-filled: writers of %s %s do not maintain the new shape, and no sync does", c.Name, k[0].service, k[0].version)
 	}
 	return ""
-}
-
-// ways are the changes of the spec that would give the knot a way.
-func (d dead) ways() []string {
-	if d.goal.Rollback {
-		return []string{"A rollback takes no change forward. Roll forward to a release that lives with the schema as it is."}
-	}
-	var out []string
-	for _, c := range d.changes {
-		if !synced(c) && d.would(assumption{synced: c.Name}) {
-			out = append(out, fmt.Sprintf("- a `sync` in %s that keeps both shapes in step", c.Address()))
-		}
-	}
-	for _, s := range d.services {
-		for _, version := range sortedKeys(d.start.mix[s.Name]) {
-			if like := (releaseKey{s.Name, version}); d.declared[like] != nil && d.would(assumption{between: like}) {
-				out = append(out, fmt.Sprintf("- a release of %s in between, which lives with the schema as %s does", s.Name, version))
-				break
-			}
-		}
-	}
-	if len(out) == 0 {
-		return nil
-	}
-	return append([]string{"Any of these would give it a way:"}, out...)
-}
-
-// assumption is a spec that is a little different.
-type assumption struct {
-	synced  string     // this change has a sync
-	between releaseKey // there is one more release, which declares what this one does
-}
-
-// would tells whether the knot has a way under an assumption.
-func (d dead) would(a assumption) bool {
-	p, k := *d.planning, *d.knot
-	if like := p.declared[a.between]; like != nil {
-		p.declared = maps.Clone(p.declared)
-		p.declared[releaseKey{a.between.service, between}] = like
-	}
-	k.planning, k.assumed = &p, a
-	_, ok := k.solve(k.world())
-	return ok
 }

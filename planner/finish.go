@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -44,6 +45,11 @@ func (e *emitter) headline() string {
 	for _, c := range e.changes {
 		if to := e.reached[c.Name]; to != "" {
 			parts = append(parts, fmt.Sprintf("%s %s → %s", c.Name, e.start.phases[c.Name], to))
+		}
+	}
+	for _, d := range e.spec.Migrations {
+		if to, ok := e.migrated[d.Name]; ok {
+			parts = append(parts, fmt.Sprintf("%s %s → %d", d.Name, orNone(e.start.versions[d.Name]), to))
 		}
 	}
 	return some(parts, " · ")
@@ -107,12 +113,14 @@ func (p *planning) wish() string {
 		Name, Target string
 		Strategy     spec.Strategy
 		Release      Release
+		KeepRollback time.Duration
 	}
 	wish := struct {
-		Rollback bool
-		Revert   []string
-		Services []service
-		Changes  []string
+		Rollback   bool
+		Revert     []string
+		Services   []service
+		Changes    []string
+		Migrations []string
 	}{Rollback: p.goal.Rollback, Revert: p.goal.Revert}
 	for _, s := range p.spec.Services {
 		strategy := *s.Strategy
@@ -122,7 +130,10 @@ func (p *planning) wish() string {
 			release = d.release
 		}
 		release.Held = ""
-		wish.Services = append(wish.Services, service{s.Name, p.target(s), strategy, release})
+		wish.Services = append(wish.Services, service{s.Name, p.target(s), strategy, release, s.KeepRollback})
+	}
+	for _, d := range p.spec.Migrations {
+		wish.Migrations = append(wish.Migrations, fmt.Sprintf("%s %d", d.Name, d.Version))
 	}
 	for _, c := range p.changes {
 		wish.Changes = append(wish.Changes, c.Name+" "+migrations.Digest(c))
@@ -180,6 +191,10 @@ func unplaced(a Action) Action {
 	case *Drain:
 		c := *a
 		c.Instances = strip(a.Instances)
+		return &c
+	case *Pause:
+		c := *a
+		c.Since = nil
 		return &c
 	}
 	return a

@@ -1,18 +1,16 @@
 package planner
 
-import (
-	"pleat/migrations"
-	"pleat/spec"
-)
+import "pleat/spec"
 
 // knot is services and changes that have to do with each other: planning
 // knots apart gives what planning everything at once would give, at a cost
 // that grows with the largest one.
 type knot struct {
 	*planning
-	services []*spec.Service
-	changes  []*spec.Change
-	assumed  assumption // nothing, but when a way out is looked for
+	services    []*spec.Service
+	changes     []*spec.Change
+	directories []*spec.Migrations
+	assumed     assumption // nothing, but when a way out is looked for
 }
 
 // knots partitions the spec, in the order of their first change or service.
@@ -25,8 +23,32 @@ func (p *planning) knots() []*knot {
 		for c := range d.knows {
 			u.join("service."+k.service, "change."+c)
 		}
+		for _, v := range d.release.Versions {
+			u.join("service."+k.service, "migrations."+v.Migrations)
+		}
+	}
+	for _, s := range p.spec.Services {
+		for _, before := range s.After {
+			u.join("service."+s.Name, "service."+before.Name)
+		}
+		p.tieUnknown(u, s)
 	}
 	return p.gather(u)
+}
+
+// tieUnknown joins a service that runs a release which nobody declares with the
+// directories that cannot pass it.
+func (p *planning) tieUnknown(u union, s *spec.Service) {
+	for version := range p.start.mix[s.Name] {
+		if p.declared[releaseKey{s.Name, version}] != nil {
+			continue
+		}
+		for _, d := range p.spec.Migrations {
+			if p.uses(s.Name, d.Database.Name) {
+				u.join("service."+s.Name, "migrations."+d.Name)
+			}
+		}
+	}
 }
 
 // tie joins a change with what bears on it beside the releases that know it.
@@ -63,6 +85,10 @@ func (p *planning) gather(u union) []*knot {
 		k := of("change." + c.Name)
 		k.changes = append(k.changes, c)
 	}
+	for _, d := range p.spec.Migrations {
+		k := of("migrations." + d.Name)
+		k.directories = append(k.directories, d)
+	}
 	for _, s := range p.spec.Services {
 		k := of("service." + s.Name)
 		k.services = append(k.services, s)
@@ -70,10 +96,10 @@ func (p *planning) gather(u union) []*knot {
 	return out
 }
 
-// world is the part of the start that bears on the knot: its own services and
-// changes, and services that no spec has.
+// world is the part of the start that bears on the knot: its own services,
+// changes and directories, and services that no spec has.
 func (k *knot) world() world {
-	w := world{mix: map[string]map[string]bool{}, phases: map[string]migrations.Phase{}, reverted: map[string]bool{}}
+	w := newWorld()
 	for _, name := range k.strangers {
 		w.mix[name] = k.start.mix[name]
 	}
@@ -82,6 +108,9 @@ func (k *knot) world() world {
 	}
 	for _, c := range k.changes {
 		w.phases[c.Name] = k.start.phases[c.Name]
+	}
+	for _, d := range k.directories {
+		w.versions[d.Name] = k.start.versions[d.Name]
 	}
 	return w
 }

@@ -1,10 +1,19 @@
 package planner
 
+import "slices"
+
 // merge interleaves the ways of knots, which have nothing to do with each
 // other, as one that a person can follow: all expands that may come first,
-// then rollouts, then what is done with the data.
+// then rollouts, then what is done with the data. A way in several parts stays
+// whole, and so does the time in which services are down.
 func merge(roads [][]move) []move {
 	var out []move
+	for _, road := range roads {
+		if inParts(road) {
+			out = append(out, road...)
+		}
+	}
+	roads = slices.DeleteFunc(roads, inParts)
 	for {
 		next := moveKind(0)
 		for _, road := range roads {
@@ -19,13 +28,30 @@ func merge(roads [][]move) []move {
 			if turn(road) != next {
 				continue
 			}
-			n := 1
-			for n < len(road) && road[n].kind == road[0].kind {
-				n++
-			}
+			n := stretch(road)
 			out, roads[i] = append(out, road[:n]...), road[n:]
 		}
 	}
+}
+
+func inParts(road []move) bool { return len(road) > 0 && road[0].section != "" }
+
+// stretch is how many moves at the head of a way go together: those of one
+// kind, and from the first stop to the last start of what is down.
+func stretch(road []move) int {
+	n := 1
+	for n < len(road) && road[n].kind == road[0].kind {
+		n++
+	}
+	if road[0].kind != moveDown {
+		return n
+	}
+	for i, m := range road {
+		if m.kind == moveRoll {
+			n = i + 1
+		}
+	}
+	return n
 }
 
 // turn is when a knot's next move comes, 0 when there is none: a back-fill
@@ -35,11 +61,11 @@ func turn(road []move) moveKind {
 		return 0
 	}
 	head := road[0].kind
-	if head != moveBackfill && head != moveVerify {
+	if head != moveBackfill && head != moveVerify && head != moveRetire {
 		return head
 	}
 	for _, m := range road {
-		if m.kind == moveRoll || m.kind == moveExpand {
+		if m.kind == moveRoll || m.kind == moveExpand || m.kind == moveMigrate || m.kind == moveDown {
 			return moveRoll
 		}
 	}

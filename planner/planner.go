@@ -51,6 +51,7 @@ func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
 	p := newPlanning(sp, st, goal)
 	p.lower()
 	p.checkReleases()
+	p.checkDirectories()
 	if p.diags.HasErrors() {
 		return nil, p.diags
 	}
@@ -58,10 +59,10 @@ func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
 	for _, d := range stuck {
 		p.diags = append(p.diags, d.explain()...)
 	}
-	if len(stuck) > 0 {
+	if p.diags.HasErrors() {
 		return nil, p.diags
 	}
-	e := &emitter{planning: p, leaving: p.leaving(), present: maps.Clone(p.instances), backends: liveBackends(st), last: map[spec.Address]string{}}
+	e := newEmitter(p)
 	e.emit(moves)
 	plan := e.finish()
 	if p.diags.HasErrors() {
@@ -95,6 +96,7 @@ type planning struct {
 	instances map[string][]Instance // by service
 	strangers []string              // services that run and are in no spec
 	taken     []*spec.Change        // those hidden or contracted at the start
+	lines     map[releaseKey]map[string]bool
 }
 
 func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
@@ -111,6 +113,7 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 		changes:  inOrder(sp.Changes),
 		programs: map[string]*migrations.Program{},
 		byName:   map[string]*spec.Service{}, position: map[string]int{}, instances: map[string][]Instance{},
+		lines: map[releaseKey]map[string]bool{},
 	}
 	for _, s := range sp.Services {
 		p.byName[s.Name] = s
@@ -121,7 +124,11 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 	for _, i := range liveInstances(st) {
 		p.instances[i.Service] = append(p.instances[i.Service], i)
 	}
-	p.start = world{mix: liveMix(sp, st), phases: map[string]migrations.Phase{}, reverted: map[string]bool{}}
+	p.start = newWorld()
+	p.start.mix = liveMix(sp, st)
+	for _, d := range sp.Migrations {
+		p.start.versions[d.Name] = p.liveVersion(d).Version
+	}
 	for _, name := range sortedKeys(p.start.mix) {
 		if p.byName[name] == nil {
 			p.strangers = append(p.strangers, name)

@@ -95,8 +95,13 @@ func (t *text) plan(p *Plan) {
 // steps prints them under headings that say why they are there and where the
 // author asked for it.
 func (t *text) steps(steps []Step) {
-	n, about := 0, spec.Address("")
+	n, about, section := 0, spec.Address(""), ""
 	for _, s := range steps {
+		if s.Section != section {
+			t.line("", "")
+			t.wrapped(bold, "      "+s.Section)
+			section, about = s.Section, ""
+		}
 		if c, ok := s.Action.(*Checkpoint); ok {
 			t.checkpoint(c)
 			about = ""

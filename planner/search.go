@@ -1,41 +1,17 @@
 package planner
 
 import (
+	"fmt"
 	"strings"
 
-	"pleat/migrations"
 	"pleat/spec"
 )
-
-// moveKind is one edge of the search. The order is that in which knots take
-// turns.
-type moveKind int
-
-const (
-	moveUnhide moveKind = iota + 1
-	moveExpand
-	moveRoll
-	moveRevert
-	moveBackfill
-	moveVerify
-	moveHide
-	moveDrop
-)
-
-// move is one edge: a change that goes on by a phase, or a service that goes
-// to a release.
-type move struct {
-	kind     moveKind
-	change   *spec.Change
-	service  *spec.Service
-	version  string
-	deferred string // why it cannot run now
-}
 
 // dead is a knot that has no way to the goal, and where the search stuck.
 type dead struct {
 	*knot
 	world world
+	moves []move // that led there
 }
 
 // search finds the order of moves, knot by knot, and then the contracts. A
@@ -45,13 +21,14 @@ func (p *planning) search() ([]move, []dead) {
 	var stuck []dead
 	end := p.start.clone()
 	for _, k := range p.knots() {
+		k.checkTogether()
 		w := k.world()
 		moves, ok := k.solve(w)
 		if !ok {
-			stuck = append(stuck, dead{k, w})
+			stuck = append(stuck, dead{k, w, moves})
 			continue
 		}
-		roads = append(roads, moves)
+		roads = append(roads, k.sections(moves))
 		end.become(w)
 	}
 	if len(stuck) > 0 {
@@ -82,8 +59,10 @@ func (p *planning) reconcile(moves []move) []move {
 
 // solve moves w to the goal. The direct way is tried first: expanding early
 // takes no way from any release, so taking the first legal move is only wrong
-// where a service must go to another release in between, or go back to one.
-// Those ways are then searched for, the ones with the fewest rollouts first.
+// where a service must go to another release in between, or go back to one, or
+// where a directory must wait. Those ways are then searched for, the ones with
+// the fewest rollouts first. Without a way, w and the moves are where the
+// direct one stuck.
 func (k *knot) solve(w world) ([]move, bool) {
 	direct := w.clone()
 	moves := k.forward(direct)
@@ -91,273 +70,164 @@ func (k *knot) solve(w world) ([]move, bool) {
 		w.become(direct)
 		return moves, true
 	}
-	rolls := k.shortest(w)
-	if rolls == nil {
+	way, found := k.shortest(w)
+	if !found {
 		w.become(direct)
-		return nil, false
+		return moves, false
 	}
-	return k.replay(w, rolls), true
+	return k.replay(w, way), true
 }
 
-// forward takes legal moves, in the order of the design, until there is none.
-func (k *knot) forward(w world) []move {
-	var moves []move
-	for {
-		n := len(moves)
-		moves = append(moves, k.prepare(w, k.pending(w))...)
-		if rolled := k.rollOne(w); rolled != nil {
-			moves = append(moves, *rolled)
-			continue
-		}
-		moves = append(moves, k.complete(w)...)
-		if len(moves) == n {
-			return moves
-		}
-	}
+// turning is an edge of the search that takes a way from somebody, or costs
+// something: a rollout, or one of the kinds that may come early or late.
+type turning struct {
+	kind      moveKind
+	to        releaseKey       // of a rollout
+	directory *spec.Migrations // of a migration
+	arrived   bool             // whether those that have arrived are stopped as well
 }
 
-// replay goes a way whose rollouts are known, and does the rest as late as
-// forward would.
-func (k *knot) replay(w world, rolls []releaseKey) []move {
-	var moves []move
-	for _, to := range rolls {
-		moves = append(moves, k.prepare(w, []releaseKey{to})...)
-		if len(k.unfit(w, to)) > 0 {
-			moves = append(moves, k.complete(w)...)
-		}
-		w.roll(to.service, to.version)
-		moves = append(moves, move{kind: moveRoll, service: k.byName[to.service], version: to.version})
-	}
-	moves = append(moves, k.prepare(w, nil)...)
-	return append(moves, k.complete(w)...)
-}
-
-// prepare takes the schema as far as it should be before these releases come.
-func (k *knot) prepare(w world, coming []releaseKey) []move {
-	if k.goal.Rollback {
-		return k.unhideAll(w)
-	}
-	awaited := map[string]bool{}
-	for _, r := range coming {
-		if d := k.declared[r]; d != nil {
-			for c := range d.needsBackfill {
-				awaited[c] = true
-			}
-		}
-	}
-	moves := k.expandAll(w)
-	return append(moves, k.backfillAll(w, func(c *spec.Change) bool { return awaited[c.Name] || !k.keeps(c) })...)
-}
-
-// complete does what is left for the schema alone.
-func (k *knot) complete(w world) []move {
-	moves := k.revertAll(w)
-	if k.goal.Rollback {
-		return moves
-	}
-	moves = append(moves, k.backfillAll(w, func(*spec.Change) bool { return true })...)
-	return append(moves, k.verifyAll(w)...)
-}
-
-// pending are the targets that have yet to come.
-func (k *knot) pending(w world) []releaseKey {
-	var out []releaseKey
-	for _, s := range k.services {
-		if !k.finished(w, s) {
-			out = append(out, releaseKey{s.Name, k.target(s)})
-		}
-	}
-	return out
-}
-
-func (k *knot) expandAll(w world) []move {
-	var moves []move
-	reverted := set(k.goal.Revert)
-	for _, c := range k.changes {
-		if w.phases[c.Name] != migrations.Absent || reverted[c.Name] || !mayExpand(w, c) {
-			continue
-		}
-		w.phases[c.Name] = k.through(c, migrations.Expanded)
-		moves = append(moves, move{kind: moveExpand, change: c})
-	}
-	return moves
-}
-
-// mayExpand tells whether what comes before the change is there and what it
-// wants gone is gone. No release is ever in the way of an expand.
-func mayExpand(w world, c *spec.Change) bool {
-	for _, before := range c.After {
-		if !w.phases[before.Name].AtLeast(migrations.Expanded) {
-			return false
-		}
-	}
-	for _, r := range c.RequiresAbsent {
-		if w.mix[r.Service.Name][r.Version] {
-			return false
-		}
-	}
-	return true
-}
-
-// backfillAll back-fills what is wanted and may be.
-func (k *knot) backfillAll(w world, wanted func(*spec.Change) bool) []move {
-	var moves []move
-	for _, c := range k.changes {
-		if w.phases[c.Name] != migrations.Expanded || !wanted(c) || !k.keeps(c) && len(k.careless(w, c)) > 0 {
-			continue
-		}
-		w.phases[c.Name] = k.through(c, migrations.Backfilled)
-		moves = append(moves, move{kind: moveBackfill, change: c})
-	}
-	return moves
-}
-
-// synced tells whether every table that the change back-fills is kept in step
-// by a trigger, whoever writes.
-func synced(c *spec.Change) bool {
-	kept := map[spec.Table]bool{}
-	for _, op := range c.Expand {
-		if s, ok := op.(*spec.Sync); ok {
-			kept[s.Table] = true
-		}
-	}
-	for _, b := range c.Backfills {
-		if !kept[b.Table] {
-			return false
-		}
-	}
-	return true
-}
-
-// keeps is synced, or assumed to be.
-func (k *knot) keeps(c *spec.Change) bool { return synced(c) || k.assumed.synced == c.Name }
-
-// careless lists the releases that write the table without keeping the new
-// shape, while no sync does it for them.
-func (p *planning) careless(w world, c *spec.Change) []releaseKey {
-	if synced(c) {
-		return nil
-	}
-	var out []releaseKey
-	for _, service := range sortedKeys(w.mix) {
-		if !p.uses(service, c.Database.Name) {
-			continue
-		}
-		for _, version := range sortedKeys(w.mix[service]) {
-			k := releaseKey{service, version}
-			if d := p.declared[k]; d == nil || !d.knows[c.Name] {
-				out = append(out, k)
-			}
-		}
-	}
-	return out
-}
-
-// rollOne rolls out the first service, by name, that may go to its target.
-func (k *knot) rollOne(w world) *move {
-	for _, to := range k.pending(w) {
-		if len(k.unfit(w, to)) > 0 {
-			continue
-		}
-		w.roll(to.service, to.version)
-		return &move{kind: moveRoll, service: k.byName[to.service], version: to.version}
-	}
-	return nil
-}
-
-// revertAll takes expanded changes back where the goal says so, the last
-// first.
-func (k *knot) revertAll(w world) []move {
-	var moves []move
-	reverted := set(k.goal.Revert)
-	for i := len(k.changes) - 1; i >= 0; i-- {
-		c := k.changes[i]
-		if !reverted[c.Name] || w.reverted[c.Name] || !k.begun(c) || len(k.blocked(w, c, migrations.Absent)) > 0 {
-			continue
-		}
-		w.phases[c.Name], w.reverted[c.Name] = migrations.Absent, true
-		moves = append(moves, move{kind: moveRevert, change: c})
-	}
-	return moves
-}
-
-// unhideAll brings back what a target release does not know to be gone.
-func (k *knot) unhideAll(w world) []move {
-	var moves []move
-	for _, c := range k.changes {
-		if w.phases[c.Name] != migrations.Hidden || !k.missed(c) {
-			continue
-		}
-		w.phases[c.Name] = migrations.Verified
-		moves = append(moves, move{kind: moveUnhide, change: c})
-	}
-	return moves
-}
-
-// missed tells whether a target cannot live with the change being hidden.
-func (k *knot) missed(c *spec.Change) bool {
-	for _, s := range k.services {
-		if k.meet(releaseKey{s.Name, k.target(s)}, c, migrations.Hidden) != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// begun tells whether anything of a change's expand is there.
-func (p *planning) begun(c *spec.Change) bool {
-	units := p.programs[c.Name].Expand
-	return len(unapplied(units, p.recorded(c))) < len(units)
-}
-
-func (k *knot) verifyAll(w world) []move {
-	var moves []move
-	for _, c := range k.changes {
-		if w.phases[c.Name] == migrations.Backfilled {
-			w.phases[c.Name] = migrations.Verified
-			moves = append(moves, move{kind: moveVerify, change: c})
-		}
-	}
-	return moves
-}
-
-// trail is a world and the rollouts that led to it.
+// trail is a world and the way that led to it.
 type trail struct {
 	world world
-	rolls []releaseKey
+	way   []turning
+}
+
+func (t trail) then(w world, next turning) trail {
+	return trail{w, append(t.way[:len(t.way):len(t.way)], next)}
 }
 
 // searchLimit bounds the worlds that are looked at for one knot: what needs
 // more is reported as having no way.
 const searchLimit = 200_000
 
-// shortest is the way to the goal with the fewest rollouts, or nil. Between
-// rollouts everything that the schema alone can do is done: none of it takes
-// a way from anybody.
-func (k *knot) shortest(from world) []releaseKey {
+// shortest is the way to the goal with the fewest rollouts. Expand, back-fill
+// and verify take a way from nobody and are always done; migrations, stops and
+// the end of what is kept may come at any time, and both ways are followed.
+func (k *knot) shortest(from world) ([]turning, bool) {
 	first := trail{world: from.clone()}
 	k.settle(first.world)
 	seen := map[string]bool{k.key(first.world): true}
 	for frontier := []trail{first}; len(frontier) > 0 && len(seen) < searchLimit; {
+		frontier = k.spread(frontier, seen)
+		for _, t := range frontier {
+			if k.arrived(t.world) {
+				return t.way, true
+			}
+		}
 		var next []trail
 		for _, t := range frontier {
 			for _, to := range k.candidates(t.world) {
 				w := t.world.clone()
-				w.roll(to.service, to.version)
+				k.roll(w, to)
 				k.settle(w)
-				rolls := append(t.rolls[:len(t.rolls):len(t.rolls)], to)
-				if k.arrived(w) {
-					return rolls
-				}
 				if key := k.key(w); !seen[key] {
 					seen[key] = true
-					next = append(next, trail{w, rolls})
+					next = append(next, t.then(w, turning{kind: moveRoll, to: to}))
 				}
 			}
 		}
 		frontier = next
 	}
-	return nil
+	return nil, false
+}
+
+// spread adds what can be reached from these without a rollout: first as many
+// migrations as can be, last what takes services down.
+func (k *knot) spread(frontier []trail, seen map[string]bool) []trail {
+	var out []trail
+	for _, t := range frontier {
+		out = append(out, k.reach(t, seen)...)
+	}
+	return out
+}
+
+func (k *knot) reach(t trail, seen map[string]bool) []trail {
+	var out []trail
+	follow := func(next turning) {
+		w := t.world.clone()
+		if !k.take(w, next) {
+			return
+		}
+		k.settle(w)
+		if key := k.key(w); !seen[key] {
+			seen[key] = true
+			out = append(out, k.reach(t.then(w, next), seen)...)
+		}
+	}
+	for _, d := range k.directories {
+		follow(turning{kind: moveMigrate, directory: d})
+	}
+	out = append(out, t)
+	follow(turning{kind: moveRetire})
+	follow(turning{kind: moveDown})
+	follow(turning{kind: moveDown, arrived: true})
+	return out
+}
+
+// take makes a turning that is no rollout. It is false where there is nothing
+// to do, or it is not legal.
+func (k *knot) take(w world, t turning) bool { return len(k.turn(w, t)) > 0 }
+
+// turn is the moves of a turning.
+func (k *knot) turn(w world, t turning) []move {
+	switch t.kind {
+	case moveMigrate:
+		if m := k.migrate(w, t.directory); m != nil {
+			return []move{*m}
+		}
+		return nil
+	case moveRetire:
+		return k.retireAll(w)
+	case moveDown:
+		return k.stopAll(w, t.arrived)
+	default:
+		return []move{k.roll(w, t.to)}
+	}
+}
+
+// replay goes a way whose turnings are known, and does the rest as late as
+// forward would.
+func (k *knot) replay(w world, way []turning) []move {
+	var moves []move
+	for _, t := range way {
+		var coming []releaseKey
+		if t.kind == moveRoll {
+			coming = []releaseKey{t.to}
+		}
+		moves = append(moves, k.prepare(w, coming)...)
+		if t.kind == moveRoll && !k.may(w, t.to) || t.kind == moveRetire || t.kind == moveDown {
+			moves = append(moves, k.complete(w)...)
+		}
+		reason := k.reason(w, t)
+		next := k.turn(w, t)
+		next[0].reason = reason
+		moves = append(moves, next...)
+	}
+	moves = append(moves, k.prepare(w, nil)...)
+	return append(moves, k.complete(w)...)
+}
+
+// reason says why a service does not go to its target at once.
+func (k *knot) reason(w world, t turning) string {
+	if t.kind != moveRoll {
+		return ""
+	}
+	target := releaseKey{t.to.service, k.target(k.byName[t.to.service])}
+	if t.to == target {
+		return ""
+	}
+	return k.whyNot(w, target)
+}
+
+// whyNot says in one sentence why a release cannot be rolled out as things are.
+func (k *knot) whyNot(w world, to releaseKey) string {
+	unfit := k.unfit(w, to)
+	if why := k.hindrance(w, to); why != "" || len(unfit) == 0 {
+		return why
+	}
+	at := dead{knot: k, world: w}
+	return unfit[0].why + prefixed(": ", at.stuckAt(unfit[0]))
 }
 
 // settle does everything that the schema alone can do.
@@ -374,112 +244,45 @@ func (k *knot) key(w world) string {
 		for _, version := range sortedKeys(w.mix[s.Name]) {
 			b.WriteString(version + ",")
 		}
+		if w.down[s.Name] {
+			b.WriteByte('-')
+		}
+		if w.kept[s.Name] {
+			b.WriteByte('+')
+		}
 		b.WriteByte(';')
 	}
 	for _, c := range k.changes {
 		b.WriteString(string(w.phases[c.Name]) + ";")
 	}
+	for _, d := range k.directories {
+		fmt.Fprintf(&b, "%d;", w.versions[d.Name])
+	}
 	return b.String()
 }
 
-// candidates are the rollouts that are legal in a world: targets first, then
-// releases in between, the last declared first. A service that has arrived is
-// left alone.
+// candidates are the rollouts that are legal in a world: where services have to
+// go first, then releases in between, the last declared first. A service that
+// has arrived is left alone.
 func (k *knot) candidates(w world) []releaseKey {
 	var targets, others []releaseKey
 	for _, s := range k.services {
-		if k.finished(w, s) {
+		if k.rolledOut(w, s) {
 			continue
 		}
 		target := releaseKey{s.Name, k.target(s)}
-		if len(k.unfit(w, target)) == 0 {
+		if k.may(w, target) {
 			targets = append(targets, target)
 		}
 		for i := len(s.Releases) - 1; i >= 0; i-- {
 			to := releaseKey{s.Name, s.Releases[i].Version}
-			if to != target && !w.at(to.service, to.version) && k.liesBetween(w, to) && len(k.unfit(w, to)) == 0 {
+			if to != target && !w.at(to.service, to.version) && k.liesBetween(w, to) && k.may(w, to) {
 				others = append(others, to)
 			}
 		}
-		if like := k.assumed.between; like.service == s.Name && !w.at(s.Name, between) && len(k.unfit(w, like)) == 0 {
+		if like := k.assumed.between; like.service == s.Name && !w.at(s.Name, between) && k.may(w, releaseKey{s.Name, between}) {
 			others = append(others, releaseKey{s.Name, between})
 		}
 	}
 	return append(targets, others...)
-}
-
-// liesBetween tells whether a release is on the way from what is live to the
-// target, by the code that each declares to contain. Where nothing is
-// declared, nothing speaks against it.
-func (k *knot) liesBetween(w world, r releaseKey) bool {
-	d := k.declared[r]
-	target := k.declared[releaseKey{r.service, k.target(k.byName[r.service])}]
-	if d.release.Held != "" {
-		return false
-	}
-	if len(target.release.Ancestors) > 0 && !k.lineage(releaseKey{r.service, target.release.Version})[r.version] {
-		return false
-	}
-	if len(d.release.Ancestors) == 0 || len(w.mix[r.service]) == 0 {
-		return true
-	}
-	line := k.lineage(r)
-	for version := range w.mix[r.service] {
-		if line[version] {
-			return true
-		}
-	}
-	return false
-}
-
-// between is the version of a release that is only assumed.
-const between = "?"
-
-// lineage is what the release's code contains, by its declared ancestors.
-func (p *planning) lineage(of releaseKey) map[string]bool {
-	line := map[string]bool{}
-	var visit func(v string)
-	visit = func(v string) {
-		if line[v] {
-			return
-		}
-		line[v] = true
-		if d := p.declared[releaseKey{of.service, v}]; d != nil {
-			for _, a := range d.release.Ancestors {
-				visit(a)
-			}
-		}
-	}
-	visit(of.version)
-	return line
-}
-
-// arrived tells whether nothing but contract is left to do.
-func (k *knot) arrived(w world) bool {
-	reverted := set(k.goal.Revert)
-	for _, s := range k.services {
-		if !k.finished(w, s) {
-			return false
-		}
-	}
-	for _, c := range k.changes {
-		if reverted[c.Name] && w.phases[c.Name] != migrations.Absent {
-			return false
-		}
-		if !k.goal.Rollback && !reverted[c.Name] && !w.phases[c.Name].AtLeast(migrations.Verified) {
-			return false
-		}
-	}
-	return true
-}
-
-// finished tells whether the service runs its target and nothing else.
-func (p *planning) finished(w world, s *spec.Service) bool { return w.at(s.Name, p.target(s)) }
-
-// target is the release that the goal or the spec wants.
-func (p *planning) target(s *spec.Service) string {
-	if v, ok := p.goal.Releases[s.Name]; ok {
-		return v
-	}
-	return s.Release.Version
 }

@@ -10,34 +10,76 @@ import (
 )
 
 // world is one node of the search: which releases of each service may be
-// running, and how far each change has come.
+// running, how far each change has come, and which version golang-migrate
+// directories are at.
 type world struct {
-	mix    map[string]map[string]bool // service → versions
-	phases map[string]migrations.Phase
+	mix      map[string]map[string]bool // service → versions
+	phases   map[string]migrations.Phase
+	versions map[string]uint64 // by directory
 	// reverted are the changes that were taken back on the way here.
 	reverted map[string]bool
+	// down are the services that were stopped to be started again: mix has what
+	// ran before.
+	down map[string]bool
+	// kept are the services whose releases before still run beside the target.
+	kept map[string]bool
+}
+
+func newWorld() world {
+	return world{
+		mix: map[string]map[string]bool{}, phases: map[string]migrations.Phase{}, versions: map[string]uint64{},
+		reverted: map[string]bool{}, down: map[string]bool{}, kept: map[string]bool{},
+	}
 }
 
 // clone is a copy that can be gone on from without touching w.
 func (w world) clone() world {
-	return world{mix: maps.Clone(w.mix), phases: maps.Clone(w.phases), reverted: maps.Clone(w.reverted)}
+	c := newWorld()
+	c.become(w)
+	return c
 }
 
 // become makes w what the other is, where the other says something.
 func (w world) become(other world) {
 	maps.Copy(w.mix, other.mix)
 	maps.Copy(w.phases, other.phases)
+	maps.Copy(w.versions, other.versions)
 	maps.Copy(w.reverted, other.reverted)
+	maps.Copy(w.down, other.down)
+	maps.Copy(w.kept, other.kept)
 }
 
 // roll leaves only one release of the service running.
 func (w world) roll(service, version string) {
 	w.mix[service] = map[string]bool{version: true}
+	w.down[service], w.kept[service] = false, false
+}
+
+// rollKeeping rolls out one release beside those that run.
+func (w world) rollKeeping(service, version string) {
+	mix := maps.Clone(w.mix[service])
+	mix[version] = true
+	w.mix[service] = mix
+	w.kept[service] = len(mix) > 1
 }
 
 // at tells whether exactly this release runs.
 func (w world) at(service, version string) bool {
-	return len(w.mix[service]) == 1 && w.mix[service][version]
+	return len(w.mix[service]) == 1 && w.mix[service][version] && !w.down[service]
+}
+
+// running lists the releases that run, in order.
+func (w world) running() []releaseKey {
+	var out []releaseKey
+	for _, service := range sortedKeys(w.mix) {
+		if w.down[service] {
+			continue
+		}
+		for _, version := range sortedKeys(w.mix[service]) {
+			out = append(out, releaseKey{service, version})
+		}
+	}
+	return out
 }
 
 // liveMix reads the mix from the instances that are not down, and from the
@@ -75,12 +117,14 @@ func liveInstances(st *State) []Instance {
 	return out
 }
 
-// meeting is a release that cannot live with a change in a phase: design.md §3.
+// meeting is a release that cannot live with a change in a phase, or with a
+// directory at a version: design.md §3.
 type meeting struct {
 	releaseKey
-	change string
-	phase  migrations.Phase
-	why    string
+	change  string // "" where it is about a directory
+	phase   migrations.Phase
+	version uint64 // of the directory, that it cannot live with
+	why     string
 }
 
 // gone adds the phase to a sentence about what is not there any more.
@@ -95,11 +139,9 @@ func (m meeting) gone() string {
 // phase, in order.
 func (p *planning) meetings(w world, c *spec.Change, phase migrations.Phase) []meeting {
 	var out []meeting
-	for _, service := range sortedKeys(w.mix) {
-		for _, version := range sortedKeys(w.mix[service]) {
-			if m := p.meet(releaseKey{service, version}, c, phase); m != nil {
-				out = append(out, *m)
-			}
+	for _, k := range w.running() {
+		if m := p.meet(k, c, phase); m != nil {
+			out = append(out, *m)
 		}
 	}
 	return out
@@ -118,13 +160,22 @@ func (p *planning) blocked(w world, c *spec.Change, phase migrations.Phase) []me
 	return out
 }
 
-// unfit lists the changes that a release cannot live with as they are, in
-// order. It can only be those that the release knows, and those that were
-// taken away.
+// unfit lists what keeps a release from being started as things are: changes,
+// in order, then directories. Changes can only be those that the release knows,
+// and those that were taken away.
 func (p *planning) unfit(w world, k releaseKey) []meeting {
 	var out []meeting
 	for _, c := range p.bearing(k) {
 		if m := p.meet(k, c, w.phases[c.Name]); m != nil {
+			out = append(out, *m)
+		}
+	}
+	for _, d := range p.spec.Migrations {
+		v, ours := w.versions[d.Name]
+		if !ours || !p.uses(k.service, d.Database.Name) {
+			continue
+		}
+		if m := p.outOfRange(k, d, v, true); m != nil {
 			out = append(out, *m)
 		}
 	}
@@ -148,7 +199,7 @@ func (p *planning) bearing(k releaseKey) []*spec.Change {
 func (p *planning) meet(k releaseKey, c *spec.Change, phase migrations.Phase) *meeting {
 	taken := phase.AtLeast(migrations.Hidden)
 	illegal := func(format string, args ...any) *meeting {
-		return &meeting{k, c.Name, phase, fmt.Sprintf(format, args...)}
+		return &meeting{releaseKey: k, change: c.Name, phase: phase, why: fmt.Sprintf(format, args...)}
 	}
 	if !p.uses(k.service, c.Database.Name) {
 		return nil
@@ -178,7 +229,7 @@ func (p *planning) meet(k releaseKey, c *spec.Change, phase migrations.Phase) *m
 // uses tells whether a service uses a database: the spec says so, or its
 // sessions were seen there.
 func (p *planning) uses(service, database string) bool {
-	if s := p.byName[service]; s != nil && s.Database != nil && s.Database.Name == database {
+	if s := p.byName[service]; s != nil && (s.Database != nil && s.Database.Name == database || slices.ContainsFunc(s.AlsoUses, func(d *spec.Database) bool { return d.Name == database })) {
 		return true
 	}
 	for _, seen := range p.state.Databases[database].Sessions {

@@ -38,8 +38,11 @@ type Move struct {
 func Order(s *spec.Strategy, hosts int, processes []Process) []Move {
 	sorted := append([]Process(nil), processes...)
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Name < sorted[j].Name })
-	if s.Kind == spec.AllAtOnce {
+	switch s.Kind {
+	case spec.AllAtOnce:
 		return allAtOnce(sorted)
+	case spec.Offline:
+		return append(probe(sorted), allAtOnce(sorted)...)
 	}
 	var moves []Move
 	for _, p := range sorted {
@@ -77,6 +80,22 @@ func allAtOnce(processes []Process) []Move {
 		}
 	}
 	return moves
+}
+
+// probe starts one instance of the first process that has any to start, and
+// leaves it out of what is left: what is wrong with the release shows before
+// the rest comes.
+func probe(processes []Process) []Move {
+	for i := range processes {
+		p := &processes[i]
+		if len(p.Missing) < 2 || p.Present > 0 {
+			continue
+		}
+		first := p.Missing[:1]
+		p.Missing, p.Present = p.Missing[1:], 1
+		return []Move{{Process: p.Name, Up: true, Instances: first, Serving: 1}}
+	}
+	return nil
 }
 
 // rolling alternates batches. It works from what is up, not from a count of

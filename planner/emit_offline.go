@@ -1,0 +1,71 @@
+package planner
+
+import (
+	"fmt"
+	"time"
+
+	"pleat/planner/strategy"
+	"pleat/spec"
+)
+
+// takeDown stops everything of a service, so that the schema can change while
+// nothing of it runs.
+func (e *emitter) takeDown(s *spec.Service) {
+	r := e.rollout(s, e.target(s))
+	r.group = "offline"
+	for _, m := range r.everything() {
+		r.move(m)
+	}
+}
+
+// everything are the moves that stop all instances of a service.
+func (r *rollout) everything() []strategy.Move {
+	byProcess := map[string][]string{}
+	for _, i := range r.mine(func(i Instance) bool { return i.State != Stopping }) {
+		byProcess[i.Process] = append(byProcess[i.Process], i.Release+"/"+i.Name)
+	}
+	var out []strategy.Move
+	for _, process := range sortedKeys(byProcess) {
+		out = append(out, strategy.Move{Process: process, Instances: byProcess[process], Wait: true})
+	}
+	return out
+}
+
+// explainDown says which services are down from where to where, and how long
+// that takes at least and at most, without the schema's own time.
+func (e *emitter) explainDown(moves []move) {
+	var who []string
+	var least, most time.Duration
+	for _, m := range moves {
+		if m.kind != moveDown {
+			break
+		}
+		who = append(who, string(m.service.Address()))
+		short, long := e.downtime(m.service)
+		least, most = max(least, short), max(most, long)
+	}
+	e.note(fmt.Sprintf("%s: down from the first stop until the new release is up, from %s to %s and the time of the schema steps between", some(who, ", "), spec.FormatDuration(least), spec.FormatDuration(most)))
+}
+
+// downtime is how long stopping and starting a service takes: at least what
+// checks wait for, at most what drain, stop and start may take.
+func (e *emitter) downtime(s *spec.Service) (least, most time.Duration) {
+	for version := range e.world.mix[s.Name] {
+		for _, i := range e.instances[s.Name] {
+			if i.Release != version {
+				continue
+			}
+			r := rollout{emitter: e, service: s}
+			d := r.drainOf(version, i.Process)
+			most = max(most, d.Timeout+d.KillAfter)
+		}
+	}
+	var up, starting time.Duration
+	for _, p := range e.declared[releaseKey{s.Name, e.target(s)}].release.Processes {
+		for _, c := range p.Checks {
+			up, starting = max(up, c.HealthyAfter), max(starting, c.StartTimeout)
+		}
+	}
+	// The first instances, and then the rest.
+	return 2 * up, most + 2*max(starting, up)
+}

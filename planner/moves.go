@@ -1,0 +1,222 @@
+package planner
+
+import "pleat/spec"
+
+// moveKind is one edge of the search. The order is that in which knots take
+// turns.
+type moveKind int
+
+const (
+	moveUnhide moveKind = iota + 1
+	moveExpand
+	moveMigrate
+	moveDown
+	moveRoll
+	moveRevert
+	moveBackfill
+	moveVerify
+	moveRetire
+	moveHide
+	moveDrop
+)
+
+// move is one edge: a change that goes on by a phase, a directory that goes on
+// by a version, or a service that goes to a release.
+type move struct {
+	kind      moveKind
+	change    *spec.Change
+	directory *spec.Migrations
+	file      *spec.Migration
+	service   *spec.Service
+	version   string
+	reason    string // why a service goes to another release first
+	section   string
+	deferred  string // why it cannot run now
+}
+
+// forward takes legal moves, in the order of the design, until there is none.
+func (k *knot) forward(w world) []move {
+	var moves []move
+	for {
+		n := len(moves)
+		moves = append(moves, k.prepare(w, k.pending(w))...)
+		moves = append(moves, k.migrateAll(w)...)
+		if rolled := k.rollOne(w); rolled != nil {
+			moves = append(moves, *rolled)
+			continue
+		}
+		moves = append(moves, k.complete(w)...)
+		if len(moves) == n {
+			moves = append(moves, k.giveWay(w)...)
+		}
+		if len(moves) == n {
+			return moves
+		}
+	}
+}
+
+// giveWay takes away what still runs and is in the way of the rest: releases
+// that are kept, then what goes offline.
+func (k *knot) giveWay(w world) []move {
+	if moves := k.retireAll(w); len(moves) > 0 {
+		return moves
+	}
+	if k.arrived(w) {
+		return nil
+	}
+	if moves := k.stopAll(w, false); len(moves) > 0 {
+		return moves
+	}
+	return k.stopAll(w, true)
+}
+
+// prepare takes the schema as far as it should be before these releases come.
+func (k *knot) prepare(w world, coming []releaseKey) []move {
+	if k.goal.Rollback {
+		return k.unhideAll(w)
+	}
+	awaited := map[string]bool{}
+	for _, r := range coming {
+		if d := k.declared[r]; d != nil {
+			for c := range d.needsBackfill {
+				awaited[c] = true
+			}
+		}
+	}
+	moves := k.expandAll(w)
+	return append(moves, k.backfillAll(w, func(c *spec.Change) bool { return awaited[c.Name] || !k.keeps(c) })...)
+}
+
+// complete does what is left for the schema alone.
+func (k *knot) complete(w world) []move {
+	moves := k.revertAll(w)
+	if k.goal.Rollback {
+		return moves
+	}
+	moves = append(moves, k.backfillAll(w, func(*spec.Change) bool { return true })...)
+	return append(moves, k.verifyAll(w)...)
+}
+
+// migrateAll takes every directory as far as what runs lets it.
+func (k *knot) migrateAll(w world) []move {
+	var moves []move
+	for _, d := range k.directories {
+		for m := k.migrate(w, d); m != nil; m = k.migrate(w, d) {
+			moves = append(moves, *m)
+		}
+	}
+	return moves
+}
+
+// migrate takes a directory to its next version, if everything that runs lives
+// with that.
+func (k *knot) migrate(w world, d *spec.Migrations) *move {
+	f := following(d, w.versions[d.Name])
+	if f == nil || k.goal.Rollback || len(k.inTheWay(w, d, f.Version)) > 0 {
+		return nil
+	}
+	w.versions[d.Name] = f.Version
+	return &move{kind: moveMigrate, directory: d, file: f}
+}
+
+// pending are the releases that have yet to come, as far as they are known.
+func (k *knot) pending(w world) []releaseKey {
+	var out []releaseKey
+	for _, s := range k.services {
+		if !k.rolledOut(w, s) {
+			out = append(out, k.next(w, s))
+		}
+	}
+	return out
+}
+
+// rollOne rolls out the first service, by name, that may go to where it has to.
+func (k *knot) rollOne(w world) *move {
+	for _, to := range k.pending(w) {
+		if k.may(w, to) {
+			m := k.roll(w, to)
+			return &m
+		}
+	}
+	return nil
+}
+
+// may tells whether a release can be rolled out as things are.
+func (k *knot) may(w world, to releaseKey) bool {
+	return k.hindrance(w, to) == "" && len(k.unfit(w, to)) == 0
+}
+
+// roll rolls a release out. Only the last one that a service goes to keeps
+// those before it.
+func (k *knot) roll(w world, to releaseKey) move {
+	s := k.byName[to.service]
+	m := move{kind: moveRoll, service: s, version: to.version}
+	if k.keepsPrevious(s) && to.version == k.target(s) {
+		w.rollKeeping(to.service, to.version)
+		return m
+	}
+	w.roll(to.service, to.version)
+	return m
+}
+
+// keepsPrevious tells whether the release before stays up for a while.
+func (p *planning) keepsPrevious(s *spec.Service) bool {
+	return s.Strategy.KeepPrevious > 0 && !p.goal.Rollback
+}
+
+// retireAll stops the releases that are kept.
+func (k *knot) retireAll(w world) []move {
+	var moves []move
+	for _, s := range k.services {
+		if w.kept[s.Name] {
+			w.roll(s.Name, k.target(s))
+			moves = append(moves, move{kind: moveRetire, service: s, version: k.target(s)})
+		}
+	}
+	return moves
+}
+
+// stopAll takes the services down whose strategy is to be offline: those that
+// have not arrived, or all.
+func (k *knot) stopAll(w world, arrived bool) []move {
+	var moves []move
+	for _, s := range k.services {
+		if !k.offline(s) || w.down[s.Name] || len(w.mix[s.Name]) == 0 || k.finished(w, s) && !arrived {
+			continue
+		}
+		w.down[s.Name] = true
+		moves = append(moves, move{kind: moveDown, service: s})
+	}
+	return moves
+}
+
+func (k *knot) offline(s *spec.Service) bool {
+	return s.Strategy.Kind == spec.Offline || k.assumed.offline == s.Name
+}
+
+// arrived tells whether nothing but contract is left to do.
+func (k *knot) arrived(w world) bool {
+	for _, s := range k.services {
+		if !k.finished(w, s) {
+			return false
+		}
+	}
+	return k.schemaDone(w)
+}
+
+// finished tells whether the service runs its target and nothing else.
+func (p *planning) finished(w world, s *spec.Service) bool { return w.at(s.Name, p.target(s)) }
+
+// rolledOut tells whether the service runs its target, be it beside releases
+// that are kept.
+func (p *planning) rolledOut(w world, s *spec.Service) bool {
+	return p.finished(w, s) || w.kept[s.Name]
+}
+
+// target is the release that the goal or the spec wants.
+func (p *planning) target(s *spec.Service) string {
+	if v, ok := p.goal.Releases[s.Name]; ok {
+		return v
+	}
+	return s.Release.Version
+}
