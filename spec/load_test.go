@@ -313,16 +313,20 @@ service "users" {
 // TestLayoutDoesNotMatter moves the blocks of a spec to other files and
 // expects the same Spec.
 func TestLayoutDoesNotMatter(t *testing.T) {
-	options := spec.Options{Vars: map[string]string{"database_url": sampleURL}}
-	src := string(read(t, "testdata/sample/supported/sample.pleat.hcl"))
-	blocks := strings.SplitAfter(src, "\n}\n")
-	files := map[string]string{}
+	sample := map[string]string{"main.pleat.hcl": string(read(t, "testdata/sample/supported/sample.pleat.hcl"))}
+	layoutDoesNotMatter(t, sample, spec.Options{Vars: map[string]string{"database_url": sampleURL}})
+	layoutDoesNotMatter(t, deployedFiles(), spec.Options{})
+}
+
+func layoutDoesNotMatter(t *testing.T, files map[string]string, options spec.Options) {
+	t.Helper()
+	one := loadDir(t, directory(t, files), options)
+	blocks := strings.SplitAfter(files["main.pleat.hcl"], "\n}\n")
+	delete(files, "main.pleat.hcl")
 	for i, b := range blocks {
 		files[string(rune('z'-i))+".pleat.hcl"] = b
 	}
-	one := loadDir(t, directory(t, map[string]string{"a.pleat.hcl": src}), options)
-	many := loadDir(t, directory(t, files), options)
-	compareSpecs(t, one, many)
+	compareSpecs(t, one, loadDir(t, directory(t, files), options))
 }
 
 func TestMissingDirectory(t *testing.T) {

@@ -196,6 +196,13 @@ func TestMigrationsOutside(t *testing.T) {
 	refused(t, dir, "db/core/000009_secret.up.sql: path escapes from parent", "db/audit: path escapes from parent")
 }
 
+func TestShipsOfReleaseThatMigratesOnStart(t *testing.T) {
+	files := deployedFiles()
+	files["main.pleat.hcl"] = strings.Replace(deployed, "      min = 2\n", "      ships = 2\n", 1)
+	s := loadDir(t, directory(t, files), spec.Options{})
+	compare(t, []spec.VersionRange{{Migrations: s.Migrations[1], Ships: 2}}, s.Services[1].Lookup("1").SchemaVersions)
+}
+
 // refused expects errors that contain each of the texts.
 func refused(t *testing.T, dir string, want ...string) {
 	t.Helper()
