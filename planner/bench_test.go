@@ -2,152 +2,95 @@ package planner_test
 
 import (
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
+	"slices"
 	"testing"
 	"time"
-
-	"pleat/migrations"
-	"pleat/planner"
-	"pleat/spec"
 )
 
 // BenchmarkPlan reads a spec, plans it and prints the plan: everything that
-// `pleat plan` does but the live reads. Chained changes are each after the one
-// before, wide ones share nothing. CPU is of the process, memory its peak.
+// `pleat plan` does but the live reads. The graphs are of changes, a step each.
 func BenchmarkPlan(b *testing.B) {
-	for _, shape := range []string{"wide", "chain"} {
-		for _, steps := range []int{1000, 5000} {
-			b.Run(fmt.Sprintf("%s/%d", shape, steps), func(b *testing.B) {
-				dir := benchSpec(b, shape, steps)
-				var cpu time.Duration
-				for b.Loop() {
-					before := cpuTime(b)
-					planAll(b, dir, steps)
-					cpu = cpuTime(b) - before
-				}
-				fmt.Printf("\nfigure plan_%d_%s_cpu %.3f CPU-seconds\n", steps, shape, cpu.Seconds())
-				fmt.Printf("figure plan_%d_%s_mib %d MiB\n", steps, shape, peakMiB(b))
+	for b.Loop() {
+		for _, shape := range []string{"wide", "chain", "layered"} {
+			cpu := map[int]time.Duration{}
+			for _, steps := range []int{1000, 5000, 20000} {
+				u := planGraph(b, graph{shape, steps})
+				cpu[steps] = u.cpu
+				u.print(fmt.Sprintf("plan_%d_%s", steps, shape))
 				if shape == "wide" && steps == 5000 {
-					fmt.Printf("figure plan_%d_mib %d MiB\n", steps, peakMiB(b))
+					figure("plan_5000_mib", "%d MiB", u.mib)
 				}
-			})
+			}
+			figure("plan_growth_5000_to_20000"+suffix(shape), "%.1f ratio", cpu[20000].Seconds()/cpu[5000].Seconds())
 		}
 	}
 }
 
-func benchSpec(b *testing.B, shape string, steps int) string {
-	var s strings.Builder
-	s.WriteString("database \"main\" {\n  url = \"postgres://localhost/bench\"\n}\n")
-	for n := range steps {
-		fmt.Fprintf(&s, "change \"c%05d\" {\n", n)
-		if shape == "chain" && n > 0 {
-			fmt.Fprintf(&s, "  after = [change.c%05d]\n", n-1)
-		}
-		fmt.Fprintf(&s, "  expand {\n    create_table \"t%05d\" {\n      column \"id\" {\n        type = \"bigint\"\n      }\n      primary_key = [\"id\"]\n    }\n  }\n}\n", n)
+// suffix tells the figures of a shape from those of the wide one, which have
+// none.
+func suffix(shape string) string {
+	if shape == "wide" {
+		return ""
 	}
-	dir := b.TempDir()
-	for i, part := range split(s.String(), 1<<19) {
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%03d%s", i, spec.Suffix)), []byte(part), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
-	return dir
-}
-
-// split cuts at the ends of blocks, below the size that a spec file may have.
-func split(s string, size int) []string {
-	var out []string
-	for len(s) > size {
-		cut := strings.LastIndex(s[:size], "\n}\n") + len("\n}\n")
-		out, s = append(out, s[:cut]), s[cut:]
-	}
-	return append(out, s)
-}
-
-func planAll(b *testing.B, dir string, steps int) {
-	sp, diags := spec.Load(dir, spec.Options{})
-	if diags.HasErrors() {
-		b.Fatal(diags)
-	}
-	st := &planner.State{Databases: map[string]*planner.Database{"main": {Catalog: &migrations.Catalog{Tables: map[string]*migrations.Table{}}}}}
-	plan, diags := planner.Make(sp, st, planner.Goal{})
-	if diags.HasErrors() {
-		b.Fatal(diags)
-	}
-	if plan.Now() != steps {
-		b.Fatalf("%d steps, want %d", plan.Now(), steps)
-	}
-	if err := plan.WriteText(io.Discard, planner.RenderOptions{}); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func cpuTime(b *testing.B) time.Duration {
-	u := usage(b)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// peakMiB is the largest that the process has been. Linux counts in KiB.
-func peakMiB(b *testing.B) int64 { return usage(b).Maxrss / 1024 }
-
-func usage(b *testing.B) syscall.Rusage {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return u
+	return "_" + shape
 }
 
 // BenchmarkServices plans services that each take a change of their own along,
-// all on one database. The larger one is there for the growth.
+// all on one database. The larger number is there for the growth.
 func BenchmarkServices(b *testing.B) {
 	for b.Loop() {
-		few, many := servicesCPU(b, 500), servicesCPU(b, 2000)
-		fmt.Printf("\nfigure plan_500_services_cpu %.3f CPU-seconds\n", few.Seconds())
-		fmt.Printf("figure plan_growth_500_to_2000_services %.1f ratio\n", many.Seconds()/few.Seconds())
+		few, many := planServices(b, 500), planServices(b, 2000)
+		few.print("plan_500_services")
+		many.print("plan_2000_services")
+		figure("plan_growth_500_to_2000_services", "%.1f ratio", many.cpu.Seconds()/few.cpu.Seconds())
 	}
 }
 
-func servicesCPU(b *testing.B, n int) time.Duration {
-	sp, st := manyServices(n)
-	before := cpuTime(b)
-	plan, diags := planner.Make(sp, st, planner.Goal{})
-	if diags.HasErrors() {
-		b.Fatal(diags)
-	}
-	if plan.Now() != 3*n {
-		b.Fatalf("%d steps, want %d", plan.Now(), 3*n)
-	}
-	return cpuTime(b) - before
+// planGraph is what a plan of the graph uses.
+func planGraph(b *testing.B, g graph) usage {
+	dir := b.TempDir()
+	writeSpec(b, dir, g.spec)
+	return plan(b, dir, g.steps)
 }
 
-// manyServices are n services on one database; each goes to a release that
-// knows a table of its own.
-func manyServices(n int) (*spec.Spec, *planner.State) {
-	db, o := &spec.Database{Name: "main"}, &spec.Orchestrator{Kind: "host", Name: "local"}
-	sp := &spec.Spec{Databases: []*spec.Database{db}, Orchestrators: []*spec.Orchestrator{o}}
-	live := &planner.Orchestrator{Hosts: []string{"one"}}
-	for i := range n {
-		table := spec.Table{Schema: "public", Name: fmt.Sprintf("t%d", i)}
-		c := &spec.Change{Name: fmt.Sprintf("c%05d", i), Database: db, Expand: []spec.Operation{
-			&spec.CreateTable{Table: table, Columns: []spec.Column{{Name: "id", Type: "int"}}},
-		}}
-		s := &spec.Service{Name: fmt.Sprintf("s%05d", i), Database: db, Orchestrator: o, Strategy: &spec.Strategy{Kind: spec.Rolling}}
-		web := []*spec.Process{{Name: "web", Count: 1}}
-		s.Releases = []*spec.Release{
-			{Service: s, Version: "0", Processes: web},
-			{Service: s, Version: "1", Processes: web, Schema: []*spec.Change{c}},
+// planServices is what a plan of so many services uses: each takes an expand,
+// a start and a stop.
+func planServices(b *testing.B, n int) usage {
+	dir := b.TempDir()
+	writeSpec(b, dir, func(block func(string)) { services(n, block) })
+	return plan(b, dir, 3*n)
+}
+
+// runsOf is how many times a case is run: a long one once.
+func runsOf(steps int) int {
+	if steps > 5000 {
+		return 1
+	}
+	return 3
+}
+
+// plan has this program plan the spec in a directory, in processes of their
+// own, and checks how many steps the plan has. What counts is the run with the
+// median CPU.
+func plan(b *testing.B, dir string, steps int) usage {
+	var all []usage
+	for range runsOf(steps) {
+		out, u := measure(b, planCommand(b, dir))
+		if want := fmt.Sprintln(steps, "steps"); out != want {
+			b.Fatalf("the plan has %s, want %s", out, want)
 		}
-		s.Release = s.Releases[1]
-		sp.Changes, sp.Services = append(sp.Changes, c), append(sp.Services, s)
-		live.Instances = append(live.Instances, planner.Instance{Service: s.Name, Release: "0", Process: "web", Name: "web.1", Host: "one", State: planner.Up})
+		all = append(all, u)
 	}
-	return sp, &planner.State{
-		Databases:     map[string]*planner.Database{"main": {Catalog: &migrations.Catalog{Tables: map[string]*migrations.Table{}}}},
-		Orchestrators: map[string]*planner.Orchestrator{"orchestrator.host.local": live},
-	}
+	slices.SortFunc(all, func(a, b usage) int { return int(a.cpu - b.cpu) })
+	return all[len(all)/2]
+}
+
+func (u usage) print(name string) {
+	figure(name+"_cpu", "%.3f CPU-seconds", u.cpu.Seconds())
+	figure(name+"_mib", "%d MiB", u.mib)
+}
+
+// figure prints one, on a line of its own whatever stands before it.
+func figure(name, format string, value any) {
+	fmt.Printf("\nfigure %s "+format+"\n", name, value)
 }

@@ -1,284 +1,121 @@
 package planner_test
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-	"testing"
+import "pleat/spec"
 
-	"pleat/migrations"
-	"pleat/planner"
-	"pleat/spec"
-)
+// tooMany bounds the states of one search by trying everything.
+const tooMany = 60_000
 
-// Whenever trying everything finds a way, the planner finds one, and it rolls
-// no service out more often than the shortest way does.
-func TestPlannerFindsAWayWhereThereIsOne(t *testing.T) {
-	ways, dead := 0, 0
-	for seed := range worlds() {
-		w := randomWorld(uint64(seed))
-		if len(w.spec.Changes) > 4 {
-			continue
-		}
-		rolls, found := shortest(w)
-		plan, diags := planner.Make(w.spec, w.state, anyLineage)
-		if found != (plan != nil) {
-			t.Fatalf("seed %d: trying everything says %v, the planner says %v (%s)", seed, found, plan != nil, diags)
-		}
-		if !found {
-			dead++
-			continue
-		}
-		ways++
-		if got := rollsOf(plan); got > rolls {
-			t.Errorf("seed %d: the plan rolls out %d times, %d would do", seed, got, rolls)
-		}
-	}
-	t.Logf("%d worlds with a way, %d without", ways, dead)
-	if ways == 0 || dead == 0 {
-		t.Errorf("%d worlds with a way, %d without: the generator proves too little", ways, dead)
-	}
-}
-
-// rollsOf counts the rollouts of a plan: the releases it starts.
-func rollsOf(p *planner.Plan) int {
-	started := map[string]bool{}
-	for _, s := range p.Steps {
-		if a, ok := s.Action.(*planner.Start); ok {
-			started[a.Service+" "+a.Release] = true
-		}
-	}
-	return len(started)
-}
-
-// node is a state of the search by trying everything: which releases of each
-// service may run, and how far each change is.
-type node struct {
-	mix    [][]*spec.Release
-	phases []migrations.Phase
-}
-
-func (n node) key() string {
-	var b strings.Builder
-	for _, m := range n.mix {
-		for _, r := range m {
-			b.WriteString(r.Version + ",")
-		}
-		b.WriteByte(';')
-	}
-	for _, p := range n.phases {
-		b.WriteString(string(p) + ";")
-	}
-	return b.String()
-}
-
-// shortest tries every order of steps, those with fewer rollouts first. It is
+// shortest tries every order of moves, those with fewer rollouts first. It is
 // written from the design's rules alone and shares nothing with the planner.
-func shortest(w *random) (rolls int, found bool) {
-	start := w.node()
-	seen := map[string]bool{start.key(): true}
-	frontier := []node{start}
-	for rolls := 0; len(frontier) > 0; rolls++ {
-		frontier = closeOver(w, frontier, seen)
-		if slices.ContainsFunc(frontier, w.reached) {
-			return rolls, true
+// It is false where there is no way, and gives up on worlds that are too large.
+func (d *draft) shortest() (rolls int, found, gaveUp bool) {
+	seen := map[node]bool{d.start: true}
+	frontier := []node{d.start}
+	for ; len(frontier) > 0; rolls++ {
+		for i := 0; i < len(frontier); i++ {
+			if d.reached(frontier[i]) {
+				return rolls, true, false
+			}
+			d.free(frontier[i], fresh(seen, &frontier))
+			if len(seen) > tooMany {
+				return 0, false, true
+			}
 		}
 		var next []node
 		for _, n := range frontier {
-			for _, m := range w.rollouts(n) {
-				if !seen[m.key()] {
-					seen[m.key()] = true
-					next = append(next, m)
-				}
-			}
+			d.rollouts(n, fresh(seen, &next))
 		}
 		frontier = next
 	}
-	return 0, false
+	return 0, false, false
 }
 
-// closeOver adds everything that schema steps alone can reach.
-func closeOver(w *random, nodes []node, seen map[string]bool) []node {
-	for i := 0; i < len(nodes); i++ {
-		for _, m := range w.advances(nodes[i]) {
-			if !seen[m.key()] {
-				seen[m.key()] = true
-				nodes = append(nodes, m)
-			}
+// fresh collects the nodes that were not seen before.
+func fresh(seen map[node]bool, into *[]node) func(node) {
+	return func(n node) {
+		if !seen[n] {
+			seen[n] = true
+			*into = append(*into, n)
 		}
 	}
-	return nodes
 }
 
-func (w *random) node() node {
-	var n node
-	for _, s := range w.spec.Services {
-		var live []*spec.Release
-		for _, r := range s.Releases {
-			for _, i := range w.state.Orchestrators["orchestrator.host.local"].Instances {
-				if i.Service == s.Name && i.Release == r.Version && !slices.Contains(live, r) {
-					live = append(live, r)
-				}
-			}
-		}
-		n.mix = append(n.mix, live)
-	}
-	for range w.spec.Changes {
-		n.phases = append(n.phases, migrations.Absent)
-	}
-	return n
-}
-
-// reached tells whether every service runs its release and every change is
-// verified, as far as it has anything to back-fill and verify.
-func (w *random) reached(n node) bool {
-	for i, s := range w.spec.Services {
-		if len(n.mix[i]) != 1 || n.mix[i][0] != s.Release {
+// reached is the goal, but for contracts.
+func (d *draft) reached(n node) bool {
+	for s := range d.services {
+		if !d.alone(n, s) {
 			return false
 		}
 	}
-	for i, c := range w.spec.Changes {
-		if n.phases[i] != last(c) {
+	for c := range d.changes {
+		if n.phases[c] < verified {
+			return false
+		}
+	}
+	for i, m := range d.directories {
+		if int(n.versions[i]) != m.target+1 {
 			return false
 		}
 	}
 	return true
 }
 
-func last(c *spec.Change) migrations.Phase {
-	switch {
-	case len(c.Verifies) > 0:
-		return migrations.Verified
-	case len(c.Backfills) > 0:
-		return migrations.Backfilled
+// free gives every node that one move leads to which is no rollout.
+func (d *draft) free(n node, found func(node)) {
+	legal := func(m node) {
+		if d.illegal(m) == "" {
+			found(m)
+		}
 	}
-	return migrations.Expanded
-}
-
-func (w *random) advances(n node) []node {
-	order := []migrations.Phase{migrations.Absent, migrations.Expanded, migrations.Backfilled, migrations.Verified}
-	var out []node
-	for i, c := range w.spec.Changes {
-		at := slices.Index(order, n.phases[i])
-		if n.phases[i] == last(c) || !w.mayAdvance(n, c, n.phases[i]) {
+	for c := range d.changes {
+		if d.mayAdvance(n, c) {
+			m := n
+			m.phases[c] = d.through(c, n.phases[c]+1)
+			legal(m)
+		}
+	}
+	for i := range d.directories {
+		if d.mayMigrate(n, i) {
+			m := n
+			m.versions[i]++
+			legal(m)
+		}
+	}
+	for s := range d.services {
+		m := n
+		switch {
+		case n.kept[s]:
+			m.mix[s], m.kept[s] = 1<<d.services[s].target, false
+		case d.services[s].strategy.kind == spec.Offline && !n.down[s] && n.mix[s] != 0:
+			m.down[s] = true
+		default:
 			continue
 		}
-		m := node{n.mix, slices.Clone(n.phases)}
-		m.phases[i] = order[at+1]
-		if w.fine(m) {
-			out = append(out, m)
-		}
+		legal(m)
 	}
-	return out
 }
 
-func (w *random) mayAdvance(n node, c *spec.Change, from migrations.Phase) bool {
-	if from == migrations.Absent {
-		for _, before := range c.After {
-			if n.phases[slices.Index(w.spec.Changes, before)] == migrations.Absent {
-				return false
-			}
-		}
-		return !slices.ContainsFunc(c.RequiresAbsent, func(r *spec.Release) bool { return n.runs(r) })
-	}
-	if from != migrations.Expanded || synced(c) {
-		return true
-	}
-	for _, live := range n.mix {
-		for _, r := range live {
-			if !reaches(r.Schema, c) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func synced(c *spec.Change) bool {
-	return slices.ContainsFunc(c.Expand, func(op spec.Operation) bool {
-		_, ok := op.(*spec.Sync)
-		return ok
-	})
-}
-
-func (n node) runs(r *spec.Release) bool {
-	return slices.ContainsFunc(n.mix, func(live []*spec.Release) bool { return slices.Contains(live, r) })
-}
-
-// rollouts takes one service that has not arrived to its target, or to a
-// release on the way there; while it goes, both run.
-func (w *random) rollouts(n node) []node {
-	var out []node
-	for i, s := range w.spec.Services {
-		if len(n.mix[i]) == 1 && n.mix[i][0] == s.Release {
-			continue
-		}
-		for _, r := range s.Releases {
-			if r != s.Release && !onTheWay(s, n.mix[i], r) || len(n.mix[i]) == 1 && n.mix[i][0] == r {
+// rollouts gives every node that one rollout leads to.
+func (d *draft) rollouts(n node, found func(node)) {
+	for s := range d.services {
+		service := &d.services[s]
+		for bit := range service.declared() {
+			if d.there(n, s) || !d.mayRoll(n, s, bit) {
 				continue
 			}
-			mixed := node{slices.Clone(n.mix), n.phases}
-			mixed.mix[i] = append(slices.Clone(n.mix[i]), r)
-			if !w.fine(mixed) {
+			m := n
+			if n.down[s] {
+				m.mix[s], m.down[s] = 0, false
+			}
+			m.mix[s] |= 1 << bit
+			if d.illegal(m) != "" {
 				continue
 			}
-			alone := node{slices.Clone(n.mix), n.phases}
-			alone.mix[i] = []*spec.Release{r}
-			out = append(out, alone)
+			if service.strategy.keep == 0 || bit != service.target {
+				m.mix[s] = 1 << bit
+			}
+			m.kept[s] = m.mix[s] != 1<<bit
+			found(m)
 		}
 	}
-	return out
-}
-
-// onTheWay tells whether the target's code contains the release, and the
-// release that of one that is live; nothing declared forbids nothing.
-func onTheWay(s *spec.Service, live []*spec.Release, r *spec.Release) bool {
-	if len(s.Release.Ancestors) > 0 && !contains(s, s.Release, r.Version) {
-		return false
-	}
-	return len(r.Ancestors) == 0 || len(live) == 0 || slices.ContainsFunc(live, func(l *spec.Release) bool { return contains(s, r, l.Version) })
-}
-
-func contains(s *spec.Service, r *spec.Release, version string) bool {
-	if r == nil || r.Version == version {
-		return r != nil
-	}
-	return slices.ContainsFunc(r.Ancestors, func(a string) bool { return a == version || contains(s, s.Lookup(a), version) })
-}
-
-// fine tells whether every release that runs can live with every change as it
-// is.
-func (w *random) fine(n node) bool {
-	for _, live := range n.mix {
-		for _, r := range live {
-			for i, c := range w.spec.Changes {
-				knows := reaches(r.Schema, c)
-				filled := n.phases[i] != migrations.Absent && (n.phases[i] != migrations.Expanded || len(c.Backfills) == 0)
-				if knows && n.phases[i] == migrations.Absent || knows && slices.Contains(r.NeedsBackfill, c) && !filled {
-					return false
-				}
-			}
-		}
-	}
-	return true
-}
-
-func (w *random) String() string {
-	var b strings.Builder
-	for _, c := range w.spec.Changes {
-		fmt.Fprintf(&b, "%s synced=%v backfills=%d\n", c.Name, synced(c), len(c.Backfills))
-	}
-	for _, s := range w.spec.Services {
-		for _, r := range s.Releases {
-			var knows, needs []string
-			for _, c := range r.Schema {
-				knows = append(knows, c.Name)
-			}
-			for _, c := range r.NeedsBackfill {
-				needs = append(needs, c.Name)
-			}
-			fmt.Fprintf(&b, "%s %s knows %v needs %v target=%v\n", s.Name, r.Version, knows, needs, s.Release == r)
-		}
-	}
-	return b.String()
 }

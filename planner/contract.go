@@ -30,8 +30,12 @@ func (p *planning) contract(w world) []move {
 
 // needed says who still needs what a contract would take away, or "".
 func (p *planning) needed(w world, c *spec.Change) string {
-	if blocked := p.blocked(w, c, migrations.Hidden); len(blocked) > 0 {
-		return blocked[0].why
+	blocked := p.blocked(w, c, migrations.Hidden)
+	if len(blocked) == 0 {
+		return ""
 	}
-	return ""
+	if first := blocked[0]; w.kept[first.service] {
+		return p.stillKept(p.byName[first.service])
+	}
+	return blocked[0].why
 }

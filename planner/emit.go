@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -29,13 +30,15 @@ type emitter struct {
 	checkpoint int
 	hidden     bool // a hide is behind
 	passed     bool // something that cannot be undone is behind
+	unkept     []*spec.Change
+	started    []releaseKey // that the moves so far rolled out
 	current    move
 	parting    []releaseKey // those that cannot come back once the current move is made
 }
 
 func newEmitter(p *planning) *emitter {
 	return &emitter{
-		planning: p, world: p.start.clone(), leaving: p.leaving(), lost: map[releaseKey]bool{},
+		planning: p, unkept: p.unkept(), world: p.start.clone(), leaving: p.leaving(), lost: map[releaseKey]bool{},
 		present: maps.Clone(p.instances), backends: liveBackends(p.state),
 		reached: map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
 	}
@@ -56,6 +59,7 @@ func (e *emitter) emit(moves []move) {
 		}
 	}
 	e.noteWhatStays()
+	e.notes = distinct(e.notes)
 }
 
 // reach records how far the steps that run now come.
@@ -74,6 +78,7 @@ func (e *emitter) follow(m move) {
 	case moveDown:
 		e.world.down[m.service.Name] = true
 	case moveRoll:
+		e.started = append(e.started, releaseKey{m.service.Name, m.version})
 		if e.keepsPrevious(m.service) && m.version == e.target(m.service) {
 			e.world.rollKeeping(m.service.Name, m.version)
 			return
@@ -218,6 +223,10 @@ func (e *emitter) offline() bool {
 
 // addCheckpoint puts a checkpoint before a step.
 func (e *emitter) addCheckpoint(noReturn bool, before Step) {
+	section := before.Section
+	if n := len(e.steps); n > 0 {
+		section = e.steps[n-1].Section
+	}
 	name := letters(e.checkpoint)
 	e.checkpoint++
 	back := e.back()
@@ -229,7 +238,7 @@ func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 		e.parting, e.passed = nil, true
 	}
 	e.steps = append(e.steps, Step{
-		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name, Section: before.Section,
+		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name, Section: section,
 		Cause: "a place to go back to", Safety: Idempotent, Deferred: before.Deferred, Undo: &Undo{},
 		Action: &Checkpoint{Name: name, Back: back, NoReturn: noReturn},
 	})
@@ -263,7 +272,7 @@ func (e *emitter) back() string {
 // manner is what it takes to bring releases back.
 func (e *emitter) manner(able []releaseKey) string {
 	if e.hidden {
-		return " by un-hiding first"
+		return " by un-hiding first" + e.loss(able)
 	}
 	gone, kept := false, false
 	for _, k := range able {
@@ -272,11 +281,34 @@ func (e *emitter) manner(able []releaseKey) string {
 	}
 	switch {
 	case gone:
-		return " by starting it again, nothing lost"
+		return " by starting it again" + e.loss(able)
 	case kept:
-		return " at once while it is kept, nothing lost"
+		return " at once while it is kept" + e.loss(able)
+	}
+	return e.loss(able)
+}
+
+// loss is what releases that come back would not find: what newer ones wrote
+// in a new shape that nothing keeps in step with the old.
+func (e *emitter) loss(able []releaseKey) string {
+	for _, c := range e.unkept {
+		for _, by := range e.started {
+			if d := e.declared[by]; d == nil || !d.knows[c.Name] {
+				continue
+			}
+			for _, k := range able {
+				if d := e.declared[k]; e.uses(k.service, c.Database.Name) && (d == nil || !d.knows[c.Name]) {
+					return fmt.Sprintf(", without what %s %s wrote in the new shape of %s", by.service, by.version, c.Name)
+				}
+			}
+		}
 	}
 	return ", nothing lost"
+}
+
+// unkept are the changes with two shapes that no sync keeps in step.
+func (p *planning) unkept() []*spec.Change {
+	return slices.DeleteFunc(slices.Clone(p.changes), func(c *spec.Change) bool { return len(c.Backfills) == 0 || synced(c) })
 }
 
 // leaving are the releases that were live at the start and are not wanted.

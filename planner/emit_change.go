@@ -259,22 +259,23 @@ func (e *emitter) drop(m move) {
 // soak is the guard of a change's quiet time, and why it cannot be met within
 // this run.
 func (e *emitter) soak(c *spec.Change) (Guard, string) {
+	quiet, what := e.quiet(c)
 	g := &Soak{
-		Database: c.Database.Name, Change: c.Name, For: e.quiet(c), Sequence: soakSequence(c), Anew: e.needsOldShape(c),
+		Database: c.Database.Name, Change: c.Name, For: quiet, Sequence: soakSequence(c), Anew: e.needsOldShape(c),
 		Digest: e.programs[c.Name].Digest, Phase: e.start.phases[c.Name],
 	}
 	since := e.recorded(c).QuietSince
 	if g.Anew {
 		since = nil
 	}
-	if since == nil && g.For > e.goal.MaxWait {
-		return g, fmt.Sprintf("soak %s starts when nothing old is left", shortDuration(g.For))
+	if since == nil && quiet > e.goal.MaxWait {
+		return g, fmt.Sprintf("%s %s starts when nothing old is left", what, shortDuration(quiet))
 	}
 	if since == nil {
 		return g, ""
 	}
-	if left := g.For - e.state.Now.Sub(*since); left > e.goal.MaxWait {
-		return g, fmt.Sprintf("soak %s left", shortDuration(left))
+	if left := quiet - e.state.Now.Sub(*since); left > e.goal.MaxWait {
+		return g, fmt.Sprintf("%s %s left", what, shortDuration(left))
 	}
 	return g, ""
 }
@@ -287,24 +288,24 @@ func (e *emitter) needsOldShape(c *spec.Change) bool {
 }
 
 func (e *emitter) soakWaits(c *spec.Change) []string {
-	quiet := e.quiet(c)
+	quiet, what := e.quiet(c)
 	if quiet == 0 {
 		return nil
 	}
-	return []string{shortDuration(quiet) + " soak"}
+	return []string{shortDuration(quiet) + " " + what}
 }
 
 // quiet is how long nothing old must have been seen before a change is
 // contracted: what the change asks for, or how long a service that uses its
-// database wants to be able to go back, whichever is longer.
-func (e *emitter) quiet(c *spec.Change) time.Duration {
-	quiet := c.Contract.Soak
+// database wants to be able to go back, whichever is longer; and the name of it.
+func (e *emitter) quiet(c *spec.Change) (time.Duration, string) {
+	quiet, what := c.Contract.Soak, "soak"
 	for _, s := range e.spec.Services {
-		if e.uses(s.Name, c.Database.Name) {
-			quiet = max(quiet, s.KeepRollback)
+		if s.KeepRollback > quiet && e.uses(s.Name, c.Database.Name) {
+			quiet, what = s.KeepRollback, "way back"
 		}
 	}
-	return quiet
+	return quiet, what
 }
 
 // soakSequence is the counter of old-shape writes, "" without a sync.

@@ -44,7 +44,7 @@ func (e *emitter) explainDown(moves []move) {
 		short, long := e.downtime(m.service)
 		least, most = max(least, short), max(most, long)
 	}
-	e.note(fmt.Sprintf("%s: down from the first stop until the new release is up, from %s to %s and the time of the schema steps between", some(who, ", "), spec.FormatDuration(least), spec.FormatDuration(most)))
+	e.note(fmt.Sprintf("%s: down from the first stop until the new release is up, from %s to %s and the time of the schema steps between", some(who, ", "), shortDuration(least), shortDuration(most)))
 }
 
 // downtime is how long stopping and starting a service takes: at least what

@@ -384,7 +384,7 @@ func (r *rollout) startAction(release Release, p ProcessDefinition, placed []Pla
 func (r *rollout) startCause() string {
 	from := r.mine(func(i Instance) bool { return i.Release != r.to.Version })
 	if len(from) > 0 {
-		return fmt.Sprintf("%s goes from %s to %s%s", r.service.Address(), from[0].Release, r.to.Version, prefixed(" first: ", r.current.reason))
+		return fmt.Sprintf("%s goes from %s to %s", r.service.Address(), from[0].Release, r.to.Version)
 	}
 	return fmt.Sprintf("%s should run %s", r.service.Address(), r.to.Version)
 }
@@ -488,7 +488,10 @@ func (r *rollout) stop(version string, m strategy.Move, names []string) {
 	placed := r.located(version, names)
 	s := r.step(KindStop, version, names, r.title(version, m.Process, names, 0))
 	s.Cause = fmt.Sprintf("%s replaces it", r.to.Version)
-	if version == r.to.Version {
+	switch {
+	case r.current.kind == moveDown:
+		s.Cause = fmt.Sprintf("nothing of %s may run while the schema changes", r.service.Address())
+	case version == r.to.Version:
 		s.Cause = "more instances than wanted"
 	}
 	s.Action = &Stop{

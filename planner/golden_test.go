@@ -73,7 +73,11 @@ func world(t *testing.T, a *txtar.Archive) (*spec.Spec, *planner.State, planner.
 		case "goal.json":
 			decode(t, f.Data, &goal)
 		default:
-			if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o644); err != nil {
+			file := filepath.Join(dir, f.Name)
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, f.Data, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}

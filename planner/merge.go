@@ -13,7 +13,7 @@ func merge(roads [][]move) []move {
 			out = append(out, road...)
 		}
 	}
-	roads = slices.DeleteFunc(roads, inParts)
+	roads = slices.DeleteFunc(slices.Clone(roads), inParts)
 	for {
 		next := moveKind(0)
 		for _, road := range roads {

@@ -1,6 +1,10 @@
 package planner
 
-import "pleat/spec"
+import (
+	"maps"
+
+	"pleat/spec"
+)
 
 // moveKind is one edge of the search. The order is that in which knots take
 // turns.
@@ -133,10 +137,13 @@ func (k *knot) pending(w world) []releaseKey {
 // rollOne rolls out the first service, by name, that may go to where it has to.
 func (k *knot) rollOne(w world) *move {
 	for _, to := range k.pending(w) {
-		if k.may(w, to) {
-			m := k.roll(w, to)
-			return &m
+		if !k.may(w, to) {
+			continue
 		}
+		reason := k.reason(w, to)
+		m := k.roll(w, to)
+		m.reason = reason
+		return &m
 	}
 	return nil
 }
@@ -162,6 +169,35 @@ func (k *knot) roll(w world, to releaseKey) move {
 // keepsPrevious tells whether the release before stays up for a while.
 func (p *planning) keepsPrevious(s *spec.Service) bool {
 	return s.Strategy.KeepPrevious > 0 && !p.goal.Rollback
+}
+
+// postpone defers what cannot run yet because releases are kept for longer than
+// a run waits, and all that comes behind it.
+func (k *knot) postpone(moves []move) []move {
+	why := ""
+	for i, m := range moves {
+		if m.kind == moveRetire {
+			why = firstOf(why, k.stillKept(m.service))
+		}
+		moves[i].deferred = why
+	}
+	return moves
+}
+
+// keep makes the world at the end of a plan one in which releases still run
+// that the plan does not stop yet.
+func (p *planning) keep(moves []move, end world) {
+	for _, m := range moves {
+		if m.kind != moveRetire || m.deferred == "" {
+			continue
+		}
+		end.kept[m.service.Name] = true
+		for _, k := range p.before(m.service) {
+			mix := maps.Clone(end.mix[k.service])
+			mix[k.version] = true
+			end.mix[k.service] = mix
+		}
+	}
 }
 
 // retireAll stops the releases that are kept.

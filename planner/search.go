@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"pleat/spec"
@@ -28,15 +29,22 @@ func (p *planning) search() ([]move, []dead) {
 			stuck = append(stuck, dead{k, w, moves})
 			continue
 		}
-		roads = append(roads, k.sections(moves))
+		roads = append(roads, k.postpone(k.sections(moves)))
 		end.become(w)
 	}
 	if len(stuck) > 0 {
 		return nil, stuck
 	}
+	parts := slices.ContainsFunc(roads, inParts)
 	moves := merge(roads)
 	moves = append(moves, p.reconcile(moves)...)
-	return append(moves, p.contract(end)...), nil
+	p.keep(moves, end)
+	taken := p.contract(end)
+	if parts {
+		title(moves, "besides · what has nothing to do with these parts")
+		title(taken, "at the end · what nothing needs any more is taken away")
+	}
+	return append(moves, taken...), nil
 }
 
 // reconcile visits the services that run their release already: their counts,
@@ -199,7 +207,10 @@ func (k *knot) replay(w world, way []turning) []move {
 		if t.kind == moveRoll && !k.may(w, t.to) || t.kind == moveRetire || t.kind == moveDown {
 			moves = append(moves, k.complete(w)...)
 		}
-		reason := k.reason(w, t)
+		reason := ""
+		if t.kind == moveRoll {
+			reason = k.reason(w, t.to)
+		}
 		next := k.turn(w, t)
 		next[0].reason = reason
 		moves = append(moves, next...)
@@ -208,13 +219,11 @@ func (k *knot) replay(w world, way []turning) []move {
 	return append(moves, k.complete(w)...)
 }
 
-// reason says why a service does not go to its target at once.
-func (k *knot) reason(w world, t turning) string {
-	if t.kind != moveRoll {
-		return ""
-	}
-	target := releaseKey{t.to.service, k.target(k.byName[t.to.service])}
-	if t.to == target {
+// reason says why a service goes to another release than its target; "" for
+// the target.
+func (k *knot) reason(w world, to releaseKey) string {
+	target := releaseKey{to.service, k.target(k.byName[to.service])}
+	if to == target {
 		return ""
 	}
 	return k.whyNot(w, target)

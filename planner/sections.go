@@ -67,3 +67,12 @@ func (k *knot) partTitle(part []move) string {
 	}
 	return text
 }
+
+// title gives the moves that belong to no part a section of their own.
+func title(moves []move, section string) {
+	for i := range moves {
+		if moves[i].section == "" {
+			moves[i].section = section
+		}
+	}
+}

@@ -127,7 +127,7 @@ func (d *declaration) within(directory string) *declaration {
 		return d
 	}
 	c := *d
-	c.release.Versions = []VersionRange{{Migrations: directory}}
+	c.release.Versions, c.release.MigrateOnStart = []VersionRange{{Migrations: directory}}, false
 	return &c
 }
 
