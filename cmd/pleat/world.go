@@ -75,7 +75,9 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 	var problems []error
 	for _, d := range w.spec.Databases {
 		s := scope.Databases[d.Name]
-		seen, err := w.databases[d.Name].Observe(ctx, postgres.Scope{Tables: s.TableNames(), Indexes: s.IndexNames(), Changes: s.Changes})
+		seen, err := w.databases[d.Name].Observe(ctx, postgres.Scope{
+			Tables: s.TableNames(), Indexes: s.IndexNames(), Changes: s.Changes, Migrations: s.Migrations,
+		})
 		st.Databases[d.Name] = seen
 		if err != nil {
 			problems = append(problems, fmt.Errorf("reading %s: %w", d.Address(), err))

@@ -12,17 +12,28 @@ import (
 	"pleat/spec"
 )
 
-// attempt is one transaction: limits, fence, lock, statements, record, mark.
-func (w *work) attempt(ctx context.Context, a *planner.Transaction, limits planner.Limits) error {
-	t := conn.Transaction{Conn: w.conn, Sent: func() { w.at("step.commit_sent") }}
-	return t.Run(ctx, func(tx conn.Tx) error {
-		if err := w.begin(ctx, tx, a.Table, limits); err != nil {
+// once is one transaction that makes a step's effect: limits, fence, body,
+// mark. With the mark there already it does nothing.
+func (w *work) once(ctx context.Context, t spec.Table, limits planner.Limits, body func(tx conn.Tx) error) error {
+	transaction := conn.Transaction{Conn: w.conn, Sent: func() { w.at("step.commit_sent") }}
+	return transaction.Run(ctx, func(tx conn.Tx) error {
+		if err := w.begin(ctx, tx, t, limits); err != nil {
 			return err
 		}
 		done, err := w.marked(ctx, tx)
 		if err != nil || done {
 			return err
 		}
+		if err := body(tx); err != nil {
+			return err
+		}
+		return w.mark(ctx, tx)
+	})
+}
+
+// attempt is a Transaction step: lock, statements, record.
+func (w *work) attempt(ctx context.Context, a *planner.Transaction, limits planner.Limits) error {
+	return w.once(ctx, a.Table, limits, func(tx conn.Tx) error {
 		if err := w.allow(ctx, tx); err != nil {
 			return err
 		}
@@ -34,10 +45,7 @@ func (w *work) attempt(ctx context.Context, a *planner.Transaction, limits plann
 		if err := record(ctx, tx, e); err != nil {
 			return err
 		}
-		if err := forgetFills(ctx, tx, a.Change); err != nil {
-			return err
-		}
-		return w.mark(ctx, tx)
+		return forgetFills(ctx, tx, a.Change)
 	})
 }
 
@@ -84,7 +92,7 @@ func (w *work) asRole(ctx context.Context, tx conn.Tx, body func() error) error 
 // is held are bounded apart. Sessions are asked for as the login role: another
 // one may not see their names.
 func (w *work) locked(ctx context.Context, tx conn.Tx, a *planner.Transaction, limits planner.Limits) error {
-	if err := w.asRole(ctx, tx, func() error { return lockTable(ctx, tx, a) }); err != nil {
+	if err := w.asRole(ctx, tx, func() error { return lockTable(ctx, tx, a.Table, a.Lock) }); err != nil {
 		return err
 	}
 	held := time.Now()
@@ -119,25 +127,29 @@ func (w *work) statements(ctx context.Context, tx conn.Tx, a *planner.Transactio
 
 // lockTable leaves a table alone that is not there: the statements say so, or
 // do not mind.
-func lockTable(ctx context.Context, tx conn.Tx, a *planner.Transaction) error {
-	if a.Lock == "" || a.Table == (spec.Table{}) {
+func lockTable(ctx context.Context, tx conn.Tx, t spec.Table, l migrations.Lock) error {
+	if l == "" || t == (spec.Table{}) {
 		return nil
 	}
-	name := migrations.Ident(a.Table.Schema, a.Table.Name)
-	var there bool
-	err := tx.QueryRow(ctx, `
-		select exists (select from pg_catalog.pg_class
-		               where oid = pg_catalog.to_regclass($1) and relkind in ('r', 'p'))`, name).Scan(&there)
-	if err != nil {
-		return fmt.Errorf("looking for %s: %w", a.Table, err)
+	there, err := isTable(ctx, tx, t)
+	if err != nil || !there {
+		return err
 	}
-	if !there {
-		return nil
-	}
-	if _, err := tx.Exec(ctx, "lock table "+name+" in "+string(a.Lock)+" mode"); err != nil {
-		return fmt.Errorf("locking %s: %w", a.Table, err)
+	if _, err := tx.Exec(ctx, "lock table "+migrations.Ident(t.Schema, t.Name)+" in "+string(l)+" mode"); err != nil {
+		return fmt.Errorf("locking %s: %w", t, err)
 	}
 	return nil
+}
+
+func isTable(ctx context.Context, q conn.Tx, t spec.Table) (there bool, err error) {
+	err = q.QueryRow(ctx, `
+		select exists (select from pg_catalog.pg_class
+		               where oid = pg_catalog.to_regclass($1) and relkind in ('r', 'p'))`,
+		migrations.Ident(t.Schema, t.Name)).Scan(&there)
+	if err != nil {
+		return false, fmt.Errorf("looking for %s: %w", t, err)
+	}
+	return there, nil
 }
 
 // limitHold bounds the next statement, and how long a client that froze may

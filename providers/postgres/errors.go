@@ -24,6 +24,7 @@ const (
 	insufficientRight    = "42501"
 	undefinedTable       = "42P01"
 	duplicateTable       = "42P07"
+	activeTransaction    = "25001" // what cannot be in a transaction
 )
 
 func sqlState(err error) string {
@@ -165,6 +166,10 @@ func (e *RightError) Hint() string { return e.hint }
 
 // explain says what a person can do about an error that is a missing right.
 func (w *work) explain(err error) error {
+	var told *MigrationError
+	if errors.As(err, &told) {
+		return err
+	}
 	var refusal *pgconn.PgError
 	if errors.As(err, &refusal) && refusal.Code == insufficientRight {
 		return &RightError{hint: w.grant(refusal.Message), cause: refusal}

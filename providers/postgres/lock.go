@@ -115,26 +115,38 @@ func strong(l migrations.Lock) bool {
 // blockers are those that hold what the lock waits for, longest transaction
 // first. Of sessions whose age the role may not see, none counts as old.
 func blockers(ctx context.Context, q conn.Tx, t spec.Table, l migrations.Lock, least time.Duration) ([]Blocker, error) {
+	found, err := holders(ctx, q, `
+		k.locktype = 'relation'
+		and k.relation = pg_catalog.to_regclass($1)
+		and k.mode = any($2)
+		and ($3::float8 = 0 or k.pid is null or extract(epoch from pg_catalog.clock_timestamp() - a.xact_start) > $3)`,
+		migrations.Ident(t.Schema, t.Name), conflicts[l], least.Seconds())
+	if err != nil {
+		return nil, fmt.Errorf("asking who holds %s: %w", t, err)
+	}
+	return found, nil
+}
+
+// holders are the others that hold a lock in this database of which that is
+// true, longest transaction first.
+func holders(ctx context.Context, q conn.Tx, lock string, args ...any) ([]Blocker, error) {
 	rows, err := q.Query(ctx, `
 		select coalesce(k.pid, 0), coalesce(a.application_name, ''), coalesce(a.state, ''),
 		       coalesce(extract(epoch from pg_catalog.clock_timestamp() - a.xact_start), 0)::float8,
 		       coalesce(a.query, '')
 		from pg_catalog.pg_locks k
 		left join pg_catalog.pg_stat_activity a on a.pid = k.pid
-		where k.locktype = 'relation' and k.granted
+		where k.granted
 		  and k.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
-		  and k.relation = pg_catalog.to_regclass($1)
-		  and k.mode = any($2)
 		  and k.pid is distinct from pg_catalog.pg_backend_pid()
-		  and ($3::float8 = 0 or k.pid is null or extract(epoch from pg_catalog.clock_timestamp() - a.xact_start) > $3)
-		order by a.xact_start nulls last, k.pid`,
-		migrations.Ident(t.Schema, t.Name), conflicts[l], least.Seconds())
+		  and `+lock+`
+		order by a.xact_start nulls last, k.pid`, args...)
 	if err != nil {
-		return nil, fmt.Errorf("asking who holds %s: %w", t, err)
+		return nil, err
 	}
 	found, err := pgx.CollectRows(rows, blocker)
 	if err != nil {
-		return nil, fmt.Errorf("asking who holds %s: %w", t, err)
+		return nil, err
 	}
 	return distinct(found), nil
 }

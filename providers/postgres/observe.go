@@ -21,6 +21,8 @@ type Scope struct {
 	Tables  []spec.Table
 	Indexes []spec.Table // whose tables are read too
 	Changes []string
+	// Migrations are golang-migrate's tables, by the name of the directory.
+	Migrations map[string]spec.Table
 }
 
 // Observe reads what is live, all of it as of one moment. It writes nothing,
@@ -38,7 +40,11 @@ func (p *Provider) Observe(ctx context.Context, scope Scope) (db *planner.Databa
 		if _, err := tx.Exec(ctx, "set transaction isolation level repeatable read, read only"); err != nil {
 			return err
 		}
-		return observe(ctx, c, scope, db)
+		if err := observe(ctx, c, scope, db); err != nil {
+			return err
+		}
+		db.Versions, err = w.versions(ctx, tx, scope.Migrations)
+		return err
 	})
 	if err != nil {
 		return nil, w.explain(err)
@@ -106,7 +112,7 @@ func changes(ctx context.Context, q conn.Tx, names []string) (map[string]migrati
 		return nil, err
 	}
 	rows, err := q.Query(ctx, `
-		select name, phase, digest, units, quiet_since, hidden_at, old_writes
+		select name, phase, digest, units, quiet_since, hidden_at, old_writes, updated
 		from pleat.change where name = any($1)`, names)
 	if err != nil {
 		return nil, fmt.Errorf("reading what is recorded of changes: %w", err)
@@ -115,7 +121,7 @@ func changes(ctx context.Context, q conn.Tx, names []string) (map[string]migrati
 	for rows.Next() {
 		var name string
 		var r migrations.Recorded
-		if err := rows.Scan(&name, &r.Phase, &r.Digest, &r.Units, &r.QuietSince, &r.HiddenAt, &r.OldWrites); err != nil {
+		if err := rows.Scan(&name, &r.Phase, &r.Digest, &r.Units, &r.QuietSince, &r.HiddenAt, &r.OldWrites, &r.Updated); err != nil {
 			return nil, fmt.Errorf("reading what is recorded of changes: %w", err)
 		}
 		found[name] = r

@@ -36,6 +36,9 @@ func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) 
 	if done {
 		return planner.Done, nil
 	}
+	if a, ok := s.Action.(*planner.Migrate); ok {
+		return (&work{Provider: p, conn: c}).versionOutcome(ctx, a)
+	}
 	return planner.NotDone, nil
 }
 

@@ -106,7 +106,9 @@ func transient(err error) bool {
 func (w *work) apply(ctx context.Context) error {
 	switch a := w.step.Action.(type) {
 	case *planner.Transaction:
-		return w.transact(ctx, a)
+		return w.transact(ctx, w.transaction(a))
+	case *planner.Migrate:
+		return w.migrate(ctx, a)
 	case *planner.BuildIndex:
 		return w.buildIndex(ctx, a)
 	case *planner.RemoveIndex:

@@ -38,10 +38,25 @@ func (w *work) limits() planner.Limits {
 	return l
 }
 
+// effort is a transaction that may need several attempts.
+type effort struct {
+	what  string          // the locks are on
+	table spec.Table      // that the first lock is taken on; zero: none known
+	lock  migrations.Lock // the first one
+	once  func(ctx context.Context, limits planner.Limits) error
+}
+
+// transaction is the effort of a Transaction step.
+func (w *work) transaction(a *planner.Transaction) effort {
+	return effort{what: subject(a.Table), table: a.Table, lock: a.Lock, once: func(ctx context.Context, limits planner.Limits) error {
+		return w.attempt(ctx, a, limits)
+	}}
+}
+
 // transact tries until the locks are had or patience ends. Before each attempt
 // it waits until nobody is known to be in the way: whoever stands in the queue
 // for a strong lock keeps everybody behind it.
-func (w *work) transact(ctx context.Context, a *planner.Transaction) error {
+func (w *work) transact(ctx context.Context, e effort) error {
 	limits := w.limits()
 	deadline := time.Now().Add(limits.Patience)
 	pause := firstPause
@@ -49,14 +64,14 @@ func (w *work) transact(ctx context.Context, a *planner.Transaction) error {
 	var met obstacle
 	defer w.report(planner.Waiting{})
 	for {
-		if err := w.awaitClear(ctx, a, deadline); err != nil {
+		if err := w.awaitClear(ctx, e, deadline); err != nil {
 			return err
 		}
-		err := w.attempt(ctx, a, limits)
+		err := e.once(ctx, limits)
 		if err == nil || !mayPass(err) {
 			return err
 		}
-		if met, seen, err = w.obstacle(ctx, a, err, seen); err != nil {
+		if met, seen, err = w.obstacle(ctx, e, err, seen); err != nil {
 			return err
 		}
 		if time.Now().Add(pause).After(deadline) {
@@ -78,24 +93,29 @@ type obstacle interface {
 
 func mayPass(err error) bool {
 	var unmet *EvidenceError
-	return errors.As(err, &unmet) || retryable(err)
+	var locked *LockBudgetError
+	return errors.As(err, &unmet) || errors.As(err, &locked) || retryable(err)
 }
 
 // obstacle says what an attempt met. A session that was seen ends the quiet
 // time of its change.
-func (w *work) obstacle(ctx context.Context, a *planner.Transaction, failed error, seen []Blocker) (obstacle, []Blocker, error) {
+func (w *work) obstacle(ctx context.Context, e effort, failed error, seen []Blocker) (obstacle, []Blocker, error) {
 	var unmet *EvidenceError
 	if errors.As(failed, &unmet) {
 		return unmet, seen, w.stopSoak(ctx, unmet.Change)
 	}
-	seen, err := w.lookAgain(ctx, a, seen)
-	return &LockBudgetError{Table: subject(a.Table), Patience: w.limits().Patience, Blockers: seen}, seen, err
+	var locked *LockBudgetError
+	if errors.As(failed, &locked) {
+		return locked, seen, nil
+	}
+	seen, err := w.lookAgain(ctx, e, seen)
+	return &LockBudgetError{Table: e.what, Patience: w.limits().Patience, Blockers: seen}, seen, err
 }
 
 // lookAgain keeps those seen last: whoever was in the way may be gone by the
 // time somebody asks.
-func (w *work) lookAgain(ctx context.Context, a *planner.Transaction, seen []Blocker) ([]Blocker, error) {
-	found, err := blockers(ctx, w.conn, a.Table, cmp.Or(a.Lock, migrations.AccessExclusive), 0)
+func (w *work) lookAgain(ctx context.Context, e effort, seen []Blocker) ([]Blocker, error) {
+	found, err := blockers(ctx, w.conn, e.table, cmp.Or(e.lock, migrations.AccessExclusive), 0)
 	if err != nil {
 		return nil, err
 	}
@@ -141,22 +161,22 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // awaitClear polls until no old transaction holds what the lock waits for.
-func (w *work) awaitClear(ctx context.Context, a *planner.Transaction, deadline time.Time) error {
-	if !strong(a.Lock) {
+func (w *work) awaitClear(ctx context.Context, e effort, deadline time.Time) error {
+	if !strong(e.lock) {
 		return nil
 	}
 	said := ""
 	for {
-		found, err := blockers(ctx, w.conn, a.Table, a.Lock, old)
+		found, err := blockers(ctx, w.conn, e.table, e.lock, old)
 		if err != nil || len(found) == 0 {
 			return err
 		}
-		if text := lockText(subject(a.Table), found); text != said {
+		if text := lockText(e.what, found); text != said {
 			w.report(planner.Waiting{For: text})
 			said = text
 		}
 		if time.Now().After(deadline) {
-			return &LockBudgetError{Table: subject(a.Table), Patience: w.limits().Patience, Blockers: found}
+			return &LockBudgetError{Table: e.what, Patience: w.limits().Patience, Blockers: found}
 		}
 		if err := sleep(ctx, look); err != nil {
 			return err

@@ -1,0 +1,140 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/golang-migrate/migrate/v4/database"
+	"github.com/jackc/pgx/v5"
+
+	"pleat/migrations"
+	"pleat/migrations/conn"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// versions are what golang-migrate's tables say, by the name of the directory.
+// One without a version is not among them.
+func (w *work) versions(ctx context.Context, tx conn.Tx, tables map[string]spec.Table) (map[string]planner.Version, error) {
+	found := map[string]planner.Version{}
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		v, err := w.version(ctx, tx, tables[name])
+		if err != nil {
+			return nil, err
+		}
+		if v != (planner.Version{}) {
+			found[name] = v
+		}
+	}
+	return found, nil
+}
+
+// version reads as the role that migrates: the table may be nobody else's to
+// see.
+func (w *work) version(ctx context.Context, tx conn.Tx, t spec.Table) (v planner.Version, err error) {
+	err = w.asRole(ctx, tx, func() error {
+		there, err := isTable(ctx, tx, t)
+		if err != nil || !there {
+			return err
+		}
+		v, err = readVersion(ctx, tx, t)
+		return err
+	})
+	return v, err
+}
+
+// readVersion gives the zero value where no version is recorded.
+func readVersion(ctx context.Context, tx conn.Tx, t spec.Table) (planner.Version, error) {
+	// A first migration that failed leaves -1 and dirty.
+	var version int64
+	var dirty bool
+	err := tx.QueryRow(ctx, "select version, dirty from "+migrations.Ident(t.Schema, t.Name)+" limit 1").Scan(&version, &dirty)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return planner.Version{}, nil
+	}
+	if err != nil {
+		return planner.Version{}, fmt.Errorf("reading the version in %s: %w", t, err)
+	}
+	return planner.Version{Version: uint64(max(version, 0)), Dirty: dirty}, nil
+}
+
+// makeVersionTable makes golang-migrate's table where it is missing, as its own
+// driver does.
+func makeVersionTable(ctx context.Context, tx conn.Tx, t spec.Table) error {
+	there, err := isTable(ctx, tx, t)
+	if err != nil || there {
+		return err
+	}
+	_, err = tx.Exec(ctx, "create table "+migrations.Ident(t.Schema, t.Name)+" (version bigint not null primary key, dirty boolean not null)")
+	if err != nil {
+		return fmt.Errorf("making golang-migrate's table %s: %w", t, err)
+	}
+	return nil
+}
+
+// writeVersion leaves one row, or none for version 0.
+func writeVersion(ctx context.Context, tx conn.Tx, t spec.Table, version uint64) error {
+	name := migrations.Ident(t.Schema, t.Name)
+	if _, err := tx.Exec(ctx, "delete from "+name); err != nil {
+		return fmt.Errorf("recording version %d in %s: %w", version, t, err)
+	}
+	if version == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, "insert into "+name+" (version, dirty) values ($1, false)", int64(version)); err != nil {
+		return fmt.Errorf("recording version %d in %s: %w", version, t, err)
+	}
+	return nil
+}
+
+// lockOut takes, until tx ends, the locks that a golang-migrate of that table
+// takes, or fails with a *LockBudgetError that names who has one. It does not
+// wait: whoever waits in a transaction deadlocks with a golang-migrate that
+// builds an index concurrently.
+func (w *work) lockOut(ctx context.Context, tx conn.Tx, t spec.Table, limits planner.Limits) error {
+	keys, err := lockKeys(ctx, tx, t)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		var got bool
+		if err := tx.QueryRow(ctx, "select pg_catalog.pg_try_advisory_xact_lock($1)", key).Scan(&got); err != nil {
+			return fmt.Errorf("taking golang-migrate's lock: %w", err)
+		}
+		if got {
+			continue
+		}
+		found, err := holders(ctx, tx, "k.locktype = 'advisory' and k.classid = 0 and k.objid::bigint = $1 and k.objsubid = 1", key)
+		if err != nil {
+			return fmt.Errorf("asking who has golang-migrate's lock: %w", err)
+		}
+		return &LockBudgetError{Table: fmt.Sprintf("golang-migrate's lock of %s", t), Patience: limits.Patience, Blockers: found}
+	}
+	return nil
+}
+
+// lockKeys are two: golang-migrate's command takes the database's name out of
+// the URL with the slash before it, its library asks the server for it.
+func lockKeys(ctx context.Context, tx conn.Tx, t spec.Table) ([]int64, error) {
+	var name string
+	if err := tx.QueryRow(ctx, "select pg_catalog.current_database()").Scan(&name); err != nil {
+		return nil, fmt.Errorf("asking for the database's name: %w", err)
+	}
+	var keys []int64
+	for _, name := range []string{"/" + name, name} {
+		id, err := database.GenerateAdvisoryLockId(name, t.Schema, t.Name)
+		if err != nil {
+			return nil, fmt.Errorf("finding golang-migrate's lock: %w", err)
+		}
+		key, err := strconv.ParseInt(id, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("finding golang-migrate's lock: %w", err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
