@@ -142,4 +142,5 @@ type Recorded struct {
 	QuietSince *time.Time      `json:"quiet_since,omitempty"` // since when no old instance, session or write was seen
 	HiddenAt   *time.Time      `json:"hidden_at,omitempty"`
 	OldWrites  int64           `json:"old_writes,omitempty"` // counter of old-shape writes when QuietSince was set
+	Updated    *time.Time      `json:"updated,omitempty"`    // when something was recorded last
 }

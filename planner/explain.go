@@ -67,7 +67,7 @@ func (d dead) conflict(to releaseKey) []string {
 		lines = append(lines, why+".")
 	}
 	for _, m := range d.unfit(d.world, to) {
-		lines = append(lines, m.why+m.gone()+prefixed(": ", d.stuckAt(m))+d.where()+".")
+		lines = append(lines, m.why+d.gone(m)+prefixed(": ", d.stuckAt(m))+d.where()+".")
 	}
 	return lines
 }
@@ -86,6 +86,35 @@ func (d dead) where() string {
 		}
 	}
 	return fmt.Sprintf("; they would meet at step %d", n)
+}
+
+// gone adds to a sentence what was taken away of a change, and when.
+func (p *planning) gone(m meeting) string {
+	if !m.phase.AtLeast(migrations.Hidden) {
+		return ""
+	}
+	c := p.changes[p.position[m.change]]
+	text := ", which is " + string(m.phase)
+	if what := p.dropped(c); len(what) > 0 {
+		text += ": drop " + some(what, ", ")
+	}
+	if at := p.recorded(c).Updated; at != nil {
+		text += " at " + at.UTC().Format("2006-01-02 15:04:05 MST")
+	}
+	return text
+}
+
+// dropped are the objects of a change that are gone for good.
+func (p *planning) dropped(c *spec.Change) []string {
+	var out []string
+	program := p.programs[c.Name]
+	left := unapplied(program.Drop, p.recorded(c))
+	for _, u := range program.Drop {
+		if p.start.phases[c.Name] == migrations.Contracted || !slices.ContainsFunc(left, func(l migrations.Unit) bool { return l.ID == u.ID }) {
+			out = append(out, u.Title)
+		}
+	}
+	return out
 }
 
 func prefixed(prefix, s string) string {

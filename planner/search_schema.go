@@ -121,7 +121,7 @@ func (k *knot) revertAll(w world) []move {
 func (k *knot) unhideAll(w world) []move {
 	var moves []move
 	for _, c := range k.changes {
-		if w.phases[c.Name] != migrations.Hidden || !k.missed(c) {
+		if w.phases[c.Name] != migrations.Hidden || !k.missed(c) || len(k.dropped(c)) > 0 {
 			continue
 		}
 		w.phases[c.Name] = migrations.Verified

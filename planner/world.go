@@ -127,14 +127,6 @@ type meeting struct {
 	why     string
 }
 
-// gone adds the phase to a sentence about what is not there any more.
-func (m meeting) gone() string {
-	if m.phase.AtLeast(migrations.Hidden) {
-		return ", which is " + string(m.phase)
-	}
-	return ""
-}
-
 // meetings lists the releases of a mix that cannot live with a change in that
 // phase, in order.
 func (p *planning) meetings(w world, c *spec.Change, phase migrations.Phase) []meeting {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"pleat/planner"
@@ -85,14 +86,37 @@ func (a *app) checkRollback(ctx context.Context, goal planner.Goal) error {
 	if err != nil {
 		return err
 	}
-	if open, err := a.checkOpen(ctx, sp); open || err != nil {
-		return err
+	if !named(goal) {
+		if open, err := a.checkOpen(ctx, sp); open || err != nil {
+			return err
+		}
 	}
-	plan, err := a.backPlan(ctx, w, goal)
+	goal, st, err := w.aim(ctx, goal)
 	if err != nil {
 		return err
 	}
+	plan, diags := planner.Make(sp, st, goal)
+	if why := a.runIn(ctx, w, st); why != nil {
+		diags = append(hcl.Diagnostics{why}, diags...)
+	}
+	if diags.HasErrors() {
+		return &diagnosticsError{diags}
+	}
+	a.warn(diags)
 	return a.showPlan(plan, "")
+}
+
+// runIn says that a run is on, or was cut short: whatever it does may change
+// what can be gone back to. nil where there is none.
+func (a *app) runIn(ctx context.Context, w *world, st *planner.State) *hcl.Diagnostic {
+	open := st.Journal.Open
+	if open == nil {
+		return nil
+	}
+	return &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: "A run is not finished",
+		Detail: a.runLine(ctx, w, open) + ". What it does next may change what can be gone back to.",
+	}
 }
 
 // backPlan plans the way back: to the releases named, or to those before.
