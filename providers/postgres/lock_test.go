@@ -274,6 +274,7 @@ func TestAHolderOfAnOldFenceWritesNothing(t *testing.T) {
 	w.exec("update pleat.lease set fence = 2")
 	for _, a := range []planner.Action{
 		addNote(),
+		migrateTo(0, 1, "create table a ()"),
 		&planner.BuildIndex{Table: users, Index: spec.ParseTable("i"), SQL: "create index concurrently i on users (name)", Change: "c"},
 		&planner.Verify{Name: "v", SQL: "select 1 where false", Change: "c"},
 		&planner.Backfill{Table: users, Key: []string{"id"}, Set: []migrations.Assignment{{Column: "name", Expression: "'x'"}}, Batch: 10, Change: "c"},
