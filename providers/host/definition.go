@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"maps"
+	"strings"
 
 	"pleat/planner"
 	"pleat/providers/host/api"
@@ -22,22 +23,46 @@ func (p *Provider) definition(a *planner.Start, i planner.Placement) (api.Defini
 		}
 		d.Env[name] = value
 	}
-	if a.Database == "" {
-		return d, nil
+	var err error
+	d.DatabaseURLs, err = p.databaseURLs(a, i)
+	return d, err
+}
+
+// databaseURLs are by the variable that has one. Sessions over any of them say
+// whose they are.
+func (p *Provider) databaseURLs(a *planner.Start, i planner.Placement) (map[string]string, error) {
+	databases := map[string]string{} // by variable
+	for _, database := range a.AlsoUses {
+		databases[variableOf(database)] = database
 	}
-	url, err := p.databaseURL(a.Database)
-	if err != nil {
-		return d, err
+	if a.Database != "" {
+		databases[urlVariable] = a.Database
+	}
+	if len(databases) == 0 {
+		return nil, nil
 	}
 	name, err := api.Ref{Service: a.Service, Release: a.Release, Instance: i.Instance}.Application()
 	if err != nil {
-		return d, err
+		return nil, err
 	}
-	d.DatabaseURL, err = named(url, name)
-	if err != nil {
-		return d, fmt.Errorf("the URL of database.%s: %w", a.Database, err)
+	urls := map[string]string{}
+	for variable, database := range databases {
+		url, err := p.databaseURL(database)
+		if err != nil {
+			return nil, err
+		}
+		if urls[variable], err = named(url, name); err != nil {
+			return nil, fmt.Errorf("the URL of database.%s: %w", database, err)
+		}
 	}
-	return d, nil
+	return urls, nil
+}
+
+const urlVariable = "DATABASE_URL"
+
+// variableOf has the URL of a database that a service uses besides its own.
+func variableOf(database string) string {
+	return urlVariable + "_" + strings.ReplaceAll(strings.ToUpper(database), "-", "_")
 }
 
 // reveal gives a text's value. One from a saved plan has only a reference.

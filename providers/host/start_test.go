@@ -293,10 +293,10 @@ func TestDefinitionHasSecretsAndANamedDatabase(t *testing.T) {
 	w := newWorld(t, agenttest.Options{})
 	w.Provider = w.provider(host.Options{
 		Reveal:      func(ref string) (string, bool) { return "hunter2", ref == "service.users.env.KEY" },
-		DatabaseURL: func(name string) (spec.Text, bool) { return spec.Secret("x", "postgres://h/db"), name == "main" },
+		DatabaseURL: func(name string) (spec.Text, bool) { return spec.Secret("x", "postgres://h/"+name), name != "gone" },
 	})
 	a := w.start("1.0.0", 1)
-	a.Database = "main"
+	a.Database, a.AlsoUses = "main", []string{"billing-eu", "audit"}
 	a.Definition.Env = map[string]spec.Text{"KEY": spec.Secret("service.users.env.KEY", ""), "PLAIN": spec.Plain("p")}
 	dir := t.TempDir()
 	a.Definition.Command = []string{"sh", "-c", "env > " + dir + "/env; exec \"$0\" -addr ${ADDR}", "${ARTIFACT}"}
@@ -306,26 +306,34 @@ func TestDefinitionHasSecretsAndANamedDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := strings.Split(string(b), "\n")
-	for _, want := range []string{"KEY=hunter2", "PLAIN=p", "DATABASE_URL=postgres://h/db?application_name=users%401.0.0%2Fweb.1"} {
+	for _, want := range []string{
+		"KEY=hunter2", "PLAIN=p", "DATABASE_URL=postgres://h/main?application_name=users%401.0.0%2Fweb.1",
+		"DATABASE_URL_BILLING_EU=postgres://h/billing-eu?application_name=users%401.0.0%2Fweb.1",
+		"DATABASE_URL_AUDIT=postgres://h/audit?application_name=users%401.0.0%2Fweb.1",
+	} {
 		if !slices.Contains(env, want) {
 			t.Errorf("the environment lacks %s", want)
 		}
 	}
 	long := w.start(strings.Repeat("9", 64), 1)
-	long.Database = "main"
+	long.AlsoUses = []string{"audit"}
 	err = w.apply("s3", long)
 	if err == nil || !strings.Contains(err.Error(), "is too long for application_name") {
 		t.Errorf("Start = %v, want that the name is too long", err)
 	}
 	ref := agenttest.Ref(long.Release, "web.1")
 	d := w.agents[0].Definition("1.0.0")
-	d.DatabaseURL = "postgres://h/db"
+	d.DatabaseURLs = map[string]string{"DATABASE_URL": "postgres://h/db"}
 	err = w.agents[0].PutInstance(t.Context(), ref, api.Put{Definition: d})
 	if err == nil || !strings.Contains(err.Error(), "is too long for application_name") {
 		t.Errorf("PutInstance = %v, want that the name is too long", err)
 	}
+	a.Release, a.AlsoUses = "1.0.1", []string{"gone"}
+	err = w.apply("s4", a)
+	if err == nil || !strings.Contains(err.Error(), "the spec has no database.gone") {
+		t.Errorf("Start = %v, want that there is no such database", err)
+	}
 	a.Definition.Env["KEY"] = spec.Secret("service.users.env.GONE", "")
-	a.Release = "1.0.1"
 	err = w.apply("s2", a)
 	if want := "env KEY of users 1.0.1: the spec has no secret service.users.env.GONE"; err == nil || err.Error() != want {
 		t.Errorf("Start = %v, want %s", err, want)

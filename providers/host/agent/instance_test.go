@@ -81,7 +81,7 @@ func TestInstanceFindsItsEnvironmentAndNothingOfTheAgents(t *testing.T) {
 	a := agenttest.Start(t, agenttest.Options{})
 	d := a.Definition("1.0.0")
 	d.Env = map[string]string{"FEATURE": "on", "SELF": "http://${ADDR}/"}
-	d.DatabaseURL = "postgres://u:p${w@h/db"
+	d.DatabaseURLs = map[string]string{"DATABASE_URL": "postgres://u:p${w@h/db", "DATABASE_URL_AUDIT": "postgres://h/audit"}
 	a.Keep(web1, d)
 	i := a.Await(web1, planner.Up)
 	env := strings.Split(get(t, i.Address, "/env"), "\n")
@@ -89,8 +89,8 @@ func TestInstanceFindsItsEnvironmentAndNothingOfTheAgents(t *testing.T) {
 	for _, want := range []string{
 		"ADDR=" + i.Address, "PORT=" + port, "FEATURE=on", "SELF=http://" + i.Address + "/",
 		"PLEAT_SERVICE=users", "PLEAT_RELEASE=1.0.0", "PLEAT_PROCESS=web", "PLEAT_INSTANCE=web.1",
-		"ARTIFACT=" + filepath.Join(a.Dir, "artifacts", d.SHA256), "DATABASE_URL=" + d.DatabaseURL,
-		"PATH=" + os.Getenv("PATH"),
+		"ARTIFACT=" + filepath.Join(a.Dir, "artifacts", d.SHA256), "DATABASE_URL=" + d.DatabaseURLs["DATABASE_URL"],
+		"DATABASE_URL_AUDIT=postgres://h/audit", "PATH=" + os.Getenv("PATH"),
 	} {
 		if !slices.Contains(env, want) {
 			t.Errorf("environment lacks %s", want)

@@ -41,13 +41,15 @@ func (r Ref) Application() (string, error) {
 // secrets in clear: an agent keeps it in files that only its user can read,
 // and never sends it back.
 type Definition struct {
-	Process     string            `json:"process"`
-	SHA256      string            `json:"sha256"` // of the artifact
-	Command     []string          `json:"command"`
-	Env         map[string]string `json:"env,omitempty"`
-	DatabaseURL string            `json:"database_url,omitempty"` // taken as it is, never expanded
-	Checks      []*spec.Check     `json:"checks,omitempty"`
-	Drain       spec.Drain        `json:"drain"`
+	Process string            `json:"process"`
+	SHA256  string            `json:"sha256"` // of the artifact
+	Command []string          `json:"command"`
+	Env     map[string]string `json:"env,omitempty"`
+	// DatabaseURLs are by the variable that has one: DATABASE_URL,
+	// DATABASE_URL_NAME. They are taken as they are, never expanded.
+	DatabaseURLs map[string]string `json:"database_urls,omitempty"`
+	Checks       []*spec.Check     `json:"checks,omitempty"`
+	Drain        spec.Drain        `json:"drain"`
 }
 
 // Digest is the same for two definitions that run the same way.

@@ -85,9 +85,7 @@ func environment(d api.Definition, values map[string]string) ([]string, error) {
 			env[name] = v
 		}
 	}
-	if d.DatabaseURL != "" {
-		env["DATABASE_URL"] = d.DatabaseURL
-	}
+	maps.Copy(env, d.DatabaseURLs)
 	for name, value := range d.Env {
 		v, err := expand(value, values)
 		if err != nil {

@@ -244,7 +244,7 @@ func valid(r api.Ref, d api.Definition) error {
 			return api.Errorf(api.CodeInvalid, "instance %q: names have 1 to 64 bytes", r)
 		}
 	}
-	if _, err := r.Application(); err != nil && d.DatabaseURL != "" {
+	if _, err := r.Application(); err != nil && len(d.DatabaseURLs) > 0 {
 		return err
 	}
 	if len(d.Command) == 0 || d.Command[0] == "" {
