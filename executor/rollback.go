@@ -107,6 +107,9 @@ func (r *run) wayBack() (Way, error) {
 	var way Way
 	undone := map[string]bool{}
 	for _, s := range r.sinceStart() {
+		if r.stays(s) {
+			continue
+		}
 		undone[s.ID] = true
 		if s.Undo == nil && r.took(s) {
 			return Way{}, &NoWayBackError{Step: s, Kind: r.Plan.Kind}
@@ -121,6 +124,12 @@ func (r *run) wayBack() (Way, error) {
 		}
 	}
 	return way, nil
+}
+
+// stays tells whether a step is a migration that took effect and that the
+// releases before live with: what is undone around it leaves it alone.
+func (r *run) stays(s planner.Step) bool {
+	return s.Kind == planner.KindMigrate && s.Undo != nil && s.Undo.Action == nil && r.took(s)
 }
 
 // begun are the steps that may have had an effect and were not undone, the
@@ -170,6 +179,9 @@ func (r *run) decideBack(ctx context.Context, cause error, to extent) error {
 // undo takes one step back. What has no undo action has nothing to undo; a
 // step that failed without one took no effect.
 func (r *run) undo(ctx context.Context, s planner.Step) error {
+	if r.stays(s) {
+		return nil
+	}
 	if s.Undo == nil || s.Undo.Action == nil {
 		return r.leave(ctx, s)
 	}

@@ -21,6 +21,7 @@ type run struct {
 	status    map[string]StepStatus // what is recorded of a step
 	why       map[string]string     // of deferred steps
 	untouched map[string]bool       // steps of which there was nothing to undo
+	first     map[string]time.Time  // when a step was started first, by a run that was cut short
 	failed    *planner.Step
 	back      *journal.Entry // where a rollback was decided
 	waiting   bool           // the provider said that it waits
@@ -28,7 +29,7 @@ type run struct {
 }
 
 func newRun(c Config) *run {
-	r := &run{Config: c, began: c.Now(), number: map[string]int{}, status: map[string]StepStatus{}, why: map[string]string{}, untouched: map[string]bool{}}
+	r := &run{Config: c, began: c.Now(), number: map[string]int{}, status: map[string]StepStatus{}, why: map[string]string{}, untouched: map[string]bool{}, first: map[string]time.Time{}}
 	n := 0
 	for _, s := range c.Plan.Steps {
 		if s.Kind != planner.KindCheckpoint {
@@ -54,6 +55,9 @@ func (r *run) recall(ctx context.Context) error {
 			continue
 		}
 		r.status[e.Step] = StepStatus(e.Status)
+		if _, known := r.first[e.Step]; !known && StepStatus(e.Status) == StepStarted {
+			r.first[e.Step] = e.At
+		}
 		r.untouched[e.Step] = StepStatus(e.Status) == StepUndone && e.Detail == ""
 	}
 	// What was put off is asked again, and with it what needs it.
@@ -233,8 +237,11 @@ func (r *run) done(ctx context.Context, s planner.Step, began time.Time) error {
 	return err
 }
 
-// apply hands a step to its provider, within the step's time.
+// apply hands a step to its provider, within the step's time. A pause has none.
 func (r *run) apply(ctx context.Context, s planner.Step) error {
+	if a, ok := s.Action.(*planner.Pause); ok {
+		return r.wait(ctx, s, a)
+	}
 	p := r.Providers[s.Action.Provider()]
 	if p == nil {
 		return fmt.Errorf("%s: no provider", s.Action.Provider())

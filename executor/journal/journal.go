@@ -67,13 +67,17 @@ type Run struct {
 	Finished    time.Time // zero while the run is open
 }
 
-// Read gives the releases that were recorded and the open run. It writes
+// Read gives the releases that were recorded, which of them are kept without
+// requests, and the open run. It writes
 // nothing, and is empty where pleat's tables do not exist.
 func (j *Journal) Read(ctx context.Context) (planner.Journal, error) {
 	var read planner.Journal
 	err := j.read(ctx, "reading the journal", func(tx conn.Tx) (err error) {
 		read.Releases, err = releases(ctx, tx, j.environment)
 		if err != nil {
+			return err
+		}
+		if read.Kept, err = kept(ctx, tx, j.environment); err != nil {
 			return err
 		}
 		open, err := unfinished(ctx, tx, j.environment)
