@@ -174,11 +174,26 @@ func (e *emitter) backfill(c *spec.Change) {
 				ReplicaLag: b.ReplicaLag, Cursor: b.Digest, Phase: phase, Digest: program.Digest,
 			},
 		}
+		if !synced(c) {
+			s.Needs = e.rollouts(c.Database)
+		}
 		if b.ReplicaLag > 0 {
 			s.Waits = append(s.Waits, "lag < "+shortDuration(b.ReplicaLag))
 		}
 		e.add("data", s)
 	}
+}
+
+// rollouts are the last steps of the services that use a database: where one is
+// put off, writers may be left that it would have stopped.
+func (e *emitter) rollouts(db *spec.Database) []string {
+	var out []string
+	for _, s := range e.spec.Services {
+		if last := e.last[s.Address()]; last != "" && e.uses(s.Name, db.Name) {
+			out = append(out, last)
+		}
+	}
+	return out
 }
 
 func (e *emitter) verify(c *spec.Change) {

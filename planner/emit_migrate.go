@@ -21,7 +21,7 @@ func (e *emitter) migrate(m move) {
 		Guards:  e.gone(d, m.file.Version),
 		Hazards: []migrations.Hazard{migrations.Unclassified(m.file.File)},
 	}
-	s.Needs = append(s.Needs, e.levelled(d)...)
+	s.Needs = append(s.Needs, e.rollouts(d.Database)...)
 	e.add("expand", s)
 }
 
@@ -73,18 +73,6 @@ func (e *emitter) gone(d *spec.Migrations, version uint64) []Guard {
 		out = append(out,
 			&NoSessions{Database: d.Database.Name, Service: s.Name, Except: fit},
 			&NoInstances{Orchestrator: s.Orchestrator.Address(), Service: s.Name, Except: fit})
-	}
-	return out
-}
-
-// levelled are the last steps of the services that use the directory's
-// database: what they leave must be gone before.
-func (e *emitter) levelled(d *spec.Migrations) []string {
-	var out []string
-	for _, s := range e.spec.Services {
-		if last := e.last[s.Address()]; last != "" && e.ranged(s.Name, d) {
-			out = append(out, last)
-		}
 	}
 	return out
 }

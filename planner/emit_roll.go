@@ -123,12 +123,12 @@ func (p *planning) stillKept(s *spec.Service) string {
 	if left <= p.goal.MaxWait {
 		return ""
 	}
-	return fmt.Sprintf("%s kept for %s", names(p.before(s)), shortDuration(left))
+	return fmt.Sprintf("%s kept for %s", names(p.leavingOf(s)), shortDuration(left))
 }
 
-// before are the releases of a service that ran at the start and are not its
+// leavingOf are the releases of a service that ran at the start and are not its
 // target.
-func (p *planning) before(s *spec.Service) []releaseKey {
+func (p *planning) leavingOf(s *spec.Service) []releaseKey {
 	return slices.DeleteFunc(p.leaving(), func(k releaseKey) bool { return k.service != s.Name })
 }
 
@@ -343,7 +343,7 @@ func (r *rollout) start(p ProcessDefinition, names []string) {
 	s.Waits = []string{healthyWait(p)}
 	s.Action = r.startAction(r.to, p, placed)
 	s.Undo = r.undoStart(p, fresh(placed, there))
-	s.Needs = append(s.Needs, r.schemaSteps()...)
+	s.Needs = append(s.Needs, r.before()...)
 	r.add(r.group, s)
 }
 
@@ -389,13 +389,24 @@ func (r *rollout) startCause() string {
 	return fmt.Sprintf("%s should run %s", r.service.Address(), r.to.Version)
 }
 
-// schemaSteps are the steps that the release's schema comes from.
-func (r *rollout) schemaSteps() []string {
+// before are the last steps of what a release comes after: the changes and
+// directories that it is built for, and the services that come first. Where one
+// of them is put off, so is the release.
+func (r *rollout) before() []string {
 	var out []string
-	for _, c := range r.to.Knows {
-		if last := r.last[spec.Address("change."+c)]; last != "" {
+	need := func(a spec.Address) {
+		if last := r.last[a]; last != "" {
 			out = append(out, last)
 		}
+	}
+	for _, c := range r.to.Knows {
+		need(spec.Address("change." + c))
+	}
+	for _, v := range r.to.Versions {
+		need(spec.Address("migrations." + v.Migrations))
+	}
+	for _, s := range r.service.After {
+		need(s.Address())
 	}
 	return out
 }

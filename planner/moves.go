@@ -41,6 +41,7 @@ type move struct {
 // forward takes legal moves, in the order of the design, until there is none.
 func (k *knot) forward(w world) []move {
 	var moves []move
+	stopped := false
 	for {
 		n := len(moves)
 		moves = append(moves, k.prepare(w, k.pending(w))...)
@@ -53,6 +54,10 @@ func (k *knot) forward(w world) []move {
 		if len(moves) == n {
 			moves = append(moves, k.giveWay(w)...)
 		}
+		if len(moves) == n && !stopped && !k.arrived(w) {
+			// Once: what has arrived would come up again at once.
+			stopped, moves = true, append(moves, k.stopAll(w, true)...)
+		}
 		if len(moves) == n {
 			return moves
 		}
@@ -60,18 +65,12 @@ func (k *knot) forward(w world) []move {
 }
 
 // giveWay takes away what still runs and is in the way of the rest: releases
-// that are kept, then what goes offline.
+// that are kept, then what has to go offline.
 func (k *knot) giveWay(w world) []move {
 	if moves := k.retireAll(w); len(moves) > 0 {
 		return moves
 	}
-	if k.arrived(w) {
-		return nil
-	}
-	if moves := k.stopAll(w, false); len(moves) > 0 {
-		return moves
-	}
-	return k.stopAll(w, true)
+	return k.stopAll(w, false)
 }
 
 // prepare takes the schema as far as it should be before these releases come.
@@ -192,7 +191,7 @@ func (p *planning) keep(moves []move, end world) {
 			continue
 		}
 		end.kept[m.service.Name] = true
-		for _, k := range p.before(m.service) {
+		for _, k := range p.leavingOf(m.service) {
 			mix := maps.Clone(end.mix[k.service])
 			mix[k.version] = true
 			end.mix[k.service] = mix
