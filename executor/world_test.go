@@ -125,9 +125,16 @@ func (w *world) waits(reason string) bool {
 	})
 }
 
+// bounded ends what waits for too long: it is interrupted then.
+func (w *world) bounded() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(w.Context(), 30*time.Second)
+}
+
 func (w *world) execute(stop <-chan struct{}) executor.Result {
 	w.Helper()
-	result, err := executor.Execute(w.Context(), w.config(stop), journal.Run{ID: "r1", Kind: "apply", Plan: json.RawMessage("{}")})
+	ctx, cancel := w.bounded()
+	defer cancel()
+	result, err := executor.Execute(ctx, w.config(stop), journal.Run{ID: "r1", Kind: "apply", Plan: json.RawMessage("{}")})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -136,7 +143,9 @@ func (w *world) execute(stop <-chan struct{}) executor.Result {
 
 func (w *world) resume(stop <-chan struct{}) executor.Result {
 	w.Helper()
-	result, err := executor.Resume(w.Context(), w.config(stop))
+	ctx, cancel := w.bounded()
+	defer cancel()
+	result, err := executor.Resume(ctx, w.config(stop))
 	if err != nil {
 		w.Fatal(err)
 	}
