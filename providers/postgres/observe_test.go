@@ -2,8 +2,10 @@ package postgres_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"pleat/migrations"
 	"pleat/planner"
@@ -83,7 +85,10 @@ func TestObserveReadsSessionsAndRecords(t *testing.T) {
 	record := map[string]migrations.Recorded{c.Name: {
 		Phase: migrations.Expanded, Digest: p.Digest, Units: map[string]bool{"expand.users": true, "sync.users": true},
 	}}
-	if diff := cmp.Diff(record, got.Changes); diff != "" {
+	if updated := got.Changes[c.Name].Updated; updated == nil || time.Since(*updated).Abs() > time.Minute {
+		t.Errorf("recorded at %v", updated)
+	}
+	if diff := cmp.Diff(record, got.Changes, cmpopts.IgnoreFields(migrations.Recorded{}, "Updated")); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }
