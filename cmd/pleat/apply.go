@@ -23,6 +23,7 @@ type applyOptions struct {
 	expect      string
 	events      string
 	allow       []string
+	acknowledge []string
 }
 
 func newApplyCommand(a *app) *cobra.Command {
@@ -31,7 +32,7 @@ func newApplyCommand(a *app) *cobra.Command {
 		Use: "apply [PLAN]", Short: "Carry a plan out", Args: cobra.MaximumNArgs(1),
 		Long: "Carries out a saved plan, or plans, shows, asks and carries out. A run that was\ncut short is taken up where it stands. What fails goes back to the last\ncheckpoint." +
 			exitHelp("0 done, nothing to do, or deferred", "1 error, nothing changed", "3 failed and rolled back", "4 a person must look",
-				"5 the plan is stale, expired, altered or for another target", "6 blocked: a release is on hold, a hazard is not allowed, a rollback was cut short",
+				"5 the plan is stale, expired, altered or for another target", "6 blocked: a release is on hold, a hazard is not allowed, a drop not acknowledged,\n    a rollback was cut short",
 				"7 another apply holds the lease", "8 declined, or no terminal to ask", "130 interrupted at a safe point; apply again goes on"),
 		RunE: func(c *cobra.Command, args []string) error {
 			file := ""
@@ -46,6 +47,7 @@ func newApplyCommand(a *app) *cobra.Command {
 	c.Flags().StringVar(&o.expect, "expect", "", "refuse a plan with another `fingerprint`")
 	c.Flags().StringVar(&o.events, "events", "", "write every event to a `file`, one JSON object a line")
 	c.Flags().StringSliceVar(&o.allow, "allow-hazards", nil, "hazards that may run, by `code`")
+	addAcknowledge(c.Flags(), &o.acknowledge)
 	c.Flags().BoolVar(&a.json, "json", false, "print events and the summary as JSON lines")
 	return c
 }
@@ -100,6 +102,9 @@ func (r *runner) apply(ctx context.Context, o applyOptions, saved *planner.Plan)
 	if open != nil {
 		r.app.talk("Run %s was cut short; going on with it.", open.ID)
 		return r.execute(ctx, plan, o.events, executor.Resume)
+	}
+	if plan, err = r.world.withhold(plan, o.acknowledge); err != nil {
+		return err
 	}
 	if err := r.present(ctx, plan, saved != nil, o); err != nil || plan.Empty() {
 		return err
@@ -205,6 +210,9 @@ func (r *runner) present(ctx context.Context, plan *planner.Plan, reviewed bool,
 	}
 	if plan.Empty() {
 		return nil
+	}
+	if err := withheld(plan); err != nil {
+		return err
 	}
 	if err := hazards(plan, o.allow); err != nil {
 		return err

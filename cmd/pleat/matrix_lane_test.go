@@ -30,6 +30,7 @@ type lane struct {
 	dir      string // the spec's
 	database string
 	url      string
+	label    string // of the database, as --acknowledge names it
 	listen   string
 	live     string // the release that runs
 	agent    *exec.Cmd
@@ -50,7 +51,7 @@ func (m *matrix) newLane() (*lane, error) {
 	}
 	l := &lane{program: m.program, dir: dir, listen: listen, live: "r2", talk: &bytes.Buffer{}}
 	l.database = "lane_" + strings.ToLower(rand.Text())
-	l.url = m.postgres.URL(l.database)
+	l.url, l.label = m.postgres.URL(l.database), m.postgres.Address()+"/"+l.database
 	if err := artifacts(filepath.Join(dir, "bin")); err != nil {
 		return nil, err
 	}
@@ -126,6 +127,9 @@ type ended struct {
 // command is one of pleat on the lane; order is what PLEAT_CRASH says.
 func (l *lane) command(order string, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	out := &bytes.Buffer{}
+	if args[0] == "apply" {
+		args = append(args, "--acknowledge", l.label+":users.name")
+	}
 	cmd := exec.Command(l.program, args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = l.dir, l.environ(order), out, out
 	return cmd, out

@@ -56,7 +56,7 @@ func (a *app) checkOpen(ctx context.Context, sp *spec.Spec) (shown bool, err err
 	}
 	if open.Kind == backward {
 		a.talk("Run %s, a rollback, was cut short; pleat rollback goes on with it:", open.ID)
-		return true, a.showPlan(plan, "")
+		return true, a.showPlan(plan)
 	}
 	return true, a.showWayBack(ctx, j, open.ID, plan)
 }

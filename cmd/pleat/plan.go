@@ -36,24 +36,33 @@ func (g *goalFlags) goal() planner.Goal {
 	return planner.Goal{LiftHold: g.liftHold, AcceptLineage: g.lineage, MaxWait: wait}
 }
 
+// addAcknowledge is the flag that lets drops run.
+func addAcknowledge(f *pflag.FlagSet, words *[]string) {
+	f.StringArrayVar(words, "acknowledge", nil, "drop that for good, `DATABASE:OBJECT` as the plan names it; may be given several times")
+}
+
 func newPlanCommand(a *app) *cobra.Command {
 	var goal goalFlags
+	var acknowledged []string
 	var out string
 	var detailed bool
 	c := &cobra.Command{
 		Use: "plan", Short: "Show the way from what is live to what the spec says", Args: cobra.NoArgs,
 		Long: "Reads what is live and prints the ordered plan: for each step what it waits for,\nwhat it locks and how it is undone. Changes nothing and takes no lease." +
 			exitHelp("0 planned (without --detailed-exitcode also with changes)", "1 error: spec, connection, or no legal way", "2 --detailed-exitcode: there are changes", "6 a release is on hold"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.plan(c.Context(), goal.goal(), out, detailed) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.plan(c.Context(), goal.goal(), acknowledged, out, detailed)
+		},
 	}
 	goal.add(c.Flags())
+	addAcknowledge(c.Flags(), &acknowledged)
 	c.Flags().StringVar(&out, "out", "", "save the plan to a `file`")
 	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 when there are changes")
 	c.Flags().BoolVar(&a.json, "json", false, "print the plan as JSON")
 	return c
 }
 
-func (a *app) plan(ctx context.Context, goal planner.Goal, out string, detailed bool) error {
+func (a *app) plan(ctx context.Context, goal planner.Goal, acknowledged []string, out string, detailed bool) error {
 	sp, err := a.load()
 	if err != nil {
 		return err
@@ -66,7 +75,17 @@ func (a *app) plan(ctx context.Context, goal planner.Goal, out string, detailed 
 	if err != nil {
 		return err
 	}
-	if err := a.showPlan(plan, out); err != nil {
+	held, err := w.withhold(plan, acknowledged)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		held = plan // the bytes of which are what is saved
+	}
+	if err := a.showPlan(held); err != nil {
+		return err
+	}
+	if err := a.savePlan(plan, out); err != nil {
 		return err
 	}
 	if detailed && !plan.Empty() {
@@ -111,17 +130,25 @@ func signed(plan *planner.Plan) ([]byte, error) {
 	return p.Encode()
 }
 
-func (a *app) showPlan(plan *planner.Plan, out string) error {
+func (a *app) showPlan(plan *planner.Plan) error {
+	if !a.json {
+		return plan.WriteText(a.out, planner.RenderOptions{Width: a.width(a.out), Color: a.color(a.out)})
+	}
 	raw, err := signed(plan)
 	if err != nil {
 		return err
 	}
-	if a.json {
-		_, err = a.out.Write(raw)
-	} else {
-		err = plan.WriteText(a.out, planner.RenderOptions{Width: a.width(a.out), Color: a.color(a.out)})
+	_, err = a.out.Write(raw)
+	return err
+}
+
+// savePlan writes a plan to a file, unless that has no name.
+func (a *app) savePlan(plan *planner.Plan, out string) error {
+	if out == "" {
+		return nil
 	}
-	if err != nil || out == "" {
+	raw, err := signed(plan)
+	if err != nil {
 		return err
 	}
 	if err := disk.Write(out, raw, crash.At); err != nil {

@@ -103,7 +103,7 @@ func (a *app) checkRollback(ctx context.Context, goal planner.Goal) error {
 		return &diagnosticsError{diags}
 	}
 	a.warn(diags)
-	return a.showPlan(plan, "")
+	return a.showPlan(plan)
 }
 
 // runIn says that a run is on, or was cut short: whatever it does may change

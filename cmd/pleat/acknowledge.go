@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// withhold puts off the steps that drop something for good and that nobody
+// acknowledged by the name of the database and of the object: a word that was
+// meant for one database drops nothing in another. It leaves the plan alone.
+func (w *world) withhold(plan *planner.Plan, acknowledged []string) (*planner.Plan, error) {
+	labels, err := w.labels()
+	if err != nil {
+		return nil, err
+	}
+	for _, word := range acknowledged {
+		if known := slices.Sorted(maps.Values(labels)); !slices.Contains(known, databaseOf(word)) {
+			return nil, &usageError{fmt.Errorf("--acknowledge %s: write it as DATABASE:OBJECT; this spec has %s", word, strings.Join(known, ", "))}
+		}
+	}
+	held := *plan
+	held.Steps = slices.Clone(plan.Steps)
+	for i, s := range held.Steps {
+		if s.Deferred != "" || s.Kind != planner.KindContract || s.Undo != nil {
+			continue
+		}
+		held.Steps[i].Deferred = unacknowledged(s, labels, acknowledged)
+	}
+	return &held, nil
+}
+
+// databaseOf is the database in DATABASE:OBJECT; a port has a colon before it
+// too.
+func databaseOf(word string) string { return word[:max(strings.LastIndexByte(word, ':'), 0)] }
+
+// unacknowledged says which word a step wants; "" when it has it.
+func unacknowledged(s planner.Step, labels map[string]string, acknowledged []string) string {
+	label := labels[strings.TrimPrefix(string(s.Action.Provider()), "database.")]
+	var missing []string
+	for _, object := range drops(s) {
+		if word := label + ":" + object; !slices.Contains(acknowledged, word) {
+			missing = append(missing, "--acknowledge "+word)
+		}
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	return "needs " + strings.Join(missing, " ")
+}
+
+// drops are the objects that a contract step drops: "users.name", "orders",
+// "sql.first".
+func drops(s planner.Step) []string {
+	var out []string
+	for _, object := range strings.Split(strings.TrimPrefix(s.Title, "drop "), ", ") {
+		out = append(out, strings.ReplaceAll(strings.TrimPrefix(object, "table "), " ", "."))
+	}
+	return out
+}
+
+// labels name the databases of the spec for a person, "HOST/DATABASE" or
+// "HOST:PORT/DATABASE", by their names in it.
+func (w *world) labels() (map[string]string, error) {
+	out := map[string]string{}
+	for _, d := range w.spec.Databases {
+		label, err := labelOf(d.URL)
+		if err != nil {
+			return nil, fmt.Errorf("%s: the URL cannot be read", d.Address())
+		}
+		out[d.Name] = label
+	}
+	return out, nil
+}
+
+func labelOf(url spec.Text) (string, error) {
+	c, err := pgconn.ParseConfig(url.Reveal())
+	if err != nil {
+		return "", err
+	}
+	host := c.Host
+	if strings.HasPrefix(host, "/") {
+		host = "localhost"
+	}
+	if c.Port != defaultPort {
+		host = fmt.Sprintf("%s:%d", host, c.Port)
+	}
+	return host + "/" + c.Database, nil
+}
+
+// defaultPort is PostgreSQL's.
+const defaultPort = 5432
+
+// withheld are the words without which a plan does nothing now; nil where it
+// does something.
+func withheld(plan *planner.Plan) error {
+	if plan.Now() > 0 {
+		return nil
+	}
+	var words []string
+	for _, s := range plan.Steps {
+		if rest, ok := strings.CutPrefix(s.Deferred, "needs --acknowledge"); ok {
+			words = append(words, "--acknowledge"+rest)
+		}
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	return &codeError{
+		exitBlocked, errors.New("all that is left is to drop what nobody acknowledged"),
+		"the same command with " + strings.Join(unique(words), " "),
+	}
+}
