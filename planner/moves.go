@@ -157,7 +157,7 @@ func (k *knot) may(w world, to releaseKey) bool {
 func (k *knot) roll(w world, to releaseKey) move {
 	s := k.byName[to.service]
 	m := move{kind: moveRoll, service: s, version: to.version}
-	if k.keepsPrevious(s) && to.version == k.target(s) {
+	if k.keepsPrevious(s) && !k.offline(s) && to.version == k.target(s) {
 		w.rollKeeping(to.service, to.version)
 		return m
 	}
