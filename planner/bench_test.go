@@ -77,7 +77,7 @@ func plan(b *testing.B, dir string, steps int) usage {
 	for range runsOf(steps) {
 		out, u := measure(b, planCommand(b, dir))
 		if want := fmt.Sprintln(steps, "steps"); out != want {
-			b.Fatalf("the plan has %s, want %s", out, want)
+			b.Fatalf("the plan has %q, want %q", out, want)
 		}
 		all = append(all, u)
 	}
