@@ -53,6 +53,9 @@ func (a *app) writeStatus(ctx context.Context, w *world, st *planner.State) erro
 	for _, p := range planner.Phases(w.spec, st) {
 		fmt.Fprintf(t, "change.%s\t%s\n", p.Change, p.Phase)
 	}
+	for _, m := range w.spec.Migrations {
+		fmt.Fprintf(t, "%s\t%s\n", m.Address(), versionLine(st.Databases[m.Database.Name].Versions[m.Name], m.Version))
+	}
 	for _, r := range st.Journal.Releases {
 		if r.Held != "" {
 			fmt.Fprintf(t, "service.%s\t%s on hold: %s\n", r.Service, r.Version, r.Held)
@@ -62,6 +65,21 @@ func (a *app) writeStatus(ctx context.Context, w *world, st *planner.State) erro
 		fmt.Fprintf(t, "run\t%s\n", a.runLine(ctx, w, st.Journal.Open))
 	}
 	return t.Flush()
+}
+
+// versionLine is where a golang-migrate directory is: "1681826233".
+func versionLine(live planner.Version, wanted uint64) string {
+	text := fmt.Sprint(live.Version)
+	if live.Version == 0 {
+		text = "none"
+	}
+	if live.Dirty {
+		text += " dirty"
+	}
+	if live.Version != wanted {
+		text += fmt.Sprintf(", the spec says %d", wanted)
+	}
+	return text
 }
 
 // runLine says whether the open run is on, and under whose lease.

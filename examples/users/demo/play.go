@@ -92,7 +92,8 @@ func (p *play) deploy(ctx context.Context) error {
 }
 
 func (p *play) apply(ctx context.Context, want int, release string) error {
-	return p.pleat(ctx, want, "apply", "--auto-approve", "--var", "release="+release, "--events", p.events())
+	drop := p.stage.postgres.Address() + "/postgres:users.name"
+	return p.pleat(ctx, want, "apply", "--auto-approve", "--var", "release="+release, "--acknowledge", drop, "--events", p.events())
 }
 
 // dir is a copy of the example's directory.
