@@ -5,452 +5,375 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"pleat/migrations"
 	"pleat/planner"
 	"pleat/spec"
 )
 
-// worlds is how many random worlds a property is tried on.
+// long tells whether the long tests were asked for.
+func long() bool { return os.Getenv("PLEAT_TEST_LONG") != "" }
+
+// worlds is how many random worlds the properties are tried on.
 func worlds() int {
-	if os.Getenv("PLEAT_TEST_LONG") != "" {
-		return 20000
+	if long() {
+		return 100_000
 	}
-	return 300
+	return 2_000
 }
 
-// anyLineage lets random releases replace each other, whatever their code
-// contains.
-var anyLineage = planner.Goal{AcceptLineage: "a random world"}
+// patient lets random releases replace each other, whatever their code
+// contains, and waits for everything that time brings.
+var patient = planner.Goal{AcceptLineage: "a random world", MaxWait: 1000 * time.Hour}
 
-// In random worlds a plan is carried out step by step. After every step each
-// release that may be running can live with the schema; no step needs one that
-// comes later; and planning again at the end finds nothing to do.
-func TestPlansAreSafeAndComplete(t *testing.T) {
-	planned := 0
-	for seed := range worlds() {
-		w := randomWorld(uint64(seed))
-		plan, diags := planner.Make(w.spec, w.state, anyLineage)
-		if plan == nil {
-			if !diags.HasErrors() {
-				t.Fatalf("seed %d: neither a plan nor a reason", seed)
-			}
-			continue
-		}
-		planned++
-		ordered(t, seed, plan)
-		for _, s := range plan.Steps {
-			if s.Deferred != "" {
-				continue
-			}
-			w.take(s)
-			if meeting := w.illegal(); meeting != "" {
-				t.Fatalf("seed %d: after %s: %s", seed, s.ID, meeting)
-			}
-		}
-		w.settle()
-		again, diags := planner.Make(w.spec, w.state, anyLineage)
-		if again == nil {
-			t.Fatalf("seed %d: planning again: %s", seed, diags)
-		}
-		if again.Now() > 0 {
-			t.Fatalf("seed %d: planning again wants %s", seed, titles(again))
-		}
-	}
-	if planned < worlds()/2 {
-		t.Errorf("only %d of %d worlds had a plan: the generator proves too little", planned, worlds())
-	}
+// tally counts worlds by what came of them.
+type tally struct {
+	sync.Mutex
+	ways, dead, refused, tooLarge     int
+	contracts, kept, offline, between int
+	cuts, otherOrder                  int
 }
 
-// A rollout that is cut short anywhere is planned to its end from where it
-// stands, and ends in the same place.
-func TestPlanOfAnyPrefixIsTheRest(t *testing.T) {
-	for seed := range worlds() {
-		w := randomWorld(uint64(seed))
-		plan, _ := planner.Make(w.spec, w.state, anyLineage)
-		if plan == nil || plan.Now() == 0 {
-			continue
+// In random worlds, whenever trying everything finds a way the planner finds
+// one that is as short, and the other way round. The plan, carried out step by
+// step, makes no release meet a schema that it cannot live with. What is left
+// of it after any step is planned to the same end, its undo leads back, and
+// what has nothing to do with it changes none of it.
+func TestRandomWorlds(t *testing.T) {
+	const shards = 8
+	count := &tally{}
+	t.Run("seeds", func(t *testing.T) {
+		for shard := range shards {
+			t.Run(fmt.Sprint(shard), func(t *testing.T) {
+				t.Parallel()
+				for seed := shard; seed < worlds(); seed += shards {
+					judge(t, uint64(seed), count)
+				}
+			})
 		}
-		whole := randomWorld(uint64(seed))
-		whole.run(plan)
-		cut := rand.New(rand.NewPCG(uint64(seed), 7)).IntN(len(plan.Steps))
-		for _, s := range plan.Steps[:cut] {
-			if s.Deferred == "" {
-				w.take(s)
-			}
+	})
+	t.Logf("%d worlds with a way, %d without, %d refused, %d too large", count.ways, count.dead, count.refused, count.tooLarge)
+	t.Logf("%d plans contract, %d keep releases, %d go offline, %d go by a release in between", count.contracts, count.kept, count.offline, count.between)
+	t.Logf("%d of %d plans go on in another order when they are cut at a checkpoint", count.otherOrder, count.cuts)
+	for name, n := range map[string]int{
+		"with a way": count.ways / 4, "without": count.dead, "refused": count.refused * 2, "contracting": count.contracts,
+		"keeping": count.kept * 4, "offline": count.offline * 2, "going by others": count.between * 4,
+	} {
+		if n < worlds()/20 {
+			t.Errorf("too few worlds %s: the generator proves too little", name)
 		}
-		w.settle()
-		rest, diags := planner.Make(w.spec, w.state, anyLineage)
-		if rest == nil {
-			t.Fatalf("seed %d: cut after %d: %s", seed, cut, diags)
-		}
-		w.run(rest)
-		if got, want := w.digest(), whole.digest(); got != want {
-			t.Fatalf("seed %d: cut after %d steps, it ends in\n%s\nand uncut in\n%s", seed, cut, got, want)
-		}
+	}
+	if count.otherOrder > count.cuts/50 {
+		t.Errorf("%d of %d plans go on in another order when they are cut", count.otherOrder, count.cuts)
+	}
+	if count.tooLarge > worlds()/100 {
+		t.Errorf("%d of %d worlds are too large to try everything", count.tooLarge, worlds())
 	}
 }
 
-// The undo of every step of a rollout, the last first, leads back.
-func TestUndoLeadsBack(t *testing.T) {
-	for seed := range worlds() {
-		w := randomWorld(uint64(seed))
-		before := w.digest()
-		plan, _ := planner.Make(w.spec, w.state, anyLineage)
-		if plan == nil || plan.Irreversible() > 0 {
-			continue
-		}
-		for _, s := range plan.Steps {
-			w.take(s)
-		}
-		for i := len(plan.Steps) - 1; i >= 0; i-- {
-			if s := plan.Steps[i]; s.Undo != nil && s.Undo.Action != nil {
-				s.Action = s.Undo.Action
-				w.take(s)
-			}
-		}
-		w.forget()
-		if got := w.digest(); got != before {
-			t.Fatalf("seed %d: undone, it is\n%s\nand was\n%s", seed, got, before)
-		}
+// judge tries every property on one world.
+func judge(t *testing.T, seed uint64, count *tally) {
+	d := newDraft(seed)
+	s := newScene(d, d.spec())
+	plan, diags := planner.Make(s.spec, s.state, patient)
+	if plan == nil && !diags.HasErrors() {
+		t.Fatalf("seed %d: neither a plan nor a reason", seed)
+	}
+	rolls, found, tooLarge := 0, false, false
+	if d.refusal() == "" {
+		rolls, found, tooLarge = d.shortest()
+	}
+	count.world(d, found, tooLarge)
+	switch {
+	case tooLarge:
+		return
+	case found != (plan != nil):
+		t.Errorf("seed %d: trying everything says %v, the planner says %v (%s)\n%s", seed, found, plan != nil, diags, d)
+		return
+	case plan == nil:
+		return
+	}
+	v := &verdict{T: t, draft: d, plan: plan, count: count}
+	v.ordered()
+	v.walked(s)
+	if s.rolls > rolls {
+		t.Errorf("seed %d: the plan rolls out %d times, %d would do", seed, s.rolls, rolls)
+	}
+	v.contracted(s)
+	v.finished(s)
+	v.cut(s.digest())
+	v.undone()
+	v.unmoved()
+}
+
+func (c *tally) world(d *draft, found, tooLarge bool) {
+	c.Lock()
+	defer c.Unlock()
+	switch {
+	case d.refusal() != "":
+		c.refused++
+	case tooLarge:
+		c.tooLarge++
+	case found:
+		c.ways++
+	default:
+		c.dead++
 	}
 }
 
-// The same inputs give the same bytes, however many processors there are.
-func TestPlansAreDeterministic(t *testing.T) {
-	bytesOf := func(seed int) []byte {
-		w := randomWorld(uint64(seed))
-		plan, diags := planner.Make(w.spec, w.state, anyLineage)
-		if plan == nil {
-			return []byte(diags.Error())
-		}
-		return encode(t, plan)
-	}
-	one := map[int][]byte{}
-	for _, processors := range []int{1, 8} {
-		before := runtime.GOMAXPROCS(processors)
-		for seed := range worlds() / 2 {
-			got := bytesOf(seed)
-			if one[seed] == nil {
-				one[seed] = got
-			}
-			if !bytes.Equal(got, one[seed]) {
-				t.Errorf("seed %d: other bytes", seed)
-			}
-		}
-		runtime.GOMAXPROCS(before)
-	}
+// verdict is about the plan of one world.
+type verdict struct {
+	*testing.T
+	*draft
+	plan  *planner.Plan
+	count *tally
 }
 
-func ordered(t *testing.T, seed int, plan *planner.Plan) {
+// wrong reports what is not as it should be, with the seed.
+func (v *verdict) wrong(format string, args ...any) {
+	v.Helper()
+	v.Errorf("seed %d: %s", v.seed, fmt.Sprintf(format, args...))
+}
+
+// again is the world of the plan, untouched.
+func (v *verdict) again() *scene { return newScene(v.draft, v.draft.spec()) }
+
+// ordered asks that every step says why it is there, and comes after what it
+// needs.
+func (v *verdict) ordered() {
 	seen := map[string]bool{}
-	for _, s := range plan.Steps {
+	for _, s := range v.plan.Steps {
 		if s.Cause == "" || s.Safety == "" {
-			t.Fatalf("seed %d: %s has no cause or no safety", seed, s.ID)
+			v.wrong("%s has no cause or no safety", s.ID)
 		}
 		if seen[s.ID] {
-			t.Fatalf("seed %d: two steps are %s", seed, s.ID)
+			v.wrong("two steps are %s", s.ID)
 		}
 		seen[s.ID] = true
 		for _, need := range s.Needs {
 			if !seen[need] {
-				t.Fatalf("seed %d: %s needs %s, which comes later or never", seed, s.ID, need)
+				v.wrong("%s needs %s, which comes later or never", s.ID, need)
 			}
 		}
 	}
 }
 
-func titles(p *planner.Plan) []string {
-	var out []string
-	for _, s := range p.Steps {
-		out = append(out, fmt.Sprintf("%s %s", s.Kind, s.Title))
+// walked carries the plan out, and asks of every step whether it may.
+func (v *verdict) walked(s *scene) {
+	seen := map[string]bool{}
+	for _, step := range v.plan.Steps {
+		if step.Deferred != "" {
+			continue
+		}
+		if why := s.misstep(step.Action); why != "" {
+			v.wrong("at %s: %s\n%s", step.ID, why, v.draft)
+			return
+		}
+		seen[string(step.Kind)] = true
+	}
+	s.settle()
+	if !s.reached(s.node()) {
+		v.wrong("the plan ends in\n%s", s.words(s.node()))
+	}
+	v.count.Lock()
+	defer v.count.Unlock()
+	v.count.contracts += one(seen[string(planner.KindContract)])
+	v.count.kept += one(seen[string(planner.KindHold)])
+	v.count.between += one(slices.ContainsFunc(v.plan.Steps, func(s planner.Step) bool { return strings.Contains(s.Section, " first") }))
+	v.count.offline += one(slices.ContainsFunc(v.services, func(x draftService) bool { return x.strategy.kind == spec.Offline }) && seen[string(planner.KindStop)])
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// contracted asks that exactly those contracts are planned now which no release
+// at the end is against.
+func (v *verdict) contracted(s *scene) {
+	end := s.node()
+	for c, change := range v.changes {
+		if !change.contract {
+			continue
+		}
+		free := end
+		free.phases[c] = max(free.phases[c], hidden)
+		free.phases[c] = contracted
+		needed := v.illegal(free)
+		if needed == "" && end.phases[c] != contracted {
+			v.wrong("%s is not contracted, and nothing needs it", v.changeName(c))
+		}
+		if needed != "" && v.start.phases[c] < hidden && end.phases[c] >= hidden {
+			v.wrong("%s is %s, and %s", v.changeName(c), phaseNames[end.phases[c]], needed)
+		}
+	}
+	for _, step := range v.plan.Steps {
+		if step.Deferred != "" && step.Kind != planner.KindContract && step.Kind != planner.KindVerify && step.Kind != planner.KindCheckpoint {
+			v.wrong("%s is deferred: %s", step.ID, step.Deferred)
+		}
+	}
+}
+
+// finished asks that nothing is left to do.
+func (v *verdict) finished(s *scene) {
+	again, diags := planner.Make(s.spec, s.state, patient)
+	switch {
+	case again == nil:
+		v.wrong("planning again: %s", diags)
+	case again.Now() > 0:
+		v.wrong("planning again wants %s", ids(again.Steps))
+	}
+}
+
+// cut stops the plan at a random place and asks that what is planned then ends
+// where the whole one does.
+func (v *verdict) cut(end string) {
+	r := rand.New(rand.NewPCG(v.seed, 7))
+	at := r.IntN(len(v.plan.Steps) + 1)
+	if places := v.checkpoints(); len(places) > 0 && r.IntN(2) == 0 {
+		at = places[r.IntN(len(places))]
+	}
+	s := v.again()
+	s.run(v.plan.Steps[:at])
+	rest, diags := planner.Make(s.spec, s.state, patient)
+	if rest == nil {
+		v.wrong("cut after %d steps: %s", at, diags)
+		return
+	}
+	if at < len(v.plan.Steps) && v.plan.Steps[at].Kind == planner.KindCheckpoint {
+		v.goesOn(rest, at)
+	}
+	s.run(rest.Steps)
+	if got := s.digest(); got != end {
+		v.wrong("cut after %d steps, it ends in\n%s\nand uncut in\n%s", at, got, end)
+	}
+}
+
+func (v *verdict) checkpoints() []int {
+	var out []int
+	for i, s := range v.plan.Steps {
+		if s.Kind == planner.KindCheckpoint {
+			out = append(out, i)
+		}
 	}
 	return out
 }
 
-// random is a world: a spec and what is live.
-type random struct {
-	spec  *spec.Spec
-	state *planner.State
-	r     *rand.Rand
+// goesOn compares the rest of a plan with the plan of what is left: the same
+// steps, in the same order but for parts that have nothing to do with each other
+// and take turns from another start.
+func (v *verdict) goesOn(rest *planner.Plan, at int) {
+	was, is := ids(v.plan.Steps[at:]), ids(rest.Steps)
+	// What an earlier run verified is asked again before a contract.
+	is = slices.DeleteFunc(is, func(id string) bool { return strings.Contains(id, "/verify.") && !slices.Contains(was, id) })
+	same := slices.Equal(was, is)
+	slices.Sort(was)
+	slices.Sort(is)
+	if !slices.Equal(was, is) {
+		v.wrong("cut after %d steps, what is left is\n%s\nand was\n%s", at, is, was)
+	}
+	v.count.Lock()
+	defer v.count.Unlock()
+	v.count.cuts++
+	v.count.otherOrder += one(!same)
 }
 
-var users = spec.Table{Schema: "public", Name: "users"}
-
-// randomWorld makes up to 6 changes of one table in a line, up to 3 services
-// with up to 6 releases each, and some of them live.
-func randomWorld(seed uint64) *random {
-	w := &random{r: rand.New(rand.NewPCG(seed, 1)), spec: &spec.Spec{}}
-	db := &spec.Database{Name: "main", Lock: spec.LockBudget{Timeout: 100 * time.Millisecond, Hold: time.Second, Patience: time.Minute}}
-	o := &spec.Orchestrator{Kind: "host", Name: "local"}
-	router := &spec.Router{Kind: "proxy", Name: "edge"}
-	w.spec.Databases, w.spec.Orchestrators, w.spec.Routers = []*spec.Database{db}, []*spec.Orchestrator{o}, []*spec.Router{router}
-	for n := range 1 + w.r.IntN(6) {
-		w.spec.Changes = append(w.spec.Changes, w.change(n, db))
+// ids are the steps that run now, but for checkpoints.
+func ids(steps []planner.Step) []string {
+	var out []string
+	for _, s := range steps {
+		if s.Kind != planner.KindCheckpoint && s.Deferred == "" {
+			out = append(out, s.ID)
+		}
 	}
-	for n := range 1 + w.r.IntN(3) {
-		w.spec.Services = append(w.spec.Services, w.service(n, db, o, router))
-	}
-	w.live()
-	w.requireAbsence()
-	return w
+	return out
 }
 
-// requireAbsence makes some expands wait until a release is gone.
-func (w *random) requireAbsence() {
-	for _, c := range w.spec.Changes {
-		if w.r.IntN(4) > 0 {
+// undone takes a random prefix of the plan back, the last step first. On the
+// way no release may meet what it cannot live with either.
+func (v *verdict) undone() {
+	r := rand.New(rand.NewPCG(v.seed, 8))
+	at := r.IntN(len(v.plan.Steps) + 1)
+	if i := slices.IndexFunc(v.plan.Steps[:at], func(s planner.Step) bool { return s.Undo == nil || s.Deferred != "" }); i >= 0 {
+		at = i
+	}
+	s := v.again()
+	before := s.roughly(nil)
+	s.run(v.plan.Steps[:at])
+	stays := map[string]bool{}
+	for i := at - 1; i >= 0; i-- {
+		step := v.plan.Steps[i]
+		if step.Undo.Action == nil {
+			stays[string(step.Address)] = true
 			continue
 		}
-		s := w.spec.Services[w.r.IntN(len(w.spec.Services))]
-		if r := s.Releases[w.r.IntN(len(s.Releases))]; !reaches(r.Schema, c) {
-			c.RequiresAbsent = append(c.RequiresAbsent, r)
+		s.take(step.Undo.Action)
+		if why := s.illegal(s.node()); why != "" {
+			v.wrong("undoing %s after %d steps: %s", step.ID, at, why)
+			return
 		}
+	}
+	if before = s.without(before, stays); s.roughly(stays) != before {
+		v.wrong("undone after %d steps, it is\n%s\nand was\n%s", at, s.roughly(stays), before)
 	}
 }
 
-// change adds a column; one in two is synced with an old one, back-filled,
-// and takes the old one away.
-func (w *random) change(n int, db *spec.Database) *spec.Change {
-	name, old := fmt.Sprintf("new%d", n), fmt.Sprintf("old%d", n)
-	c := &spec.Change{Name: fmt.Sprintf("change_%d", n), Database: db}
-	if n > 0 && w.r.IntN(2) == 0 {
-		c.After = []*spec.Change{w.spec.Changes[w.r.IntN(n)]}
+// unmoved adds what has nothing to do with the rest, and asks that the rest
+// stays as it is.
+func (v *verdict) unmoved() {
+	if v.seed%4 != 0 {
+		return
 	}
-	c.Expand = []spec.Operation{&spec.AddColumn{Table: users, Column: spec.Column{Name: name, Type: "text"}}}
-	if w.r.IntN(3) == 0 {
-		return c
+	s := v.again()
+	s.intrude(v.seed%8 == 0)
+	other, diags := planner.Make(s.spec, s.state, patient)
+	if other == nil {
+		v.wrong("with something unrelated: %s", diags)
+		return
 	}
-	if w.r.IntN(4) > 0 {
-		c.Expand = append(c.Expand, &spec.Sync{Table: users, Forward: map[string]string{name: old}, Backward: map[string]string{old: name}})
-	}
-	c.Backfills = []*spec.Backfill{{Table: users, Set: map[string]string{name: old}, Batch: 100}}
-	c.Verifies = []*spec.Verify{{Name: "agree", SQL: "select 1"}}
-	if w.r.IntN(3) > 0 {
-		c.Contract = &spec.Contract{Operations: []spec.Operation{&spec.DropColumn{Table: users, Column: old}}}
-	}
-	return c
-}
-
-// service has releases in a line, each knowing a few changes more.
-func (w *random) service(n int, db *spec.Database, o *spec.Orchestrator, router *spec.Router) *spec.Service {
-	kinds := []*spec.Strategy{
-		{Kind: spec.AllAtOnce}, {Kind: spec.Rolling, Batch: spec.Batch{Count: 1}, Order: spec.StartFirst},
-		{Kind: spec.Rolling, Batch: spec.Batch{Percent: 50}, Order: spec.StopFirst},
-	}
-	s := &spec.Service{Name: fmt.Sprintf("service_%d", n), Database: db, Orchestrator: o, Router: router, Strategy: kinds[w.r.IntN(len(kinds))]}
-	p := &spec.Process{Name: "web", Count: 1 + w.r.IntN(3), Routed: true, Drain: spec.DefaultDrain()}
-	s.Processes = []*spec.Process{p}
-	known, line := 0, w.r.IntN(2) == 0
-	for v := range 1 + w.r.IntN(6) {
-		r := &spec.Release{Service: s, Version: fmt.Sprintf("r%d", v), Artifact: spec.Artifact{Path: "bin", SHA256: fmt.Sprintf("%064d", v)}, Processes: s.Processes}
-		known = min(known+w.r.IntN(3), len(w.spec.Changes))
-		r.Schema = w.spec.Changes[:known]
-		for _, c := range w.spec.Changes[known:] {
-			if w.r.IntN(4) == 0 {
-				r.Tolerates = append(r.Tolerates, c)
-			}
-		}
-		if known > 0 && w.r.IntN(4) == 0 {
-			r.NeedsBackfill = []*spec.Change{w.spec.Changes[known-1]}
-		}
-		if line && v > 0 {
-			r.Ancestors = []string{s.Releases[w.r.IntN(v)].Version}
-		}
-		s.Releases = append(s.Releases, r)
-	}
-	s.Release = s.Releases[w.r.IntN(len(s.Releases))]
-	return s
-}
-
-// live starts every service at a release, or none, that lives with the bare
-// table.
-func (w *random) live() {
-	t := &migrations.Table{PrimaryKey: []string{"id"}, Columns: []migrations.Column{{Name: "id", Type: "bigint", NotNull: true}}}
-	for n := range w.spec.Changes {
-		t.Columns = append(t.Columns, migrations.Column{Name: fmt.Sprintf("old%d", n), Type: "text"})
-	}
-	o := &planner.Orchestrator{Identity: "o", Hosts: []string{"one", "two"}}
-	w.state = &planner.State{
-		Now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC),
-		Databases: map[string]*planner.Database{"main": {
-			Identity: "d", Catalog: &migrations.Catalog{Tables: map[string]*migrations.Table{"users": t}}, Changes: map[string]migrations.Recorded{},
-		}},
-		Orchestrators: map[string]*planner.Orchestrator{"orchestrator.host.local": o},
-		Routers:       map[string]*planner.Router{"router.proxy.edge": {Identity: "r"}},
-	}
-	for _, s := range w.spec.Services {
-		for _, r := range s.Releases {
-			if len(r.Schema) > 0 || w.r.IntN(2) == 0 {
-				continue
-			}
-			for n := range s.Processes[0].Count {
-				name := fmt.Sprintf("web.%d", n+1)
-				w.start(planner.Instance{Service: s.Name, Release: r.Version, Process: "web", Name: name, Host: "one", Digest: r.Artifact.SHA256, State: planner.Up})
-				w.attach(s.Name, r.Version, name)
-			}
-			break
-		}
+	was, is := v.bytes(v.plan), v.bytes(other)
+	if !bytes.Equal(was, is) {
+		v.wrong("with something unrelated, its own steps are\n%s\nand were\n%s", is, was)
 	}
 }
 
-func (w *random) start(i planner.Instance) {
-	o := w.state.Orchestrators["orchestrator.host.local"]
-	o.Instances = append(slices.DeleteFunc(o.Instances, func(x planner.Instance) bool {
-		return x.Service == i.Service && x.Release == i.Release && x.Name == i.Name
-	}), i)
-}
-
-func (w *random) attach(service, release, instance string) {
-	w.detach(service, release, instance)
-	r := w.state.Routers["router.proxy.edge"]
-	r.Backends = append(r.Backends, planner.Backend{Service: service, Release: release, Instance: instance})
-}
-
-func (w *random) detach(service, release, instance string) {
-	r := w.state.Routers["router.proxy.edge"]
-	r.Backends = slices.DeleteFunc(r.Backends, func(b planner.Backend) bool {
-		return b.Service == service && b.Release == release && b.Instance == instance
-	})
-}
-
-// take is the effect of a step on what is live.
-func (w *random) take(s planner.Step) {
-	switch a := s.Action.(type) {
-	case *planner.Start:
-		for _, at := range a.Instances {
-			w.start(planner.Instance{Service: a.Service, Release: a.Release, Process: a.Definition.Process, Name: at.Instance, Host: at.Host, Digest: a.Artifact.SHA256, State: planner.Up})
-		}
-	case *planner.Stop:
-		o := w.state.Orchestrators["orchestrator.host.local"]
-		for _, at := range a.Instances {
-			o.Instances = slices.DeleteFunc(o.Instances, func(x planner.Instance) bool {
-				return x.Service == a.Service && x.Release == a.Release && x.Name == at.Instance
-			})
-		}
-	case *planner.Attach:
-		for _, at := range a.Instances {
-			w.attach(a.Service, a.Release, at.Instance)
-		}
-	case *planner.Drain:
-		for _, at := range a.Instances {
-			w.detach(a.Service, a.Release, at.Instance)
-		}
-	case *planner.Transaction:
-		w.record(a.Change, a.Unit, !a.Reverse, a.Phase, a.Digest)
-	case *planner.Backfill:
-		w.record(a.Change, a.Unit, true, a.Phase, a.Digest)
-	case *planner.Verify:
-		w.record(a.Change, "", true, a.Phase, a.Digest)
-	}
-}
-
-func (w *random) record(change, unit string, done bool, phase migrations.Phase, digest string) {
-	r := w.state.Databases["main"].Changes[change]
-	if r.Units == nil {
-		r.Units = map[string]bool{}
-	}
-	if phase != "" {
-		r.Phase = phase
-	}
-	r.Digest = digest
-	r.Units[unit] = done
-	w.state.Databases["main"].Changes[change] = r
-}
-
-// run carries a plan out.
-func (w *random) run(p *planner.Plan) {
+// bytes are the steps but for checkpoints, whose letters count on, and for what
+// is unrelated.
+func (v *verdict) bytes(p *planner.Plan) []byte {
+	var own planner.Plan
 	for _, s := range p.Steps {
-		if s.Deferred == "" {
-			w.take(s)
+		if s.Kind == planner.KindCheckpoint || strings.Contains(string(s.Address), "stranger") {
+			continue
 		}
-	}
-	w.settle()
-}
-
-// settle makes the catalog show what the phases say. A change that was cut
-// short within a phase stands where the phase began.
-func (w *random) settle() {
-	db := w.state.Databases["main"]
-	for _, c := range w.spec.Changes {
-		program, _ := migrations.Lower(c, db.Catalog)
-		db.Catalog = migrations.Project(db.Catalog, program, w.phase(c))
-	}
-}
-
-func (w *random) phase(c *spec.Change) migrations.Phase {
-	if p := w.state.Databases["main"].Changes[c.Name].Phase; p != "" {
-		return p
-	}
-	return migrations.Absent
-}
-
-// forget drops the record of changes that were taken back.
-func (w *random) forget() {
-	db := w.state.Databases["main"]
-	for _, c := range w.spec.Changes {
-		if w.phase(c) == migrations.Absent {
-			delete(db.Changes, c.Name)
-		}
-	}
-}
-
-// illegal is design.md §3 once more, in other words than the planner's: who
-// is live and cannot live with a change as it is.
-func (w *random) illegal() string {
-	rank := map[migrations.Phase]int{"absent": 0, "expanded": 1, "backfilled": 2, "verified": 3, "hidden": 4, "contracted": 5}
-	for _, i := range w.state.Orchestrators["orchestrator.host.local"].Instances {
-		release := w.release(i)
-		for _, c := range w.spec.Changes {
-			at := rank[w.phase(c)]
-			knows := reaches(release.Schema, c)
-			switch {
-			case knows && at < 1:
-				return fmt.Sprintf("%s %s needs %s, which is absent", i.Service, i.Release, c.Name)
-			case knows && at < 2 && slices.Contains(release.NeedsBackfill, c):
-				return fmt.Sprintf("%s %s needs %s back-filled", i.Service, i.Release, c.Name)
-			case !knows && at > 3 && !slices.Contains(release.Tolerates, c):
-				return fmt.Sprintf("%s %s does not know %s, which is %s", i.Service, i.Release, c.Name, w.phase(c))
+		s.Guards = slices.Clone(s.Guards)
+		for i, g := range s.Guards {
+			if asks, ok := g.(*planner.NoSessions); ok {
+				kept := familiar(*asks)
+				s.Guards[i] = &kept
 			}
 		}
-	}
-	return ""
-}
-
-func (w *random) release(i planner.Instance) *spec.Release {
-	for _, s := range w.spec.Services {
-		if s.Name == i.Service {
-			return s.Lookup(i.Release)
+		if a, ok := s.Action.(*planner.Transaction); ok {
+			asked := *a
+			asked.Evidence = slices.Clone(a.Evidence)
+			for i, asks := range a.Evidence {
+				asked.Evidence[i] = familiar(asks)
+			}
+			s.Action = &asked
 		}
+		own.Steps = append(own.Steps, s)
 	}
-	return nil
+	return encode(v.T, &own)
 }
 
-func reaches(from []*spec.Change, c *spec.Change) bool {
-	for _, f := range from {
-		if f == c || reaches(f.After, c) {
-			return true
-		}
-	}
-	return false
-}
-
-// digest is what is live, in words that compare.
-func (w *random) digest() string {
-	var lines []string
-	for _, i := range w.state.Orchestrators["orchestrator.host.local"].Instances {
-		lines = append(lines, i.Service+" "+i.Release+" "+i.Name)
-	}
-	for _, b := range w.state.Routers["router.proxy.edge"].Backends {
-		lines = append(lines, "routed "+b.Service+" "+b.Release+" "+b.Instance)
-	}
-	for _, c := range w.spec.Changes {
-		lines = append(lines, c.Name+" "+string(w.phase(c)))
-	}
-	slices.Sort(lines)
-	return fmt.Sprintf("%q", lines)
+// familiar is a question for sessions without the stranger among those that may
+// have some: every release that anybody declares is.
+func familiar(asks planner.NoSessions) planner.NoSessions {
+	asks.Except = slices.DeleteFunc(slices.Clone(asks.Except), func(name string) bool { return strings.Contains(name, "stranger@") })
+	return asks
 }

@@ -310,7 +310,7 @@ func (s *draftService) closeGaps(i int, m draftDirectory) {
 		}
 		for n := range s.releases[:s.declared()] {
 			for j, x := range s.releases[n].ranges {
-				if x.directory == i && x.max < v {
+				if x.directory == i && x.max != 0 && x.max < v {
 					s.releases[n].ranges[j].max = v
 				}
 			}

@@ -268,8 +268,8 @@ func (d *draft) refusal() string {
 			return "version"
 		}
 	}
-	for _, s := range d.services {
-		if s.at(s.target).onStart && s.strategy.kind != spec.Offline {
+	for n, s := range d.services {
+		if s.at(s.target).onStart && s.strategy.kind != spec.Offline && !d.alone(d.start, n) {
 			return "migrates on start"
 		}
 	}

@@ -1,0 +1,296 @@
+package planner_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"pleat/migrations"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+func (s *scene) startInstance(i planner.Instance) {
+	o := s.state.Orchestrators[hosts]
+	o.Instances = append(slices.DeleteFunc(o.Instances, func(x planner.Instance) bool {
+		return x.Service == i.Service && x.Release == i.Release && x.Name == i.Name
+	}), i)
+}
+
+func (s *scene) attach(service, release, instance string) {
+	s.detach(service, release, instance)
+	r := s.state.Routers[router]
+	r.Backends = append(r.Backends, planner.Backend{Service: service, Release: release, Instance: instance})
+	s.state.Journal.Kept = slices.DeleteFunc(s.state.Journal.Kept, func(k planner.Kept) bool { return k.Service == service && k.Version == release })
+}
+
+func (s *scene) detach(service, release, instance string) {
+	r := s.state.Routers[router]
+	r.Backends = slices.DeleteFunc(r.Backends, func(b planner.Backend) bool {
+		return b.Service == service && b.Release == release && b.Instance == instance
+	})
+}
+
+func (s *scene) keep(service, version string) {
+	s.state.Journal.Kept = append(s.state.Journal.Kept, planner.Kept{Service: service, Version: version, Since: s.state.Now})
+}
+
+// take is the effect of a step on what is live.
+func (s *scene) take(a planner.Action) {
+	switch a := a.(type) {
+	case *planner.Start:
+		s.begin(a)
+		for _, at := range a.Instances {
+			s.startInstance(planner.Instance{
+				Service: a.Service, Release: a.Release, Process: a.Definition.Process, Name: at.Instance, Host: at.Host,
+				Digest: a.Artifact.SHA256, State: planner.Up,
+			})
+		}
+	case *planner.Stop:
+		s.stop(a)
+	case *planner.Attach:
+		for _, at := range a.Instances {
+			s.attach(a.Service, a.Release, at.Instance)
+		}
+	case *planner.Drain:
+		for _, at := range a.Instances {
+			s.detach(a.Service, a.Release, at.Instance)
+		}
+		if !s.routed(a.Service, a.Release) {
+			s.keep(a.Service, a.Release)
+		}
+	case *planner.Transaction:
+		s.mark(a.Database, a.Change, a.Unit, !a.Reverse, a.Phase, a.Digest)
+	case *planner.Backfill:
+		s.mark(a.Database, a.Change, a.Unit, true, a.Phase, a.Digest)
+	case *planner.Verify:
+		s.mark(a.Database, a.Change, "", true, a.Phase, a.Digest)
+	case *planner.Migrate:
+		s.state.Databases[a.Database].Versions[a.Migrations] = planner.Version{Version: a.To}
+	}
+}
+
+// begin counts a rollout with the first start of its release.
+func (s *scene) begin(a *planner.Start) {
+	n := s.number(a.Service)
+	s.was[n] = 0
+	if s.running(n)&(1<<s.services[n].bit(a.Release)) == 0 {
+		s.rolls++
+		s.last[n] = a.Release
+	}
+}
+
+// stop remembers what a rollout found. What is stopped behind the starts of
+// one is that one's own end.
+func (s *scene) stop(a *planner.Stop) {
+	n := s.number(a.Service)
+	if s.last[n] == "" || s.last[n] == a.Release {
+		s.was[n] |= s.running(n)
+	}
+	o := s.state.Orchestrators[hosts]
+	for _, at := range a.Instances {
+		o.Instances = slices.DeleteFunc(o.Instances, func(x planner.Instance) bool {
+			return x.Service == a.Service && x.Release == a.Release && x.Name == at.Instance
+		})
+	}
+}
+
+func (s *scene) routed(service, release string) bool {
+	return slices.ContainsFunc(s.state.Routers[router].Backends, func(b planner.Backend) bool { return b.Service == service && b.Release == release })
+}
+
+func (s *scene) mark(database, change, unit string, done bool, phase migrations.Phase, digest string) {
+	changes := s.state.Databases[database].Changes
+	r := changes[change]
+	if r.Units == nil {
+		r.Units = map[string]bool{}
+	}
+	if phase != "" {
+		r.Phase = phase
+	}
+	r.Digest = digest
+	r.Units[unit] = done
+	changes[change] = r
+}
+
+// run carries a plan out.
+func (s *scene) run(steps []planner.Step) {
+	for _, step := range steps {
+		if step.Deferred == "" {
+			s.take(step.Action)
+		}
+	}
+	s.settle()
+}
+
+func (s *scene) number(service string) int {
+	return slices.IndexFunc(s.spec.Services, func(x *spec.Service) bool { return x.Name == service })
+}
+
+// running is the mix of a service's instances.
+func (s *scene) running(n int) uint8 {
+	var mix uint8
+	for _, i := range s.state.Orchestrators[hosts].Instances {
+		if i.Service == s.serviceName(n) {
+			mix |= 1 << s.services[n].bit(i.Release)
+		}
+	}
+	return mix
+}
+
+// node is what is live as a state of the search.
+func (s *scene) node() node {
+	var n node
+	for i := range s.services {
+		n.mix[i] = s.running(i)
+		n.down[i] = n.mix[i] == 0
+		if n.down[i] {
+			n.mix[i] = s.was[i]
+		}
+		n.kept[i] = s.services[i].strategy.keep > 0 && s.complete(i)
+	}
+	for c, change := range s.spec.Changes {
+		n.phases[c] = s.through(c, uint8(slices.Index(phaseNames, s.phase(change))))
+	}
+	for i, m := range s.directories {
+		live := s.state.Databases[s.databaseName(m.database)].Versions[s.directoryName(i)].Version
+		n.versions[i] = uint8(slices.Index(m.files, live) + 1)
+	}
+	return n
+}
+
+// complete tells whether a service has all instances of its target.
+func (s *scene) complete(n int) bool {
+	up := 0
+	for _, i := range s.state.Orchestrators[hosts].Instances {
+		if i.Service == s.serviceName(n) && i.Release == s.services[n].version(s.services[n].target) {
+			up++
+		}
+	}
+	return up >= s.services[n].count
+}
+
+// misstep carries a step out and says what about it is against the rules.
+func (s *scene) misstep(action planner.Action) string {
+	why := s.unready(s.node(), action)
+	s.take(action)
+	if why != "" {
+		return why
+	}
+	return s.illegal(s.node())
+}
+
+// unready says why a step must not begin in a world.
+func (s *scene) unready(n node, action planner.Action) string {
+	switch a := action.(type) {
+	case *planner.Start:
+		service := s.number(a.Service)
+		bit := s.services[service].bit(a.Release)
+		if n.runs(service, bit) {
+			return ""
+		}
+		before := n
+		before.mix[service] |= s.was[service]
+		if !s.mayRoll(n, service, bit) && !s.mayRoll(before, service, bit) {
+			return fmt.Sprintf("%s %s may not be rolled out", a.Service, a.Release)
+		}
+	case *planner.Transaction:
+		return s.unreadyChange(n, a.Change, a.Unit)
+	case *planner.Backfill:
+		return s.unreadyChange(n, a.Change, a.Unit)
+	case *planner.Migrate:
+		i := slices.IndexFunc(s.spec.Migrations, func(m *spec.Migrations) bool { return m.Name == a.Migrations })
+		if !s.mayMigrate(n, i) {
+			return fmt.Sprintf("%s may not go on", a.Migrations)
+		}
+	}
+	return ""
+}
+
+// unreadyChange judges a unit of a change. One towards hidden counts as hidden
+// from its start.
+func (s *scene) unreadyChange(n node, change, unit string) string {
+	c := slices.IndexFunc(s.spec.Changes, func(c *spec.Change) bool { return c.Name == change })
+	phase := n.phases[c]
+	switch {
+	case strings.HasPrefix(unit, "hide."), strings.HasPrefix(unit, "drop."):
+		if !s.reached(n) {
+			return fmt.Sprintf("%s is taken away before all have arrived", change)
+		}
+		n.phases[c] = max(phase, hidden)
+		return s.illegal(n)
+	case !s.mayAdvance(n, c):
+		return fmt.Sprintf("%s may not go on from %s", change, phaseNames[phase])
+	}
+	return ""
+}
+
+// digest is what is live, in words that compare.
+func (s *scene) digest() string {
+	var lines []string
+	for _, c := range s.spec.Changes {
+		lines = append(lines, string(c.Address())+" "+string(s.phase(c)))
+	}
+	for _, m := range s.spec.Migrations {
+		lines = append(lines, fmt.Sprintf("%s %d", m.Address(), s.state.Databases[m.Database.Name].Versions[m.Name].Version))
+	}
+	return strings.Join(append(s.instances(), lines...), "\n")
+}
+
+// roughly is the digest as far as undo brings it back: not how far the data of
+// a change is, and not the addresses that stay.
+func (s *scene) roughly(stays map[string]bool) string {
+	lines := s.instances()
+	for _, c := range s.spec.Changes {
+		phase := s.phase(c)
+		if phase == migrations.Backfilled || phase == migrations.Verified {
+			phase = migrations.Expanded
+		}
+		lines = append(lines, string(c.Address())+" "+string(phase))
+	}
+	for _, m := range s.spec.Migrations {
+		lines = append(lines, fmt.Sprintf("%s %d", m.Address(), s.state.Databases[m.Database.Name].Versions[m.Name].Version))
+	}
+	return s.without(strings.Join(lines, "\n"), stays)
+}
+
+// without leaves out the directories that stay where they are.
+func (s *scene) without(digest string, stays map[string]bool) string {
+	lines := slices.DeleteFunc(strings.Split(digest, "\n"), func(line string) bool {
+		address, _, _ := strings.Cut(line, " ")
+		return strings.HasPrefix(address, "migrations.") && stays[address]
+	})
+	return strings.Join(lines, "\n")
+}
+
+// instances is what runs and gets requests, sorted.
+func (s *scene) instances() []string {
+	var lines []string
+	for _, i := range s.state.Orchestrators[hosts].Instances {
+		lines = append(lines, i.Service+" "+i.Release+" "+i.Name)
+	}
+	for _, b := range s.state.Routers[router].Backends {
+		lines = append(lines, "routed "+b.Service+" "+b.Release+" "+b.Instance)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// intrude adds a change and a service that have nothing to do with the others,
+// before or behind them.
+func (s *scene) intrude(before bool) {
+	name := "z_stranger"
+	if before {
+		name = "a_stranger"
+	}
+	change := &spec.Change{Name: name, Database: s.spec.Databases[0], Expand: []spec.Operation{&spec.CreateTable{
+		Table: spec.Table{Schema: "public", Name: name}, Columns: []spec.Column{{Name: "id", Type: "bigint", NotNull: true}}, PrimaryKey: []string{"id"},
+	}}}
+	service := &spec.Service{Name: name, Orchestrator: s.spec.Orchestrators[0], Strategy: &spec.Strategy{Kind: spec.AllAtOnce}}
+	service.Processes = []*spec.Process{{Name: "worker", Count: 1, Drain: spec.DefaultDrain()}}
+	service.Release = &spec.Release{Service: service, Version: "1", Artifact: spec.Artifact{Path: "bin", SHA256: artifactDigest("1")}, Processes: service.Processes}
+	service.Releases = []*spec.Release{service.Release}
+	s.spec.Changes, s.spec.Services = append(s.spec.Changes, change), append(s.spec.Services, service)
+	slices.SortFunc(s.spec.Changes, func(a, b *spec.Change) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.spec.Services, func(a, b *spec.Service) int { return strings.Compare(a.Name, b.Name) })
+}
