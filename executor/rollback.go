@@ -111,7 +111,7 @@ func (r *run) wayBack() (Way, error) {
 			continue
 		}
 		undone[s.ID] = true
-		if s.Undo == nil && r.took(s) {
+		if r.took(s) && (s.Undo == nil || s.Undo.Bars) {
 			return Way{}, &NoWayBackError{Step: s, Kind: r.Plan.Kind}
 		}
 		if s.Undo != nil && s.Undo.Action != nil {

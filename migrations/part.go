@@ -29,7 +29,12 @@ func (c *Catalog) Part(change *spec.Change) *Catalog {
 // Replace puts what a change has made of its part into the catalog.
 func (c *Catalog) Replace(change *spec.Change, part *Catalog) {
 	names := touched(change)
-	maps.DeleteFunc(c.Tables, func(name string, _ *Table) bool { return names == nil || names[name] })
+	if names == nil {
+		clear(c.Tables)
+	}
+	for name := range names {
+		delete(c.Tables, name)
+	}
 	maps.Copy(c.Tables, part.Tables)
 	c.Former = part.Former
 }

@@ -15,11 +15,11 @@ import (
 // emitter turns moves into steps.
 type emitter struct {
 	*planning
+	*wayBack
 	world      world                 // as the moves so far leave it
+	down       int                   // services that are down in it
 	present    map[string][]Instance // by service, as the steps so far leave them
 	backends   map[string]bool       // as the steps so far leave them
-	leaving    []releaseKey          // the releases that the plan replaces
-	lost       map[releaseKey]bool   // of them, those that cannot come back
 	steps      []Step
 	notes      []string
 	releases   []Release
@@ -28,19 +28,18 @@ type emitter struct {
 	last       map[spec.Address]string     // the last step of each address
 	group      string                      // of the step before; a new one gets a checkpoint
 	checkpoint int
-	hidden     bool // a hide is behind
 	passed     bool // something that cannot be undone is behind
-	unkept     []*spec.Change
-	started    []releaseKey // that the moves so far rolled out
 	current    move
-	parting    []releaseKey // those that cannot come back once the current move is made
+	parting    []releaseKey   // those that cannot come back once the current move is made
+	parted     []releaseKey   // those of which the next checkpoint has to say it
+	ids        map[string]int // how often a step has been in the plan
 }
 
 func newEmitter(p *planning) *emitter {
 	return &emitter{
-		planning: p, unkept: p.unkept(), world: p.start.clone(), leaving: p.leaving(), lost: map[releaseKey]bool{},
+		planning: p, wayBack: newWayBack(p), world: p.start.clone(),
 		present: maps.Clone(p.instances), backends: liveBackends(p.state),
-		reached: map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
+		reached: map[string]migrations.Phase{}, ids: map[string]int{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
 	}
 }
 
@@ -48,6 +47,9 @@ func (e *emitter) emit(moves []move) {
 	e.note(e.drift...)
 	for i, m := range moves {
 		e.current, e.parting = m, e.partsWith(m)
+		if m.kind == moveDown && e.down == 0 {
+			e.announce(moves[i:])
+		}
 		before := len(e.steps)
 		e.move(m)
 		e.follow(m)
@@ -57,6 +59,9 @@ func (e *emitter) emit(moves []move) {
 		if m.kind == moveDown && (i == 0 || moves[i-1].kind != moveDown) {
 			e.explainDown(moves[i:])
 		}
+	}
+	if len(e.parted) > 0 {
+		e.addCheckpoint(true, Step{})
 	}
 	e.noteWhatStays()
 	e.notes = distinct(e.notes)
@@ -77,46 +82,35 @@ func (e *emitter) follow(m move) {
 	switch m.kind {
 	case moveDown:
 		e.world.down[m.service.Name] = true
-	case moveRoll:
-		e.started = append(e.started, releaseKey{m.service.Name, m.version})
-		if e.keepsPrevious(m.service) && m.version == e.target(m.service) {
-			e.world.rollKeeping(m.service.Name, m.version)
-			return
-		}
-		e.world.roll(m.service.Name, m.version)
-	case moveRetire:
-		e.world.roll(m.service.Name, m.version)
+		e.down++
+	case moveRoll, moveRetire:
+		e.rolled(m)
 	case moveMigrate:
 		e.world.versions[m.directory.Name] = m.file.Version
+		e.parted = append(e.parted, e.parting...) // while services are down
+	case moveHide:
+		e.hidden = true
+		fallthrough
 	default:
 		e.world.phases[m.change.Name] = e.phaseOf(m)
 	}
+	if m.service != nil {
+		e.moved(e.world, m.service.Name)
+	}
 }
 
-// partsWith are the releases that the plan leaves and that cannot come back
-// once a move is made, where they could before.
-func (e *emitter) partsWith(m move) []releaseKey {
-	var out []releaseKey
-	for _, k := range e.leaving {
-		if !e.lost[k] && e.cannotLive(k, m) {
-			out = append(out, k)
-		}
+func (e *emitter) rolled(m move) {
+	if e.world.down[m.service.Name] {
+		e.down--
 	}
-	return out
-}
-
-// cannotLive tells whether what a move takes away for good is needed by a
-// release.
-func (e *emitter) cannotLive(k releaseKey, m move) bool {
-	switch m.kind {
-	case moveRevert:
-		return e.meet(k, m.change, migrations.Absent) != nil
-	case moveDrop:
-		return e.meet(k, m.change, migrations.Contracted) != nil
-	case moveMigrate:
-		return e.uses(k.service, m.directory.Database.Name) && e.outOfRange(k, m.directory, m.file.Version, false) != nil
+	if m.kind == moveRoll {
+		e.wrote(releaseKey{m.service.Name, m.version})
 	}
-	return false
+	if m.kind == moveRoll && e.keepsPrevious(m.service) && m.version == e.target(m.service) {
+		e.world.rollKeeping(m.service.Name, m.version)
+		return
+	}
+	e.world.roll(m.service.Name, m.version)
 }
 
 // noteWhatStays says that a rollback leaves the schema as it is where the
@@ -194,11 +188,11 @@ func (e *emitter) add(group string, s Step) {
 		group = "offline"
 	}
 	s.Section, s.Deferred = e.current.section, firstOf(e.current.deferred, s.Deferred)
-	irreversible := s.Undo == nil && (len(e.parting) > 0 || !e.passed)
-	if group != e.group && len(e.steps) > 0 || irreversible {
-		e.addCheckpoint(irreversible, s)
-	}
+	e.checkpointBefore(group, s)
 	e.group = group
+	if e.ids[s.ID]++; e.ids[s.ID] > 1 {
+		s.ID = fmt.Sprintf("%s/%d", s.ID, e.ids[s.ID])
+	}
 	if last := e.last[s.Address]; last != "" {
 		s.Needs = append(s.Needs, last)
 	}
@@ -207,19 +201,40 @@ func (e *emitter) add(group string, s Step) {
 	e.steps = append(e.steps, s)
 }
 
-// offline tells whether services are down, or go down or come up with the
-// current move.
-func (e *emitter) offline() bool {
-	if e.current.kind == moveDown {
-		return true
+// checkpointBefore puts a checkpoint before a step that begins a new group, and
+// before one after which something cannot come back. A migration does not have
+// to be undone for that: what ran before it may not live with its version.
+func (e *emitter) checkpointBefore(group string, s Step) {
+	if e.offline() && e.group == group {
+		return
 	}
-	for _, down := range e.world.down {
-		if down {
-			return true
+	last := s.Undo == nil && (len(e.parting) > 0 || !e.passed) || s.Kind == KindMigrate && len(e.parting) > 0
+	if last && !e.offline() || len(e.parted) > 0 {
+		e.addCheckpoint(true, s)
+		return
+	}
+	if group != e.group && len(e.steps) > 0 {
+		e.addCheckpoint(false, s)
+	}
+}
+
+// announce says before services go down what cannot be taken back while they
+// are: between them there is no checkpoint that could say it.
+func (e *emitter) announce(moves []move) {
+	for _, m := range moves[:stretch(moves)] {
+		if m.kind != moveMigrate || m.file.Down != "" {
+			continue
+		}
+		for _, k := range e.partsWith(m) {
+			if !slices.Contains(e.parted, k) {
+				e.parted = append(e.parted, k)
+			}
 		}
 	}
-	return false
 }
+
+// offline tells whether services are down, or go down with the current move.
+func (e *emitter) offline() bool { return e.current.kind == moveDown || e.down > 0 }
 
 // addCheckpoint puts a checkpoint before a step.
 func (e *emitter) addCheckpoint(noReturn bool, before Step) {
@@ -231,11 +246,10 @@ func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 	e.checkpoint++
 	back := e.back()
 	if noReturn {
-		back = firstOf(names(e.parting), "what is dropped") + " cannot come back below this line"
-		for _, k := range e.parting {
-			e.lost[k] = true
-		}
-		e.parting, e.passed = nil, true
+		gone := append(e.parted, e.parting...)
+		back = firstOf(names(gone), "what is dropped") + " cannot come back below this line"
+		e.lose(gone)
+		e.parting, e.parted, e.passed = nil, nil, e.passed || before.Undo == nil
 	}
 	e.steps = append(e.steps, Step{
 		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name, Section: section,
@@ -244,93 +258,16 @@ func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 	})
 }
 
-// back says what going back to a checkpoint means, from what will have run by
-// then: releases that are still there, those that are kept, those that have to
-// be started again, and those that cannot come back.
-func (e *emitter) back() string {
-	if len(e.leaving) == 0 {
-		return "nothing lost"
-	}
-	var able, unable []releaseKey
-	for _, k := range e.leaving {
-		if e.lost[k] {
-			unable = append(unable, k)
-			continue
-		}
-		able = append(able, k)
-	}
-	if len(able) == 0 {
-		return "past the point of no return"
-	}
-	text := "back to " + names(able) + e.manner(able)
-	if len(unable) > 0 {
-		text += "; " + names(unable) + " cannot come back"
-	}
-	return text
-}
-
-// manner is what it takes to bring releases back.
-func (e *emitter) manner(able []releaseKey) string {
-	if e.hidden {
-		return " by un-hiding first" + e.loss(able)
-	}
-	gone, kept := false, false
-	for _, k := range able {
-		gone = gone || e.world.down[k.service] || !e.world.mix[k.service][k.version]
-		kept = kept || e.world.kept[k.service]
-	}
-	switch {
-	case gone:
-		return " by starting it again" + e.loss(able)
-	case kept:
-		return " at once while it is kept" + e.loss(able)
-	}
-	return e.loss(able)
-}
-
-// loss is what releases that come back would not find: what newer ones wrote
-// in a new shape that nothing keeps in step with the old.
-func (e *emitter) loss(able []releaseKey) string {
-	for _, c := range e.unkept {
-		for _, by := range e.started {
-			if d := e.declared[by]; d == nil || !d.knows[c.Name] {
-				continue
-			}
-			for _, k := range able {
-				if d := e.declared[k]; e.uses(k.service, c.Database.Name) && (d == nil || !d.knows[c.Name]) {
-					return fmt.Sprintf(", without what %s %s wrote in the new shape of %s", by.service, by.version, c.Name)
-				}
-			}
-		}
-	}
-	return ", nothing lost"
-}
-
-// unkept are the changes with two shapes that no sync keeps in step.
-func (p *planning) unkept() []*spec.Change {
-	return slices.DeleteFunc(slices.Clone(p.changes), func(c *spec.Change) bool { return len(c.Backfills) == 0 || synced(c) })
-}
-
-// leaving are the releases that were live at the start and are not wanted.
-func (p *planning) leaving() []releaseKey {
-	var out []releaseKey
-	for _, s := range p.spec.Services {
-		for _, version := range sortedKeys(p.start.mix[s.Name]) {
-			if version != p.target(s) {
-				out = append(out, releaseKey{s.Name, version})
-			}
-		}
-	}
-	return out
-}
-
 // names lists releases for a reader.
 func names(list []releaseKey) string {
 	var out []string
-	for _, k := range list {
+	for _, k := range list[:min(len(list), many)] {
 		out = append(out, k.service+" "+k.version)
 	}
-	return some(out, ", ")
+	if more := len(list) - many; more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(out, ", ")
 }
 
 // many is from how many on a list is cut for a reader.

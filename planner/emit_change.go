@@ -226,7 +226,6 @@ func (e *emitter) hide(m move) {
 		s.Waits = e.soakWaits(c)
 		s.Deferred = firstOf(m.deferred, why)
 		e.add("hide", s)
-		e.hidden = true
 	}
 }
 
@@ -378,7 +377,7 @@ func (e *emitter) evidence(c *spec.Change) []Guard {
 			&NoInstances{Orchestrator: s.Orchestrator.Address(), Service: s.Name, Except: fit})
 	}
 	others := e.fit(c, func(k releaseKey) string {
-		if e.uses(k.service, c.Database.Name) && e.byName[k.service] != nil {
+		if e.byName[k.service] != nil {
 			return ""
 		}
 		return k.service + "@" + k.version

@@ -31,7 +31,7 @@ func (e *emitter) migrate(m move) {
 func (e *emitter) unmigrate(m move, from uint64) *Undo {
 	d := m.directory
 	if !e.strands(d, m.file.Version) {
-		return &Undo{Title: "stays"}
+		return &Undo{Title: "stays", Bars: len(e.parting) > 0}
 	}
 	if m.file.Down == "" {
 		return nil

@@ -126,12 +126,6 @@ func (p *planning) stillKept(s *spec.Service) string {
 	return fmt.Sprintf("%s kept for %s", names(p.leavingOf(s)), shortDuration(left))
 }
 
-// leavingOf are the releases of a service that ran at the start and are not its
-// target.
-func (p *planning) leavingOf(s *spec.Service) []releaseKey {
-	return slices.DeleteFunc(p.leaving(), func(k releaseKey) bool { return k.service != s.Name })
-}
-
 // explainRoll notes what a person should know before saying yes.
 func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
 	if r.started {

@@ -73,6 +73,7 @@ type stepFile struct {
 type undoFile struct {
 	Title  string          `json:"title"`
 	Loses  string          `json:"loses,omitempty"`
+	Bars   bool            `json:"bars,omitempty"`
 	Action json.RawMessage `json:"action,omitempty"`
 }
 
@@ -203,7 +204,7 @@ func encodeStep(s Step) (stepFile, error) {
 	if s.Undo == nil {
 		return e, nil
 	}
-	e.Undo = &undoFile{Title: s.Undo.Title, Loses: s.Undo.Loses}
+	e.Undo = &undoFile{Title: s.Undo.Title, Loses: s.Undo.Loses, Bars: s.Undo.Bars}
 	if s.Undo.Action != nil {
 		e.Undo.Action, err = tagged(actionTypes, s.Undo.Action)
 	}
@@ -230,7 +231,7 @@ func (e stepFile) step() (Step, error) {
 	if e.Undo == nil {
 		return s, nil
 	}
-	s.Undo = &Undo{Title: e.Undo.Title, Loses: e.Undo.Loses}
+	s.Undo = &Undo{Title: e.Undo.Title, Loses: e.Undo.Loses, Bars: e.Undo.Bars}
 	if e.Undo.Action != nil {
 		s.Undo.Action, err = untagged(actionTypes, e.Undo.Action)
 	}

@@ -39,8 +39,8 @@ type move struct {
 }
 
 // forward takes legal moves, in the order of the design, until there is none.
-func (k *knot) forward(w world) []move {
-	var moves []move
+// It is no straight way where services that had arrived were stopped again.
+func (k *knot) forward(w world) (moves []move, straight bool) {
 	stopped := false
 	for {
 		n := len(moves)
@@ -59,7 +59,7 @@ func (k *knot) forward(w world) []move {
 			stopped, moves = true, append(moves, k.stopAll(w, true)...)
 		}
 		if len(moves) == n {
-			return moves
+			return moves, !stopped
 		}
 	}
 }

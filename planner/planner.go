@@ -7,6 +7,7 @@ package planner
 
 import (
 	"maps"
+	"sort"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -97,6 +98,7 @@ type planning struct {
 	strangers []string              // services that run and are in no spec
 	taken     []*spec.Change        // those hidden or contracted at the start
 	lines     map[releaseKey]map[string]bool
+	stops     map[string][]string // required ones, by service
 }
 
 func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
@@ -113,10 +115,18 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 		changes:  inOrder(sp.Changes),
 		programs: map[string]*migrations.Program{},
 		byName:   map[string]*spec.Service{}, position: map[string]int{}, instances: map[string][]Instance{},
-		lines: map[releaseKey]map[string]bool{},
+		lines: map[releaseKey]map[string]bool{}, stops: map[string][]string{},
 	}
 	for _, s := range sp.Services {
 		p.byName[s.Name] = s
+	}
+	for k, d := range p.declared {
+		if d.release.RequiredStop {
+			p.stops[k.service] = append(p.stops[k.service], k.version)
+		}
+	}
+	for _, versions := range p.stops {
+		sort.Strings(versions)
 	}
 	for i, c := range p.changes {
 		p.position[c.Name] = i

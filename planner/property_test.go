@@ -300,7 +300,7 @@ func ids(steps []planner.Step) []string {
 func (v *verdict) undone() {
 	r := rand.New(rand.NewPCG(v.seed, 8))
 	at := r.IntN(len(v.plan.Steps) + 1)
-	if i := slices.IndexFunc(v.plan.Steps[:at], func(s planner.Step) bool { return s.Undo == nil || s.Deferred != "" }); i >= 0 {
+	if i := slices.IndexFunc(v.plan.Steps[:at], func(s planner.Step) bool { return s.Undo == nil || s.Undo.Bars || s.Deferred != "" }); i >= 0 {
 		at = i
 	}
 	s := v.again()

@@ -25,9 +25,9 @@ func (p *planning) stop(w world, to releaseKey) string {
 		return ""
 	}
 	first := ""
-	for _, version := range sortedKeys(p.lineage(to)) {
+	for _, version := range p.stops[to.service] {
 		x := releaseKey{to.service, version}
-		if version == to.version || !p.isStop(x) || !p.ahead(w, x) {
+		if version == to.version || !p.lineage(to)[version] || !p.ahead(w, x) {
 			continue
 		}
 		if first == "" || p.lineage(releaseKey{to.service, first})[version] {

@@ -73,17 +73,15 @@ func (p *planning) reconcile(moves []move) []move {
 // direct one stuck.
 func (k *knot) solve(w world) ([]move, bool) {
 	direct := w.clone()
-	moves := k.forward(direct)
-	if k.arrived(direct) {
-		w.become(direct)
-		return moves, true
+	moves, straight := k.forward(direct)
+	arrived := k.arrived(direct)
+	if !arrived || !straight {
+		if way, found := k.shortest(w); found {
+			return k.replay(w, way), true
+		}
 	}
-	way, found := k.shortest(w)
-	if !found {
-		w.become(direct)
-		return moves, false
-	}
-	return k.replay(w, way), true
+	w.become(direct)
+	return moves, arrived
 }
 
 // turning is an edge of the search that takes a way from somebody, or costs

@@ -70,6 +70,9 @@ type Undo struct {
 	Action Action
 	Title  string // "drop columns", "stop it"
 	Loses  string // "" = nothing
+	// Bars says that the run cannot be taken back to before the step once it
+	// is done: a release that ran then does not live with what stays.
+	Bars bool
 }
 
 // Limits bound a step.
