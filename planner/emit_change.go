@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -184,6 +185,22 @@ func (e *emitter) backfill(c *spec.Change) {
 	}
 }
 
+// arrivals are the last steps of the services that have to do with a change:
+// where one has not arrived, its way back is kept.
+func (e *emitter) arrivals(c *spec.Change) []string {
+	var out []string
+	for _, s := range e.spec.Services {
+		if last := e.last[s.Address()]; last != "" && e.knownTo(s, c) {
+			out = append(out, last)
+		}
+	}
+	return out
+}
+
+func (e *emitter) knownTo(s *spec.Service, c *spec.Change) bool {
+	return slices.ContainsFunc(s.Releases, func(r *spec.Release) bool { return e.declared[releaseKey{s.Name, r.Version}].knows[c.Name] })
+}
+
 // rollouts are the last steps of the services that use a database: where one is
 // put off, writers may be left that it would have stopped.
 func (e *emitter) rollouts(db *spec.Database) []string {
@@ -221,6 +238,7 @@ func (e *emitter) hide(m move) {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Hidden))
 		s.Title = "hide " + u.Title
 		s.Cause = "the old shape of " + string(c.Address()) + " is not needed any more"
+		s.Needs = e.arrivals(c)
 		s.Guards = append(e.evidence(c), soak)
 		s.confirm()
 		s.Waits = e.soakWaits(c)
@@ -251,6 +269,7 @@ func (e *emitter) drop(m move) {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Contracted))
 		s.Title = "drop " + u.Title
 		s.Cause = "the old shape of " + string(c.Address()) + " is hidden, and nobody missed it"
+		s.Needs = e.arrivals(c)
 		s.Guards = e.evidence(c)
 		s.confirm()
 		s.Deferred = m.deferred

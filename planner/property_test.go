@@ -107,6 +107,7 @@ func judge(t *testing.T, seed uint64, count *tally) {
 	v.finished(s)
 	v.cut(s.digest())
 	v.undone()
+	v.putOff()
 	v.unmoved()
 }
 

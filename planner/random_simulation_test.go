@@ -207,6 +207,9 @@ func (s *scene) unready(n node, action planner.Action) string {
 	return ""
 }
 
+// notArrived is what unreadyChange says of a contract that comes too early.
+const notArrived = " is taken away before all have arrived"
+
 // unreadyChange judges a unit of a change. One towards hidden counts as hidden
 // from its start.
 func (s *scene) unreadyChange(n node, change, unit string) string {
@@ -215,7 +218,7 @@ func (s *scene) unreadyChange(n node, change, unit string) string {
 	switch {
 	case strings.HasPrefix(unit, "hide."), strings.HasPrefix(unit, "drop."):
 		if !s.reached(n) {
-			return fmt.Sprintf("%s is taken away before all have arrived", change)
+			return change + notArrived
 		}
 		n.phases[c] = max(phase, hidden)
 		return s.illegal(n)
