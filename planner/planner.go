@@ -93,12 +93,13 @@ type planning struct {
 	drift    []string
 
 	byName    map[string]*spec.Service
-	position  map[string]int        // of a change in changes
-	instances map[string][]Instance // by service
-	strangers []string              // services that run and are in no spec
-	taken     []*spec.Change        // those hidden or contracted at the start
-	lines     map[releaseKey]map[string]bool
-	stops     map[string][]string // required ones, by service
+	position  map[string]int                 // of a change in changes
+	instances map[string][]Instance          // by service
+	strangers []string                       // services that run and are in no spec
+	taken     []*spec.Change                 // those hidden or contracted at the start
+	lines     map[releaseKey]map[string]bool // lineages that were asked for
+	bearings  map[releaseKey][]*spec.Change  // and what bears on releases
+	stops     map[string][]string            // required ones, by service
 }
 
 func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
@@ -115,7 +116,7 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 		changes:  inOrder(sp.Changes),
 		programs: map[string]*migrations.Program{},
 		byName:   map[string]*spec.Service{}, position: map[string]int{}, instances: map[string][]Instance{},
-		lines: map[releaseKey]map[string]bool{}, stops: map[string][]string{},
+		lines: map[releaseKey]map[string]bool{}, bearings: map[releaseKey][]*spec.Change{}, stops: map[string][]string{},
 	}
 	for _, s := range sp.Services {
 		p.byName[s.Name] = s

@@ -109,7 +109,7 @@ type assumption struct {
 // would tells whether the knot has a way under an assumption.
 func (d dead) would(a assumption) bool {
 	p, k := *d.planning, *d.knot
-	p.declared, p.lines = maps.Clone(p.declared), map[releaseKey]map[string]bool{}
+	p.declared, p.lines, p.bearings = maps.Clone(p.declared), map[releaseKey]map[string]bool{}, map[releaseKey][]*spec.Change{}
 	if like := p.declared[a.between]; like != nil {
 		p.declared[releaseKey{a.between.service, between}] = like.within(a.everywhere)
 	}

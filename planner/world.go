@@ -34,9 +34,10 @@ func newWorld() world {
 
 // clone is a copy that can be gone on from without touching w.
 func (w world) clone() world {
-	c := newWorld()
-	c.become(w)
-	return c
+	return world{
+		mix: maps.Clone(w.mix), phases: maps.Clone(w.phases), versions: maps.Clone(w.versions),
+		reverted: maps.Clone(w.reverted), down: maps.Clone(w.down), kept: maps.Clone(w.kept),
+	}
 }
 
 // become makes w what the other is, where the other says something.
@@ -174,7 +175,11 @@ func (p *planning) unfit(w world, k releaseKey) []meeting {
 	return out
 }
 
+// bearing are the changes that may keep a release from being started, in order.
 func (p *planning) bearing(k releaseKey) []*spec.Change {
+	if out, known := p.bearings[k]; known {
+		return out
+	}
 	out := slices.Clone(p.taken)
 	if d := p.declared[k]; d != nil {
 		for name := range d.knows {
@@ -184,6 +189,7 @@ func (p *planning) bearing(k releaseKey) []*spec.Change {
 		}
 	}
 	slices.SortFunc(out, func(a, b *spec.Change) int { return p.position[a.Name] - p.position[b.Name] })
+	p.bearings[k] = out
 	return out
 }
 
