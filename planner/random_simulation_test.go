@@ -93,6 +93,9 @@ func (s *scene) stop(a *planner.Stop) {
 			return x.Service == a.Service && x.Release == a.Release && x.Name == at.Instance
 		})
 	}
+	if mix := s.running(n); mix&(mix-1) == 0 && mix != 0 {
+		s.single[n] = mix
+	}
 }
 
 func (s *scene) routed(service, release string) bool {
@@ -189,9 +192,7 @@ func (s *scene) unready(n node, action planner.Action) string {
 		if n.runs(service, bit) {
 			return ""
 		}
-		before := n
-		before.mix[service] |= s.was[service]
-		if !s.mayRoll(n, service, bit) && !s.mayRoll(before, service, bit) {
+		if !s.mayBegin(n, service, bit) {
 			return fmt.Sprintf("%s %s may not be rolled out", a.Service, a.Release)
 		}
 	case *planner.Transaction:
@@ -209,6 +210,19 @@ func (s *scene) unready(n node, action planner.Action) string {
 
 // notArrived is what unreadyChange says of a contract that comes too early.
 const notArrived = " is taken away before all have arrived"
+
+// mayBegin tells whether a rollout may have begun where it did: at what runs, at
+// what ran before it stopped the first, or at what was left alone by a rollout
+// that had nothing to start.
+func (s *scene) mayBegin(n node, service, bit int) bool {
+	for _, mix := range []uint8{n.mix[service], n.mix[service] | s.was[service], s.single[service]} {
+		n.mix[service] = mix
+		if s.mayRoll(n, service, bit) {
+			return true
+		}
+	}
+	return false
+}
 
 // unreadyChange judges a unit of a change. One towards hidden counts as hidden
 // from its start.

@@ -17,12 +17,13 @@ const (
 // scene is a world that is lived in: a spec, and a state that steps change.
 type scene struct {
 	*draft
-	spec  *spec.Spec
-	state *planner.State
-	bare  map[string]*migrations.Catalog // before any change
-	was   [mostServices]uint8            // what ran before the rollout at hand stopped the first of it
-	last  [mostServices]string           // the release that was rolled out last
-	rolls int                            // rollouts so far
+	spec   *spec.Spec
+	state  *planner.State
+	bare   map[string]*migrations.Catalog // before any change
+	was    [mostServices]uint8            // what ran before the rollout at hand stopped the first of it
+	single [mostServices]uint8            // what ran alone last
+	last   [mostServices]string           // the release that was rolled out last
+	rolls  int                            // rollouts so far
 }
 
 func newScene(d *draft, sp *spec.Spec) *scene {
