@@ -7,10 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
+	"pleat/migrations/conn"
 	"pleat/planner"
-	"pleat/spec"
 )
 
 // withhold puts off the steps that drop something for good and that nobody
@@ -71,32 +69,14 @@ func drops(s planner.Step) []string {
 func (w *world) labels() (map[string]string, error) {
 	out := map[string]string{}
 	for _, d := range w.spec.Databases {
-		label, err := labelOf(d.URL)
+		label, err := conn.Label(d.URL)
 		if err != nil {
-			return nil, fmt.Errorf("%s: the URL cannot be read", d.Address())
+			return nil, fmt.Errorf("%s: %w", d.Address(), err)
 		}
 		out[d.Name] = label
 	}
 	return out, nil
 }
-
-func labelOf(url spec.Text) (string, error) {
-	c, err := pgconn.ParseConfig(url.Reveal())
-	if err != nil {
-		return "", err
-	}
-	host := c.Host
-	if strings.HasPrefix(host, "/") {
-		host = "localhost"
-	}
-	if c.Port != defaultPort {
-		host = fmt.Sprintf("%s:%d", host, c.Port)
-	}
-	return host + "/" + c.Database, nil
-}
-
-// defaultPort is PostgreSQL's.
-const defaultPort = 5432
 
 // withheld are the words without which a plan does nothing now; nil where it
 // does something.
