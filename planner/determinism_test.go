@@ -12,7 +12,7 @@ import (
 // many processors. Only the lines that steps come from differ, and those are
 // left out.
 func TestPlansAreDeterministic(t *testing.T) {
-	specs, runs := 100, 6
+	specs, runs := 50, 4
 	if long() {
 		specs, runs = 1000, 20
 	}

@@ -216,13 +216,21 @@ func (k *knot) retireAll(w world) []move {
 func (k *knot) stopAll(w world, arrived bool) []move {
 	var moves []move
 	for _, s := range k.services {
-		if !k.offline(s) || w.down[s.Name] || len(w.mix[s.Name]) == 0 || k.finished(w, s) && !arrived {
-			continue
+		if arrived || !k.finished(w, s) {
+			moves = append(moves, k.stopOne(w, s)...)
 		}
-		w.down[s.Name] = true
-		moves = append(moves, move{kind: moveDown, service: s})
 	}
 	return moves
+}
+
+// stopOne takes one service down, if its strategy is to be offline and anything
+// of it runs.
+func (k *knot) stopOne(w world, s *spec.Service) []move {
+	if !k.offline(s) || w.down[s.Name] || len(w.mix[s.Name]) == 0 {
+		return nil
+	}
+	w.down[s.Name] = true
+	return []move{{kind: moveDown, service: s}}
 }
 
 func (k *knot) offline(s *spec.Service) bool {

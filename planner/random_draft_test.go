@@ -66,6 +66,7 @@ type draftRelease struct {
 	version   string
 	ancestors []string
 	schema    []int
+	known     uint8 // schema and all before, as bits
 	needs     []int
 	tolerates []int
 	ranges    []draftRange
@@ -248,6 +249,7 @@ func (d *draft) release(s *draftService, known int) draftRelease {
 			r.tolerates = append(r.tolerates, c)
 		}
 	}
+	r.known = d.reach(r.schema)
 	if len(r.schema) > 0 && d.one(4) {
 		r.needs = append(r.needs, r.schema[d.r.IntN(len(r.schema))])
 	}
@@ -276,6 +278,10 @@ func (d *draft) ranges(s *draftService) {
 		if len(r.ranges) > 0 && d.one(8) {
 			d.migrateOnStart(r)
 		}
+	}
+	if old := s.at(recorded); old != nil && d.one(4) {
+		// It was recorded before its service had anything to say of versions.
+		old.ranges, old.onStart = nil, false
 	}
 }
 
@@ -350,7 +356,7 @@ func (d *draft) requireAbsence() {
 		}
 		s := d.r.IntN(len(d.services))
 		r := d.r.IntN(d.services[s].declared())
-		if !d.knows(&d.services[s].releases[r], c) {
+		if !d.services[s].releases[r].knows(c) {
 			d.changes[c].absent = append(d.changes[c].absent, draftRef{s, r})
 		}
 	}

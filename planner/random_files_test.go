@@ -53,7 +53,7 @@ func answer(t *testing.T, d *draft, sp *spec.Spec) []byte {
 // they make the plan that the spec built without them makes.
 func TestFilesOfRandomWorldsPlanAlike(t *testing.T) {
 	t.Parallel()
-	n := 300
+	n := 150
 	if long() {
 		n = 10_000
 	}

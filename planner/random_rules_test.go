@@ -53,12 +53,17 @@ func (d *draft) version(n node, i int) uint64 {
 }
 
 // knows tells whether a release was built for a change or one after it.
-func (d *draft) knows(r *draftRelease, c int) bool {
-	return slices.ContainsFunc(r.schema, func(k int) bool { return k == c || d.comesAfter(k, c) })
+func (r *draftRelease) knows(c int) bool {
+	return r.known&(1<<c) != 0
 }
 
-func (d *draft) comesAfter(k, c int) bool {
-	return slices.ContainsFunc(d.changes[k].after, func(b int) bool { return b == c || d.comesAfter(b, c) })
+// reach are these changes and all before them, as bits.
+func (d *draft) reach(changes []int) uint8 {
+	var out uint8
+	for _, c := range changes {
+		out |= 1<<c | d.reach(d.changes[c].after)
+	}
+	return out
 }
 
 // bitsOf lists the releases of a mix.
@@ -86,9 +91,9 @@ func (d *draft) trouble(n node, s, bit int) string {
 		case r == nil && uses && taken:
 			return fmt.Sprintf("nobody declares what runs of %s, and %s is %s", d.serviceName(s), d.changeName(c), phaseNames[phase])
 		case r == nil:
-		case d.knows(r, c) && uses && (phase == absent || slices.Contains(r.needs, c) && phase < backfilled):
+		case r.knows(c) && uses && (phase == absent || slices.Contains(r.needs, c) && phase < backfilled):
 			return fmt.Sprintf("%s %s meets %s, which is %s", d.serviceName(s), r.version, d.changeName(c), phaseNames[phase])
-		case !d.knows(r, c) && uses && taken && !slices.Contains(r.tolerates, c):
+		case !r.knows(c) && uses && taken && !slices.Contains(r.tolerates, c):
 			return fmt.Sprintf("%s %s does not know %s, which is %s", d.serviceName(s), r.version, d.changeName(c), phaseNames[phase])
 		}
 	}
@@ -157,7 +162,7 @@ func (d *draft) carelessRuns(n node, c int) bool {
 			continue
 		}
 		for _, bit := range bitsOf(n.mix[s]) {
-			if r := d.services[s].at(bit); r == nil || !d.knows(r, c) {
+			if r := d.services[s].at(bit); r == nil || !r.knows(c) {
 				return true
 			}
 		}
@@ -171,11 +176,23 @@ func (d *draft) mayMigrate(n node, i int) bool {
 		return false
 	}
 	for s := range d.services {
-		if !n.down[s] && slices.Contains(d.services[s].uses, m.database) && n.mix[s]&(1<<unknown) != 0 {
+		if n.down[s] || !slices.Contains(d.services[s].uses, m.database) {
+			continue
+		}
+		if n.runs(s, unknown) || n.runs(s, recorded) && d.services[s].silent(i) {
 			return false
 		}
 	}
 	return true
+}
+
+// silent tells whether the release that only the journal has says nothing of a
+// directory of which the service's others do.
+func (s *draftService) silent(i int) bool {
+	says := func(r draftRelease) bool {
+		return slices.ContainsFunc(r.ranges, func(x draftRange) bool { return x.directory == i })
+	}
+	return !says(*s.at(recorded)) && slices.ContainsFunc(s.releases, says)
 }
 
 // mayRoll tells whether the rollout of a release may begin: everything but what
@@ -251,7 +268,7 @@ func (d *draft) stopsKept(n node, s, bit int) bool {
 // settled tells whether every change that a release knows is through.
 func (d *draft) settled(n node, r *draftRelease) bool {
 	for c := range d.changes {
-		if d.knows(r, c) && n.phases[c] < verified {
+		if r.knows(c) && n.phases[c] < verified {
 			return false
 		}
 	}

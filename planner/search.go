@@ -90,7 +90,7 @@ type turning struct {
 	kind      moveKind
 	to        releaseKey       // of a rollout
 	directory *spec.Migrations // of a migration
-	arrived   bool             // whether those that have arrived are stopped as well
+	service   *spec.Service    // that has arrived and is stopped all the same; nil: those that have not
 }
 
 // trail is a world and the way that led to it.
@@ -167,7 +167,11 @@ func (k *knot) reach(t trail, seen map[string]bool) []trail {
 	out = append(out, t)
 	follow(turning{kind: moveRetire})
 	follow(turning{kind: moveDown})
-	follow(turning{kind: moveDown, arrived: true})
+	for _, s := range k.services {
+		if k.finished(t.world, s) {
+			follow(turning{kind: moveDown, service: s})
+		}
+	}
 	return out
 }
 
@@ -186,7 +190,10 @@ func (k *knot) turn(w world, t turning) []move {
 	case moveRetire:
 		return k.retireAll(w)
 	case moveDown:
-		return k.stopAll(w, t.arrived)
+		if t.service != nil {
+			return k.stopOne(w, t.service)
+		}
+		return k.stopAll(w, false)
 	default:
 		return []move{k.roll(w, t.to)}
 	}
