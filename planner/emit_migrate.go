@@ -30,8 +30,8 @@ func (e *emitter) migrate(m move) {
 // down migration brings them back.
 func (e *emitter) unmigrate(m move, from uint64) *Undo {
 	d := m.directory
-	if !e.strands(d, m.file.Version) {
-		return &Undo{Title: "stays", Bars: len(e.parting) > 0}
+	if !e.stopped(d, m.file.Version) {
+		return &Undo{Title: "stays", Bars: e.wayBack.strands(m)}
 	}
 	if m.file.Down == "" {
 		return nil
@@ -42,9 +42,9 @@ func (e *emitter) unmigrate(m move, from uint64) *Undo {
 	}
 }
 
-// strands tells whether a release that ran before it was stopped cannot be
-// started again with a directory at that version.
-func (e *emitter) strands(d *spec.Migrations, version uint64) bool {
+// stopped tells whether a release that ran before its service was taken down
+// cannot be started again with a directory at that version.
+func (e *emitter) stopped(d *spec.Migrations, version uint64) bool {
 	for service, down := range e.world.down {
 		for v := range e.world.mix[service] {
 			if down && e.uses(service, d.Database.Name) && e.outOfRange(releaseKey{service, v}, d, version, false) != nil {

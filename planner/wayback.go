@@ -20,6 +20,7 @@ type wayBack struct {
 	kept   map[releaseKey]bool // is up, without requests
 	hidden bool                // something was hidden that has to be un-hidden first
 	unkept []*spec.Change      // with two shapes that no sync keeps in step
+	went   []releaseKey        // what the plan rolled out
 	missed string              // what the able ones would not find, "" for nothing
 }
 
@@ -101,8 +102,17 @@ func (b *wayBack) moved(w world, service string) {
 	}
 }
 
+// strands tells whether taking the plan back from behind a migration would
+// start a release that does not live with its version: one that the plan
+// leaves, or one that it went by.
+func (b *wayBack) strands(m move) bool {
+	cannot := func(k releaseKey) bool { return b.cannotLive(k, m) }
+	return slices.ContainsFunc(b.able, cannot) || slices.ContainsFunc(b.unable, cannot) || slices.ContainsFunc(b.went, cannot)
+}
+
 // wrote tells that a release has run, and so may have written.
 func (b *wayBack) wrote(by releaseKey) {
+	b.went = append(b.went, by)
 	d := b.declared[by]
 	if b.missed != "" || d == nil {
 		return
