@@ -300,11 +300,14 @@ func ids(steps []planner.Step) []string {
 	return out
 }
 
-// undone takes a random prefix of the plan back, the last step first. On the
-// way no release may meet what it cannot live with either.
+// undone takes a prefix of the plan back, the last step first. On the way no
+// release may meet what it cannot live with either.
 func (v *verdict) undone() {
 	r := rand.New(rand.NewPCG(v.seed, 8))
-	at := r.IntN(len(v.plan.Steps) + 1)
+	at := len(v.plan.Steps)
+	if r.IntN(2) == 0 {
+		at = r.IntN(at + 1)
+	}
 	if i := slices.IndexFunc(v.plan.Steps[:at], func(s planner.Step) bool { return s.Undo == nil || s.Undo.Bars || s.Deferred != "" }); i >= 0 {
 		at = i
 	}

@@ -326,12 +326,13 @@ func (s *draftService) closeGaps(i int, m draftDirectory) {
 
 func (x draftRange) holds(v uint64) bool { return x.min <= v && (x.max == 0 || v <= x.max) }
 
+// migrateOnStart makes a release ship one of the versions of each of its ranges.
 func (d *draft) migrateOnStart(r *draftRelease) {
 	r.onStart = true
 	for i := range r.ranges {
 		x := &r.ranges[i]
 		for _, v := range d.directories[x.directory].files {
-			if x.holds(v) {
+			if x.holds(v) && (x.ships < max(x.min, 1) || d.one(2)) {
 				x.ships = v
 			}
 		}
@@ -387,8 +388,8 @@ func (d *draft) refused(i int) {
 		m.dirty = true
 	case 1:
 		m.live = m.files[len(m.files)-1] + 1
-	case 2:
-		m.live = m.files[m.target] + 1
+	case 2, 3:
+		m.live = m.files[min(m.target+1, len(m.files)-1)]
 	}
 }
 
