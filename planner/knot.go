@@ -11,6 +11,7 @@ type knot struct {
 	changes     []*spec.Change
 	directories []*spec.Migrations
 	assumed     assumption // nothing, but when a way out is looked for
+	gaveUp      bool       // the search has not looked at everything
 }
 
 // knots partitions the spec, in the order of their first change or service.

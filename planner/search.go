@@ -103,8 +103,8 @@ func (t trail) then(w world, next turning) trail {
 	return trail{w, append(t.way[:len(t.way):len(t.way)], next)}
 }
 
-// searchLimit bounds the worlds that are looked at for one knot: what needs
-// more is reported as having no way.
+// searchLimit bounds the worlds that are looked at for one knot. Where that is
+// not enough, the plan fails and says so.
 const searchLimit = 200_000
 
 // shortest is the way to the goal with the fewest rollouts. Expand, back-fill
@@ -135,6 +135,7 @@ func (k *knot) shortest(from world) ([]turning, bool) {
 		}
 		frontier = next
 	}
+	k.gaveUp = len(seen) >= searchLimit
 	return nil, false
 }
 

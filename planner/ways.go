@@ -13,8 +13,12 @@ func (d dead) ways() []string {
 	if d.goal.Rollback {
 		return []string{"A rollback takes no change forward. Roll forward to a release that lives with the schema as it is."}
 	}
+	if d.gaveUp {
+		return []string{fmt.Sprintf("The search was given up after %d states, so there may be a way. Name a release in between as the release of a service, and plan again from there.", searchLimit)}
+	}
 	var out []string
-	for _, w := range d.suggestions() {
+	all := d.suggestions()
+	for _, w := range all[:min(len(all), mostTries)] {
 		if len(out) < mostWays && d.would(w.assumed) {
 			out = append(out, "- "+w.text)
 		}
@@ -25,8 +29,9 @@ func (d dead) ways() []string {
 	return append([]string{"Any of these would give it a way:"}, out...)
 }
 
-// mostWays bounds what a person is asked to choose from.
-const mostWays = 5
+// mostWays bounds what a person is asked to choose from, mostTries how much is
+// tried for it in a large knot.
+const mostWays, mostTries = 5, 32
 
 // suggestion is a change of the spec that may give a way.
 type suggestion struct {
