@@ -63,7 +63,7 @@ func (d *draft) reached(n node) bool {
 // free gives every node that one move leads to which is no rollout.
 func (d *draft) free(n node, found func(node)) {
 	legal := func(m node) {
-		if d.illegal(m) == "" {
+		if d.legal(m) {
 			found(m)
 		}
 	}
@@ -108,7 +108,7 @@ func (d *draft) rollouts(n node, found func(node)) {
 				m.mix[s], m.down[s] = 0, false
 			}
 			m.mix[s] |= 1 << bit
-			if d.illegal(m) != "" {
+			if !d.legal(m) {
 				continue
 			}
 			if service.strategy.keep == 0 || bit != service.target {

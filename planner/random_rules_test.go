@@ -77,32 +77,65 @@ func bitsOf(mix uint8) []int {
 
 func (n node) runs(s, bit int) bool { return !n.down[s] && n.mix[s]&(1<<bit) != 0 }
 
-// lives tells whether a release of a service can run in a world.
-func (d *draft) lives(n node, s, bit int) bool { return d.trouble(n, s, bit) == "" }
+// lives tells whether a release of a service can run in a world: design.md §3.
+func (d *draft) lives(n node, s, bit int) bool {
+	return d.clashing(n, s, bit) == 0 && d.outside(n, s, bit) < 0
+}
 
-// trouble says why a release cannot run in a world: design.md §3.
-func (d *draft) trouble(n node, s, bit int) string {
+// clashing are the changes that a release cannot live with as they are, as bits.
+func (d *draft) clashing(n node, s, bit int) uint8 {
+	var missing, unfilled, taken uint8
+	for c := range d.changes {
+		switch phase := n.phases[c]; {
+		case phase == absent:
+			missing |= 1 << c
+			unfilled |= 1 << c
+		case phase < backfilled:
+			unfilled |= 1 << c
+		case phase >= hidden:
+			taken |= 1 << c
+		}
+	}
 	service := &d.services[s]
 	r := service.at(bit)
-	for c := range d.changes {
-		phase, uses := n.phases[c], slices.Contains(service.uses, d.changes[c].database)
-		taken := phase >= hidden
-		switch {
-		case r == nil && uses && taken:
-			return fmt.Sprintf("nobody declares what runs of %s, and %s is %s", d.serviceName(s), d.changeName(c), phaseNames[phase])
-		case r == nil:
-		case r.knows(c) && uses && (phase == absent || slices.Contains(r.needs, c) && phase < backfilled):
-			return fmt.Sprintf("%s %s meets %s, which is %s", d.serviceName(s), r.version, d.changeName(c), phaseNames[phase])
-		case !r.knows(c) && uses && taken && !slices.Contains(r.tolerates, c):
-			return fmt.Sprintf("%s %s does not know %s, which is %s", d.serviceName(s), r.version, d.changeName(c), phaseNames[phase])
-		}
+	if r == nil {
+		return service.bears & taken
+	}
+	return service.bears & (r.known&missing | setOf(r.needs)&unfilled | taken&^r.known&^setOf(r.tolerates))
+}
+
+// outside is a directory with whose version a release cannot run, -1 where
+// there is none.
+func (d *draft) outside(n node, s, bit int) int {
+	r := d.services[s].at(bit)
+	if r == nil || len(r.ranges) == 0 {
+		return -1
 	}
 	for i := range d.directories {
-		if r != nil && !d.inRange(r, i, d.version(n, i), false) {
-			return fmt.Sprintf("%s %s cannot run with version %d of %s", d.serviceName(s), r.version, d.version(n, i), d.directoryName(i))
+		if !d.inRange(r, i, d.version(n, i), false) {
+			return i
 		}
 	}
-	return ""
+	return -1
+}
+
+func setOf(changes []int) uint8 {
+	var out uint8
+	for _, c := range changes {
+		out |= 1 << c
+	}
+	return out
+}
+
+// trouble says why a release cannot run in a world.
+func (d *draft) trouble(n node, s, bit int) string {
+	who := d.serviceName(s) + " " + d.services[s].version(bit)
+	if clash := d.clashing(n, s, bit); clash != 0 {
+		c := bits.TrailingZeros8(clash)
+		return fmt.Sprintf("%s cannot live with %s, which is %s", who, d.changeName(c), phaseNames[n.phases[c]])
+	}
+	i := d.outside(n, s, bit)
+	return fmt.Sprintf("%s cannot run with version %d of %s", who, d.version(n, i), d.directoryName(i))
 }
 
 // inRange tells whether a release can run with a version of a directory, or be
@@ -127,16 +160,25 @@ func (d *draft) inRange(r *draftRelease, i int, version uint64, start bool) bool
 // illegal says which release runs and cannot; "" where all can.
 func (d *draft) illegal(n node) string {
 	for s := range d.services {
-		if n.down[s] {
-			continue
-		}
-		for mix := n.mix[s]; mix != 0; mix &= mix - 1 {
-			if why := d.trouble(n, s, bits.TrailingZeros8(mix)); why != "" {
-				return why
+		for mix := n.mix[s]; mix != 0 && !n.down[s]; mix &= mix - 1 {
+			if bit := bits.TrailingZeros8(mix); !d.lives(n, s, bit) {
+				return d.trouble(n, s, bit)
 			}
 		}
 	}
 	return ""
+}
+
+// legal tells whether everything that runs can.
+func (d *draft) legal(n node) bool {
+	for s := range d.services {
+		for mix := n.mix[s]; mix != 0 && !n.down[s]; mix &= mix - 1 {
+			if !d.lives(n, s, bits.TrailingZeros8(mix)) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // mayAdvance tells whether a change may take its next step towards the
