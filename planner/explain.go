@@ -14,36 +14,41 @@ import (
 // explain says why a knot has no way: who would meet what, and which changes
 // of the spec would give it one. Each of those has been tried.
 func (d dead) explain() hcl.Diagnostics {
-	small := d.smallest()
+	ways, where := d.ways(), d.where()
 	var diags hcl.Diagnostics
-	for _, s := range small.services {
+	left := 0
+	for _, s := range d.smallest().services {
 		if d.rolledOut(d.world, s) {
 			continue
 		}
-		lines := d.conflict(releaseKey{s.Name, d.target(s)})
+		lines := d.conflict(releaseKey{s.Name, d.target(s)}, where)
 		if len(lines) == 0 {
 			continue
 		}
-		diags = append(diags, problem("No way to this release", strings.Join(append(lines, d.ways()...), "\n"), s.ReleaseRange))
+		if len(diags) == many {
+			left++
+			continue
+		}
+		diags = append(diags, problem("No way to this release", strings.Join(append(lines, ways...), "\n"), s.ReleaseRange))
 	}
+	if left > 0 {
+		diags = append(diags, problem("No way to further releases", fmt.Sprintf("%d more services cannot go to their releases either.", left), hcl.Range{}))
+	}
+	withWays := func(why string) string { return strings.Join(append([]string{why + where + "."}, ways...), "\n") }
 	if len(diags) > 0 {
 		return diags
 	}
 	for _, c := range d.changes {
 		if why := d.stuck(c); why != "" {
-			return append(diags, problem("No way to this change", d.withWays(why), c.Range))
+			return append(diags, problem("No way to this change", withWays(why), c.Range))
 		}
 	}
 	for _, m := range d.directories {
 		if why := d.stuckVersion(m); why != "" {
-			return append(diags, problem("No way to this version", d.withWays(why), m.VersionRange))
+			return append(diags, problem("No way to this version", withWays(why), m.VersionRange))
 		}
 	}
-	return append(diags, problem("No way", d.withWays("no order of steps leads to what the spec says"), hcl.Range{}))
-}
-
-func (d dead) withWays(why string) string {
-	return strings.Join(append([]string{why + d.where() + "."}, d.ways()...), "\n")
+	return append(diags, problem("No way", withWays("no order of steps leads to what the spec says"), hcl.Range{}))
 }
 
 // smallest is the part of a knot that has no way by itself: services are left
@@ -64,13 +69,13 @@ func (d dead) smallest() *knot {
 }
 
 // conflict says, line by line, what keeps a release from being rolled out.
-func (d dead) conflict(to releaseKey) []string {
+func (d dead) conflict(to releaseKey, where string) []string {
 	var lines []string
 	if why := d.hindrance(d.world, to); why != "" {
 		lines = append(lines, why+".")
 	}
 	for _, m := range d.unfit(d.world, to) {
-		lines = append(lines, m.why+d.gone(m)+prefixed(": ", d.stuckAt(m))+d.where()+".")
+		lines = append(lines, m.why+d.gone(m)+prefixed(": ", d.stuckAt(m))+where+".")
 	}
 	return lines
 }

@@ -69,16 +69,25 @@ func (p *planning) reconcile(moves []move) []move {
 // takes no way from any release, so taking the first legal move is only wrong
 // where a service must go to another release in between, or go back to one, or
 // where a directory must wait. Those ways are then searched for, the ones with
-// the fewest rollouts first. Without a way, w and the moves are where the
-// direct one stuck.
+// the fewest rollouts first; a knot that is too large for that is levelled
+// before. Without a way, w and the moves are where the direct one stuck.
 func (k *knot) solve(w world) ([]move, bool) {
 	direct := w.clone()
 	moves, straight := k.forward(direct)
 	arrived := k.arrived(direct)
-	if !arrived || !straight {
-		if way, found := k.shortest(w); found {
-			return k.replay(w, way), true
+	if arrived && straight {
+		w.become(direct)
+		return moves, true
+	}
+	if !k.small() {
+		levelled := w.clone()
+		if moves, ok := k.level(levelled); ok {
+			w.become(levelled)
+			return moves, true
 		}
+	}
+	if way, found := k.shortest(w); found {
+		return k.replay(w, way), true
 	}
 	w.become(direct)
 	return moves, arrived
@@ -103,9 +112,14 @@ func (t trail) then(w world, next turning) trail {
 	return trail{w, append(t.way[:len(t.way):len(t.way)], next)}
 }
 
-// searchLimit bounds the worlds that are looked at for one knot. Where that is
-// not enough, the plan fails and says so.
-const searchLimit = 200_000
+// searchLimit bounds what is looked at for one knot: worlds, each counted with
+// its size. Where that is not enough, the plan fails and says so.
+const searchLimit = 4_000_000
+
+// limit is how many worlds of the knot are looked at.
+func (k *knot) limit() int {
+	return searchLimit / (len(k.services) + len(k.changes) + len(k.directories) + 1)
+}
 
 // shortest is the way to the goal with the fewest rollouts. Expand, back-fill
 // and verify take a way from nobody and are always done; migrations, stops and
@@ -114,7 +128,7 @@ func (k *knot) shortest(from world) ([]turning, bool) {
 	first := trail{world: from.clone()}
 	k.settle(first.world)
 	seen := map[string]bool{k.key(first.world): true}
-	for frontier := []trail{first}; len(frontier) > 0 && len(seen) < searchLimit; {
+	for frontier := []trail{first}; len(frontier) > 0 && len(seen) < k.limit(); {
 		frontier = k.spread(frontier, seen)
 		for _, t := range frontier {
 			if k.arrived(t.world) {
@@ -123,6 +137,9 @@ func (k *knot) shortest(from world) ([]turning, bool) {
 		}
 		var next []trail
 		for _, t := range frontier {
+			if len(seen) >= k.limit() {
+				break
+			}
 			for _, to := range k.candidates(t.world) {
 				w := t.world.clone()
 				k.roll(w, to)
@@ -135,7 +152,7 @@ func (k *knot) shortest(from world) ([]turning, bool) {
 		}
 		frontier = next
 	}
-	k.gaveUp = len(seen) >= searchLimit
+	k.gaveUp = len(seen) >= k.limit()
 	return nil, false
 }
 

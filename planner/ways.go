@@ -14,7 +14,7 @@ func (d dead) ways() []string {
 		return []string{"A rollback takes no change forward. Roll forward to a release that lives with the schema as it is."}
 	}
 	if d.gaveUp {
-		return []string{fmt.Sprintf("The search was given up after %d states, so there may be a way. Name a release in between as the release of a service, and plan again from there.", searchLimit)}
+		return []string{fmt.Sprintf("The search was given up after %d states, so there may be a way. Name a release in between as the release of a service, and plan again from there.", d.limit())}
 	}
 	var out []string
 	all := d.suggestions()
