@@ -59,7 +59,7 @@ func (k *knot) levelOnce(w world) []move {
 		}
 		for i := len(s.Releases) - 1; i >= 0; i-- {
 			to := releaseKey{s.Name, s.Releases[i].Version}
-			if w.at(to.service, to.version) || !k.liesBetween(w, to) || !k.may(w, to) || k.blocksBeside(w, to) {
+			if w.at(to.service, to.version) || !k.liesBetween(w, to) || !k.may(w, to) || k.blocksToo(w, to) {
 				continue
 			}
 			reason := k.reason(w, to)
@@ -72,11 +72,11 @@ func (k *knot) levelOnce(w world) []move {
 	return moves
 }
 
-// blocksBeside tells whether a service would be in the way at that release too.
-func (k *knot) blocksBeside(w world, to releaseKey) bool {
-	after := w.clone()
-	k.roll(after, to)
-	return k.blocking(after)[to.service]
+// blocksToo tells whether a service would be in the way at that release as well.
+func (k *knot) blocksToo(w world, to releaseKey) bool {
+	alone := w
+	alone.mix, alone.down = map[string]map[string]bool{to.service: {to.version: true}}, nil
+	return k.blocking(alone)[to.service]
 }
 
 // blocking are the services that run what something in the schema waits for to
