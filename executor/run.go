@@ -174,6 +174,9 @@ func (r *run) step(ctx context.Context, s planner.Step) error {
 	if err != nil {
 		return err
 	}
+	if why != "" && s.Together {
+		return errors.New(why)
+	}
 	if why != "" {
 		return r.postpone(ctx, s, why)
 	}

@@ -18,6 +18,9 @@ type emitter struct {
 	*wayBack
 	world      world                 // as the moves so far leave it
 	down       int                   // services that are down in it
+	windows    int                   // how often services went down
+	window     []string              // what the steps while services are down need
+	stays      map[string]bool       // directories whose versions stay when those steps fail
 	present    map[string][]Instance // by service, as the steps so far leave them
 	backends   map[string]bool       // as the steps so far leave them
 	steps      []Step
@@ -30,16 +33,19 @@ type emitter struct {
 	checkpoint int
 	passed     bool // something that cannot be undone is behind
 	current    move
-	parting    []releaseKey   // those that cannot come back once the current move is made
-	parted     []releaseKey   // those of which the next checkpoint has to say it
-	ids        map[string]int // how often a step has been in the plan
+	parting    []releaseKey      // those that cannot come back once the current move is made
+	parted     []releaseKey      // those of which the next checkpoint has to say it
+	ids        map[string]int    // how often a step has been in the plan
+	off        map[string]string // why steps are deferred
+	filled     map[string]string // the last steps of changes before their contracts
+	named      map[*spec.Change]map[string]bool
 }
 
 func newEmitter(p *planning) *emitter {
 	return &emitter{
 		planning: p, wayBack: newWayBack(p), world: p.start.clone(),
 		present: maps.Clone(p.instances), backends: liveBackends(p.state),
-		reached: map[string]migrations.Phase{}, ids: map[string]int{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
+		reached: map[string]migrations.Phase{}, ids: map[string]int{}, off: map[string]string{}, filled: map[string]string{}, named: map[*spec.Change]map[string]bool{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
 	}
 }
 
@@ -48,7 +54,7 @@ func (e *emitter) emit(moves []move) {
 	for i, m := range moves {
 		e.current, e.parting = m, e.partsWith(m)
 		if m.kind == moveDown && e.down == 0 {
-			e.announce(moves[i:])
+			e.open(moves[i : i+stretch(moves[i:])])
 		}
 		before := len(e.steps)
 		e.move(m)
@@ -185,7 +191,9 @@ func (e *emitter) note(text ...string) { e.notes = append(e.notes, text...) }
 // there is none: the run goes back to where all were up, or on.
 func (e *emitter) add(group string, s Step) {
 	if e.offline() {
-		group = "offline"
+		group = fmt.Sprint("offline ", e.windows)
+		s.Together = e.group == group
+		s.Needs = append(s.Needs, e.window...)
 	}
 	s.Section, s.Deferred = e.current.section, firstOf(e.current.deferred, s.Deferred)
 	e.checkpointBefore(group, s)
@@ -197,6 +205,13 @@ func (e *emitter) add(group string, s Step) {
 		s.Needs = append(s.Needs, last)
 	}
 	s.Needs = distinct(s.Needs)
+	for _, need := range s.Needs {
+		s.Deferred = firstOf(s.Deferred, e.off[need])
+	}
+	e.off[s.ID] = s.Deferred
+	if e.offline() && !s.Together {
+		e.window = []string{s.ID}
+	}
 	e.last[s.Address] = s.ID
 	e.steps = append(e.steps, s)
 }
@@ -218,11 +233,17 @@ func (e *emitter) checkpointBefore(group string, s Step) {
 	}
 }
 
-// announce says before services go down what cannot be taken back while they
-// are: between them there is no checkpoint that could say it.
-func (e *emitter) announce(moves []move) {
-	for _, m := range moves[:stretch(moves)] {
-		if m.kind != moveMigrate || m.file.Down != "" {
+// open begins a time in which services are down. What its steps need, the first
+// stop needs, and all of them need that. What cannot be taken back while they
+// are down is said before: between them there is no checkpoint that could.
+func (e *emitter) open(moves []move) {
+	e.windows++
+	e.window, e.stays = e.needsOf(moves), map[string]bool{}
+	for _, d := range e.spec.Migrations {
+		e.stays[d.Name] = !slices.ContainsFunc(moves, func(m move) bool { return m.directory == d && e.stopped(moves, m) })
+	}
+	for _, m := range moves {
+		if m.kind != moveMigrate || e.stays[m.directory.Name] || downOf(m.file) != "" {
 			continue
 		}
 		for _, k := range e.partsWith(m) {
@@ -231,6 +252,31 @@ func (e *emitter) announce(moves []move) {
 			}
 		}
 	}
+}
+
+// needsOf are the last steps of all that moves have to do with.
+func (e *emitter) needsOf(moves []move) []string {
+	var out []string
+	need := func(a spec.Address) {
+		if last := e.last[a]; last != "" {
+			out = append(out, last)
+		}
+	}
+	for _, m := range moves {
+		switch {
+		case m.change != nil:
+			need(m.change.Address())
+			for _, before := range m.change.After {
+				need(before.Address())
+			}
+		case m.directory != nil:
+			need(m.directory.Address())
+			out = append(out, e.rollouts(m.directory.Database)...)
+		case m.kind == moveRoll:
+			out = append(out, e.rollout(m.service, m.version).before()...)
+		}
+	}
+	return distinct(out)
 }
 
 // offline tells whether services are down, or go down with the current move.

@@ -136,6 +136,7 @@ func (e *emitter) revert(c *spec.Change) {
 		s.ID, s.Kind = s.ID+"/revert", KindRevert
 		s.Action, s.Undo, s.Title = undo.Action, nil, undo.Title+": "+u.Title
 		s.Cause = "asked to take " + string(c.Address()) + " back"
+		s.Guards = e.only(c.Database, "", func(k releaseKey) bool { return e.meet(k, c, migrations.Absent) == nil })
 		if undo.Loses != "" {
 			s.Hazards = append(s.Hazards, migrations.Hazard{Code: "data_loss", Text: undo.Loses})
 		}
@@ -177,6 +178,7 @@ func (e *emitter) backfill(c *spec.Change) {
 		}
 		if !synced(c) {
 			s.Needs = e.rollouts(c.Database)
+			s.Guards = e.only(c.Database, "", func(k releaseKey) bool { return e.declared[k].knows[c.Name] })
 		}
 		if b.ReplicaLag > 0 {
 			s.Waits = append(s.Waits, "lag < "+shortDuration(b.ReplicaLag))
@@ -186,7 +188,8 @@ func (e *emitter) backfill(c *spec.Change) {
 }
 
 // arrivals are the last steps of the services that have to do with a change:
-// where one has not arrived, its way back is kept.
+// where one has not arrived, its way back is kept. And those of other changes
+// of the same tables, which may read what goes.
 func (e *emitter) arrivals(c *spec.Change) []string {
 	var out []string
 	for _, s := range e.spec.Services {
@@ -194,6 +197,64 @@ func (e *emitter) arrivals(c *spec.Change) []string {
 			out = append(out, last)
 		}
 	}
+	for _, x := range e.changes {
+		if last := e.ready(x); last != "" && x != c && x.Database == c.Database && e.touch(x, c) {
+			out = append(out, last)
+		}
+	}
+	return out
+}
+
+// begins remembers the last step of a change before its contract.
+func (e *emitter) begins(c *spec.Change) {
+	if _, begun := e.filled[c.Name]; !begun {
+		e.filled[c.Name] = e.last[c.Address()]
+	}
+}
+
+// ready is the last step of a change that is not of its contract.
+func (e *emitter) ready(c *spec.Change) string {
+	if last, begun := e.filled[c.Name]; begun {
+		return last
+	}
+	return e.last[c.Address()]
+}
+
+// touch tells whether two changes may have to do with the same table.
+func (e *emitter) touch(a, b *spec.Change) bool {
+	x, y := e.tables(a), e.tables(b)
+	if x["*"] || y["*"] {
+		return true
+	}
+	for t := range x {
+		if y[t] {
+			return true
+		}
+	}
+	return false
+}
+
+// tables are those that a change names, "*" where it has SQL that may name any.
+func (e *emitter) tables(c *spec.Change) map[string]bool {
+	if e.named[c] != nil {
+		return e.named[c]
+	}
+	scope := DatabaseScope{Tables: map[string]TableScope{}}
+	scope.name(c)
+	out := map[string]bool{}
+	for t := range scope.Tables {
+		out[t] = true
+	}
+	operations := c.Expand
+	if c.Contract != nil {
+		operations = append(slices.Clone(operations), c.Contract.Operations...)
+	}
+	for _, op := range operations {
+		if _, ok := op.(*spec.SQL); ok {
+			out["*"] = true
+		}
+	}
+	e.named[c] = out
 	return out
 }
 
@@ -231,6 +292,7 @@ func (e *emitter) verifyStep(c *spec.Change, v *spec.Verify, phase migrations.Ph
 // hide takes the old shape out of sight, on evidence that nobody needs it.
 func (e *emitter) hide(m move) {
 	c := m.change
+	e.begins(c)
 	pending := unapplied(e.programs[c.Name].Hide, e.recorded(c))
 	soak, why := e.soak(c)
 	e.askAgain(c, firstOf(m.deferred, why))
@@ -263,6 +325,7 @@ func (e *emitter) askAgain(c *spec.Change, deferred string) {
 // drop takes away for good what was hidden.
 func (e *emitter) drop(m move) {
 	c := m.change
+	e.begins(c)
 	program := e.programs[c.Name]
 	pending := unapplied(program.Drop, e.recorded(c))
 	for i, u := range pending {
@@ -378,30 +441,36 @@ func (e *emitter) hideLeft(c *spec.Change, hide time.Duration) string {
 // evidence asks, right before a step that takes something away, that no
 // instance and no session of a release is left that needs it.
 func (e *emitter) evidence(c *spec.Change) []Guard {
+	return e.only(c.Database, c.Name, func(k releaseKey) bool { return e.meet(k, c, migrations.Hidden) == nil })
+}
+
+// only asks that no instance and no session is left but those of releases that
+// fit. A session that is open stops the soak of the change, if one is named.
+func (e *emitter) only(db *spec.Database, change string, fits func(releaseKey) bool) []Guard {
 	var out []Guard
 	var own []string
 	for _, s := range e.spec.Services {
-		if !e.uses(s.Name, c.Database.Name) {
+		if !e.uses(s.Name, db.Name) {
 			continue
 		}
 		own = append(own, s.Name)
-		fit := e.fit(c, func(k releaseKey) string {
+		fit := e.fit(fits, func(k releaseKey) string {
 			if k.service != s.Name {
 				return ""
 			}
 			return k.version
 		})
 		out = append(out,
-			&NoSessions{Database: c.Database.Name, Service: s.Name, Except: fit, Change: c.Name},
+			&NoSessions{Database: db.Name, Service: s.Name, Except: fit, Change: change},
 			&NoInstances{Orchestrator: s.Orchestrator.Address(), Service: s.Name, Except: fit})
 	}
-	others := e.fit(c, func(k releaseKey) string {
+	others := e.fit(fits, func(k releaseKey) string {
 		if e.byName[k.service] != nil {
 			return ""
 		}
 		return k.service + "@" + k.version
 	})
-	return append(out, &NoSessions{Database: c.Database.Name, Others: own, Except: others, Change: c.Name})
+	return append(out, &NoSessions{Database: db.Name, Others: own, Except: others, Change: change})
 }
 
 // confirm has a transaction ask again for the sessions that its guards ask for.
@@ -417,12 +486,12 @@ func (s *Step) confirm() {
 	}
 }
 
-// fit lists the releases that can live without the old shape, under the names
-// that they are given; "" leaves one out.
-func (e *emitter) fit(c *spec.Change, name func(releaseKey) string) []string {
+// fit lists the releases that fit, under the names that they are given; "" leaves
+// one out.
+func (e *emitter) fit(fits func(releaseKey) bool, name func(releaseKey) string) []string {
 	var out []string
 	for k := range e.declared {
-		if n := name(k); n != "" && e.meet(k, c, migrations.Hidden) == nil {
+		if n := name(k); n != "" && fits(k) {
 			out = append(out, n)
 		}
 	}

@@ -18,7 +18,7 @@ func (e *emitter) migrate(m move) {
 			Database: d.Database.Name, Migrations: d.Name, Table: d.Table, From: from, To: m.file.Version, SQL: m.file.Up,
 		},
 		Undo: e.unmigrate(m, from), Safety: Probed, Limits: e.limits(d.Database), Source: m.file.File,
-		Guards:  e.gone(d, m.file.Version),
+		Guards:  e.only(d.Database, "", func(k releaseKey) bool { return e.livesWith(k, d, m.file.Version) }),
 		Hazards: []migrations.Hazard{migrations.Unclassified(m.file.File)},
 	}
 	s.Needs = append(s.Needs, e.rollouts(d.Database)...)
@@ -30,10 +30,10 @@ func (e *emitter) migrate(m move) {
 // down migration brings them back.
 func (e *emitter) unmigrate(m move, from uint64) *Undo {
 	d := m.directory
-	if !e.stopped(d, m.file.Version) {
+	if e.down == 0 || e.stays[d.Name] {
 		return &Undo{Title: "stays", Bars: e.wayBack.strands(m)}
 	}
-	if m.file.Down == "" {
+	if downOf(m.file) == "" {
 		return nil
 	}
 	return &Undo{
@@ -42,12 +42,25 @@ func (e *emitter) unmigrate(m move, from uint64) *Undo {
 	}
 }
 
-// stopped tells whether a release that ran before its service was taken down
-// cannot be started again with a directory at that version.
-func (e *emitter) stopped(d *spec.Migrations, version uint64) bool {
-	for service, down := range e.world.down {
-		for v := range e.world.mix[service] {
-			if down && e.uses(service, d.Database.Name) && e.outOfRange(releaseKey{service, v}, d, version, false) != nil {
+// downOf is the SQL that takes a migration back; "" where there is none that
+// can run in a step's transaction.
+func downOf(f *spec.Migration) string {
+	if migrations.TransactionProblem(f.Down) != "" {
+		return ""
+	}
+	return f.Down
+}
+
+// stopped tells whether a release that the moves stop cannot be started again
+// behind one of their migrations.
+func (e *emitter) stopped(moves []move, migration move) bool {
+	d := migration.directory
+	for _, m := range moves {
+		if m.kind != moveDown || !e.uses(m.service.Name, d.Database.Name) {
+			continue
+		}
+		for version := range e.world.mix[m.service.Name] {
+			if e.outOfRange(releaseKey{m.service.Name, version}, d, migration.file.Version, false) != nil {
 				return true
 			}
 		}
@@ -55,24 +68,7 @@ func (e *emitter) stopped(d *spec.Migrations, version uint64) bool {
 	return false
 }
 
-// gone asks that no release is left which cannot live with a version: no
-// instance, and no session.
-func (e *emitter) gone(d *spec.Migrations, version uint64) []Guard {
-	var out []Guard
-	for _, s := range e.spec.Services {
-		if !e.uses(s.Name, d.Database.Name) {
-			continue
-		}
-		var fit []string
-		for k, declared := range e.declared {
-			if k.service == s.Name && declared.release.livesAt(d.Name, version, false) && e.unknown(k, d) == "" {
-				fit = append(fit, k.version)
-			}
-		}
-		fit = sorted(fit)
-		out = append(out,
-			&NoSessions{Database: d.Database.Name, Service: s.Name, Except: fit},
-			&NoInstances{Orchestrator: s.Orchestrator.Address(), Service: s.Name, Except: fit})
-	}
-	return out
+// livesWith tells whether a release is known to live with a version.
+func (e *emitter) livesWith(k releaseKey, d *spec.Migrations, version uint64) bool {
+	return e.declared[k].release.livesAt(d.Name, version, false) && e.unknown(k, d) == ""
 }

@@ -222,7 +222,7 @@ func (r *rollout) processes() []strategy.Process {
 	for _, p := range r.to.Processes {
 		byName[p.Process] = r.work(p)
 	}
-	for _, i := range r.mine(func(i Instance) bool { return !r.wanted(i) && i.State != Stopping }) {
+	for _, i := range r.mine(func(i Instance) bool { return !r.wanted(i) && i.State != Stopping && !r.rests(i) }) {
 		if byName[i.Process] == nil {
 			byName[i.Process] = &strategy.Process{Name: i.Process}
 		}
@@ -289,6 +289,12 @@ func (r *rollout) move(m strategy.Move) {
 			r.stop(version, m, names)
 		}
 	}
+}
+
+// rests tells whether an instance is kept already, from an earlier rollout, and
+// so neither serves nor has to go now.
+func (r *rollout) rests(i Instance) bool {
+	return r.warm(i.Release, i.Process) && !r.routed(i.Release, i.Name)
 }
 
 // warm tells whether instances stay up without requests. Those that never got
@@ -402,7 +408,14 @@ func (r *rollout) before() []string {
 	for _, s := range r.service.After {
 		need(s.Address())
 	}
-	return out
+	for version := range r.world.mix[r.service.Name] {
+		if at := (releaseKey{r.service.Name, version}); r.isStop(at) {
+			for c := range r.declared[at].knows {
+				need(spec.Address("change." + c))
+			}
+		}
+	}
+	return sorted(out)
 }
 
 func (r *rollout) attach(p ProcessDefinition, names []string) {
@@ -501,7 +514,7 @@ func (r *rollout) stop(version string, m strategy.Move, names []string) {
 	}
 	s.Action = &Stop{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: version,
-		Process: m.Process, Drain: r.drainOf(version, m.Process), Instances: placed, Wait: m.Wait, Exclusive: r.exclusive(),
+		Process: m.Process, Drain: r.drainOf(version, m.Process), Instances: placed, Wait: m.Wait, Exclusive: r.exclusive() || r.current.kind == moveDown,
 	}
 	if release, p := r.leaving(version, m.Process); p != nil {
 		s.Undo = &Undo{Title: "start it", Action: r.startAction(*release, *p, placed)}

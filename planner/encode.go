@@ -66,6 +66,7 @@ type stepFile struct {
 	Waits    []string            `json:"waits_for,omitempty"`
 	Source   string              `json:"source,omitempty"`
 	Estimate int64               `json:"estimate,omitempty"`
+	Together bool                `json:"together,omitempty"`
 	Section  string              `json:"section,omitempty"`
 	Deferred string              `json:"deferred,omitempty"`
 }
@@ -188,7 +189,7 @@ func encodeStep(s Step) (stepFile, error) {
 	e := stepFile{
 		ID: s.ID, Address: s.Address, Kind: s.Kind, Title: s.Title, Cause: s.Cause, Needs: s.Needs, Safety: s.Safety,
 		Limits: s.Limits, Lock: s.Lock, Table: s.Table, Hazards: s.Hazards, Waits: s.Waits, Source: s.Source,
-		Estimate: s.Estimate, Section: s.Section, Deferred: s.Deferred,
+		Estimate: s.Estimate, Together: s.Together, Section: s.Section, Deferred: s.Deferred,
 	}
 	var err error
 	if e.Action, err = tagged(actionTypes, s.Action); err != nil {
@@ -215,7 +216,7 @@ func (e stepFile) step() (Step, error) {
 	s := Step{
 		ID: e.ID, Address: e.Address, Kind: e.Kind, Title: e.Title, Cause: e.Cause, Needs: e.Needs, Safety: e.Safety,
 		Limits: e.Limits, Lock: e.Lock, Table: e.Table, Hazards: e.Hazards, Waits: e.Waits, Source: e.Source,
-		Estimate: e.Estimate, Section: e.Section, Deferred: e.Deferred,
+		Estimate: e.Estimate, Together: e.Together, Section: e.Section, Deferred: e.Deferred,
 	}
 	var err error
 	if s.Action, err = untagged(actionTypes, e.Action); err != nil {

@@ -58,6 +58,10 @@ type Step struct {
 	Source  string   // file:line
 	// Estimate is rows; it decides nothing and is in no fingerprint.
 	Estimate int64
+	// Together says that the step belongs to several that run whole or not at
+	// all, because services are down between them: evidence that is not there in
+	// time fails it, and takes the others back.
+	Together bool
 	// Section is the part of the plan that the step belongs to, with the reason
 	// for it; "" in a plan of one part.
 	Section string
