@@ -76,6 +76,11 @@ func (p *planning) checkOnStart(s *spec.Service, to *declaration) {
 func (p *planning) checkDirectories() {
 	for _, d := range p.spec.Migrations {
 		live := p.liveVersion(d)
+		if live.Dirty {
+			p.diags = append(p.diags, problem("Migration left half done",
+				fmt.Sprintf("%s is dirty at version %d: golang-migrate began that migration and did not finish it. Look at what of it is there, put the schema right, and set the version by `migrate force VERSION`.", d.Address(), live.Version), d.Range))
+			continue
+		}
 		if !p.goal.Rollback {
 			p.checkVersion(d, live)
 		}
@@ -90,9 +95,6 @@ func (p *planning) checkDirectories() {
 func (p *planning) checkVersion(d *spec.Migrations, live Version) {
 	known := slices.ContainsFunc(d.Files, func(f spec.Migration) bool { return f.Version == live.Version })
 	switch {
-	case live.Dirty:
-		p.diags = append(p.diags, problem("Migration left half done",
-			fmt.Sprintf("%s is dirty at version %d: golang-migrate began that migration and did not finish it. Look at what of it is there, put the schema right, and set the version by `migrate force VERSION`.", d.Address(), live.Version), d.Range))
 	case live.Version > d.Version:
 		p.diags = append(p.diags, problem("Version would go down",
 			fmt.Sprintf("%s is at %d, and the spec says %d: that would migrate DOWN, and pleat does not by itself.", d.Address(), live.Version, d.Version), d.VersionRange))

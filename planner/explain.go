@@ -55,7 +55,7 @@ func (d dead) explain() hcl.Diagnostics {
 // out, one by one, as long as the rest still has none.
 func (d dead) smallest() *knot {
 	k := *d.knot
-	if len(k.services) > mostTries {
+	if len(k.services) > mostTries || d.goal.Rollback { // every reason counts
 		return &k
 	}
 	for _, s := range d.services {
@@ -139,12 +139,9 @@ func (d dead) stuckAt(m meeting) string {
 			return d.stuck(c)
 		}
 	}
-	if m.change != "" {
-		return ""
-	}
 	for _, directory := range d.directories {
-		if why := d.stuckVersion(directory); why != "" {
-			return why
+		if directory.Name == m.directory {
+			return d.stuckVersion(directory)
 		}
 	}
 	return ""

@@ -134,6 +134,11 @@ func (p *planning) wish() string {
 	}
 	for _, d := range p.spec.Migrations {
 		wish.Migrations = append(wish.Migrations, fmt.Sprintf("%s %d", d.Name, d.Version))
+		for _, f := range d.Files {
+			if f.Version <= d.Version {
+				wish.Migrations = append(wish.Migrations, digest([]byte(f.Up)))
+			}
+		}
 	}
 	for _, c := range p.changes {
 		wish.Changes = append(wish.Changes, c.Name+" "+migrations.Digest(c))

@@ -107,10 +107,6 @@ func (k *knot) world() world {
 	for _, s := range k.services {
 		w.mix[s.Name] = k.start.mix[s.Name]
 	}
-	// What was taken away bears on every release that does not know of it.
-	for _, c := range k.taken {
-		w.phases[c.Name] = k.start.phases[c.Name]
-	}
 	for _, c := range k.changes {
 		w.phases[c.Name] = k.start.phases[c.Name]
 	}

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"time"
 
 	"pleat/spec"
@@ -77,6 +78,25 @@ func (p *Plan) Alone(service, version string) bool {
 		ran = ran || l.Service == service
 	}
 	return ran
+}
+
+// Withhold is the plan in which those steps are put off for which why gives a
+// reason, and all that need them. Its fingerprint is the plan's: it is the same
+// steps.
+func (p *Plan) Withhold(why func(Step) string) *Plan {
+	held, off := *p, map[string]string{}
+	held.Steps = slices.Clone(p.Steps)
+	for i := range held.Steps {
+		s := &held.Steps[i]
+		if s.Deferred == "" {
+			s.Deferred = why(*s)
+		}
+		for _, need := range s.Needs {
+			s.Deferred = firstOf(s.Deferred, off[need])
+		}
+		off[s.ID] = s.Deferred
+	}
+	return &held
 }
 
 // Empty tells whether there is nothing to do, now or later.

@@ -94,7 +94,7 @@ func (d *draft) strategy() draftStrategy {
 	case 2:
 		s.order, s.batch = spec.StopFirst, spec.Batch{Percent: 50}
 	}
-	if d.one(4) {
+	if d.one(3) && s.order != spec.StopFirst {
 		s.keep = 30 * time.Minute
 	}
 	return s

@@ -87,7 +87,7 @@ func (k *knot) solve(w world) ([]move, bool) {
 		}
 	}
 	if way, found := k.shortest(w); found {
-		return k.replay(w, way), true
+		return k.replay(w, k.late(w, way)), true
 	}
 	w.become(direct)
 	return moves, arrived
@@ -215,6 +215,38 @@ func (k *knot) turn(w world, t turning) []move {
 	default:
 		return []move{k.roll(w, t.to)}
 	}
+}
+
+// late has services go down as late on a way as they may: what runs meanwhile
+// is no reason to be down.
+func (k *knot) late(w world, way []turning) []turning {
+	for i := len(way) - 2; i >= 0; i-- {
+		if way[i].kind != moveDown {
+			continue
+		}
+		for j := i; j+1 < len(way) && way[j+1].kind != moveDown; j++ {
+			later := slices.Clone(way)
+			later[j], later[j+1] = way[j+1], way[j]
+			if !k.leads(w, later) {
+				break
+			}
+			way = later
+		}
+	}
+	return way
+}
+
+// leads tells whether a way can be gone and leads to the goal.
+func (k *knot) leads(from world, way []turning) bool {
+	w := from.clone()
+	k.settle(w)
+	for _, t := range way {
+		if t.kind == moveRoll && !k.may(w, t.to) || len(k.turn(w, t)) == 0 {
+			return false
+		}
+		k.settle(w)
+	}
+	return k.arrived(w)
 }
 
 // replay goes a way whose turnings are known, and does the rest as late as

@@ -45,7 +45,7 @@ func (p *planning) outOfRange(k releaseKey, d *spec.Migrations, version uint64, 
 	if declared == nil || declared.release.livesAt(d.Name, version, start) {
 		return nil
 	}
-	m := &meeting{releaseKey: k, version: version}
+	m := &meeting{releaseKey: k, directory: d.Name}
 	r := declared.release
 	needs := lowest(r.ranges(d.Name), start)
 	switch {
@@ -91,7 +91,7 @@ func (p *planning) inTheWay(w world, d *spec.Migrations, version uint64) []meeti
 			continue
 		}
 		if why := p.unknown(k, d); why != "" {
-			out = append(out, meeting{releaseKey: k, version: version, why: why})
+			out = append(out, meeting{releaseKey: k, directory: d.Name, why: why})
 			continue
 		}
 		if m := p.outOfRange(k, d, version, false); m != nil {

@@ -122,10 +122,10 @@ func liveInstances(st *State) []Instance {
 // directory at a version: design.md §3.
 type meeting struct {
 	releaseKey
-	change  string // "" where it is about a directory
-	phase   migrations.Phase
-	version uint64 // of the directory, that it cannot live with
-	why     string
+	change    string // "" where it is about a directory
+	phase     migrations.Phase
+	directory string // "" where it is about a change
+	why       string
 }
 
 // meetings lists the releases of a mix that cannot live with a change in that
@@ -159,7 +159,11 @@ func (p *planning) blocked(w world, c *spec.Change, phase migrations.Phase) []me
 func (p *planning) unfit(w world, k releaseKey) []meeting {
 	var out []meeting
 	for _, c := range p.bearing(k) {
-		if m := p.meet(k, c, w.phases[c.Name]); m != nil {
+		phase, ours := w.phases[c.Name]
+		if !ours { // taken away, and of another knot
+			phase = p.start.phases[c.Name]
+		}
+		if m := p.meet(k, c, phase); m != nil {
 			out = append(out, *m)
 		}
 	}

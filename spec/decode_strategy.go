@@ -32,6 +32,9 @@ func (l *loader) strategy(n *node, s *Strategy) {
 	if s.Kind == Offline && s.KeepPrevious > 0 {
 		l.add(n.at("keep_previous"), "Nothing to keep", "With offline, all instances of the release before stop: none of them can be kept up.")
 	}
+	if s.Order == StopFirst && s.KeepPrevious > 0 {
+		l.add(n.at("keep_previous"), "Two at once", "With order = \"stop_first\" the releases never run beside each other, and one that is kept would.")
+	}
 }
 
 // later tells whether the block holds one that this version refuses.

@@ -109,7 +109,7 @@ var strategyTable = &block{
 	attributes: []attribute{
 		{name: "max_start_failures", kind: kindCount, fallback: "0", min: 0, max: 1000, doc: "Starts of one step that may fail before the step does."},
 		{name: "step_timeout", kind: kindDuration, fallback: "2m", shortest: 100 * time.Millisecond, longest: day, doc: "For the instances of one step to come up: then it has failed. To go: then the run goes on without them, except with `stop_first`."},
-		{name: "keep_previous", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "The instances of the release before stay up without requests for that long, so that they can be given them back at once. Not with `offline`, and only where there is a router."},
+		{name: "keep_previous", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "The instances of the release before stay up without requests for that long, so that they can be given them back at once. Not with `offline` or `stop_first`, and only where there is a router."},
 	},
 	blocks: []*block{
 		{name: "all_at_once", single: true, doc: "All new instances start, then all old ones stop."},

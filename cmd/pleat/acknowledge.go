@@ -20,24 +20,24 @@ func (w *world) withhold(plan *planner.Plan, acknowledged []string) (*planner.Pl
 		return nil, err
 	}
 	for _, word := range acknowledged {
-		if known := slices.Sorted(maps.Values(labels)); !slices.Contains(known, databaseOf(word)) {
+		known := slices.Sorted(maps.Values(labels))
+		if !slices.ContainsFunc(known, func(label string) bool { return strings.HasPrefix(word, label+":") }) {
 			return nil, &usageError{fmt.Errorf("--acknowledge %s: write it as DATABASE:OBJECT; this spec has %s", word, strings.Join(known, ", "))}
 		}
 	}
-	held := *plan
-	held.Steps = slices.Clone(plan.Steps)
-	for i, s := range held.Steps {
-		if s.Deferred != "" || s.Kind != planner.KindContract || s.Undo != nil {
-			continue
+	return plan.Withhold(func(s planner.Step) string {
+		if !forGood(s) {
+			return ""
 		}
-		held.Steps[i].Deferred = unacknowledged(s, labels, acknowledged)
-	}
-	return &held, nil
+		return unacknowledged(s, labels, acknowledged)
+	}), nil
 }
 
-// databaseOf is the database in DATABASE:OBJECT; a port has a colon before it
-// too.
-func databaseOf(word string) string { return word[:max(strings.LastIndexByte(word, ':'), 0)] }
+// forGood tells whether a step drops something that no undo brings back: what
+// an author's SQL makes again is empty.
+func forGood(s planner.Step) bool {
+	return s.Kind == planner.KindContract && (s.Undo == nil || strings.HasPrefix(s.Title, "drop sql "))
+}
 
 // unacknowledged says which word a step wants; "" when it has it.
 func unacknowledged(s planner.Step, labels map[string]string, acknowledged []string) string {
