@@ -34,8 +34,8 @@ func (p *planning) needed(w world, c *spec.Change) string {
 	if len(blocked) == 0 {
 		return ""
 	}
-	if first := blocked[0]; w.kept[first.service] {
-		return p.stillKept(p.byName[first.service])
+	if first := blocked[0]; w.kept[first.service][first.version] {
+		return p.stillKept(p.byName[first.service], sortedKeys(w.kept[first.service]))
 	}
 	return blocked[0].why
 }

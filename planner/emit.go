@@ -112,6 +112,10 @@ func (e *emitter) rolled(m move) {
 	if m.kind == moveRoll {
 		e.wrote(releaseKey{m.service.Name, m.version})
 	}
+	if m.kind == moveRetire {
+		e.world.retire(m.service.Name)
+		return
+	}
 	if m.kind == moveRoll && e.keepsPrevious(m.service) && m.version == e.target(m.service) {
 		e.world.rollKeeping(m.service.Name, m.version)
 		return
@@ -172,7 +176,7 @@ func (e *emitter) move(m move) {
 	case moveRoll:
 		e.roll(m.service, m.version)
 	case moveRetire:
-		e.retire(m.service, m.version)
+		e.retire(m)
 	case moveBackfill:
 		e.backfill(m.change)
 	case moveVerify:

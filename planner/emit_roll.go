@@ -37,68 +37,92 @@ func (e *emitter) rollout(s *spec.Service, version string) *rollout {
 
 // retire stops the releases that were kept, once they were for as long as the
 // strategy says.
-func (e *emitter) retire(s *spec.Service, version string) {
-	r := e.rollout(s, version)
-	r.group, r.keeps = "retire "+s.Name, false
+func (e *emitter) retire(m move) {
+	r := e.rollout(m.service, m.version)
+	r.group, r.keeps = "retire "+m.service.Name, false
+	kept := set(m.kept)
 	var doomed []strategy.Process
 	for _, p := range r.processes() {
-		if len(p.Doomed) > 0 {
-			doomed = append(doomed, strategy.Process{Name: p.Name, Wanted: p.Wanted, Present: p.Wanted, Doomed: p.Doomed})
+		names := slices.DeleteFunc(p.Doomed, func(name string) bool { v, _, _ := strings.Cut(name, "/"); return !kept[v] })
+		if len(names) > 0 {
+			doomed = append(doomed, strategy.Process{Name: p.Name, Wanted: p.Wanted, Present: p.Wanted, Doomed: names})
 		}
 	}
 	if len(doomed) == 0 {
 		return
 	}
-	r.hold()
-	for _, m := range strategy.Order(s.Strategy, len(r.hosts), doomed) {
+	r.hold(m.kept)
+	for _, m := range strategy.Order(m.service.Strategy, len(r.hosts), doomed) {
 		r.move(m)
 	}
 }
 
 // hold waits for as long as releases are kept, from when they were taken out
 // of the router.
-func (r *rollout) hold() {
-	keep := r.service.Strategy.KeepPrevious
+func (r *rollout) hold(kept []string) {
+	keep, who := r.service.Strategy.KeepPrevious, names(versionsNamed(r.service, kept))+" kept"
 	s := Step{
-		ID: fmt.Sprintf("%s/%s/hold", r.service.Address(), r.to.Version), Address: r.service.Address(), Kind: KindHold,
-		Title: names(r.kept()) + " kept " + shortDuration(keep), Cause: "going back is a matter of the router until then",
+		ID: fmt.Sprintf("%s/%s/hold", r.service.Address(), strings.Join(kept, ",")), Address: r.service.Address(), Kind: KindHold,
+		Title: who + " " + shortDuration(keep), Cause: "going back is a matter of the router until then",
 		Waits: []string{shortDuration(keep)}, Safety: Idempotent, Undo: &Undo{Title: "-"},
-		Source: r.source(r.service.Strategy.Range), Deferred: r.stillKept(r.service),
-		Action: &Pause{For: keep, Since: r.keptSince(r.service), Why: names(r.kept()) + " kept"},
+		Source: r.source(r.service.Strategy.Range), Deferred: r.stillKept(r.service, kept),
+		Action: &Pause{For: keep, Since: r.keptSince(r.service, kept), Why: who},
 	}
 	r.add(r.group, s)
 }
 
-// kept are the releases that a hold is about.
-func (r *rollout) kept() []releaseKey {
-	versions := map[string]bool{}
-	for _, i := range r.mine(func(i Instance) bool { return i.Release != r.to.Version }) {
-		versions[i.Release] = true
-	}
+// versionsNamed are releases of a service.
+func versionsNamed(s *spec.Service, versions []string) []releaseKey {
 	var out []releaseKey
-	for _, v := range sortedKeys(versions) {
-		out = append(out, releaseKey{r.service.Name, v})
+	for _, v := range versions {
+		out = append(out, releaseKey{s.Name, v})
 	}
 	return out
 }
 
-// keptSince is since when the releases of a service that run beside its target
-// get no requests, as recorded: nil where one of them still does.
-func (p *planning) keptSince(s *spec.Service) *time.Time {
+// keptSince is since when releases of a service get no requests, as recorded:
+// nil where one of them still does.
+func (p *planning) keptSince(s *spec.Service, versions []string) *time.Time {
 	var since *time.Time
-	for version := range p.start.mix[s.Name] {
-		if version == p.target(s) {
-			continue
-		}
-		i := slices.IndexFunc(p.state.Journal.Kept, func(k Kept) bool { return k.Service == s.Name && k.Version == version })
-		if i < 0 || p.getsRequests(s.Name, version) {
+	for _, version := range versions {
+		at := p.restsSince(s, version)
+		if at == nil {
 			return nil
 		}
-		if at := p.state.Journal.Kept[i].Since; since == nil || at.After(*since) {
-			since = &at
+		if since == nil || at.After(*since) {
+			since = at
 		}
 	}
 	return since
+}
+
+// restsSince is since when a release gets no requests; nil where it does, or
+// nobody recorded it.
+func (p *planning) restsSince(s *spec.Service, version string) *time.Time {
+	i := slices.IndexFunc(p.state.Journal.Kept, func(k Kept) bool { return k.Service == s.Name && k.Version == version })
+	if i < 0 || p.getsRequests(s.Name, version) {
+		return nil
+	}
+	return &p.state.Journal.Kept[i].Since
+}
+
+// keptAtStart are the releases of a service that earlier rollouts keep, as long
+// as something else serves. Beside the target they are what its rollout leaves,
+// whether it is through or not.
+func (p *planning) keptAtStart(s *spec.Service) map[string]bool {
+	if !p.keepsPrevious(s) || p.start.mix[s.Name][p.target(s)] {
+		return nil
+	}
+	out := map[string]bool{}
+	for version := range p.start.mix[s.Name] {
+		if version != p.target(s) && p.restsSince(s, version) != nil {
+			out[version] = true
+		}
+	}
+	if len(out) == 0 || len(out) == len(p.start.mix[s.Name]) {
+		return nil
+	}
+	return out
 }
 
 // getsRequests tells whether a router sends requests to a release.
@@ -113,17 +137,17 @@ func (p *planning) getsRequests(service, version string) bool {
 	return false
 }
 
-// stillKept says for how long the releases before are kept, where that is
-// longer than a run waits.
-func (p *planning) stillKept(s *spec.Service) string {
+// stillKept says for how long releases are kept, where that is longer than a
+// run waits.
+func (p *planning) stillKept(s *spec.Service, versions []string) string {
 	left := s.Strategy.KeepPrevious
-	if since := p.keptSince(s); since != nil {
+	if since := p.keptSince(s, versions); since != nil {
 		left -= p.state.Now.Sub(*since)
 	}
 	if left <= p.goal.MaxWait {
 		return ""
 	}
-	return fmt.Sprintf("%s kept for %s", names(p.leavingOf(s)), shortDuration(left))
+	return fmt.Sprintf("%s kept for %s", names(versionsNamed(s, versions)), shortDuration(left))
 }
 
 // explainRoll notes what a person should know before saying yes.

@@ -106,6 +106,9 @@ func (k *knot) world() world {
 	}
 	for _, s := range k.services {
 		w.mix[s.Name] = k.start.mix[s.Name]
+		if kept := k.start.kept[s.Name]; kept != nil {
+			w.kept[s.Name] = kept
+		}
 	}
 	for _, c := range k.changes {
 		w.phases[c.Name] = k.start.phases[c.Name]

@@ -33,7 +33,8 @@ type move struct {
 	file      *spec.Migration
 	service   *spec.Service
 	version   string
-	reason    string // why a service goes to another release first
+	kept      []string // the releases that a service keeps no longer
+	reason    string   // why a service goes to another release first
 	section   string
 	deferred  string // why it cannot run now
 }
@@ -176,7 +177,7 @@ func (k *knot) postpone(moves []move) []move {
 	why := ""
 	for i, m := range moves {
 		if m.kind == moveRetire {
-			why = firstOf(why, k.stillKept(m.service))
+			why = firstOf(why, k.stillKept(m.service, m.kept))
 		}
 		moves[i].deferred = why
 	}
@@ -190,12 +191,11 @@ func (p *planning) keep(moves []move, end world) {
 		if m.kind != moveRetire || m.deferred == "" {
 			continue
 		}
-		end.kept[m.service.Name] = true
-		for _, k := range p.leavingOf(m.service) {
-			mix := maps.Clone(end.mix[k.service])
-			mix[k.version] = true
-			end.mix[k.service] = mix
+		mix := maps.Clone(end.mix[m.service.Name])
+		for _, version := range m.kept {
+			mix[version] = true
 		}
+		end.mix[m.service.Name], end.kept[m.service.Name] = mix, set(m.kept)
 	}
 }
 
@@ -203,9 +203,9 @@ func (p *planning) keep(moves []move, end world) {
 func (k *knot) retireAll(w world) []move {
 	var moves []move
 	for _, s := range k.services {
-		if w.kept[s.Name] {
-			w.roll(s.Name, k.target(s))
-			moves = append(moves, move{kind: moveRetire, service: s, version: k.target(s)})
+		if kept := sortedKeys(w.kept[s.Name]); len(kept) > 0 {
+			w.retire(s.Name)
+			moves = append(moves, move{kind: moveRetire, service: s, version: k.target(s), kept: kept})
 		}
 	}
 	return moves
@@ -253,7 +253,11 @@ func (p *planning) finished(w world, s *spec.Service) bool { return w.at(s.Name,
 // rolledOut tells whether the service runs its target, be it beside releases
 // that are kept.
 func (p *planning) rolledOut(w world, s *spec.Service) bool {
-	return p.finished(w, s) || w.kept[s.Name]
+	if w.down[s.Name] {
+		return false
+	}
+	serving := w.serving(s.Name)
+	return len(serving) == 1 && serving[p.target(s)]
 }
 
 // target is the release that the goal or the spec wants.

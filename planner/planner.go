@@ -140,6 +140,11 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 	for _, d := range sp.Migrations {
 		p.start.versions[d.Name] = p.liveVersion(d).Version
 	}
+	for _, s := range sp.Services {
+		if kept := p.keptAtStart(s); kept != nil {
+			p.start.kept[s.Name] = kept
+		}
+	}
 	for _, name := range sortedKeys(p.start.mix) {
 		if p.byName[name] == nil {
 			p.strangers = append(p.strangers, name)

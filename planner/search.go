@@ -307,12 +307,12 @@ func (k *knot) key(w world) string {
 	for _, s := range k.services {
 		for _, version := range sortedKeys(w.mix[s.Name]) {
 			b.WriteString(version + ",")
+			if w.kept[s.Name][version] {
+				b.WriteByte('+')
+			}
 		}
 		if w.down[s.Name] {
 			b.WriteByte('-')
-		}
-		if w.kept[s.Name] {
-			b.WriteByte('+')
 		}
 		b.WriteByte(';')
 	}

@@ -96,7 +96,7 @@ func (b *wayBack) moved(w world, service string) {
 		switch {
 		case w.down[service] || !w.mix[service][version]:
 			b.gone[k] = true
-		case w.kept[service]:
+		case w.kept[service][version]:
 			b.kept[k] = true
 		}
 	}

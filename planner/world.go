@@ -21,14 +21,14 @@ type world struct {
 	// down are the services that were stopped to be started again: mix has what
 	// ran before.
 	down map[string]bool
-	// kept are the services whose releases before still run beside the target.
-	kept map[string]bool
+	// kept are the releases, by service, that run on without serving.
+	kept map[string]map[string]bool
 }
 
 func newWorld() world {
 	return world{
 		mix: map[string]map[string]bool{}, phases: map[string]migrations.Phase{}, versions: map[string]uint64{},
-		reverted: map[string]bool{}, down: map[string]bool{}, kept: map[string]bool{},
+		reverted: map[string]bool{}, down: map[string]bool{}, kept: map[string]map[string]bool{},
 	}
 }
 
@@ -53,15 +53,30 @@ func (w world) become(other world) {
 // roll leaves only one release of the service running.
 func (w world) roll(service, version string) {
 	w.mix[service] = map[string]bool{version: true}
-	w.down[service], w.kept[service] = false, false
+	w.down[service] = false
+	delete(w.kept, service)
 }
 
 // rollKeeping rolls out one release beside those that run.
 func (w world) rollKeeping(service, version string) {
 	mix := maps.Clone(w.mix[service])
+	delete(mix, version)
+	w.kept[service] = maps.Clone(mix)
 	mix[version] = true
 	w.mix[service] = mix
-	w.kept[service] = len(mix) > 1
+}
+
+// serving are the releases of a service that run and are not only kept.
+func (w world) serving(service string) map[string]bool {
+	out := maps.Clone(w.mix[service])
+	maps.DeleteFunc(out, func(version string, _ bool) bool { return w.kept[service][version] })
+	return out
+}
+
+// retire stops what a service keeps.
+func (w world) retire(service string) {
+	w.mix[service] = w.serving(service)
+	delete(w.kept, service)
 }
 
 // at tells whether exactly this release runs.

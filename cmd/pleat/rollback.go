@@ -103,6 +103,9 @@ func (a *app) checkRollback(ctx context.Context, goal planner.Goal) error {
 		return &diagnosticsError{diags}
 	}
 	a.warn(diags)
+	if err := w.ready(ctx, plan); err != nil {
+		return err
+	}
 	return a.showPlan(plan)
 }
 
