@@ -3,7 +3,6 @@ package planner
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -218,94 +217,6 @@ func (e *emitter) add(group string, s Step) {
 	}
 	e.last[s.Address] = s.ID
 	e.steps = append(e.steps, s)
-}
-
-// checkpointBefore puts a checkpoint before a step that begins a new group, and
-// before one after which something cannot come back. A migration does not have
-// to be undone for that: what ran before it may not live with its version.
-func (e *emitter) checkpointBefore(group string, s Step) {
-	if e.offline() && e.group == group {
-		return
-	}
-	last := s.Undo == nil && (len(e.parting) > 0 || !e.passed) || s.Kind == KindMigrate && len(e.parting) > 0
-	if last && !e.offline() || len(e.parted) > 0 {
-		e.addCheckpoint(true, s)
-		return
-	}
-	if group != e.group && len(e.steps) > 0 {
-		e.addCheckpoint(false, s)
-	}
-}
-
-// open begins a time in which services are down. What its steps need, the first
-// stop needs, and all of them need that. What cannot be taken back while they
-// are down is said before: between them there is no checkpoint that could.
-func (e *emitter) open(moves []move) {
-	e.windows++
-	e.window, e.stays = e.needsOf(moves), map[string]bool{}
-	for _, d := range e.spec.Migrations {
-		e.stays[d.Name] = !slices.ContainsFunc(moves, func(m move) bool { return m.directory == d && e.stopped(moves, m) })
-	}
-	for _, m := range moves {
-		if m.kind != moveMigrate || e.stays[m.directory.Name] || downOf(m.file) != "" {
-			continue
-		}
-		for _, k := range e.partsWith(m) {
-			if !slices.Contains(e.parted, k) {
-				e.parted = append(e.parted, k)
-			}
-		}
-	}
-}
-
-// needsOf are the last steps of all that moves have to do with.
-func (e *emitter) needsOf(moves []move) []string {
-	var out []string
-	need := func(a spec.Address) {
-		if last := e.last[a]; last != "" {
-			out = append(out, last)
-		}
-	}
-	for _, m := range moves {
-		switch {
-		case m.change != nil:
-			need(m.change.Address())
-			for _, before := range m.change.After {
-				need(before.Address())
-			}
-		case m.directory != nil:
-			need(m.directory.Address())
-			out = append(out, e.rollouts(m.directory.Database)...)
-		case m.kind == moveRoll:
-			out = append(out, e.rollout(m.service, m.version).before()...)
-		}
-	}
-	return distinct(out)
-}
-
-// offline tells whether services are down, or go down with the current move.
-func (e *emitter) offline() bool { return e.current.kind == moveDown || e.down > 0 }
-
-// addCheckpoint puts a checkpoint before a step.
-func (e *emitter) addCheckpoint(noReturn bool, before Step) {
-	section := before.Section
-	if n := len(e.steps); n > 0 {
-		section = e.steps[n-1].Section
-	}
-	name := letters(e.checkpoint)
-	e.checkpoint++
-	back := e.back()
-	if noReturn {
-		gone := append(e.parted, e.parting...)
-		back = firstOf(names(gone), "what is dropped") + " cannot come back below this line"
-		e.lose(gone)
-		e.parting, e.parted, e.passed = nil, nil, e.passed || before.Undo == nil
-	}
-	e.steps = append(e.steps, Step{
-		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name, Section: section,
-		Cause: "a place to go back to", Safety: Idempotent, Deferred: before.Deferred, Undo: &Undo{},
-		Action: &Checkpoint{Name: name, Back: back, NoReturn: noReturn},
-	})
 }
 
 // names lists releases for a reader.

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"pleat/planner/strategy"
@@ -69,3 +70,52 @@ func (e *emitter) downtime(s *spec.Service) (least, most time.Duration) {
 	// The first instances, and then the rest.
 	return 2 * up, most + 2*max(starting, up)
 }
+
+// open begins a time in which services are down. What its steps need, the first
+// stop needs, and all of them need that. What cannot be taken back while they
+// are down is said before: between them there is no checkpoint that could.
+func (e *emitter) open(moves []move) {
+	e.windows++
+	e.window, e.stays = e.needsOf(moves), map[string]bool{}
+	for _, d := range e.spec.Migrations {
+		e.stays[d.Name] = !slices.ContainsFunc(moves, func(m move) bool { return m.directory == d && e.stopped(moves, m) })
+	}
+	for _, m := range moves {
+		if m.kind != moveMigrate || e.stays[m.directory.Name] || downOf(m.file) != "" {
+			continue
+		}
+		for _, k := range e.partsWith(m) {
+			if !slices.Contains(e.parted, k) {
+				e.parted = append(e.parted, k)
+			}
+		}
+	}
+}
+
+// needsOf are the last steps of all that moves have to do with.
+func (e *emitter) needsOf(moves []move) []string {
+	var out []string
+	need := func(a spec.Address) {
+		if last := e.last[a]; last != "" {
+			out = append(out, last)
+		}
+	}
+	for _, m := range moves {
+		switch {
+		case m.change != nil:
+			need(m.change.Address())
+			for _, before := range m.change.After {
+				need(before.Address())
+			}
+		case m.directory != nil:
+			need(m.directory.Address())
+			out = append(out, e.rollouts(m.directory.Database)...)
+		case m.kind == moveRoll:
+			out = append(out, e.rollout(m.service, m.version).before()...)
+		}
+	}
+	return distinct(out)
+}
+
+// offline tells whether services are down, or go down with the current move.
+func (e *emitter) offline() bool { return e.current.kind == moveDown || e.down > 0 }

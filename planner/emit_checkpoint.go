@@ -1,0 +1,40 @@
+package planner
+
+// checkpointBefore puts a checkpoint before a step that begins a new group, and
+// before one after which something cannot come back. A migration does not have
+// to be undone for that: what ran before it may not live with its version.
+func (e *emitter) checkpointBefore(group string, s Step) {
+	if e.offline() && e.group == group {
+		return
+	}
+	last := s.Undo == nil && (len(e.parting) > 0 || !e.passed) || s.Kind == KindMigrate && len(e.parting) > 0
+	if last && !e.offline() || len(e.parted) > 0 {
+		e.addCheckpoint(true, s)
+		return
+	}
+	if group != e.group && len(e.steps) > 0 {
+		e.addCheckpoint(false, s)
+	}
+}
+
+// addCheckpoint puts a checkpoint before a step.
+func (e *emitter) addCheckpoint(noReturn bool, before Step) {
+	section := before.Section
+	if n := len(e.steps); n > 0 {
+		section = e.steps[n-1].Section
+	}
+	name := letters(e.checkpoint)
+	e.checkpoint++
+	back := e.back()
+	if noReturn {
+		gone := append(e.parted, e.parting...)
+		back = firstOf(names(gone), "what is dropped") + " cannot come back below this line"
+		e.lose(gone)
+		e.parting, e.parted, e.passed = nil, nil, e.passed || before.Undo == nil
+	}
+	e.steps = append(e.steps, Step{
+		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name, Section: section,
+		Cause: "a place to go back to", Safety: Idempotent, Deferred: before.Deferred, Undo: &Undo{},
+		Action: &Checkpoint{Name: name, Back: back, NoReturn: noReturn},
+	})
+}
