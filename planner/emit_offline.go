@@ -51,13 +51,10 @@ func (e *emitter) explainDown(moves []move) {
 // downtime is how long stopping and starting a service takes: at least what
 // checks wait for, at most what drain, stop and start may take.
 func (e *emitter) downtime(s *spec.Service) (least, most time.Duration) {
+	r := rollout{emitter: e, service: s}
 	for version := range e.world.mix[s.Name] {
-		for _, i := range e.instances[s.Name] {
-			if i.Release != version {
-				continue
-			}
-			r := rollout{emitter: e, service: s}
-			d := r.drainOf(version, i.Process)
+		for _, p := range r.processesOf(version) {
+			d := r.drainOf(version, p)
 			most = max(most, d.Timeout+d.KillAfter)
 		}
 	}
@@ -69,6 +66,23 @@ func (e *emitter) downtime(s *spec.Service) (least, most time.Duration) {
 	}
 	// The first instances, and then the rest.
 	return 2 * up, most + 2*max(starting, up)
+}
+
+// processesOf are the processes of a release that runs: as it was declared, or
+// as its instances show.
+func (r *rollout) processesOf(version string) []string {
+	names := map[string]bool{}
+	if d := r.declared[releaseKey{r.service.Name, version}]; d != nil {
+		for _, p := range d.release.Processes {
+			names[p.Process] = true
+		}
+	}
+	for _, i := range r.instances[r.service.Name] {
+		if i.Release == version {
+			names[i.Process] = true
+		}
+	}
+	return sortedKeys(names)
 }
 
 // open begins a time in which services are down. What its steps need, the first
