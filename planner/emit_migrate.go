@@ -21,7 +21,7 @@ func (e *emitter) migrate(m move) {
 		Guards:  e.only(d.Database, "", func(k releaseKey) bool { return e.livesWith(k, d, m.file.Version) }),
 		Hazards: []migrations.Hazard{migrations.Unclassified(m.file.File)},
 	}
-	s.Needs = append(s.Needs, e.rollouts(d.Database)...)
+	s.Needs = append(s.Needs, e.levelled(d)...)
 	e.add("expand", s)
 }
 
@@ -66,6 +66,18 @@ func (e *emitter) stopped(moves []move, migration move) bool {
 		}
 	}
 	return false
+}
+
+// levelled are the last steps of the services that say which versions of the
+// directory they live with.
+func (e *emitter) levelled(d *spec.Migrations) []string {
+	var out []string
+	for _, s := range e.spec.Services {
+		if last := e.last[s.Address()]; last != "" && e.ranged(s.Name, d) {
+			out = append(out, last)
+		}
+	}
+	return out
 }
 
 // livesWith tells whether a release is known to live with a version.

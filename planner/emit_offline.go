@@ -123,7 +123,7 @@ func (e *emitter) needsOf(moves []move) []string {
 			}
 		case m.directory != nil:
 			need(m.directory.Address())
-			out = append(out, e.rollouts(m.directory.Database)...)
+			out = append(out, e.levelled(m.directory)...)
 		case m.kind == moveRoll:
 			out = append(out, e.rollout(m.service, m.version).before()...)
 		}
