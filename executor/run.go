@@ -101,19 +101,38 @@ func (r *run) carryOut(ctx context.Context) (Result, error) {
 			continue
 		}
 		crash.At("run.between_steps")
-		if r.stopping(ctx) {
+		if r.stopping(ctx) && !r.committed(ctx, s) {
 			return r.interrupted(ctx)
 		}
 		err := r.step(ctx, s)
 		if err == nil {
 			continue
 		}
-		if r.stopping(ctx) && !errors.Is(err, planner.ErrOutcomeUnknown) {
+		if r.stopping(ctx) && !r.committed(ctx, s) && !errors.Is(err, planner.ErrOutcomeUnknown) {
 			return r.interrupted(ctx)
 		}
 		return r.failure(ctx, s, err)
 	}
 	return r.end(ctx, r.outcome(), nil)
+}
+
+// opened tells whether the step belongs to several that run together, and they
+// have begun.
+func (r *run) opened(s planner.Step) bool {
+	i := slices.IndexFunc(r.Plan.Steps, func(x planner.Step) bool { return x.ID == s.ID })
+	if i < 0 || !s.Together { // an undo is no step of the plan
+		return false
+	}
+	for i > 0 && r.Plan.Steps[i].Together {
+		i--
+	}
+	return r.took(r.Plan.Steps[i])
+}
+
+// committed tells whether the step comes although the run was asked to stop:
+// services are down until it and its like are through. Asked twice, it stops.
+func (r *run) committed(ctx context.Context, s planner.Step) bool {
+	return ctx.Err() == nil && r.opened(s)
 }
 
 // took tells whether the step is known to have taken effect.
@@ -159,7 +178,11 @@ func (r *run) step(ctx context.Context, s planner.Step) error {
 	if s.Kind == planner.KindCheckpoint {
 		return r.record(ctx, s, StepDone, "")
 	}
-	if why := r.deferral(s); why != "" {
+	why := r.deferral(s)
+	if why != "" && s.Deferred == "" && r.opened(s) {
+		return errors.New(why)
+	}
+	if why != "" {
 		return r.postpone(ctx, s, why)
 	}
 	// One that is idempotent is applied again even if it is done: its provider
@@ -257,7 +280,7 @@ func (r *run) apply(ctx context.Context, s planner.Step) error {
 // soft ends a step that may simply be applied again as soon as the run is
 // asked to stop; one that cannot is left to finish.
 func (r *run) soft(ctx context.Context, s planner.Step) (context.Context, context.CancelFunc) {
-	if s.Safety != planner.Idempotent {
+	if s.Safety != planner.Idempotent || r.opened(s) {
 		return ctx, func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -35,7 +35,7 @@ func (p *planning) needed(w world, c *spec.Change) string {
 		return ""
 	}
 	if first := blocked[0]; w.kept[first.service][first.version] {
-		return p.stillKept(p.byName[first.service], sortedKeys(w.kept[first.service]))
+		return firstOf(p.stillKept(p.byName[first.service], sortedKeys(w.kept[first.service])), first.why)
 	}
 	return blocked[0].why
 }

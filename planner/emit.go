@@ -36,6 +36,7 @@ type emitter struct {
 	parted     []releaseKey      // those of which the next checkpoint has to say it
 	ids        map[string]int    // how often a step has been in the plan
 	off        map[string]string // why steps are deferred
+	final      bool              // while services are down, something cannot be undone
 	filled     map[string]string // the last steps of changes before their contracts
 	named      map[*spec.Change]map[string]bool
 }
@@ -53,7 +54,7 @@ func (e *emitter) emit(moves []move) {
 	for i, m := range moves {
 		e.current, e.parting = m, e.partsWith(m)
 		if m.kind == moveDown && e.down == 0 {
-			e.open(moves[i : i+stretch(moves[i:])])
+			e.open(moves[i : i+window(moves[i:])])
 		}
 		before := len(e.steps)
 		e.move(m)
@@ -66,7 +67,7 @@ func (e *emitter) emit(moves []move) {
 		}
 	}
 	if len(e.parted) > 0 {
-		e.addCheckpoint(true, Step{})
+		e.addCheckpoint(true, Step{Deferred: e.steps[len(e.steps)-1].Deferred})
 	}
 	e.noteWhatStays()
 	e.notes = distinct(e.notes)
@@ -199,8 +200,6 @@ func (e *emitter) add(group string, s Step) {
 		s.Needs = append(s.Needs, e.window...)
 	}
 	s.Section, s.Deferred = e.current.section, firstOf(e.current.deferred, s.Deferred)
-	e.checkpointBefore(group, s)
-	e.group = group
 	if e.ids[s.ID]++; e.ids[s.ID] > 1 {
 		s.ID = fmt.Sprintf("%s/%d", s.ID, e.ids[s.ID])
 	}
@@ -211,6 +210,8 @@ func (e *emitter) add(group string, s Step) {
 	for _, need := range s.Needs {
 		s.Deferred = firstOf(s.Deferred, e.off[need])
 	}
+	e.checkpointBefore(group, s)
+	e.group = group
 	e.off[s.ID] = s.Deferred
 	if e.offline() && !s.Together {
 		e.window = []string{s.ID}

@@ -8,7 +8,7 @@ func (e *emitter) checkpointBefore(group string, s Step) {
 		return
 	}
 	last := s.Undo == nil && (len(e.parting) > 0 || !e.passed) || s.Kind == KindMigrate && len(e.parting) > 0
-	if last && !e.offline() || len(e.parted) > 0 {
+	if last && !e.offline() || len(e.parted) > 0 || e.final {
 		e.addCheckpoint(true, s)
 		return
 	}
@@ -29,8 +29,11 @@ func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 	if noReturn {
 		gone := append(e.parted, e.parting...)
 		back = firstOf(names(gone), "what is dropped") + " cannot come back below this line"
+		if e.final && len(gone) == 0 {
+			back = "what is done while services are down cannot be undone"
+		}
 		e.lose(gone)
-		e.parting, e.parted, e.passed = nil, nil, e.passed || before.Undo == nil
+		e.parting, e.parted, e.final, e.passed = nil, nil, false, e.passed || before.Undo == nil
 	}
 	e.steps = append(e.steps, Step{
 		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name, Section: section,

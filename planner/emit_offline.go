@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"pleat/migrations"
 	"pleat/planner/strategy"
 	"pleat/spec"
 )
@@ -85,6 +86,23 @@ func (r *rollout) processesOf(version string) []string {
 	return sortedKeys(names)
 }
 
+// window is how many moves it takes until everything that goes down is up.
+func window(moves []move) int {
+	down := map[*spec.Service]bool{}
+	for i, m := range moves {
+		switch m.kind {
+		case moveDown:
+			down[m.service] = true
+		case moveRoll:
+			delete(down, m.service)
+		}
+		if len(down) == 0 {
+			return i + 1
+		}
+	}
+	return len(moves)
+}
+
 // open begins a time in which services are down. What its steps need, the first
 // stop needs, and all of them need that. What cannot be taken back while they
 // are down is said before: between them there is no checkpoint that could.
@@ -94,6 +112,9 @@ func (e *emitter) open(moves []move) {
 	for _, d := range e.spec.Migrations {
 		e.stays[d.Name] = !slices.ContainsFunc(moves, func(m move) bool { return m.directory == d && e.stopped(moves, m) })
 	}
+	e.final = slices.ContainsFunc(moves, func(m move) bool {
+		return m.kind == moveExpand && slices.ContainsFunc(unapplied(e.programs[m.change.Name].Expand, e.recorded(m.change)), func(u migrations.Unit) bool { return u.Undo == nil })
+	})
 	for _, m := range moves {
 		if m.kind != moveMigrate || e.stays[m.directory.Name] || downOf(m.file) != "" {
 			continue
@@ -121,9 +142,14 @@ func (e *emitter) needsOf(moves []move) []string {
 			for _, before := range m.change.After {
 				need(before.Address())
 			}
+			if m.kind == moveBackfill && !synced(m.change) {
+				out = append(out, e.rollouts(m.change.Database)...)
+			}
 		case m.directory != nil:
 			need(m.directory.Address())
 			out = append(out, e.levelled(m.directory)...)
+		case m.kind == moveDown:
+			need(m.service.Address())
 		case m.kind == moveRoll:
 			out = append(out, e.rollout(m.service, m.version).before()...)
 		}

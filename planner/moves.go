@@ -174,12 +174,16 @@ func (p *planning) keepsPrevious(s *spec.Service) bool {
 // postpone defers what cannot run yet because releases are kept for longer than
 // a run waits, and all that comes behind it.
 func (k *knot) postpone(moves []move) []move {
-	why := ""
+	why, off := "", map[*spec.Service]bool{}
 	for i, m := range moves {
-		if m.kind == moveRetire {
-			why = firstOf(why, k.stillKept(m.service, m.kept))
-		}
 		moves[i].deferred = why
+		if m.kind == moveRetire && !off[m.service] { // it waits for its own time alone
+			moves[i].deferred = k.stillKept(m.service, m.kept)
+			why = firstOf(why, moves[i].deferred)
+		}
+		if m.service != nil && moves[i].deferred != "" {
+			off[m.service] = true
+		}
 	}
 	return moves
 }
@@ -187,6 +191,8 @@ func (k *knot) postpone(moves []move) []move {
 // keep makes the world at the end of a plan one in which releases still run
 // that the plan does not stop yet.
 func (p *planning) keep(moves []move, end world) {
+	still := map[string]map[string]bool{}
+	clear(end.kept)
 	for _, m := range moves {
 		if m.kind != moveRetire || m.deferred == "" {
 			continue
@@ -195,7 +201,10 @@ func (p *planning) keep(moves []move, end world) {
 		for _, version := range m.kept {
 			mix[version] = true
 		}
-		end.mix[m.service.Name], end.kept[m.service.Name] = mix, set(m.kept)
+		kept := set(m.kept)
+		maps.Copy(kept, still[m.service.Name])
+		still[m.service.Name] = kept
+		end.mix[m.service.Name], end.kept[m.service.Name] = mix, kept
 	}
 }
 

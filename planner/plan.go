@@ -96,6 +96,11 @@ func (p *Plan) Withhold(why func(Step) string) *Plan {
 		}
 		off[s.ID] = s.Deferred
 	}
+	for i := len(held.Steps) - 2; i >= 0; i-- {
+		if s := &held.Steps[i]; s.Kind == KindCheckpoint {
+			s.Deferred = firstOf(s.Deferred, held.Steps[i+1].Deferred)
+		}
+	}
 	return &held
 }
 

@@ -226,6 +226,9 @@ func (p *planning) meet(k releaseKey, c *spec.Change, phase migrations.Phase) *m
 		if taken {
 			return illegal("%s %s is live, and nothing declares it: no contract passes it", k.service, k.version)
 		}
+		if phase == migrations.Absent {
+			return illegal("%s %s is live, and nothing declares it: nothing is taken back under it", k.service, k.version)
+		}
 		return nil
 	}
 	if !d.knows[c.Name] {
