@@ -42,12 +42,8 @@ func (c *Catalog) Replace(change *spec.Change, part *Catalog) {
 // touched names the tables of a change; nil when it cannot be told, because an
 // index is named without its table.
 func touched(change *spec.Change) map[string]bool {
-	operations := change.Expand
-	if change.Contract != nil {
-		operations = append(operations[:len(operations):len(operations)], change.Contract.Operations...)
-	}
 	names := map[string]bool{}
-	for _, op := range operations {
+	for _, op := range change.Operations() {
 		switch o := op.(type) {
 		case *spec.CreateTable:
 			names[o.Table.String()] = true

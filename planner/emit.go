@@ -45,7 +45,9 @@ func newEmitter(p *planning) *emitter {
 	return &emitter{
 		planning: p, wayBack: newWayBack(p), world: p.start.clone(),
 		present: maps.Clone(p.instances), backends: liveBackends(p.state),
-		reached: map[string]migrations.Phase{}, ids: map[string]int{}, off: map[string]string{}, filled: map[string]string{}, named: map[*spec.Change]map[string]bool{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
+		reached: map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
+		ids: map[string]int{}, off: map[string]string{}, filled: map[string]string{},
+		named: map[*spec.Change]map[string]bool{},
 	}
 }
 
@@ -218,6 +220,28 @@ func (e *emitter) add(group string, s Step) {
 	}
 	e.last[s.Address] = s.ID
 	e.steps = append(e.steps, s)
+}
+
+// lastOf are the last steps so far of what has any.
+func (e *emitter) lastOf(addresses ...spec.Address) []string {
+	var out []string
+	for _, a := range addresses {
+		if last := e.last[a]; last != "" {
+			out = append(out, last)
+		}
+	}
+	return out
+}
+
+// lastOfServices are those of the services that match.
+func (e *emitter) lastOfServices(match func(*spec.Service) bool) []string {
+	var out []string
+	for _, s := range e.spec.Services {
+		if last := e.last[s.Address()]; last != "" && match(s) {
+			out = append(out, last)
+		}
+	}
+	return out
 }
 
 // names lists releases for a reader.

@@ -188,13 +188,7 @@ func (e *emitter) backfill(c *spec.Change) {
 // rollouts are the last steps of the services that use a database: where one is
 // put off, writers may be left that it would have stopped.
 func (e *emitter) rollouts(db *spec.Database) []string {
-	var out []string
-	for _, s := range e.spec.Services {
-		if last := e.last[s.Address()]; last != "" && e.uses(s.Name, db.Name) {
-			out = append(out, last)
-		}
-	}
-	return out
+	return e.lastOfServices(func(s *spec.Service) bool { return e.uses(s.Name, db.Name) })
 }
 
 func (e *emitter) verify(c *spec.Change) {

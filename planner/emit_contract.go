@@ -13,12 +13,7 @@ import (
 // where one has not arrived, its way back is kept. And those of other changes
 // of the same tables, which may read what goes.
 func (e *emitter) arrivals(c *spec.Change) []string {
-	var out []string
-	for _, s := range e.spec.Services {
-		if last := e.last[s.Address()]; last != "" && e.knownTo(s, c) {
-			out = append(out, last)
-		}
-	}
+	out := e.lastOfServices(func(s *spec.Service) bool { return e.knownTo(s, c) })
 	for _, x := range e.changes {
 		if last := e.ready(x); last != "" && x != c && x.Database == c.Database && e.touch(x, c) {
 			out = append(out, last)
@@ -67,11 +62,7 @@ func (e *emitter) tables(c *spec.Change) map[string]bool {
 	for t := range scope.Tables {
 		out[t] = true
 	}
-	operations := c.Expand
-	if c.Contract != nil {
-		operations = append(slices.Clone(operations), c.Contract.Operations...)
-	}
-	for _, op := range operations {
+	for _, op := range c.Operations() {
 		if _, ok := op.(*spec.SQL); ok {
 			out["*"] = true
 		}
@@ -142,7 +133,7 @@ func (e *emitter) drop(m move) {
 			})
 			s.Waits = append(s.Waits, "hidden "+shortDuration(u.HideFor))
 		}
-		s.Deferred = firstOf(s.Deferred, e.deferredHide(c), e.hideLeft(c, u.HideFor))
+		s.Deferred = firstOf(s.Deferred, e.off[e.last[c.Address()]], e.hideLeft(c, u.HideFor))
 		e.add("drop", s)
 	}
 }
@@ -204,16 +195,6 @@ func soakSequence(c *spec.Change) string {
 	for _, op := range c.Expand {
 		if _, ok := op.(*spec.Sync); ok {
 			return migrations.OldWritesSequence(c.Name)
-		}
-	}
-	return ""
-}
-
-// deferredHide says why a drop waits when the hide before it does.
-func (e *emitter) deferredHide(c *spec.Change) string {
-	for _, s := range e.steps {
-		if s.Address == c.Address() && s.Kind == KindContract && s.Deferred != "" {
-			return s.Deferred
 		}
 	}
 	return ""

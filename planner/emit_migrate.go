@@ -31,7 +31,7 @@ func (e *emitter) migrate(m move) {
 func (e *emitter) unmigrate(m move, from uint64) *Undo {
 	d := m.directory
 	if e.down == 0 || e.stays[d.Name] {
-		return &Undo{Title: "stays", Bars: e.wayBack.strands(m)}
+		return &Undo{Title: "stays", Bars: e.strands(m)}
 	}
 	if downOf(m.file) == "" {
 		return nil
@@ -71,13 +71,7 @@ func (e *emitter) stopped(moves []move, migration move) bool {
 // levelled are the last steps of the services that say which versions of the
 // directory they live with.
 func (e *emitter) levelled(d *spec.Migrations) []string {
-	var out []string
-	for _, s := range e.spec.Services {
-		if last := e.last[s.Address()]; last != "" && e.ranged(s.Name, d) {
-			out = append(out, last)
-		}
-	}
-	return out
+	return e.lastOfServices(func(s *spec.Service) bool { return e.ranged(s.Name, d) })
 }
 
 // livesWith tells whether a release is known to live with a version.

@@ -14,7 +14,6 @@ import (
 // nothing of it runs.
 func (e *emitter) takeDown(s *spec.Service) {
 	r := e.rollout(s, e.target(s))
-	r.group = "offline"
 	for _, m := range r.everything() {
 		r.move(m)
 	}
@@ -130,26 +129,21 @@ func (e *emitter) open(moves []move) {
 // needsOf are the last steps of all that moves have to do with.
 func (e *emitter) needsOf(moves []move) []string {
 	var out []string
-	need := func(a spec.Address) {
-		if last := e.last[a]; last != "" {
-			out = append(out, last)
-		}
-	}
 	for _, m := range moves {
 		switch {
 		case m.change != nil:
-			need(m.change.Address())
+			out = append(out, e.lastOf(m.change.Address())...)
 			for _, before := range m.change.After {
-				need(before.Address())
+				out = append(out, e.lastOf(before.Address())...)
 			}
 			if m.kind == moveBackfill && !synced(m.change) {
 				out = append(out, e.rollouts(m.change.Database)...)
 			}
 		case m.directory != nil:
-			need(m.directory.Address())
+			out = append(out, e.lastOf(m.directory.Address())...)
 			out = append(out, e.levelled(m.directory)...)
 		case m.kind == moveDown:
-			need(m.service.Address())
+			out = append(out, e.lastOf(m.service.Address())...)
 		case m.kind == moveRoll:
 			out = append(out, e.rollout(m.service, m.version).before()...)
 		}

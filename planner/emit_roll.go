@@ -286,29 +286,24 @@ func (r *rollout) startCause() string {
 // directories that it is built for, and the services that come first. Where one
 // of them is put off, so is the release.
 func (r *rollout) before() []string {
-	var out []string
-	need := func(a spec.Address) {
-		if last := r.last[a]; last != "" {
-			out = append(out, last)
-		}
-	}
+	var comes []spec.Address
 	for _, c := range r.to.Knows {
-		need(spec.Address("change." + c))
+		comes = append(comes, spec.Address("change."+c))
 	}
 	for _, v := range r.to.Versions {
-		need(spec.Address("migrations." + v.Migrations))
+		comes = append(comes, spec.Address("migrations."+v.Migrations))
 	}
 	for _, s := range r.service.After {
-		need(s.Address())
+		comes = append(comes, s.Address())
 	}
 	for version := range r.world.mix[r.service.Name] {
 		if at := (releaseKey{r.service.Name, version}); r.isStop(at) {
 			for c := range r.declared[at].knows {
-				need(spec.Address("change." + c))
+				comes = append(comes, spec.Address("change."+c))
 			}
 		}
 	}
-	return sorted(out)
+	return sorted(r.lastOf(comes...))
 }
 
 func (r *rollout) attach(p ProcessDefinition, names []string) {

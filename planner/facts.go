@@ -116,11 +116,7 @@ func (s Scope) watchSessions(steps []Step) {
 
 // name adds the objects that a change names.
 func (s *DatabaseScope) name(c *spec.Change) {
-	operations := c.Expand
-	if c.Contract != nil {
-		operations = append(append([]spec.Operation(nil), operations...), c.Contract.Operations...)
-	}
-	for _, op := range operations {
+	for _, op := range c.Operations() {
 		switch op := op.(type) {
 		case *spec.CreateTable:
 			for _, col := range op.Columns {

@@ -37,19 +37,14 @@ func merge(roads [][]move) []move {
 func inParts(road []move) bool { return len(road) > 0 && road[0].section != "" }
 
 // stretch is how many moves at the head of a way go together: those of one
-// kind, and from the first stop to the last start of what is down.
+// kind, and all while services are down.
 func stretch(road []move) int {
+	if road[0].kind == moveDown {
+		return window(road)
+	}
 	n := 1
 	for n < len(road) && road[n].kind == road[0].kind {
 		n++
-	}
-	if road[0].kind != moveDown {
-		return n
-	}
-	for i, m := range road {
-		if m.kind == moveRoll {
-			n = i + 1
-		}
 	}
 	return n
 }

@@ -191,8 +191,6 @@ func (k *knot) postpone(moves []move) []move {
 // keep makes the world at the end of a plan one in which releases still run
 // that the plan does not stop yet.
 func (p *planning) keep(moves []move, end world) {
-	still := map[string]map[string]bool{}
-	clear(end.kept)
 	for _, m := range moves {
 		if m.kind != moveRetire || m.deferred == "" {
 			continue
@@ -202,8 +200,7 @@ func (p *planning) keep(moves []move, end world) {
 			mix[version] = true
 		}
 		kept := set(m.kept)
-		maps.Copy(kept, still[m.service.Name])
-		still[m.service.Name] = kept
+		maps.Copy(kept, end.kept[m.service.Name])
 		end.mix[m.service.Name], end.kept[m.service.Name] = mix, kept
 	}
 }

@@ -170,7 +170,7 @@ func (k *knot) reach(t trail, seen map[string]bool) []trail {
 	var out []trail
 	follow := func(next turning) {
 		w := t.world.clone()
-		if !k.take(w, next) {
+		if len(k.turn(w, next)) == 0 {
 			return
 		}
 		k.settle(w)
@@ -193,11 +193,8 @@ func (k *knot) reach(t trail, seen map[string]bool) []trail {
 	return out
 }
 
-// take makes a turning that is no rollout. It is false where there is nothing
-// to do, or it is not legal.
-func (k *knot) take(w world, t turning) bool { return len(k.turn(w, t)) > 0 }
-
-// turn is the moves of a turning.
+// turn makes a turning. It gives no moves where there is nothing to do, or it is
+// not legal; a rollout is not asked.
 func (k *knot) turn(w world, t turning) []move {
 	switch t.kind {
 	case moveMigrate:

@@ -54,7 +54,7 @@ func (w world) become(other world) {
 func (w world) roll(service, version string) {
 	w.mix[service] = map[string]bool{version: true}
 	w.down[service] = false
-	delete(w.kept, service)
+	w.kept[service] = nil
 }
 
 // rollKeeping rolls out one release beside those that run.
@@ -76,7 +76,7 @@ func (w world) serving(service string) map[string]bool {
 // retire stops what a service keeps.
 func (w world) retire(service string) {
 	w.mix[service] = w.serving(service)
-	delete(w.kept, service)
+	w.kept[service] = nil
 }
 
 // at tells whether exactly this release runs.

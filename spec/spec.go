@@ -317,6 +317,14 @@ type Migration struct {
 	Down    string // SQL; "" where there is no down file or nothing in it
 }
 
+// Operations are those of expand, followed by those of contract.
+func (c *Change) Operations() []Operation {
+	if c.Contract == nil {
+		return c.Expand
+	}
+	return append(c.Expand[:len(c.Expand):len(c.Expand)], c.Contract.Operations...)
+}
+
 // Backfill fills the new shape of Table from the old one. Set is by column;
 // where the author gave none, it is the forward side of the sync on Table.
 type Backfill struct {

@@ -42,7 +42,8 @@ func Order(s *spec.Strategy, hosts int, processes []Process) []Move {
 	case spec.AllAtOnce:
 		return allAtOnce(sorted)
 	case spec.Offline:
-		return append(probe(sorted), allAtOnce(sorted)...)
+		first := probe(sorted)
+		return append(first, allAtOnce(sorted)...)
 	}
 	var moves []Move
 	for _, p := range sorted {
