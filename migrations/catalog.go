@@ -7,6 +7,10 @@ import "pleat/spec"
 type Catalog struct {
 	Tables map[string]*Table `json:"tables"` // by spec.Table's text form; a table that does not exist is absent
 
+	// Enums are the labels of enum types, in their order, by spec.Table's text
+	// form; one that does not exist is absent.
+	Enums map[string][]string `json:"enums,omitempty"`
+
 	// Former are indexes, by the text form of their name, that Project put back:
 	// their drop does not say what table they were on.
 	Former map[string]bool `json:"-"`
@@ -22,6 +26,15 @@ type Table struct {
 	Dependents  []Dependent  `json:"dependents,omitempty"`  // by object; what would stop a drop
 	Comment     string       `json:"comment,omitempty"`
 
+	PrimaryKeyName string       `json:"primary_key_name,omitempty"`
+	References     []ForeignKey `json:"references,omitempty"`   // of other tables, and its own, to this one
+	Partitioned    string       `json:"partitioned,omitempty"`  // pg_get_partkeydef(); "" = it has no partitions
+	Partitions     []Partition  `json:"partitions,omitempty"`   // by name
+	PartitionOf    string       `json:"partition_of,omitempty"` // as spec.Table's text
+	Children       []string     `json:"children,omitempty"`     // that inherit from it and are no partitions
+	Publications   []string     `json:"publications,omitempty"` // by name
+	RowSecurity    bool         `json:"row_security,omitempty"`
+
 	// Rows and Bytes are estimates; they decide nothing and are in no read set.
 	Rows  int64 `json:"rows,omitempty"`
 	Bytes int64 `json:"bytes,omitempty"`
@@ -34,6 +47,11 @@ type Column struct {
 	NotNull bool   `json:"not_null,omitempty"`
 	Default string `json:"default,omitempty"` // pg_get_expr()
 	Comment string `json:"comment,omitempty"`
+
+	Identity  string `json:"identity,omitempty"`  // "ALWAYS" or "BY DEFAULT"
+	Generated string `json:"generated,omitempty"` // "STORED" or "VIRTUAL"; Default is then what it is computed by
+	Collation string `json:"collation,omitempty"` // qualified and quoted; "" = the type's own
+	Sequence  string `json:"sequence,omitempty"`  // owned by the column; as spec.Table's text
 }
 
 // Index is one index of a table.
@@ -42,6 +60,8 @@ type Index struct {
 	Definition string `json:"definition"` // pg_get_indexdef()
 	Unique     bool   `json:"unique,omitempty"`
 	Valid      bool   `json:"valid"`
+	Constraint string `json:"constraint,omitempty"` // the constraint that it is the index of
+	Parent     string `json:"parent,omitempty"`     // the partitioned index that it is attached to
 }
 
 // Trigger is one trigger of a table. Comment carries pleat's marker.
@@ -55,9 +75,41 @@ type Trigger struct {
 
 // Constraint is one constraint of a table.
 type Constraint struct {
-	Name       string `json:"name"`
-	Definition string `json:"definition"`
-	Valid      bool   `json:"valid"`
+	Name       string         `json:"name"`
+	Definition string         `json:"definition"` // pg_get_constraintdef()
+	Valid      bool           `json:"valid"`
+	Kind       ConstraintKind `json:"kind,omitempty"`
+	Columns    []string       `json:"columns,omitempty"`    // in the order of the constraint
+	References string         `json:"references,omitempty"` // the table of a foreign key, as spec.Table's text
+	Comment    string         `json:"comment,omitempty"`
+}
+
+// ConstraintKind is what a constraint is.
+type ConstraintKind string
+
+// The kinds of constraint.
+const (
+	Check     ConstraintKind = "check"
+	Foreign   ConstraintKind = "foreign_key"
+	Unique    ConstraintKind = "unique"
+	Exclusion ConstraintKind = "exclusion"
+)
+
+// ForeignKey is a foreign key as the table sees it that it references.
+type ForeignKey struct {
+	Name       string   `json:"name"`
+	Table      string   `json:"table"` // that has it, as spec.Table's text
+	Columns    []string `json:"columns"`
+	Referenced []string `json:"referenced"`
+	Definition string   `json:"definition"`
+	Valid      bool     `json:"valid"`
+}
+
+// Partition is one partition of a partitioned table.
+type Partition struct {
+	Table     string `json:"table"`               // as spec.Table's text
+	Bound     string `json:"bound"`               // "FOR VALUES …" or "DEFAULT"
+	Detaching bool   `json:"detaching,omitempty"` // a DETACH … CONCURRENTLY was cut short
 }
 
 // Dependent is a thing outside a table that needs it or one of its columns: a
@@ -75,11 +127,34 @@ func (c *Catalog) Table(t spec.Table) *Table {
 	return c.Tables[t.String()]
 }
 
+// Enum gives the labels of an enum type, in their order; nil where there is no
+// such type.
+func (c *Catalog) Enum(t spec.Table) []string {
+	if c == nil {
+		return nil
+	}
+	return c.Enums[t.String()]
+}
+
 // Index gives the index of that name, whatever table of its schema it is on,
 // or nil.
 func (c *Catalog) Index(name spec.Table) *Index {
 	_, t := c.tableOfIndex(name)
 	return t.index(name.Name)
+}
+
+// Constraint gives the table's constraint of that name, or nil; also on a nil
+// table.
+func (t *Table) Constraint(name string) *Constraint {
+	if t == nil {
+		return nil
+	}
+	for i := range t.Constraints {
+		if t.Constraints[i].Name == name {
+			return &t.Constraints[i]
+		}
+	}
+	return nil
 }
 
 // Column gives the column of that name, or nil; also on a nil table.

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/hashicorp/hcl/v2"
-
 	"pleat/spec"
 )
 
@@ -40,37 +38,9 @@ func Digest(c *spec.Change) string {
 func operationForms(ops []spec.Operation) []any {
 	forms := make([]any, 0, len(ops)+1)
 	for _, op := range ops {
-		forms = append(forms, []any{fmt.Sprintf("%T", op), withoutPosition(op)})
+		forms = append(forms, []any{fmt.Sprintf("%T", op), kindOf(op).form()})
 	}
 	return forms
-}
-
-func withoutPosition(op spec.Operation) any {
-	switch o := op.(type) {
-	case *spec.CreateTable:
-		c := *o
-		c.Range = hcl.Range{}
-		return c
-	case *spec.AddColumn:
-		c := *o
-		c.Range = hcl.Range{}
-		return c
-	case *spec.DropColumn:
-		return []any{o.Table, o.Column}
-	case *spec.DropTable:
-		return o.Table
-	case *spec.CreateIndex:
-		c := *o
-		c.Range = hcl.Range{}
-		return c
-	case *spec.DropIndex:
-		return []any{o.Schema, o.Name}
-	case *spec.SQL:
-		return []any{o.Label, o.Up, o.Down}
-	case *spec.Sync:
-		return []any{o.Table, o.Forward, o.Backward}
-	}
-	panic(fmt.Sprintf("migrations: operation %T has no digest", op))
 }
 
 // digestOf is the SHA-256 of a value's JSON form, in which maps are sorted.

@@ -31,7 +31,10 @@ func Lower(c *spec.Change, cat *Catalog) (*Program, hcl.Diagnostics) {
 		program: &Program{Change: c, Digest: Digest(c)},
 	}
 	for _, op := range expandOrder(c.Expand) {
-		l.expand(op)
+		if !op.expand(l) {
+			l.problem(op.Source(), "Operation belongs in contract",
+				"What takes something away belongs in the contract block, after the releases that use it are gone.")
+		}
 	}
 	for _, b := range c.Backfills {
 		l.backfill(b)
@@ -47,49 +50,17 @@ func Lower(c *spec.Change, cat *Catalog) (*Program, hcl.Diagnostics) {
 
 // expandOrder brings columns before the triggers that use them and indexes
 // last. An author's SQL stays where it is: what it needs is not known.
-func expandOrder(ops []spec.Operation) []spec.Operation {
-	ordered := slices.Clone(ops)
+func expandOrder(ops []spec.Operation) []operation {
+	ordered := kindsOf(ops)
 	start := 0
 	for i := 0; i <= len(ordered); i++ {
-		if i < len(ordered) && rankOf(ordered[i]) != 0 {
+		if i < len(ordered) && ordered[i].rank() != rankAuthor {
 			continue
 		}
-		slices.SortStableFunc(ordered[start:i], func(a, b spec.Operation) int { return rankOf(a) - rankOf(b) })
+		slices.SortStableFunc(ordered[start:i], func(a, b operation) int { return a.rank() - b.rank() })
 		start = i + 1
 	}
 	return ordered
-}
-
-func rankOf(op spec.Operation) int {
-	switch op.(type) {
-	case *spec.SQL:
-		return 0
-	case *spec.Sync:
-		return 2
-	case *spec.CreateIndex, *spec.DropIndex:
-		return 3
-	}
-	return 1
-}
-
-func (l *lowering) expand(op spec.Operation) {
-	switch o := op.(type) {
-	case *spec.CreateTable:
-		l.createTable(o)
-	case *spec.AddColumn:
-		l.addColumn(o)
-	case *spec.Sync:
-		l.sync(o)
-	case *spec.CreateIndex:
-		l.createIndex(o)
-	case *spec.DropIndex:
-		l.program.Expand = append(l.program.Expand, l.dropIndex(o))
-	case *spec.SQL:
-		l.program.Expand = append(l.program.Expand, l.sql("expand", o))
-	default:
-		l.problem(op.Source(), "Operation belongs in contract",
-			"What takes something away belongs in the contract block, after the releases that use it are gone.")
-	}
 }
 
 func (l *lowering) problem(at hcl.Range, summary, detail string) {

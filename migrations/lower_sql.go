@@ -8,6 +8,27 @@ import (
 	"pleat/spec"
 )
 
+type sqlOperation struct {
+	plain
+	*spec.SQL
+}
+
+func (o sqlOperation) rank() int { return rankAuthor }
+
+func (o sqlOperation) form() any { return []any{o.Label, o.Up, o.Down} }
+
+func (o sqlOperation) expand(l *lowering) bool {
+	l.program.Expand = append(l.program.Expand, l.sql("expand", o.SQL))
+	return true
+}
+
+func (o sqlOperation) contract(l *lowering, _ int) bool {
+	u := l.sql("contract", o.SQL)
+	u.Drops = []string{"sql." + o.Label}
+	l.program.Drop = append(l.program.Drop, u)
+	return true
+}
+
 // sql takes the author's statements as they are. No catalog shows what they
 // did, so their ID holds their text: other text is another unit.
 func (l *lowering) sql(block string, o *spec.SQL) Unit {

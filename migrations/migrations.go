@@ -67,12 +67,15 @@ type Hazard struct {
 
 // Unit is one step's worth of SQL.
 type Unit struct {
-	ID         string     // stable within its change: "expand.users", "sync.users", "hide.users.name"
-	Title      string     // what a person reads: "users.first, users.last"
-	Mode       Mode       //
-	Table      spec.Table // the one table that Lock is taken on; zero for raw SQL
-	Lock       Lock       //
-	UndoLock   Lock       // that Undo takes on Table
+	ID       string     // stable within its change: "expand.users", "sync.users", "hide.users.name"
+	Title    string     // what a person reads: "users.first, users.last"
+	Mode     Mode       //
+	Table    spec.Table // the one table that Lock is taken on; zero for raw SQL
+	Lock     Lock       //
+	UndoLock Lock       // that Undo takes on Table
+	// Also are other tables that the statements and their undo lock. All are
+	// taken before the first statement, in this order and before Table.
+	Also       []TableLock
 	Index      spec.Table // the index that BuildIndex and RemoveIndex are about
 	Statements []string   //
 	Undo       []string   // nil: there is no way back
@@ -82,6 +85,8 @@ type Unit struct {
 	Applied    bool       // the catalog shows the effect
 	Visible    bool       // the catalog can show the effect; false for raw SQL, where only the journal knows
 	HideFor    time.Duration
+	Drops      []string // what is gone for good afterwards: "users.name"; a person must name it first
+	Verb       string   // what a contract's unit does, where it is not to hide or to drop: "enforce"
 	Source     hcl.Range
 
 	missing []string // the objects that an Applied unit would show
@@ -92,6 +97,12 @@ type Unit struct {
 type reverse struct {
 	statements []string
 	loses      string
+}
+
+// TableLock is a lock on a table.
+type TableLock struct {
+	Table spec.Table `json:"table"`
+	Lock  Lock       `json:"lock"`
 }
 
 // Whole is the unit with an undo that takes all of it away, also what was
@@ -130,6 +141,7 @@ type Program struct {
 	Digest    string // of the change as written, without positions
 	Expand    []Unit // in order: tables and columns, then sync, then indexes, then raw SQL where the author put it
 	Backfills []Backfill
+	Validate  []Unit // in order, once all rows are filled and before verifies: constraints come to hold for all rows
 	Hide      []Unit // in order; their effect can be undone without loss
 	Drop      []Unit // in order; what HideFor asks is waited for first
 }

@@ -15,9 +15,9 @@ func (c *Catalog) Part(change *spec.Change) *Catalog {
 		return nil
 	}
 	if names == nil {
-		return &Catalog{Tables: maps.Clone(c.Tables), Former: c.Former}
+		return &Catalog{Tables: maps.Clone(c.Tables), Former: c.Former, Enums: c.Enums}
 	}
-	out := &Catalog{Tables: make(map[string]*Table, len(names)), Former: c.Former}
+	out := &Catalog{Tables: make(map[string]*Table, len(names)), Former: c.Former, Enums: c.Enums}
 	for name := range names {
 		if t := c.Tables[name]; t != nil {
 			out.Tables[name] = t
@@ -36,7 +36,7 @@ func (c *Catalog) Replace(change *spec.Change, part *Catalog) {
 		delete(c.Tables, name)
 	}
 	maps.Copy(c.Tables, part.Tables)
-	c.Former = part.Former
+	c.Former, c.Enums = part.Former, part.Enums
 }
 
 // touched names the tables of a change; nil when it cannot be told, because an
@@ -44,22 +44,13 @@ func (c *Catalog) Replace(change *spec.Change, part *Catalog) {
 func touched(change *spec.Change) map[string]bool {
 	names := map[string]bool{}
 	for _, op := range change.Operations() {
-		switch o := op.(type) {
-		case *spec.CreateTable:
-			names[o.Table.String()] = true
-		case *spec.AddColumn:
-			names[o.Table.String()] = true
-		case *spec.DropColumn:
-			names[o.Table.String()] = true
-		case *spec.DropTable:
-			names[o.Table.String()] = true
-			names[hiddenTable(o.Table).String()] = true
-		case *spec.CreateIndex:
-			names[o.Table.String()] = true
-		case *spec.Sync:
-			names[o.Table.String()] = true
-		case *spec.DropIndex:
+		n := op.Names()
+		if len(n.Indexes) > 0 && len(n.Tables) == 0 {
 			return nil
+		}
+		for _, t := range n.Tables {
+			names[t.Table.String()] = true
+			names[hiddenTable(t.Table).String()] = true
 		}
 	}
 	for _, b := range change.Backfills {

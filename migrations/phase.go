@@ -32,7 +32,7 @@ func (p *Program) derive(rec Recorded) Phase {
 		return Hidden
 	case !structure || !synced:
 		return Absent
-	case same && rec.Phase.AtLeast(Verified):
+	case same && rec.Phase.AtLeast(Verified) && all(p.Validate, rec):
 		return Verified
 	case same && rec.Phase.AtLeast(Backfilled):
 		return Backfilled
@@ -85,6 +85,9 @@ func (p *Program) drift(rec Recorded, live Phase) []string {
 			continue
 		}
 		found = append(found, p.sentences(u, "is missing", rec.Phase)...)
+	}
+	if rec.Phase == Verified {
+		found = append(found, p.unitSentences(p.Validate, "does not hold for all rows", rec.Phase)...)
 	}
 	if rec.Phase == Hidden {
 		found = append(found, p.unitSentences(p.Hide, "is not hidden", rec.Phase)...)

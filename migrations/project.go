@@ -14,15 +14,24 @@ func Project(cat *Catalog, p *Program, to Phase) *Catalog {
 	l := &lowering{change: p.Change, live: cat, next: cat.clone(), program: &Program{Change: p.Change}}
 	l.uncontract()
 	if to == Absent {
-		l.unexpand()
+		for _, op := range kindsOf(p.Change.Expand) {
+			op.unexpand(l)
+		}
 		return l.next
 	}
 	for _, op := range expandOrder(p.Change.Expand) {
-		l.expand(op)
+		op.expand(l)
 	}
 	l.resetTriggers(to)
-	if to.AtLeast(Hidden) {
-		l.takeAway(to)
+	if to.AtLeast(Verified) {
+		for _, op := range kindsOf(p.Change.Expand) {
+			op.settle(l)
+		}
+	}
+	if to.AtLeast(Hidden) && p.Change.Contract != nil {
+		for _, op := range kindsOf(p.Change.Contract.Operations) {
+			op.takeAway(l, to)
+		}
 	}
 	return l.next
 }
@@ -32,15 +41,8 @@ func (l *lowering) uncontract() {
 	if l.change.Contract == nil {
 		return
 	}
-	for _, op := range l.change.Contract.Operations {
-		switch o := op.(type) {
-		case *spec.DropColumn:
-			l.next.Table(o.Table).unhide(o.Column)
-		case *spec.DropTable:
-			l.next.unhide(o.Table)
-		case *spec.DropIndex:
-			l.next.restoreIndex(spec.Table{Schema: o.Schema, Name: o.Name})
-		}
+	for _, op := range kindsOf(l.change.Contract.Operations) {
+		op.uncontract(l)
 	}
 	l.live = l.next.clone()
 }
@@ -74,21 +76,6 @@ func (c *Catalog) restoreIndex(index spec.Table) {
 	}
 }
 
-func (l *lowering) unexpand() {
-	for _, op := range l.change.Expand {
-		switch o := op.(type) {
-		case *spec.CreateTable:
-			delete(l.next.Tables, o.Table.String())
-		case *spec.AddColumn:
-			l.next.Table(o.Table).remove(o.Column.Name)
-		case *spec.CreateIndex:
-			l.next.Table(o.Table).removeIndex(o.Name)
-		case *spec.Sync:
-			l.next.Table(o.Table).removeTrigger(TriggerName(l.change.Name))
-		}
-	}
-}
-
 func (t *Table) remove(column string) {
 	if t == nil {
 		return
@@ -119,52 +106,4 @@ func (l *lowering) resetTriggers(to Phase) {
 			t.Triggers = append(t.Triggers, l.shapes(o).trigger())
 		}
 	}
-}
-
-func (l *lowering) takeAway(to Phase) {
-	if l.change.Contract == nil {
-		return
-	}
-	for _, op := range l.change.Contract.Operations {
-		switch o := op.(type) {
-		case *spec.DropColumn:
-			l.takeColumn(o, to)
-		case *spec.DropTable:
-			l.takeTable(o, to)
-		case *spec.DropIndex:
-			l.removeContractIndex(o, to)
-		}
-	}
-}
-
-func (l *lowering) takeColumn(o *spec.DropColumn, to Phase) {
-	t := l.next.Table(o.Table)
-	if t == nil {
-		return
-	}
-	if to == Contracted {
-		t.remove(o.Column)
-		return
-	}
-	if c := t.Column(o.Column); c != nil {
-		c.Name = HiddenName(o.Column)
-	}
-}
-
-func (l *lowering) takeTable(o *spec.DropTable, to Phase) {
-	t := l.next.Table(o.Table)
-	delete(l.next.Tables, o.Table.String())
-	if to == Hidden && t != nil {
-		l.next.Tables[hiddenTable(o.Table).String()] = t
-	}
-}
-
-func (l *lowering) removeContractIndex(o *spec.DropIndex, to Phase) {
-	if to != Contracted {
-		return
-	}
-	index := spec.Table{Schema: o.Schema, Name: o.Name}
-	_, t := l.next.tableOfIndex(index)
-	t.removeIndex(o.Name)
-	delete(l.next.Former, index.String())
 }

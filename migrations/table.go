@@ -111,6 +111,7 @@ func (c *Catalog) clone() *Catalog {
 		return copied
 	}
 	maps.Copy(copied.Former, c.Former)
+	copied.Enums = maps.Clone(c.Enums)
 	for name, t := range c.Tables {
 		table := *t
 		table.Columns = slices.Clone(t.Columns)

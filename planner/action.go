@@ -19,15 +19,18 @@ type Action interface {
 // Transaction runs SQL in one transaction that also commits the step's mark
 // and, where Record is set, the change's phase.
 type Transaction struct {
-	Database string           `json:"database"`
-	Table    spec.Table       `json:"table"` // the one table that Lock is taken on; zero: none known
-	Lock     migrations.Lock  `json:"lock,omitempty"`
-	SQL      []string         `json:"sql"`
-	Change   string           `json:"change"`
-	Unit     string           `json:"unit"`              // recorded as done, or as not done where Reverse
-	Reverse  bool             `json:"reverse,omitempty"` // this takes the unit back
-	Phase    migrations.Phase `json:"phase,omitempty"`   // recorded for the change; "" leaves it
-	Digest   string           `json:"digest"`            // of the change
+	Database string          `json:"database"`
+	Table    spec.Table      `json:"table"` // the one table that Lock is taken on; zero: none known
+	Lock     migrations.Lock `json:"lock,omitempty"`
+	// Also are other tables that the SQL locks. All are locked before it runs,
+	// in this order and before Table.
+	Also    []migrations.TableLock `json:"also,omitempty"`
+	SQL     []string               `json:"sql"`
+	Change  string                 `json:"change"`
+	Unit    string                 `json:"unit"`              // recorded as done, or as not done where Reverse
+	Reverse bool                   `json:"reverse,omitempty"` // this takes the unit back
+	Phase   migrations.Phase       `json:"phase,omitempty"`   // recorded for the change; "" leaves it
+	Digest  string                 `json:"digest"`            // of the change
 	// Evidence is asked for again once the lock is had and before SQL runs: the
 	// guards were met before the wait for it.
 	Evidence []NoSessions `json:"evidence,omitempty"`

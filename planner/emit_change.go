@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"pleat/migrations"
@@ -54,7 +55,7 @@ func (e *emitter) unit(c *spec.Change, u migrations.Unit, phase migrations.Phase
 	s := Step{
 		ID: string(c.Address()) + "/" + u.ID, Address: c.Address(), Kind: KindContract, Title: u.Title,
 		Action: e.forward(c, u, phase), Undo: e.backward(c, u), Safety: Probed,
-		Limits: e.limits(c.Database), Lock: u.Lock, Table: tableName(u.Table), Hazards: u.Hazards,
+		Limits: e.limits(c.Database), Lock: u.Lock, Table: tableName(u.Table), Hazards: u.Hazards, Drops: u.Drops,
 		Source: e.source(u.Source),
 	}
 	if u.Mode != migrations.InTransaction {
@@ -80,7 +81,7 @@ func (e *emitter) forward(c *spec.Change, u migrations.Unit, phase migrations.Ph
 		return &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Statements[0], Change: c.Name, Unit: u.ID, Phase: phase, Digest: digest}
 	default:
 		return &Transaction{
-			Database: c.Database.Name, Table: u.Table, Lock: u.Lock, SQL: u.Statements,
+			Database: c.Database.Name, Table: u.Table, Lock: u.Lock, Also: u.Also, SQL: u.Statements,
 			Change: c.Name, Unit: u.ID, Phase: phase, Digest: digest,
 		}
 	}
@@ -100,7 +101,7 @@ func (e *emitter) backward(c *spec.Change, u migrations.Unit) *Undo {
 		undo.Action = &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Digest: digest}
 	default:
 		undo.Action = &Transaction{
-			Database: c.Database.Name, Table: u.Table, Lock: u.UndoLock, SQL: u.Undo,
+			Database: c.Database.Name, Table: u.Table, Lock: u.UndoLock, Also: u.Also, SQL: u.Undo,
 			Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest,
 		}
 	}
@@ -109,17 +110,19 @@ func (e *emitter) backward(c *spec.Change, u migrations.Unit) *Undo {
 
 // phaseBefore is where a change is once a unit of it has been taken back.
 func (e *emitter) phaseBefore(c *spec.Change, u migrations.Unit) migrations.Phase {
-	for _, h := range e.programs[c.Name].Hide {
-		if h.ID == u.ID {
-			return migrations.Verified
-		}
+	is := func(other migrations.Unit) bool { return other.ID == u.ID }
+	switch program := e.programs[c.Name]; {
+	case slices.ContainsFunc(program.Hide, is):
+		return migrations.Verified
+	case slices.ContainsFunc(program.Validate, is):
+		return migrations.Backfilled
 	}
 	return migrations.Absent
 }
 
 // revert takes an expanded change back, the last unit first.
 func (e *emitter) revert(c *spec.Change) {
-	units := e.programs[c.Name].Expand
+	units := slices.Concat(e.programs[c.Name].Expand, e.programs[c.Name].Validate)
 	for i := len(units) - 1; i >= 0; i-- {
 		u := units[i]
 		if len(unapplied(units[i:i+1], e.recorded(c))) > 0 {
@@ -191,7 +194,20 @@ func (e *emitter) rollouts(db *spec.Database) []string {
 	return e.lastOfServices(func(s *spec.Service) bool { return e.uses(s.Name, db.Name) })
 }
 
+// verify makes the constraints hold for all rows, and then asks the author's
+// questions.
 func (e *emitter) verify(c *spec.Change) {
+	pending := unapplied(e.programs[c.Name].Validate, e.recorded(c))
+	for i, u := range pending {
+		phase := migrations.Phase("")
+		if len(c.Verifies) == 0 {
+			phase = phaseAfter(i, len(pending), migrations.Verified)
+		}
+		s := e.unit(c, u, phase)
+		s.Kind = KindValidate
+		s.Cause = "every row of " + tableName(u.Table) + " is filled, so that it can hold for all of them"
+		e.add("data", s)
+	}
 	for i, v := range c.Verifies {
 		e.add("data", e.verifyStep(c, v, phaseAfter(i, len(c.Verifies), migrations.Verified)))
 	}

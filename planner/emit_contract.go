@@ -63,7 +63,7 @@ func (e *emitter) tables(c *spec.Change) map[string]bool {
 		out[t] = true
 	}
 	for _, op := range c.Operations() {
-		if _, ok := op.(*spec.SQL); ok {
+		if op.Names().Anything {
 			out["*"] = true
 		}
 	}
@@ -84,7 +84,7 @@ func (e *emitter) hide(m move) {
 	e.askAgain(c, firstOf(m.deferred, why))
 	for i, u := range pending {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Hidden))
-		s.Title = "hide " + u.Title
+		s.Title = firstOf(u.Verb, "hide") + " " + u.Title
 		s.Cause = "the old shape of " + string(c.Address()) + " is not needed any more"
 		s.Needs = e.arrivals(c)
 		s.Guards = append(e.evidence(c), soak)
@@ -116,7 +116,7 @@ func (e *emitter) drop(m move) {
 	pending := unapplied(program.Drop, e.recorded(c))
 	for i, u := range pending {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Contracted))
-		s.Title = "drop " + u.Title
+		s.Title = firstOf(u.Verb, "drop") + " " + u.Title
 		s.Cause = "the old shape of " + string(c.Address()) + " is hidden, and nobody missed it"
 		s.Needs = e.arrivals(c)
 		s.Guards = e.evidence(c)

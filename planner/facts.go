@@ -23,6 +23,7 @@ type Scope struct {
 type DatabaseScope struct {
 	Tables  map[string]TableScope `json:"tables,omitempty"`
 	Indexes []string              `json:"indexes,omitempty"` // as spec.Table's text, whatever table they are on
+	Types   []string              `json:"types,omitempty"`   // enums, as spec.Table's text
 	Changes []string              `json:"changes,omitempty"`
 	// Migrations are golang-migrate's tables, by the name of the directory.
 	Migrations map[string]spec.Table `json:"migrations,omitempty"`
@@ -54,9 +55,14 @@ func (s DatabaseScope) TableNames() []spec.Table {
 }
 
 // IndexNames are the indexes to observe, sorted.
-func (s DatabaseScope) IndexNames() []spec.Table {
+func (s DatabaseScope) IndexNames() []spec.Table { return parsed(s.Indexes) }
+
+// TypeNames are the types to observe, sorted.
+func (s DatabaseScope) TypeNames() []spec.Table { return parsed(s.Types) }
+
+func parsed(names []string) []spec.Table {
 	var out []spec.Table
-	for _, name := range s.Indexes {
+	for _, name := range names {
 		out = append(out, spec.ParseTable(name))
 	}
 	return out
@@ -117,25 +123,18 @@ func (s Scope) watchSessions(steps []Step) {
 // name adds the objects that a change names.
 func (s *DatabaseScope) name(c *spec.Change) {
 	for _, op := range c.Operations() {
-		switch op := op.(type) {
-		case *spec.CreateTable:
-			for _, col := range op.Columns {
-				s.column(op.Table, col.Name)
+		names := op.Names()
+		for _, t := range names.Tables {
+			s.table(t.Table)
+			for _, column := range t.Columns {
+				s.column(t.Table, column)
 			}
-		case *spec.AddColumn:
-			s.column(op.Table, op.Column.Name)
-		case *spec.DropColumn:
-			s.column(op.Table, op.Column)
-		case *spec.DropTable:
-			s.table(op.Table)
-		case *spec.CreateIndex:
-			s.table(op.Table)
-			s.index(op.Table.Schema, op.Name)
-		case *spec.DropIndex:
-			s.index(op.Schema, op.Name)
-		case *spec.Sync:
-			s.columns(op.Table, op.Forward)
-			s.columns(op.Table, op.Backward)
+		}
+		for _, index := range names.Indexes {
+			s.Indexes = include(s.Indexes, index.String())
+		}
+		for _, name := range names.Types {
+			s.Types = include(s.Types, name.String())
 		}
 	}
 	for _, b := range c.Backfills {
@@ -160,10 +159,6 @@ func (s DatabaseScope) column(t spec.Table, name string) {
 	scope := s.table(t)
 	scope.Columns = include(scope.Columns, name)
 	s.Tables[t.String()] = scope
-}
-
-func (s *DatabaseScope) index(schema, name string) {
-	s.Indexes = include(s.Indexes, spec.Table{Schema: schema, Name: name}.String())
 }
 
 func include(names []string, name string) []string {
@@ -285,6 +280,9 @@ func (f *facts) database(name string, scope DatabaseScope, st *State) {
 	}
 	for _, index := range scope.IndexNames() {
 		f.add(at+"index "+index.String(), indexFact(db.Catalog.Index(index)))
+	}
+	for _, name := range scope.TypeNames() {
+		f.add(at+"type "+name.String(), strings.Join(db.Catalog.Enum(name), ", "))
 	}
 	for _, name := range sortedKeys(scope.Migrations) {
 		f.add(at+"migrations."+name, versionFact(db.Versions[name]))

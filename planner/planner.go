@@ -158,7 +158,7 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 func (p *planning) lower() {
 	catalogs := map[string]*migrations.Catalog{}
 	for name, db := range p.state.Databases {
-		catalogs[name] = &migrations.Catalog{Tables: maps.Clone(db.Catalog.Tables)}
+		catalogs[name] = &migrations.Catalog{Tables: maps.Clone(db.Catalog.Tables), Enums: db.Catalog.Enums}
 	}
 	taken := p.untake(catalogs)
 	for _, c := range p.changes {
@@ -233,10 +233,17 @@ func (p *planning) through(c *spec.Change, phase migrations.Phase) migrations.Ph
 	if phase == migrations.Expanded && len(c.Backfills) == 0 {
 		phase = migrations.Backfilled
 	}
-	if phase == migrations.Backfilled && len(c.Verifies) == 0 {
+	if phase == migrations.Backfilled && len(c.Verifies) == 0 && !p.validates(c) {
 		phase = migrations.Verified
 	}
 	return phase
+}
+
+// validates tells whether a change has constraints that come to hold for all
+// rows once they are filled.
+func (p *planning) validates(c *spec.Change) bool {
+	program := p.programs[c.Name]
+	return program != nil && len(program.Validate) > 0
 }
 
 // inOrder sorts changes so that each comes after what it is `after`; ties go

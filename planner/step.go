@@ -15,6 +15,7 @@ const (
 	KindExpand     Kind = "expand"
 	KindSync       Kind = "sync"
 	KindBackfill   Kind = "backfill"
+	KindValidate   Kind = "validate"
 	KindVerify     Kind = "verify"
 	KindContract   Kind = "contract"
 	KindRevert     Kind = "revert" // an expand that is taken back on request
@@ -54,8 +55,11 @@ type Step struct {
 	Lock    migrations.Lock // the strongest lock
 	Table   string          // on which it is taken
 	Hazards []migrations.Hazard
-	Waits   []string // what a person reads under "waits for"
-	Source  string   // file:line
+	// Drops are objects that are gone for good once the step is done: a person
+	// must have named them.
+	Drops  []string
+	Waits  []string // what a person reads under "waits for"
+	Source string   // file:line
 	// Estimate is rows; it decides nothing and is in no fingerprint.
 	Estimate int64
 	// Together says that the step belongs to several that run whole or not at

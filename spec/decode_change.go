@@ -51,23 +51,21 @@ func (l *loader) operations(n *node) []Operation {
 	return list
 }
 
+// operationDecoders read the blocks of expand and contract, by their names.
+// The block sql, which may have no label of its own, is read apart.
+var operationDecoders = map[string]func(*node) Operation{
+	"create_table": func(n *node) Operation { return createTable(n) },
+	"add_column":   func(n *node) Operation { return addColumn(n) },
+	"create_index": func(n *node) Operation { return createIndex(n) },
+	"sync":         func(n *node) Operation { return sync(n) },
+	"drop_column":  func(n *node) Operation { return dropColumn(n) },
+	"drop_table":   func(n *node) Operation { return dropTable(n) },
+	"drop_index":   func(n *node) Operation { return dropIndex(n) },
+}
+
 func operation(n *node, labels map[hcl.Range]string) Operation {
-	switch n.syntax.Type {
-	case "create_table":
-		return createTable(n)
-	case "add_column":
-		return addColumn(n)
-	case "create_index":
-		return createIndex(n)
-	case "sync":
-		return sync(n)
-	case "drop_column":
-		return dropColumn(n)
-	case "drop_table":
-		return &DropTable{Table: n.tableLabel(0), Hide: n.duration("hide"), Range: n.rng()}
-	case "drop_index":
-		t := n.tableLabel(0)
-		return &DropIndex{Schema: t.Schema, Name: t.Name, Range: n.rng()}
+	if decode := operationDecoders[n.syntax.Type]; decode != nil {
+		return decode(n)
 	}
 	return &SQL{Label: labels[n.rng()], Up: n.str("up"), Down: n.str("down"), Range: n.rng()}
 }
@@ -139,6 +137,15 @@ func addColumn(n *node) *AddColumn {
 func dropColumn(n *node) *DropColumn {
 	n.problems.identifierAt(n.labelRange(1), n.labels[1])
 	return &DropColumn{Table: n.tableLabel(0), Column: n.labels[1], Hide: n.duration("hide"), Range: n.rng()}
+}
+
+func dropTable(n *node) *DropTable {
+	return &DropTable{Table: n.tableLabel(0), Hide: n.duration("hide"), Range: n.rng()}
+}
+
+func dropIndex(n *node) *DropIndex {
+	t := n.tableLabel(0)
+	return &DropIndex{Schema: t.Schema, Name: t.Name, Range: n.rng()}
 }
 
 func createIndex(n *node) *CreateIndex {

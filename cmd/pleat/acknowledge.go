@@ -26,24 +26,15 @@ func (w *world) withhold(plan *planner.Plan, acknowledged []string) (*planner.Pl
 		}
 	}
 	return plan.Withhold(func(s planner.Step) string {
-		if !forGood(s) {
-			return ""
-		}
 		return unacknowledged(s, labels, acknowledged)
 	}), nil
-}
-
-// forGood tells whether a step drops something that no undo brings back: what
-// an author's SQL makes again is empty.
-func forGood(s planner.Step) bool {
-	return s.Kind == planner.KindContract && (s.Undo == nil || strings.HasPrefix(s.Title, "drop sql "))
 }
 
 // unacknowledged says which word a step wants; "" when it has it.
 func unacknowledged(s planner.Step, labels map[string]string, acknowledged []string) string {
 	label := labels[strings.TrimPrefix(string(s.Action.Provider()), "database.")]
 	var missing []string
-	for _, object := range drops(s) {
+	for _, object := range s.Drops {
 		if word := label + ":" + object; !slices.Contains(acknowledged, word) {
 			missing = append(missing, "--acknowledge "+word)
 		}
@@ -52,16 +43,6 @@ func unacknowledged(s planner.Step, labels map[string]string, acknowledged []str
 		return ""
 	}
 	return "needs " + strings.Join(missing, " ")
-}
-
-// drops are the objects that a contract step drops: "users.name", "orders",
-// "sql.first".
-func drops(s planner.Step) []string {
-	var out []string
-	for _, object := range strings.Split(strings.TrimPrefix(s.Title, "drop "), ", ") {
-		out = append(out, strings.ReplaceAll(strings.TrimPrefix(object, "table "), " ", "."))
-	}
-	return out
 }
 
 // labels name the databases of the spec for a person, "HOST/DATABASE" or

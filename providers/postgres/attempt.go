@@ -92,7 +92,7 @@ func (w *work) asRole(ctx context.Context, tx conn.Tx, body func() error) error 
 // is held are bounded apart. Sessions are asked for as the login role: another
 // one may not see their names.
 func (w *work) locked(ctx context.Context, tx conn.Tx, a *planner.Transaction, limits planner.Limits) error {
-	if err := w.asRole(ctx, tx, func() error { return lockTable(ctx, tx, a.Table, a.Lock) }); err != nil {
+	if err := w.asRole(ctx, tx, func() error { return lockTables(ctx, tx, locksOf(a)) }); err != nil {
 		return err
 	}
 	held := time.Now()
@@ -123,6 +123,15 @@ func (w *work) statements(ctx context.Context, tx conn.Tx, a *planner.Transactio
 	}
 	// The last quarter is for what is recorded.
 	return limitHold(ctx, tx, limits.Hold-time.Since(held))
+}
+
+func lockTables(ctx context.Context, tx conn.Tx, locks []migrations.TableLock) error {
+	for _, l := range locks {
+		if err := lockTable(ctx, tx, l.Table, l.Lock); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lockTable leaves a table alone that is not there: the statements say so, or

@@ -68,10 +68,15 @@ func (r *reader) table(ctx context.Context, name spec.Table) (*migrations.Table,
 	t := &migrations.Table{Columns: []migrations.Column{}}
 	err := r.conn.QueryRow(ctx, `
 		select c.oid, coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), ''),
-		       greatest(c.reltuples, 0)::bigint, pg_catalog.pg_relation_size(c.oid)
+		       greatest(c.reltuples, 0)::bigint, pg_catalog.pg_relation_size(c.oid),
+		       coalesce(pg_catalog.pg_get_partkeydef(c.oid), ''), c.relrowsecurity,
+		       coalesce((select case p.nspname when 'public' then '' else p.nspname || '.' end || k.relname
+		                 from pg_catalog.pg_inherits h join pg_catalog.pg_class k on k.oid = h.inhparent
+		                 join pg_catalog.pg_namespace p on p.oid = k.relnamespace
+		                 where h.inhrelid = c.oid and c.relispartition), '')
 		from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 		where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p')`, name.Schema, name.Name).
-		Scan(&oid, &t.Comment, &t.Rows, &t.Bytes)
+		Scan(&oid, &t.Comment, &t.Rows, &t.Bytes, &t.Partitioned, &t.RowSecurity, &t.PartitionOf)
 	if err == pgx.ErrNoRows {
 		return nil, nil
 	}
@@ -85,6 +90,7 @@ func (r *reader) table(ctx context.Context, name spec.Table) (*migrations.Table,
 func (r *reader) details(ctx context.Context) error {
 	for _, read := range []func(context.Context) error{
 		r.columns, r.primaryKeys, r.indexes, r.triggers, r.constraints, r.dependents,
+		r.references, r.partitions, r.children, r.publications,
 	} {
 		if err := read(ctx); err != nil {
 			return err
@@ -116,35 +122,51 @@ func (r *reader) columns(ctx context.Context) error {
 	return r.each(ctx, `
 		select a.attrelid, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
 		       coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ''),
-		       coalesce(pg_catalog.col_description(a.attrelid, a.attnum), '')
+		       coalesce(pg_catalog.col_description(a.attrelid, a.attnum), ''),
+		       case a.attidentity when 'a' then 'ALWAYS' when 'd' then 'BY DEFAULT' else '' end,
+		       case a.attgenerated when 's' then 'STORED' when 'v' then 'VIRTUAL' else '' end,
+		       case when a.attcollation <> y.typcollation and a.attcollation <> 0
+		            then pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(l.collname) else '' end,
+		       coalesce((select case p.nspname when 'public' then '' else p.nspname || '.' end || k.relname
+		                 from pg_catalog.pg_depend o join pg_catalog.pg_class k on k.oid = o.objid and k.relkind = 'S'
+		                 join pg_catalog.pg_namespace p on p.oid = k.relnamespace
+		                 where o.refobjid = a.attrelid and o.refobjsubid = a.attnum and o.deptype in ('a', 'i')
+		                   and o.classid = 'pg_class'::regclass and o.refclassid = 'pg_class'::regclass
+		                 order by k.oid limit 1), '')
 		from pg_catalog.pg_attribute a
+		join pg_catalog.pg_type y on y.oid = a.atttypid
+		left join pg_catalog.pg_collation l on l.oid = a.attcollation
+		left join pg_catalog.pg_namespace n on n.oid = l.collnamespace
 		left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 		where a.attrelid = any($1::oid[]) and a.attnum > 0 and not a.attisdropped
 		order by a.attrelid, a.attnum`,
-		[]any{&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment},
+		[]any{&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Identity, &c.Generated, &c.Collation, &c.Sequence},
 		func(t *migrations.Table) { t.Columns = append(t.Columns, c) })
 }
 
 func (r *reader) primaryKeys(ctx context.Context) error {
-	var column string
+	var column, name string
 	return r.each(ctx, `
-		select i.indrelid, a.attname
+		select i.indrelid, a.attname, (select conname from pg_catalog.pg_constraint where conindid = i.indexrelid and contype = 'p')
 		from pg_catalog.pg_index i, pg_catalog.unnest(i.indkey::int2[]) with ordinality as k (num, place),
 		     pg_catalog.pg_attribute a
 		where i.indrelid = any($1::oid[]) and i.indisprimary and a.attrelid = i.indrelid and a.attnum = k.num
 		order by i.indrelid, k.place`,
-		[]any{&column},
-		func(t *migrations.Table) { t.PrimaryKey = append(t.PrimaryKey, column) })
+		[]any{&column, &name},
+		func(t *migrations.Table) { t.PrimaryKey, t.PrimaryKeyName = append(t.PrimaryKey, column), name })
 }
 
 func (r *reader) indexes(ctx context.Context) error {
 	var i migrations.Index
 	return r.each(ctx, `
-		select i.indrelid, c.relname, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisunique, i.indisvalid and i.indisready
+		select i.indrelid, c.relname, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisunique, i.indisvalid and i.indisready,
+		       coalesce((select conname from pg_catalog.pg_constraint where conindid = i.indexrelid and contype in ('p', 'u', 'x')), ''),
+		       coalesce((select p.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class p on p.oid = h.inhparent
+		                 where h.inhrelid = i.indexrelid), '')
 		from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
 		where i.indrelid = any($1::oid[])
 		order by i.indrelid, c.relname collate "C"`,
-		[]any{&i.Name, &i.Definition, &i.Unique, &i.Valid},
+		[]any{&i.Name, &i.Definition, &i.Unique, &i.Valid, &i.Constraint, &i.Parent},
 		func(t *migrations.Table) { t.Indexes = append(t.Indexes, i) })
 }
 
@@ -165,11 +187,19 @@ func (r *reader) triggers(ctx context.Context) error {
 func (r *reader) constraints(ctx context.Context) error {
 	var c migrations.Constraint
 	return r.each(ctx, `
-		select c.conrelid, c.conname, pg_catalog.pg_get_constraintdef(c.oid), c.convalidated
+		select c.conrelid, c.conname, pg_catalog.pg_get_constraintdef(c.oid), c.convalidated,
+		       case c.contype when 'c' then 'check' when 'f' then 'foreign_key' when 'u' then 'unique' when 'x' then 'exclusion' else '' end,
+		       coalesce((select pg_catalog.array_agg(a.attname order by k.place)
+		                 from pg_catalog.unnest(c.conkey) with ordinality as k (num, place)
+		                 join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.num), '{}'),
+		       coalesce((select case n.nspname when 'public' then '' else n.nspname || '.' end || t.relname
+		                 from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+		                 where t.oid = c.confrelid), ''),
+		       coalesce(pg_catalog.obj_description(c.oid, 'pg_constraint'), '')
 		from pg_catalog.pg_constraint c
 		where c.conrelid = any($1::oid[]) and c.contype not in ('p', 't', 'n')
 		order by c.conrelid, c.conname collate "C"`,
-		[]any{&c.Name, &c.Definition, &c.Valid},
+		[]any{&c.Name, &c.Definition, &c.Valid, &c.Kind, &c.Columns, &c.References, &c.Comment},
 		func(t *migrations.Table) { t.Constraints = append(t.Constraints, c) })
 }
 
@@ -190,4 +220,94 @@ func (r *reader) dependents(ctx context.Context) error {
 		order by dep.refobjid, object, attname`,
 		[]any{&d.Column, &d.Object},
 		func(t *migrations.Table) { t.Dependents = append(t.Dependents, d) })
+}
+
+// references are foreign keys to the tables; those of partitions are their
+// parent's.
+func (r *reader) references(ctx context.Context) error {
+	var k migrations.ForeignKey
+	return r.each(ctx, `
+		select c.confrelid, c.conname, case n.nspname when 'public' then '' else n.nspname || '.' end || t.relname,
+		       (select pg_catalog.array_agg(a.attname order by k.place)
+		        from pg_catalog.unnest(c.conkey) with ordinality as k (num, place)
+		        join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.num),
+		       (select pg_catalog.array_agg(a.attname order by k.place)
+		        from pg_catalog.unnest(c.confkey) with ordinality as k (num, place)
+		        join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.num),
+		       pg_catalog.pg_get_constraintdef(c.oid), c.convalidated
+		from pg_catalog.pg_constraint c
+		join pg_catalog.pg_class t on t.oid = c.conrelid
+		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+		where c.confrelid = any($1::oid[]) and c.contype = 'f' and c.conparentid = 0
+		order by c.confrelid, n.nspname collate "C", t.relname collate "C", c.conname collate "C"`,
+		[]any{&k.Name, &k.Table, &k.Columns, &k.Referenced, &k.Definition, &k.Valid},
+		func(t *migrations.Table) { t.References = append(t.References, k) })
+}
+
+// partitions are read with the sign, which servers have from 14 on, that one
+// is on its way out.
+func (r *reader) partitions(ctx context.Context) error {
+	detaching := "false"
+	if r.conn.PgConn().ParameterStatus("server_version") >= "14" {
+		detaching = "h.inhdetachpending"
+	}
+	var p migrations.Partition
+	return r.each(ctx, `
+		select h.inhparent, case n.nspname when 'public' then '' else n.nspname || '.' end || t.relname,
+		       pg_catalog.pg_get_expr(t.relpartbound, t.oid), `+detaching+`
+		from pg_catalog.pg_inherits h
+		join pg_catalog.pg_class t on t.oid = h.inhrelid
+		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+		where h.inhparent = any($1::oid[]) and t.relispartition
+		order by h.inhparent, n.nspname collate "C", t.relname collate "C"`,
+		[]any{&p.Table, &p.Bound, &p.Detaching},
+		func(t *migrations.Table) { t.Partitions = append(t.Partitions, p) })
+}
+
+func (r *reader) children(ctx context.Context) error {
+	var name string
+	return r.each(ctx, `
+		select h.inhparent, case n.nspname when 'public' then '' else n.nspname || '.' end || t.relname
+		from pg_catalog.pg_inherits h
+		join pg_catalog.pg_class t on t.oid = h.inhrelid
+		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+		where h.inhparent = any($1::oid[]) and not t.relispartition
+		order by h.inhparent, n.nspname collate "C", t.relname collate "C"`,
+		[]any{&name},
+		func(t *migrations.Table) { t.Children = append(t.Children, name) })
+}
+
+func (r *reader) publications(ctx context.Context) error {
+	var name string
+	return r.each(ctx, `
+		select t.oid, p.pubname
+		from pg_catalog.pg_class t
+		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+		join pg_catalog.pg_publication_tables p on p.schemaname = n.nspname and p.tablename = t.relname
+		where t.oid = any($1::oid[])
+		order by t.oid, p.pubname collate "C"`,
+		[]any{&name},
+		func(t *migrations.Table) { t.Publications = append(t.Publications, name) })
+}
+
+// enums are the labels of those types that exist.
+func enums(ctx context.Context, c *pgx.Conn, types []spec.Table) (map[string][]string, error) {
+	found := map[string][]string{}
+	for _, t := range types {
+		var labels []string
+		err := c.QueryRow(ctx, `
+			select pg_catalog.array_agg(e.enumlabel::text order by e.enumsortorder)
+			from pg_catalog.pg_type y join pg_catalog.pg_namespace n on n.oid = y.typnamespace
+			left join pg_catalog.pg_enum e on e.enumtypid = y.oid
+			where n.nspname = $1 and y.typname = $2 and y.typtype = 'e'
+			group by y.oid`, t.Schema, t.Name).Scan(&labels)
+		if err == pgx.ErrNoRows {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading type %s: %w", t, err)
+		}
+		found[t.String()] = labels
+	}
+	return found, nil
 }

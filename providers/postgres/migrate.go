@@ -23,7 +23,7 @@ func (w *work) migrate(ctx context.Context, a *planner.Migrate) error {
 		return &MigrationError{Migration: w.migration(a), Reason: why, hint: oneTransaction}
 	}
 	return w.transact(ctx, effort{
-		what: "what " + w.migration(a) + " changes", table: a.Table, lock: versionLock,
+		what: "what " + w.migration(a) + " changes", locks: []migrations.TableLock{{Table: a.Table, Lock: versionLock}},
 		once: func(ctx context.Context, limits planner.Limits) error {
 			return w.once(ctx, a.Table, limits, func(tx conn.Tx) error { return w.migrateIn(ctx, tx, a, limits) })
 		},

@@ -20,6 +20,7 @@ import (
 type Scope struct {
 	Tables  []spec.Table
 	Indexes []spec.Table // whose tables are read too
+	Types   []spec.Table // enums
 	Changes []string
 	// Migrations are golang-migrate's tables, by the name of the directory.
 	Migrations map[string]spec.Table
@@ -62,6 +63,9 @@ func observe(ctx context.Context, c *pgx.Conn, scope Scope, db *planner.Database
 		return err
 	}
 	if db.Catalog, err = catalog(ctx, c, append(owners, scope.Tables...)); err != nil {
+		return err
+	}
+	if db.Catalog.Enums, err = enums(ctx, c, scope.Types); err != nil {
 		return err
 	}
 	if db.Sessions, err = sessions(ctx, c); err != nil {

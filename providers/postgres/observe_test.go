@@ -19,6 +19,7 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t).Database(t)
 	pgtest.Exec(t, url, `
+		create type mood as enum ('low', 'high');
 		create table users (b text default 'x', id int, a varchar(10) not null, primary key (id, a));
 		alter table users drop b;
 		comment on table users is 'people'; comment on column users.a is 'name';
@@ -28,7 +29,7 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 		create table orders (user_id int, user_a varchar(10), foreign key (user_id, user_a) references users);
 		create table pleat_hidden_gone (id int primary key)`)
 	p := postgres.New(&spec.Database{Name: "main", URL: spec.Secret("test", url)}, nil)
-	scope := postgres.Scope{Tables: []spec.Table{users, spec.ParseTable("gone"), spec.ParseTable("never")}, Changes: []string{"c"}}
+	scope := postgres.Scope{Tables: []spec.Table{users, spec.ParseTable("gone"), spec.ParseTable("never")}, Types: []spec.Table{spec.ParseTable("mood"), spec.ParseTable("none")}, Changes: []string{"c"}}
 	got, err := p.Observe(t.Context(), scope)
 	if err != nil {
 		t.Fatal(err)
@@ -39,22 +40,26 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 			PrimaryKey: []string{"id", "a"},
 			Indexes: []migrations.Index{
 				{Name: "by_a", Definition: "CREATE UNIQUE INDEX by_a ON public.users USING btree (a) WHERE (id > 0)", Unique: true, Valid: true},
-				{Name: "users_pkey", Definition: "CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id, a)", Unique: true, Valid: true},
+				{Name: "users_pkey", Definition: "CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id, a)", Unique: true, Valid: true, Constraint: "users_pkey"},
 			},
-			Constraints: []migrations.Constraint{{Name: "short", Definition: "CHECK ((length((a)::text) < 9)) NOT VALID"}},
+			Constraints: []migrations.Constraint{{Name: "short", Definition: "CHECK ((length((a)::text) < 9)) NOT VALID", Kind: migrations.Check, Columns: []string{"a"}}},
 			Dependents: []migrations.Dependent{
 				{Column: "a", Object: "constraint orders_user_id_user_a_fkey on table public.orders"},
 				{Column: "id", Object: "constraint orders_user_id_user_a_fkey on table public.orders"},
 				{Column: "a", Object: "view public.names"},
 			},
-			Comment: "people",
+			Comment: "people", PrimaryKeyName: "users_pkey",
+			References: []migrations.ForeignKey{{
+				Name: "orders_user_id_user_a_fkey", Table: "orders", Columns: []string{"user_id", "user_a"}, Referenced: []string{"id", "a"},
+				Definition: "FOREIGN KEY (user_id, user_a) REFERENCES public.users(id, a)", Valid: true,
+			}},
 		},
 		"pleat_hidden_gone": {
 			Columns:    []migrations.Column{{Name: "id", Type: "integer", NotNull: true}},
-			PrimaryKey: []string{"id"},
-			Indexes:    []migrations.Index{{Name: "pleat_hidden_gone_pkey", Definition: "CREATE UNIQUE INDEX pleat_hidden_gone_pkey ON public.pleat_hidden_gone USING btree (id)", Unique: true, Valid: true}},
+			PrimaryKey: []string{"id"}, PrimaryKeyName: "pleat_hidden_gone_pkey",
+			Indexes: []migrations.Index{{Name: "pleat_hidden_gone_pkey", Definition: "CREATE UNIQUE INDEX pleat_hidden_gone_pkey ON public.pleat_hidden_gone USING btree (id)", Unique: true, Valid: true, Constraint: "pleat_hidden_gone_pkey"}},
 		},
-	}}
+	}, Enums: map[string][]string{"mood": {"low", "high"}}}
 	if diff := cmp.Diff(want, got.Catalog); diff != "" {
 		t.Errorf("catalog (-want +got):\n%s", diff)
 	}

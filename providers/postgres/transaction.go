@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"pleat/migrations"
@@ -40,17 +41,38 @@ func (w *work) limits() planner.Limits {
 
 // effort is a transaction that may need several attempts.
 type effort struct {
-	what  string          // the locks are on
-	table spec.Table      // that the first lock is taken on; zero: none known
-	lock  migrations.Lock // the first one
+	what  string                 // the locks are on
+	locks []migrations.TableLock // those that are known, in the order in which they are taken
 	once  func(ctx context.Context, limits planner.Limits) error
 }
 
 // transaction is the effort of a Transaction step.
 func (w *work) transaction(a *planner.Transaction) effort {
-	return effort{what: subject(a.Table), table: a.Table, lock: a.Lock, once: func(ctx context.Context, limits planner.Limits) error {
+	return effort{what: subject(a.Table), locks: locksOf(a), once: func(ctx context.Context, limits planner.Limits) error {
 		return w.attempt(ctx, a, limits)
 	}}
+}
+
+// locksOf are the locks of a transaction: other tables come before its own.
+func locksOf(a *planner.Transaction) []migrations.TableLock {
+	locks := slices.Clone(a.Also)
+	if a.Table != (spec.Table{}) {
+		locks = append(locks, migrations.TableLock{Table: a.Table, Lock: a.Lock})
+	}
+	return locks
+}
+
+// blockers are those that hold what any of the locks waits for.
+func (e effort) blockers(ctx context.Context, q conn.Tx, least time.Duration) ([]Blocker, error) {
+	var all []Blocker
+	for _, l := range e.locks {
+		found, err := blockers(ctx, q, l.Table, cmp.Or(l.Lock, migrations.AccessExclusive), least)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return distinct(all), nil
 }
 
 // transact tries until the locks are had or patience ends. Before each attempt
@@ -115,7 +137,7 @@ func (w *work) obstacle(ctx context.Context, e effort, failed error, seen []Bloc
 // lookAgain keeps those seen last: whoever was in the way may be gone by the
 // time somebody asks.
 func (w *work) lookAgain(ctx context.Context, e effort, seen []Blocker) ([]Blocker, error) {
-	found, err := blockers(ctx, w.conn, e.table, cmp.Or(e.lock, migrations.AccessExclusive), 0)
+	found, err := e.blockers(ctx, w.conn, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -162,12 +184,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // awaitClear polls until no old transaction holds what the lock waits for.
 func (w *work) awaitClear(ctx context.Context, e effort, deadline time.Time) error {
-	if !strong(e.lock) {
+	if !slices.ContainsFunc(e.locks, func(l migrations.TableLock) bool { return strong(l.Lock) }) {
 		return nil
 	}
 	said := ""
 	for {
-		found, err := blockers(ctx, w.conn, e.table, e.lock, old)
+		found, err := e.blockers(ctx, w.conn, old)
 		if err != nil || len(found) == 0 {
 			return err
 		}

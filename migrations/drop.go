@@ -12,28 +12,61 @@ func (l *lowering) contract() {
 	if l.change.Contract == nil {
 		return
 	}
-	done := map[spec.Table]bool{}
-	for i, op := range l.change.Contract.Operations {
-		switch o := op.(type) {
-		case *spec.DropColumn:
-			l.checkDropColumn(o, i)
-			if !done[o.Table] {
-				l.dropColumns(o)
-			}
-			done[o.Table] = true
-		case *spec.DropTable:
-			l.checkDropTable(o, i)
-			l.dropTable(o)
-			done[o.Table] = true
-		case *spec.DropIndex:
-			l.program.Drop = append(l.program.Drop, l.dropIndex(o))
-		case *spec.SQL:
-			l.program.Drop = append(l.program.Drop, l.sql("contract", o))
-		default:
+	for place, op := range kindsOf(l.change.Contract.Operations) {
+		if !op.contract(l, place) {
 			l.problem(op.Source(), "Operation belongs in expand", "The contract block only takes things away.")
 		}
 	}
-	l.endSyncs(done)
+	l.endSyncs()
+}
+
+type dropColumn struct {
+	plain
+	*spec.DropColumn
+}
+
+func (o dropColumn) form() any { return []any{o.Table, o.Column} }
+
+// contract takes the columns of one table together, at the first of them.
+func (o dropColumn) contract(l *lowering, place int) bool {
+	l.checkDropColumn(o.DropColumn, place)
+	if l.droppedColumns(o.Table)[0] == o.DropColumn {
+		l.dropColumns(o.DropColumn)
+	}
+	return true
+}
+
+func (o dropColumn) uncontract(l *lowering) { l.next.Table(o.Table).unhide(o.Column) }
+
+func (o dropColumn) takeAway(l *lowering, to Phase) {
+	t := l.next.Table(o.Table)
+	if t == nil {
+		return
+	}
+	if to == Contracted {
+		t.remove(o.Column)
+		return
+	}
+	if c := t.Column(o.Column); c != nil {
+		c.Name = HiddenName(o.Column)
+	}
+}
+
+type dropTable struct {
+	plain
+	*spec.DropTable
+}
+
+func (o dropTable) form() any { return o.Table }
+
+func (o dropTable) uncontract(l *lowering) { l.next.unhide(o.Table) }
+
+func (o dropTable) takeAway(l *lowering, to Phase) {
+	t := l.next.Table(o.Table)
+	delete(l.next.Tables, o.Table.String())
+	if to == Hidden && t != nil {
+		l.next.Tables[hiddenTable(o.Table).String()] = t
+	}
 }
 
 // droppedColumns are the contract's, of one table, in the author's order.
@@ -153,6 +186,7 @@ end
 func (l *lowering) dropColumn(u *Unit, d *spec.DropColumn) {
 	u.Title = joined(u.Title, d.Table.String()+"."+d.Column)
 	u.HideFor = max(u.HideFor, d.Hide)
+	u.Drops = append(u.Drops, d.Table.String()+"."+d.Column)
 	u.Statements = extended(u.Statements, d.Table, "DROP COLUMN IF EXISTS "+Ident(HiddenName(d.Column)))
 	if l.next.Table(d.Table).state(d.Column) != gone {
 		u.Applied = false
@@ -170,14 +204,14 @@ func (l *lowering) endSync(u *Unit, sync *spec.Sync) {
 
 // endSyncs removes the triggers on tables of which nothing is dropped, and at
 // the end what all of them counted with.
-func (l *lowering) endSyncs(done map[spec.Table]bool) {
+func (l *lowering) endSyncs() {
 	last := -1
 	for _, op := range l.change.Expand {
 		s, ok := op.(*spec.Sync)
 		if !ok || l.next.Table(s.Table) == nil {
 			continue
 		}
-		if !done[s.Table] {
+		if !l.drops(s.Table) {
 			l.program.Drop = append(l.program.Drop, l.endSyncAlone(s))
 		}
 		last = max(last, slices.IndexFunc(l.program.Drop, func(u Unit) bool { return u.ID == "drop."+s.Table.String() }))
@@ -207,7 +241,17 @@ func (l *lowering) endSyncAlone(o *spec.Sync) Unit {
 	}
 }
 
-func (l *lowering) dropTable(o *spec.DropTable) {
+// drops tells whether the contract takes a table or columns of it away: the
+// sync on it ends with them.
+func (l *lowering) drops(t spec.Table) bool {
+	return len(l.droppedColumns(t)) > 0 || slices.ContainsFunc(l.change.Contract.Operations, func(op spec.Operation) bool {
+		o, ok := op.(*spec.DropTable)
+		return ok && o.Table == t
+	})
+}
+
+func (o dropTable) contract(l *lowering, place int) bool {
+	l.checkDropTable(o.DropTable, place)
 	state := l.next.state(o.Table)
 	away := hiddenTable(o.Table)
 	hide := Unit{
@@ -221,8 +265,8 @@ func (l *lowering) dropTable(o *spec.DropTable) {
 		ID: "drop." + o.Table.String(), Title: "table " + o.Table.String(), Mode: InTransaction, Table: away,
 		Lock:       AccessExclusive,
 		Statements: []string{"DROP TABLE IF EXISTS " + tableIdent(away)},
-		Loses:      "every row of " + o.Table.String(),
-		Applied:    state == gone, Visible: true, HideFor: o.Hide, Source: o.Range,
+		Loses:      "every row of " + o.Table.String(), Drops: []string{o.Table.String()},
+		Applied: state == gone, Visible: true, HideFor: o.Hide, Source: o.Range,
 	}
 	if sync := l.syncOf(o.Table); sync != nil {
 		drop.Statements = append(drop.Statements, fmt.Sprintf("DROP FUNCTION IF EXISTS %s()", l.shapes(sync).function()))
@@ -235,6 +279,7 @@ func (l *lowering) dropTable(o *spec.DropTable) {
 	}
 	l.program.Hide = append(l.program.Hide, hide)
 	l.program.Drop = append(l.program.Drop, drop)
+	return true
 }
 
 func renameTable(from, to spec.Table) string {

@@ -11,16 +11,29 @@ import (
 	"pleat/spec"
 )
 
-func (l *lowering) sync(o *spec.Sync) {
+type syncOperation struct {
+	plain
+	*spec.Sync
+}
+
+func (o syncOperation) rank() int { return rankSync }
+
+func (o syncOperation) form() any { return []any{o.Table, o.Forward, o.Backward} }
+
+func (o syncOperation) unexpand(l *lowering) {
+	l.next.Table(o.Table).removeTrigger(TriggerName(l.change.Name))
+}
+
+func (o syncOperation) expand(l *lowering) bool {
 	t := l.table(o.Table, o.Range)
-	if t == nil || !l.checkSync(o, t) {
-		return
+	if t == nil || !l.checkSync(o.Sync, t) {
+		return true
 	}
-	s := l.shapes(o)
+	s := l.shapes(o.Sync)
 	first := len(syncUnits(l.program.Expand)) == 0
 	u := Unit{
 		ID:        "sync." + o.Table.String(),
-		Title:     syncTitle(o),
+		Title:     syncTitle(o.Sync),
 		Mode:      InTransaction,
 		Table:     o.Table,
 		Lock:      ShareRowExclusive,
@@ -46,6 +59,7 @@ func (l *lowering) sync(o *spec.Sync) {
 	if t.trigger(TriggerName(l.change.Name)) == nil {
 		t.Triggers = append(t.Triggers, s.trigger())
 	}
+	return true
 }
 
 // replaces makes the undo put back the trigger that is there: releases live

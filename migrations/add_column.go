@@ -4,45 +4,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"pleat/spec"
 )
-
-func (l *lowering) createTable(o *spec.CreateTable) {
-	for _, c := range o.Columns {
-		l.checkColumn(c, o.Range)
-	}
-	u := Unit{
-		ID:         "create." + o.Table.String(),
-		Title:      "table " + o.Table.String(),
-		Mode:       InTransaction,
-		Statements: []string{createTableSQL(o)},
-		Undo:       []string{"DROP TABLE IF EXISTS " + tableIdent(o.Table)},
-		UndoLock:   AccessExclusive,
-		UndoTitle:  "drop table",
-		Loses:      "every row of " + o.Table.String(),
-		Applied:    l.live.Table(o.Table) != nil,
-		Visible:    true,
-		Source:     o.Range,
-	}
-	if !u.Applied {
-		u.missing = []string{u.Title}
-	}
-	l.program.Expand = append(l.program.Expand, u)
-	if l.next.Table(o.Table) == nil {
-		l.next.Tables[o.Table.String()] = tableOf(o)
-	}
-}
-
-func createTableSQL(o *spec.CreateTable) string {
-	parts := make([]string, 0, len(o.Columns)+1)
-	for _, c := range o.Columns {
-		parts = append(parts, columnSQL(c))
-	}
-	if len(o.PrimaryKey) > 0 {
-		parts = append(parts, "PRIMARY KEY ("+identList(o.PrimaryKey)+")")
-	}
-	return fmt.Sprintf("CREATE TABLE %s (\n  %s\n)", tableIdent(o.Table), strings.Join(parts, ",\n  "))
-}
 
 func columnSQL(c spec.Column) string {
 	sql := Ident(c.Name) + " " + c.Type
@@ -58,22 +23,36 @@ func columnSQL(c spec.Column) string {
 	return sql
 }
 
-// addColumn puts the columns of one table into one unit: one ALTER TABLE, one
+type addColumn struct {
+	plain
+	*spec.AddColumn
+}
+
+func (o addColumn) form() any {
+	c := *o.AddColumn
+	c.Range = hcl.Range{}
+	return c
+}
+
+func (o addColumn) unexpand(l *lowering) { l.next.Table(o.Table).remove(o.Column.Name) }
+
+// expand puts the columns of one table into one unit: one ALTER TABLE, one
 // lock.
-func (l *lowering) addColumn(o *spec.AddColumn) {
+func (o addColumn) expand(l *lowering) bool {
 	if !l.checkColumn(o.Column, o.Range) || l.table(o.Table, o.Range) == nil {
-		return
+		return true
 	}
 	there := l.live.Table(o.Table).has(o.Column.Name)
 	if there {
-		l.checkType(o)
+		l.checkType(o.AddColumn)
 	}
 	if !there {
-		l.checkAddable(o)
+		l.checkAddable(o.AddColumn)
 		t := l.next.Table(o.Table)
 		t.Columns = append(t.Columns, columnOf(o.Column))
 	}
-	l.columnUnit(o).include(o, there)
+	l.columnUnit(o.AddColumn).include(o.AddColumn, there)
+	return true
 }
 
 // columnUnit finds the unit of the table's columns, unless the author's SQL

@@ -4,15 +4,32 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"pleat/spec"
 )
 
-// createIndex never says IF NOT EXISTS: Postgres would be content with the
+type createIndex struct {
+	plain
+	*spec.CreateIndex
+}
+
+func (o createIndex) rank() int { return rankIndex }
+
+func (o createIndex) form() any {
+	c := *o.CreateIndex
+	c.Range = hcl.Range{}
+	return c
+}
+
+func (o createIndex) unexpand(l *lowering) { l.next.Table(o.Table).removeIndex(o.Name) }
+
+// expand never says IF NOT EXISTS: Postgres would be content with the
 // invalid index that an interrupted build leaves.
-func (l *lowering) createIndex(o *spec.CreateIndex) {
+func (o createIndex) expand(l *lowering) bool {
 	t := l.table(o.Table, o.Range)
-	if t == nil || !l.checkIndex(o) {
-		return
+	if t == nil || !l.checkIndex(o.CreateIndex) {
+		return true
 	}
 	index := spec.Table{Schema: o.Table.Schema, Name: o.Name}
 	live := l.live.Table(o.Table).index(o.Name)
@@ -24,7 +41,7 @@ func (l *lowering) createIndex(o *spec.CreateIndex) {
 		Lock:       ShareUpdateExclusive,
 		UndoLock:   ShareUpdateExclusive,
 		Index:      index,
-		Statements: []string{createIndexSQL(o)},
+		Statements: []string{createIndexSQL(o.CreateIndex)},
 		Undo:       []string{dropIndexSQL(index)},
 		UndoTitle:  "drop index",
 		Applied:    live != nil && live.Valid || l.next.Former[index.String()],
@@ -36,8 +53,9 @@ func (l *lowering) createIndex(o *spec.CreateIndex) {
 	}
 	l.program.Expand = append(l.program.Expand, u)
 	if live == nil {
-		t.Indexes = append(t.Indexes, indexOf(o))
+		t.Indexes = append(t.Indexes, indexOf(o.CreateIndex))
 	}
+	return true
 }
 
 func indexOf(o *spec.CreateIndex) Index {
@@ -89,10 +107,42 @@ func indexColumn(c string) string {
 	return Ident(c)
 }
 
-// dropIndex can be taken back for as long as the catalog still tells how the
-// index was made.
-func (l *lowering) dropIndex(o *spec.DropIndex) Unit {
-	index := spec.Table{Schema: o.Schema, Name: o.Name}
+type dropIndex struct {
+	plain
+	*spec.DropIndex
+}
+
+func (o dropIndex) rank() int { return rankIndex }
+
+func (o dropIndex) form() any { return []any{o.Schema, o.Name} }
+
+func (o dropIndex) index() spec.Table { return spec.Table{Schema: o.Schema, Name: o.Name} }
+
+func (o dropIndex) expand(l *lowering) bool {
+	l.program.Expand = append(l.program.Expand, o.unit(l))
+	return true
+}
+
+func (o dropIndex) contract(l *lowering, _ int) bool {
+	l.program.Drop = append(l.program.Drop, o.unit(l))
+	return true
+}
+
+func (o dropIndex) uncontract(l *lowering) { l.next.restoreIndex(o.index()) }
+
+func (o dropIndex) takeAway(l *lowering, to Phase) {
+	if to != Contracted {
+		return
+	}
+	_, t := l.next.tableOfIndex(o.index())
+	t.removeIndex(o.Name)
+	delete(l.next.Former, o.index().String())
+}
+
+// unit can be taken back for as long as the catalog still tells how the index
+// was made.
+func (o dropIndex) unit(l *lowering) Unit {
+	index := o.index()
 	table, on := l.live.tableOfIndex(index)
 	live := on.index(o.Name)
 	u := Unit{

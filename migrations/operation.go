@@ -1,0 +1,83 @@
+package migrations
+
+import (
+	"fmt"
+
+	"pleat/spec"
+)
+
+// operation is all that the package knows of one kind of operation; each kind
+// has a file of its own. What a kind has nothing to say to it takes from plain.
+type operation interface {
+	spec.Operation
+	// rank orders an expand block between the author's SQL: columns before
+	// triggers before indexes. 0 stays where it is, whatever stands around it.
+	rank() int
+	// form is what of the operation decides which schema and data it makes.
+	form() any
+	// expand adds its units to the program and their effect to l.next. It is
+	// false where the operation does not belong into an expand block.
+	expand(l *lowering) bool
+	// contract does the same for the contract block, of which it is the
+	// operation at place.
+	contract(l *lowering, place int) bool
+
+	// What Project asks for changes l.next: unexpand takes away what the expand
+	// block made, settle is the end of its validation, uncontract brings back
+	// what the contract block takes, and takeAway takes it, as in that phase.
+	unexpand(l *lowering)
+	settle(l *lowering)
+	uncontract(l *lowering)
+	takeAway(l *lowering, to Phase)
+}
+
+// plain is the operation that is nowhere allowed and changes nothing.
+type plain struct{}
+
+func (plain) rank() int                    { return rankColumn }
+func (plain) expand(*lowering) bool        { return false }
+func (plain) contract(*lowering, int) bool { return false }
+func (plain) unexpand(*lowering)           {}
+func (plain) settle(*lowering)             {}
+func (plain) uncontract(*lowering)         {}
+func (plain) takeAway(*lowering, Phase)    {}
+
+// The ranks of operations within an expand block.
+const (
+	rankAuthor = iota // stays where the author put it
+	rankColumn
+	rankSync
+	rankIndex
+	rankConstraint
+)
+
+// kindOf is the one place that lists the operations.
+func kindOf(op spec.Operation) operation {
+	switch o := op.(type) {
+	case *spec.CreateTable:
+		return createTable{CreateTable: o}
+	case *spec.AddColumn:
+		return addColumn{AddColumn: o}
+	case *spec.DropColumn:
+		return dropColumn{DropColumn: o}
+	case *spec.DropTable:
+		return dropTable{DropTable: o}
+	case *spec.CreateIndex:
+		return createIndex{CreateIndex: o}
+	case *spec.DropIndex:
+		return dropIndex{DropIndex: o}
+	case *spec.Sync:
+		return syncOperation{Sync: o}
+	case *spec.SQL:
+		return sqlOperation{SQL: o}
+	}
+	panic(fmt.Sprintf("migrations: operation %T is of no kind", op))
+}
+
+func kindsOf(ops []spec.Operation) []operation {
+	kinds := make([]operation, len(ops))
+	for i, op := range ops {
+		kinds[i] = kindOf(op)
+	}
+	return kinds
+}
