@@ -10,8 +10,8 @@ import (
 )
 
 // Event is one thing that happened in a run. The set is sealed: RunChanged,
-// StepChanged, InstanceChanged, Warned, and Progressed, which alone is not
-// kept in the journal.
+// StepChanged, InstanceChanged, SessionEnded, Warned, and Progressed, which
+// alone is not kept in the journal.
 type Event interface{ kind() string }
 
 // Status is where a run is.
@@ -81,6 +81,18 @@ type InstanceChanged struct {
 	Error    string                `json:"error,omitempty"`
 }
 
+// SessionEnded is a database session that pleat ended, because it kept a lock
+// from the step and the plan allows it.
+type SessionEnded struct {
+	Step        string  `json:"step"`
+	PID         int     `json:"pid"`
+	Application string  `json:"application"`
+	Service     string  `json:"service"`
+	Release     string  `json:"release"`
+	Idle        float64 `json:"idle_in_transaction_s"`
+	Table       string  `json:"table"`
+}
+
 // Warned is something to know that stops nothing.
 type Warned struct {
 	Step string `json:"step,omitempty"`
@@ -99,6 +111,7 @@ type Progressed struct {
 func (RunChanged) kind() string      { return "run" }
 func (StepChanged) kind() string     { return "step" }
 func (InstanceChanged) kind() string { return "instance" }
+func (SessionEnded) kind() string    { return "session" }
 func (Warned) kind() string          { return "warning" }
 func (Progressed) kind() string      { return "progress" }
 
@@ -160,6 +173,8 @@ func ReadEvent(b json.RawMessage) (Event, error) {
 		return decode[StepChanged](b)
 	case "instance":
 		return decode[InstanceChanged](b)
+	case "session":
+		return decode[SessionEnded](b)
 	case "warning":
 		return decode[Warned](b)
 	}

@@ -79,6 +79,8 @@ func (r *run) report(ctx context.Context, s planner.Step, report planner.Report)
 		e = StepChanged{Step: s.ID, Number: r.number[s.ID], Address: s.Address, Kind: s.Kind, Title: s.Title, Status: StepWaiting, Detail: p.For}
 	case planner.InstanceChange:
 		e = InstanceChanged{s.ID, p.Service, p.Release, p.Process, p.Instance, p.Host, p.State, p.Error}
+	case planner.SessionEnded:
+		e = SessionEnded{s.ID, p.PID, p.Application, p.Service, p.Release, p.Idle.Seconds(), p.Table}
 	case planner.Warning:
 		e = Warned{s.ID, p.Text}
 	}

@@ -92,6 +92,16 @@ type Limits struct {
 	// Evidence is how long the executor waits for guards that are not met
 	// before it defers the step.
 	Evidence time.Duration `json:"evidence_ns,omitempty"`
+	// Evict says which sessions that keep a strong lock away may be ended; nil:
+	// none.
+	Evict *Eviction `json:"evict,omitempty"`
+}
+
+// Eviction is sessions that may be ended while they are idle in a transaction:
+// those of Releases, "SERVICE@VERSION", that have done nothing for Idle.
+type Eviction struct {
+	Releases []string      `json:"releases"`
+	Idle     time.Duration `json:"idle_in_transaction_ns"`
 }
 
 // Ticket names the attempt under which a step runs. Providers write it beside
@@ -123,6 +133,16 @@ type InstanceChange struct {
 	Error                                     string
 }
 
+// SessionEnded is a session that was ended because it kept a lock away, as the
+// step's Limits allow.
+type SessionEnded struct {
+	PID              int
+	Application      string
+	Service, Release string
+	Idle             time.Duration // in a transaction
+	Table            string
+}
+
 // Warning is something that a person should know and that stops nothing.
 type Warning struct{ Text string }
 
@@ -130,6 +150,7 @@ func (Progress) report()       {}
 func (Waiting) report()        {}
 func (InstanceChange) report() {}
 func (Warning) report()        {}
+func (SessionEnded) report()   {}
 
 // Outcome is what is known of a step's effect. The zero value is the safe
 // answer.

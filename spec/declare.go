@@ -98,6 +98,9 @@ func (l *loader) declareReleases(s *Service, of instance) {
 // decode fills what was declared.
 func (l *loader) decode() {
 	l.state()
+	for _, d := range l.declaredDatabases {
+		l.evict(d.node, d.item)
+	}
 	for _, d := range l.declaredChanges {
 		l.change(d.node, d.item)
 	}

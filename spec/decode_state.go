@@ -16,6 +16,25 @@ func (l *loader) database(n *node, d *Database) {
 		l.identifierAt(n.at("role"), d.Role)
 	}
 	d.Lock = lockBudget(n.block("lock"), n)
+	l.declaredDatabases = append(l.declaredDatabases, declared[*Database]{d, n})
+}
+
+// evict is read once releases are known.
+func (l *loader) evict(n *node, d *Database) {
+	lock := n.block("lock")
+	if lock == nil || lock.block("evict") == nil {
+		return
+	}
+	e := lock.block("evict")
+	d.Lock.Evict = &Eviction{Idle: e.duration("idle_in_transaction"), Range: e.rng()}
+	d.Lock.Evict.Releases, _ = referAll(e, "releases", l.releases)
+	a, given := e.syntax.Body.Attributes["releases"]
+	if !given {
+		return
+	}
+	if list, diags := hcl.ExprList(a.Expr); !diags.HasErrors() && len(list) == 0 {
+		l.add(e.at("releases"), "No releases", "%s needs at least one release: sessions of others are never ended.", e.title())
+	}
 }
 
 // lockBudget reads the lock block; the defaults come from its table when

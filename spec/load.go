@@ -58,14 +58,15 @@ type loader struct {
 	releases      *registry[*Release]
 	changes       *registry[*Change]
 
-	declaredServices []declared[*Service]
-	declaredReleases []declared[*Release]
-	declaredChanges  []declared[*Change]
-	afterAt          map[*Change][]hcl.Range
-	serviceAfterAt   map[*Service][]hcl.Range
-	operationNodes   map[Operation]*node
-	backfillNodes    map[*Backfill]*node
-	releaseNodes     map[*Release]*node
+	declaredDatabases []declared[*Database]
+	declaredServices  []declared[*Service]
+	declaredReleases  []declared[*Release]
+	declaredChanges   []declared[*Change]
+	afterAt           map[*Change][]hcl.Range
+	serviceAfterAt    map[*Service][]hcl.Range
+	operationNodes    map[Operation]*node
+	backfillNodes     map[*Backfill]*node
+	releaseNodes      map[*Release]*node
 }
 
 // declared is a thing whose name is known and whose content is in node.

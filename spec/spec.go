@@ -64,6 +64,16 @@ type LockBudget struct {
 	Timeout  time.Duration // one attempt's wait in the lock queue; default 100ms
 	Hold     time.Duration // longest time that a strong lock is held; default 500ms
 	Patience time.Duration // attempts go on until then; default 5m
+	Evict    *Eviction     // nil: no session is ever ended
+}
+
+// Eviction allows a step that waits for a strong lock to end sessions in its
+// way: only those of Releases, and only while they do nothing in a transaction
+// that they left open for Idle or longer.
+type Eviction struct {
+	Releases []*Release
+	Idle     time.Duration // default 30s
+	Range    hcl.Range
 }
 
 // Orchestrator keeps processes running. Kind is "host".

@@ -59,7 +59,17 @@ var databaseTable = &block{
 			{name: "patience", kind: kindDuration, fallback: "5m", shortest: time.Second, longest: day,
 				doc: "Attempts go on for that long; then the step fails and names who blocks it."},
 		},
+		blocks: []*block{evictTable},
 	}},
+}
+
+var evictTable = &block{
+	name: "evict", single: true,
+	doc: "Sessions that a step may end when they keep a strong lock from it: those of the releases named, while they are idle in a transaction. Without this block none is.",
+	attributes: []attribute{
+		{name: "releases", kind: kindRefs, required: true, target: `service.NAME.release["VERSION"]`, doc: "Whose sessions."},
+		{name: "idle_in_transaction", kind: kindDuration, fallback: "30s", shortest: time.Second, longest: day, doc: "They have done nothing for that long."},
+	},
 }
 
 var orchestratorTable = &block{

@@ -95,6 +95,9 @@ func (w *watcher) Watch(r executor.Record) {
 	case executor.InstanceChanged:
 		w.complain("")
 		w.instanceChanged(e)
+	case executor.SessionEnded:
+		w.complain("")
+		w.remark(yellow, fmt.Sprintf("ended pid %d %s, idle in transaction for %s: it held %s", e.PID, e.Application, age(time.Duration(e.Idle*float64(time.Second))), e.Table))
 	case executor.Warned:
 		w.complain(e.Text)
 		w.remark(yellow, "warning: "+e.Text)

@@ -41,12 +41,17 @@ type LockBudgetError struct {
 	Table    string
 	Patience time.Duration
 	Blockers []Blocker
+	Behind   []Blocker     // those that stood in the queue behind the step, for Wait at most
+	Wait     time.Duration // of one attempt
 }
 
 func (e *LockBudgetError) Error() string {
 	text := fmt.Sprintf("lock budget exhausted: %s was not to be had within %s", e.Table, e.Patience)
 	for _, b := range e.Blockers {
 		text += "\n  blocked by " + b.String()
+	}
+	if kept := behindText(e.Behind, e.Wait); kept != "" {
+		text += "\n  " + kept
 	}
 	return text
 }

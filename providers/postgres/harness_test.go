@@ -213,6 +213,8 @@ type recorder struct {
 	mutex   sync.Mutex
 	waiting []string
 	rows    []planner.Progress
+	ended   []planner.SessionEnded
+	warned  []string
 }
 
 func (r *recorder) report(said planner.Report) {
@@ -223,6 +225,10 @@ func (r *recorder) report(said planner.Report) {
 		r.waiting = append(r.waiting, s.For)
 	case planner.Progress:
 		r.rows = append(r.rows, s)
+	case planner.SessionEnded:
+		r.ended = append(r.ended, s)
+	case planner.Warning:
+		r.warned = append(r.warned, s.Text)
 	}
 }
 

@@ -23,6 +23,7 @@ type Blocker struct {
 	Application string
 	State       string
 	Age         time.Duration // of its transaction; 0 = not to be seen
+	Idle        time.Duration // since it did something last; 0 = not to be seen
 	Query       string        // its first line
 }
 
@@ -53,15 +54,19 @@ func (b Blocker) short() string {
 	return b.String()
 }
 
+func (b Blocker) idleInTransaction() bool { return strings.HasPrefix(b.State, "idle in transaction") }
+
 func (b Blocker) hint() string {
 	service, release, _, ok := parseApplication(b.Application)
 	switch {
 	case b.PID == 0:
 		return "commit or roll back the prepared transactions that pg_prepared_xacts shows"
-	case ok && strings.HasPrefix(b.State, "idle in transaction"):
+	case ok && b.idleInTransaction():
 		return fmt.Sprintf("release %s %s leaks transactions; deploy a fix or stop it first", service, release)
-	case strings.HasPrefix(b.State, "idle in transaction"):
+	case b.idleInTransaction():
 		return fmt.Sprintf("pid %d forgot its transaction; end it by SELECT pg_terminate_backend(%d);", b.PID, b.PID)
+	case ok && b.State == "active":
+		return fmt.Sprintf("release %s %s runs a long statement; wait for it, or stop the release first", service, release)
 	case strings.HasPrefix(b.Query, "autovacuum"):
 		return "autovacuum works on the table; apply again when it is through"
 	}
@@ -133,6 +138,7 @@ func holders(ctx context.Context, q conn.Tx, lock string, args ...any) ([]Blocke
 	rows, err := q.Query(ctx, `
 		select coalesce(k.pid, 0), coalesce(a.application_name, ''), coalesce(a.state, ''),
 		       coalesce(extract(epoch from pg_catalog.clock_timestamp() - a.xact_start), 0)::float8,
+		       coalesce(extract(epoch from pg_catalog.clock_timestamp() - a.state_change), 0)::float8,
 		       coalesce(a.query, '')
 		from pg_catalog.pg_locks k
 		left join pg_catalog.pg_stat_activity a on a.pid = k.pid
@@ -153,9 +159,9 @@ func holders(ctx context.Context, q conn.Tx, lock string, args ...any) ([]Blocke
 
 func blocker(row pgx.CollectableRow) (Blocker, error) {
 	var b Blocker
-	var age float64
-	err := row.Scan(&b.PID, &b.Application, &b.State, &age, &b.Query)
-	b.Age = time.Duration(age * float64(time.Second))
+	var age, idle float64
+	err := row.Scan(&b.PID, &b.Application, &b.State, &age, &idle, &b.Query)
+	b.Age, b.Idle = time.Duration(age*float64(time.Second)), time.Duration(idle*float64(time.Second))
 	b.Query = firstLine(b.Query)
 	return b, err
 }

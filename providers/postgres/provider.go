@@ -46,6 +46,7 @@ type work struct {
 	ticket planner.Ticket
 	step   planner.Step
 	report func(planner.Report)
+	told   bool // that sessions cannot be ended
 }
 
 // Apply makes the step's effect and returns once it is committed with the

@@ -78,23 +78,29 @@ func (e effort) blockers(ctx context.Context, q conn.Tx, least time.Duration) ([
 // transact tries until the locks are had or patience ends. Before each attempt
 // it waits until nobody is known to be in the way: whoever stands in the queue
 // for a strong lock keeps everybody behind it.
-func (w *work) transact(ctx context.Context, e effort) error {
+func (w *work) transact(ctx context.Context, e effort) (err error) {
 	limits := w.limits()
 	deadline := time.Now().Add(limits.Patience)
 	pause := firstPause
 	var seen []Blocker
 	var met obstacle
+	var crowd crowd
+	defer func() { err = errors.Join(err, crowd.leave(ctx)) }()
 	defer w.report(planner.Waiting{})
 	for {
 		if err := w.awaitClear(ctx, e, deadline); err != nil {
 			return err
 		}
-		err := e.once(ctx, limits)
+		err := crowd.during(ctx, limits.LockWait, func() error { return e.once(ctx, limits) })
 		if err == nil || !mayPass(err) {
 			return err
 		}
 		if met, seen, err = w.obstacle(ctx, e, err, seen); err != nil {
 			return err
+		}
+		w.gather(ctx, &crowd)
+		if locked, ok := met.(*LockBudgetError); ok {
+			locked.Behind, locked.Wait = crowd.behind, limits.LockWait
 		}
 		if time.Now().Add(pause).After(deadline) {
 			return met
@@ -199,6 +205,9 @@ func (w *work) awaitClear(ctx context.Context, e effort, deadline time.Time) err
 		}
 		if time.Now().After(deadline) {
 			return &LockBudgetError{Table: e.what, Patience: w.limits().Patience, Blockers: found}
+		}
+		if err := w.evict(ctx, e.what, found); err != nil {
+			return err
 		}
 		if err := sleep(ctx, look); err != nil {
 			return err
