@@ -15,10 +15,10 @@ WITH_RACE     = race=$$(sh $(SETUP)/race.sh)
 TEST          = $(GO) test $$race -shuffle=on -count=1
 
 .DEFAULT_GOAL := help
-.PHONY: help build pleat example demo test test-long bench bench-plan lint fmt clean
+.PHONY: help build pleat example demo test test-long test-versions bench bench-plan lint fmt clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 build: pleat example ## bin/pleat and the releases of examples/users
 
@@ -46,6 +46,9 @@ test: build ## the whole suite, with the race detector
 
 test-long: build ## the whole suite with every crash point; takes its time
 	@$(WITH_RACE) && $(WITH_POSTGRES) PLEAT_TEST_LONG=1 $(TEST) -timeout 2h ./...
+
+test-versions: ## the schema suite on PostgreSQL 13 to 18, as far as they can be had
+	@sh $(SETUP)/test_versions.sh $(GO)
 
 # Not piped: a benchmark that fails must fail the target. Terraform's plans are
 # bench-plan's alone: they take minutes.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -171,17 +172,27 @@ func action(p *migrations.Program, u migrations.Unit, mode migrations.Mode, sql 
 	}
 }
 
-func backfillOf(p *migrations.Program) *planner.Backfill {
-	b := p.Backfills[0]
+func backfillOf(p *migrations.Program) *planner.Backfill { return backfill(p, p.Backfills[0]) }
+
+func backfill(p *migrations.Program, b migrations.Backfill) *planner.Backfill {
 	return &planner.Backfill{
 		Change: p.Change.Name, Table: b.Table, Key: b.Key, Set: b.Set, Where: b.Where, Batch: b.Batch,
 		Cursor: b.Digest, Phase: migrations.Backfilled, Digest: p.Digest,
 	}
 }
 
-// dump is the application's schema as pg_dump writes it.
+// dump is the application's schema: what the catalog says, and what pg_dump
+// writes where there is one that knows the server.
 func (w *world) dump() string {
 	w.Helper()
+	return pgtest.Catalog(w, w.url, "pleat") + "\n" + w.pgDump()
+}
+
+func (w *world) pgDump() string {
+	w.Helper()
+	if pgDumpVersion() < pgtest.Value[int](w, w.admin, "select current_setting('server_version_num')::int / 10000") {
+		return ""
+	}
 	out, err := exec.CommandContext(w.Context(), "pg_dump", "--schema-only", "--exclude-schema=pleat", w.url).Output()
 	if err != nil {
 		var failed *exec.ExitError
@@ -193,6 +204,20 @@ func (w *world) dump() string {
 	// Each run has another key for \restrict.
 	return regexp.MustCompile(`(?m)^\\(un)?restrict.*$`).ReplaceAllString(string(out), "")
 }
+
+// pgDumpVersion is the first number of pg_dump's version, 0 without a pg_dump.
+var pgDumpVersion = sync.OnceValue(func() int {
+	out, err := exec.Command("pg_dump", "--version").Output()
+	if err != nil {
+		return 0
+	}
+	number := regexp.MustCompile(`\d+`).FindString(string(out))
+	version, err := strconv.Atoi(number)
+	if err != nil {
+		return 0
+	}
+	return version
+})
 
 // leftovers are pleat's own objects that only a change in flight has.
 func (w *world) leftovers() string {

@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,10 +21,21 @@ var usualPlaces = []string{
 	"/usr/pgsql-*/bin",
 }
 
+// BinariesVariable names the directory of another server's programs than the
+// one that PATH leads to: of another version, such as testdata/setup's
+// postgres_versions.sh fetches.
+const BinariesVariable = "PLEAT_TEST_POSTGRES_BIN"
+
 // Binaries gives the directory that holds initdb and postgres: the one that
-// PATH leads to, else the highest version in the places where packages put
-// them, else ErrNotInstalled.
+// PLEAT_TEST_POSTGRES_BIN names, else the one that PATH leads to, else the
+// highest version in the places where packages put them, else ErrNotInstalled.
 func Binaries() (string, error) {
+	if named := os.Getenv(BinariesVariable); named != "" {
+		if !hasServer(named) {
+			return "", fmt.Errorf("%s: initdb and postgres are not in %s", BinariesVariable, named)
+		}
+		return named, nil
+	}
 	if initdb, err := exec.LookPath("initdb"); err == nil && hasServer(filepath.Dir(initdb)) {
 		return filepath.Dir(initdb), nil
 	}

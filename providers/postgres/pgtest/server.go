@@ -135,6 +135,7 @@ func (s *Server) launch(ctx context.Context) error {
 		"listen_addresses=127.0.0.1", "port=" + s.base.Port(), "unix_socket_directories=" + s.dir,
 		"fsync=off", "full_page_writes=off", "max_connections=200", "shared_buffers=64MB",
 		"log_line_prefix=%m [%p] %a ", "timezone=UTC", "log_timezone=UTC",
+		"password_encryption=scram-sha-256", // PostgreSQL 13 would take md5, which access refuses
 	}
 	args := []string{"-D", s.data()}
 	for _, setting := range settings {

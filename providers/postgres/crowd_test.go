@@ -1,0 +1,139 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"pleat/providers/postgres/pgtest"
+)
+
+const (
+	pace   = 4 * time.Millisecond // between two statements of a client
+	enough = 5                    // statements that a client does before anything goes on
+)
+
+// crowd is a reader and a writer of one shape.
+type crowd struct {
+	group   errgroup.Group
+	end     context.CancelFunc
+	clients []*client
+}
+
+// client repeats its statements until it is told to stop, or one fails.
+type client struct {
+	conn       *pgx.Conn
+	statements []string
+	done       atomic.Int64
+	failed     atomic.Bool
+	worst      atomic.Int64 // nanoseconds that one statement took
+}
+
+// clients has a crowd begin, and returns once it is at work.
+func (l *life) clients(c **crowd, s shape) {
+	l.Helper()
+	if s.empty() {
+		return
+	}
+	ctx, end := context.WithCancel(context.WithoutCancel(l.Context()))
+	fresh := &crowd{end: end}
+	if s.read != "" {
+		fresh.add(ctx, l.world, s.session, []string{s.read})
+	}
+	if len(s.writes) > 0 {
+		fresh.add(ctx, l.world, s.session, s.writes)
+	}
+	l.Cleanup(func() { fresh.end(); fresh.group.Wait() }) // leave tells what Wait gives
+	*c = fresh
+	l.work(fresh)
+}
+
+func (c *crowd) add(ctx context.Context, w *world, session string, statements []string) {
+	w.Helper()
+	one := &client{conn: pgtest.Connect(w, w.url), statements: statements}
+	if session != "" {
+		if _, err := one.conn.Exec(w.Context(), session); err != nil {
+			w.Fatal(err)
+		}
+	}
+	c.clients = append(c.clients, one)
+	c.group.Go(func() error { return one.repeat(ctx) })
+}
+
+func (c *client) repeat(ctx context.Context) error {
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for i := 0; ctx.Err() == nil; i++ {
+		if err := c.do(c.statements[i%len(c.statements)]); err != nil {
+			c.failed.Store(true)
+			return err
+		}
+		c.done.Add(1)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+func (c *client) do(sql string) error {
+	var args []any
+	if strings.Contains(sql, "$1") {
+		args = []any{rand.IntN(operationRows) + 1}
+	}
+	start := time.Now()
+	// The test's end must not cut a statement off: that would be an error.
+	_, err := c.conn.Exec(context.Background(), sql, args...)
+	if took := int64(time.Since(start)); took > c.worst.Load() {
+		c.worst.Store(took)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", sql, err)
+	}
+	return nil
+}
+
+// work returns once each client has done enough statements more, so that
+// every phase is one under load.
+func (l *life) work(crowds ...*crowd) {
+	l.Helper()
+	for _, c := range crowds {
+		if c == nil {
+			continue
+		}
+		for _, one := range c.clients {
+			least := one.done.Load() + enough
+			eventually(l, "clients go on", func() bool { return one.done.Load() >= least || one.failed.Load() })
+		}
+	}
+}
+
+// leave has a crowd finish what it is about, and asserts that it met no error.
+func (l *life) leave(c **crowd) {
+	l.Helper()
+	if *c == nil {
+		return
+	}
+	l.work(*c)
+	(*c).end()
+	if err := (*c).group.Wait(); err != nil {
+		l.Errorf("a client met an error: %v", err)
+	}
+	l.slowest((*c))
+	*c = nil
+}
+
+func (l *life) slowest(c *crowd) {
+	for _, one := range c.clients {
+		if c == l.control {
+			l.sampler.undisturbed = max(l.sampler.undisturbed, time.Duration(one.worst.Load()))
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package postgres_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pleat/migrations"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// operation is one row of the proof that every schema operation is given. To
+// prove another one, add a row to one of the lists that operations joins, in a
+// file operation_KIND_test.go:
+//
+//   - setup is DDL of the schema before. A table named users is filled with
+//     users 1 to operationRows; other tables fill themselves by fill.
+//   - change is the change as the decoder would give it.
+//   - end is DDL that makes in an empty database what the change ends with. It
+//     must leave the columns in the same order as the change does.
+//   - before and after are what releases of either shape do meanwhile: before
+//     from the beginning until hide, and again while it is un-hidden; after
+//     from expand on. Leave one empty where no such release exists.
+//   - agree is a query for rows of which both shapes do not say the same.
+//
+// TestEveryOperation does the rest.
+type operation struct {
+	name          string
+	setup, fill   string
+	change        *spec.Change
+	end           string
+	before, after shape
+	agree         string
+}
+
+// shape is what a release does to the schema that it was built for: a query
+// for a reader and statements for a writer, over and over, each with a $1 that
+// is a row's number from 1 to operationRows, or without one. session is what it
+// says when it connects, such as SET search_path.
+type shape struct {
+	session string
+	read    string
+	writes  []string
+}
+
+func (s shape) empty() bool { return s.read == "" && len(s.writes) == 0 }
+
+const operationRows = 2000
+
+func operations() []operation {
+	return slices.Concat(columnOperations(), tableOperations(), indexOperations(), sqlOperations())
+}
+
+// TestEveryOperation takes each operation through its life on a table with
+// rows, under readers and writers of both shapes: there, back, there again,
+// back-fill, validation, hide, un-hide, hide, contract. It asserts that
+//
+//   - the schema is as before after the way back and after un-hiding, and at
+//     the end as the direct DDL makes it;
+//   - no session of pleat's ever had or asked for a stronger lock on a table
+//     than the step declares (P20, P21);
+//   - nobody stood in the queue behind a step for longer than the lock timeout
+//     and 50 ms (P20);
+//   - no client met an error (P23), and both shapes agree row by row.
+func TestEveryOperation(t *testing.T) {
+	for _, o := range operations() {
+		t.Run(o.name, func(t *testing.T) {
+			t.Parallel()
+			want := newWorld(t, o.end).dump()
+			l := newLife(t, o)
+			before := l.dump()
+			l.clients(&l.old, o.before)
+			l.expand()
+			l.clients(&l.new, o.after)
+			l.leave(&l.new)
+			l.unexpand()
+			if diff := cmp.Diff(before, l.dump()); diff != "" {
+				t.Errorf("after the way back (-before +after):\n%s", diff)
+			}
+			l.expand()
+			l.clients(&l.new, o.after)
+			l.fill()
+			l.agree()
+			if l.hides() {
+				shown := l.dump()
+				l.leave(&l.old)
+				l.hide()
+				l.work(l.new)
+				l.unhide()
+				l.clients(&l.old, o.before)
+				l.agree()
+				if diff := cmp.Diff(shown, l.dump()); diff != "" {
+					t.Errorf("after un-hiding (-before +after):\n%s", diff)
+				}
+			}
+			l.leave(&l.old)
+			l.hide()
+			l.contract()
+			l.work(l.new)
+			l.leave(&l.new)
+			if diff := cmp.Diff(want, l.dump()); diff != "" {
+				t.Errorf("at the end (-want +got):\n%s", diff)
+			}
+			if left := l.leftovers(); left != "" {
+				t.Errorf("left over: %s", left)
+			}
+			l.judge()
+		})
+	}
+}
+
+// life is an operation on its way, with everybody who uses the table.
+type life struct {
+	*world
+	operation
+	old, new *crowd
+	control  *crowd // of a table that no step touches: what the machine is good for
+	sampler  *sampler
+}
+
+func newLife(t *testing.T, o operation) *life {
+	t.Helper()
+	w := newWorld(t, o.setup)
+	w.exec(fmt.Sprintf(`do $$ begin
+		  if to_regclass('public.users') is not null then
+		    insert into users (name) select 'User Number' || i from generate_series(1, %d) i;
+		  end if;
+		end $$; create table pleat.control (id int); analyze`, operationRows))
+	if o.fill != "" {
+		w.exec(o.fill)
+	}
+	l := &life{world: w, operation: o}
+	l.sampler = sample(w)
+	l.clients(&l.control, shape{read: "select id from pleat.control where id = $1"})
+	return l
+}
+
+func (l *life) expand() {
+	l.Helper()
+	p := l.lower(l.change)
+	l.units(p, p.Expand, migrations.Expanded)
+	l.at(migrations.Expanded, len(p.Expand) > 0)
+	l.work(l.old)
+}
+
+func (l *life) unexpand() {
+	l.Helper()
+	p := l.lower(l.change)
+	l.back(p, p.Expand, migrations.Absent)
+	l.at(migrations.Absent, len(p.Expand) > 0)
+	l.work(l.old)
+}
+
+// fill is everything between expand and hide.
+func (l *life) fill() {
+	l.Helper()
+	p := l.lower(l.change)
+	for _, b := range p.Backfills {
+		l.declare(locks{b.Table.String(): migrations.RowExclusive})
+		l.apply(backfill(p, b))
+	}
+	for _, v := range l.change.Verifies {
+		l.declare(locks{})
+		l.apply(&planner.Verify{Change: l.change.Name, Name: v.Name, SQL: v.SQL, Max: v.Max, Phase: migrations.Verified, Digest: p.Digest})
+	}
+	l.work(l.old, l.new)
+}
+
+func (l *life) hides() bool { return len(l.lower(l.change).Hide) > 0 }
+
+func (l *life) hide() {
+	l.Helper()
+	p := l.lower(l.change)
+	l.units(p, p.Hide, migrations.Hidden)
+	l.at(migrations.Hidden, len(p.Hide) > 0)
+}
+
+func (l *life) unhide() {
+	l.Helper()
+	p := l.lower(l.change)
+	l.back(p, p.Hide, migrations.Verified)
+}
+
+func (l *life) contract() {
+	l.Helper()
+	p := l.lower(l.change)
+	l.units(p, p.Drop, migrations.Contracted)
+	l.at(migrations.Contracted, len(p.Drop) > 0)
+}
+
+func (l *life) agree() {
+	l.Helper()
+	if l.operation.agree == "" {
+		return
+	}
+	if bad := l.value("select count(*)::text from (" + l.operation.agree + ") as q"); bad != "0" {
+		l.Errorf("%s rows of which the shapes do not agree: %s", bad, l.operation.agree)
+	}
+}
+
+// at asserts the phase that the catalog shows, where it shows one.
+func (l *life) at(want migrations.Phase, visible bool) {
+	l.Helper()
+	if got := l.phase(l.change); visible && got != want {
+		l.Fatalf("phase is %s, want %s", got, want)
+	}
+}
+
+// units applies units in order under their declared locks; the last one
+// records the phase.
+func (l *life) units(p *migrations.Program, units []migrations.Unit, phase migrations.Phase) {
+	l.Helper()
+	for i, u := range units {
+		said := phase
+		if i < len(units)-1 {
+			said = ""
+		}
+		l.declare(declared(u, u.Lock))
+		l.apply(forward(p, u, said))
+	}
+}
+
+func (l *life) back(p *migrations.Program, units []migrations.Unit, phase migrations.Phase) {
+	l.Helper()
+	for i := len(units) - 1; i >= 0; i-- {
+		l.declare(declared(units[i], units[i].UndoLock))
+		l.apply(backward(p, units[i].Whole(), phase))
+	}
+}
+
+// declared is what a unit says that it locks, by table.
+func declared(u migrations.Unit, lock migrations.Lock) locks {
+	if lock == "" && len(u.Hazards) > 0 {
+		return nil // nobody knows, and the plan says so
+	}
+	all := locks{}
+	if lock != "" {
+		all[tableName(u)] = lock
+	}
+	return all
+}
+
+// tableName is anyTable for a unit that makes its table, and so names none.
+func tableName(u migrations.Unit) string {
+	if u.Table == (spec.Table{}) {
+		return anyTable
+	}
+	return u.Table.String()
+}
+
+// declare tells the sampler what the next step may lock. Each step is a run of
+// its own, so that its sessions can be told from those of others.
+func (l *life) declare(may locks) {
+	l.ticket.Run = fmt.Sprintf("step%d", l.steps+1)
+	l.sampler.declare(application(l.ticket.Run), may)
+}
+
+func application(run string) string { return "pleat/" + run }
+
+// judge says what the sampler and the clients saw.
+func (l *life) judge() {
+	l.Helper()
+	l.leave(&l.control)
+	l.sampler.end()
+	for _, complaint := range l.sampler.complaints(l.db.Lock.Timeout) {
+		l.Error(complaint)
+	}
+}

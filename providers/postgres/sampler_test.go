@@ -1,0 +1,215 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pleat/migrations"
+	"pleat/providers/postgres/pgtest"
+)
+
+const samplePeriod = 5 * time.Millisecond
+
+// anyTable stands for every table in locks.
+const anyTable = "*"
+
+// locks are lock modes by table; nil is anything at all.
+type locks map[string]migrations.Lock
+
+// strengths orders the modes so that each one conflicts with whatever those
+// before it conflict with, as far as pleat's are concerned. The first two keep
+// nobody from reading or writing, and need no declaration.
+var strengths = []string{"AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock",
+	"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
+
+const free = 1
+
+var modes = map[migrations.Lock]string{
+	migrations.RowExclusive: "RowExclusiveLock", migrations.ShareUpdateExclusive: "ShareUpdateExclusiveLock",
+	migrations.ShareRowExclusive: "ShareRowExclusiveLock", migrations.AccessExclusive: "AccessExclusiveLock",
+}
+
+// sampler looks at the server's locks every samplePeriod.
+type sampler struct {
+	stop context.CancelFunc
+	done chan struct{}
+	err  error // of the sampling; read it after done is closed
+
+	undisturbed time.Duration // the longest that a client of no table of ours took
+
+	mutex   sync.Mutex
+	may     map[string]locks // by application_name of the step's sessions
+	seen    map[string]bool  // complaints, each once
+	waiting map[waiter]time.Time
+	worst   map[string]time.Duration // that somebody waited behind a step
+}
+
+// waiter is somebody's one wait behind a step.
+type waiter struct {
+	pid   int
+	since string // waitstart; "" before PostgreSQL 14
+	step  string
+}
+
+func sample(w *world) *sampler {
+	w.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(w.Context()))
+	s := &sampler{
+		stop: stop, done: make(chan struct{}),
+		may: map[string]locks{}, seen: map[string]bool{}, waiting: map[waiter]time.Time{}, worst: map[string]time.Duration{},
+	}
+	c := pgtest.Connect(w, w.url)
+	waitstart := "null::timestamptz"
+	if pgtest.Value[int](w, w.admin, "select current_setting('server_version_num')::int") >= 140000 {
+		waitstart = "k.waitstart"
+	}
+	go func() {
+		defer close(s.done)
+		s.err = s.run(ctx, c, waitstart)
+	}()
+	w.Cleanup(s.end)
+	return s
+}
+
+// end stops the sampling and waits for its end.
+func (s *sampler) end() {
+	s.stop()
+	<-s.done
+}
+
+func (s *sampler) declare(step string, may locks) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.may[step] = may
+}
+
+func (s *sampler) run(ctx context.Context, c *pgx.Conn, waitstart string) error {
+	tick := time.NewTicker(samplePeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.look(c, waitstart); err != nil {
+			return err
+		}
+	}
+}
+
+// A sequence counts as the table whose column owns it. An index counts for
+// nothing: whoever uses it has locked its table.
+const locksSQL = `
+	select distinct a.application_name, n.nspname || '.' || c.relname, k.mode
+	from pg_locks k
+	join pg_stat_activity a on a.pid = k.pid and a.application_name like 'pleat/step%'
+	join pg_class r on r.oid = k.relation and r.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+	left join pg_depend d on r.relkind = 'S' and d.classid = 'pg_class'::regclass and d.objid = r.oid
+	  and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+	join pg_class c on c.oid = coalesce(d.refobjid, r.oid)
+	join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('pg_catalog', 'pg_toast', 'pleat')
+	where k.locktype = 'relation' and k.database = (select oid from pg_database where datname = current_database())`
+
+const waitersSQL = `
+	select k.pid, coalesce((%s)::text, ''), b.application_name
+	from pg_locks k, unnest(pg_blocking_pids(k.pid)) ahead
+	join pg_stat_activity b on b.pid = ahead and b.application_name like 'pleat/step%%'
+	join pg_stat_activity a on true
+	where not k.granted and a.pid = k.pid and a.application_name not like 'pleat%%'
+	  and k.database = (select oid from pg_database where datname = current_database())`
+
+func (s *sampler) look(c *pgx.Conn, waitstart string) error {
+	ctx := context.Background()
+	held, err := c.Query(ctx, locksSQL)
+	if err != nil {
+		return err
+	}
+	var step, table, mode string
+	if _, err := pgx.ForEachRow(held, []any{&step, &table, &mode}, func() error {
+		s.judge(step, table, mode)
+		return nil
+	}); err != nil {
+		return err
+	}
+	waits, err := c.Query(ctx, fmt.Sprintf(waitersSQL, waitstart))
+	if err != nil {
+		return err
+	}
+	var met []waiter
+	var w waiter
+	if _, err := pgx.ForEachRow(waits, []any{&w.pid, &w.since, &w.step}, func() error {
+		met = append(met, w)
+		return nil
+	}); err != nil {
+		return err
+	}
+	s.note(met, time.Now())
+	return nil
+}
+
+func (s *sampler) judge(step, table, mode string) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	may, known := s.may[step]
+	if known && may == nil {
+		return
+	}
+	allowed := free
+	for name, lock := range may {
+		if name == anyTable || plain(name) == plain(table) {
+			allowed = max(allowed, slices.Index(strengths, modes[lock]))
+		}
+	}
+	if slices.Index(strengths, mode) > allowed {
+		s.seen[fmt.Sprintf("%s took or asked for %s on %s and declares %v", step, mode, table, may)] = true
+	}
+}
+
+// plain is a table as spec.Table's text form; a hidden one is the one it was.
+func plain(table string) string {
+	return strings.Replace(strings.TrimPrefix(table, "public."), migrations.HiddenName(""), "", 1)
+}
+
+// note counts how long each has been seen waiting; who is not seen any more
+// waits no longer.
+func (s *sampler) note(met []waiter, at time.Time) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	still := map[waiter]time.Time{}
+	for _, w := range met {
+		since, was := s.waiting[w]
+		if !was {
+			since = at
+		}
+		still[w] = since
+		s.worst[w.step] = max(s.worst[w.step], at.Sub(since))
+	}
+	s.waiting = still
+}
+
+// complaints are what was seen and must not be. What a client that no step
+// disturbs had to bear is the machine's, not ours.
+func (s *sampler) complaints(timeout time.Duration) []string {
+	if s.err != nil {
+		return []string{"sampling: " + s.err.Error()}
+	}
+	all := make([]string, 0, len(s.seen))
+	for c := range s.seen {
+		all = append(all, c)
+	}
+	allowed := timeout + 50*time.Millisecond + s.undisturbed
+	for step, worst := range s.worst {
+		if worst > allowed {
+			all = append(all, fmt.Sprintf("somebody waited %s behind %s, allowed are %s", worst, step, allowed))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
