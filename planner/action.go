@@ -276,6 +276,15 @@ type Soak struct {
 	Anew bool `json:"anew,omitempty"`
 }
 
+// Quiet asks an author's question for when something old was last seen, and
+// that this is For ago. Without an answer it is not met.
+type Quiet struct {
+	Database string        `json:"database"` // that is asked
+	Name     string        `json:"name"`
+	SQL      string        `json:"sql"`
+	For      time.Duration `json:"for_ns"`
+}
+
 // HiddenFor asks that what the change hid has been out of sight this long.
 type HiddenFor struct {
 	Database string        `json:"database"`
@@ -297,9 +306,13 @@ func (g *NoSessions) Provider() spec.Address { return databaseAddress(g.Database
 func (g *Soak) Provider() spec.Address { return databaseAddress(g.Database) }
 
 // Provider is the database.
+func (g *Quiet) Provider() spec.Address { return databaseAddress(g.Database) }
+
+// Provider is the database.
 func (g *HiddenFor) Provider() spec.Address { return databaseAddress(g.Database) }
 
 func (g *NoInstances) guard() {}
 func (g *NoSessions) guard()  {}
 func (g *Soak) guard()        {}
+func (g *Quiet) guard()       {}
 func (g *HiddenFor) guard()   {}

@@ -89,7 +89,7 @@ func (e *emitter) hide(m move) {
 		s.Needs = e.arrivals(c)
 		s.Guards = append(e.evidence(c), soak)
 		s.confirm()
-		s.Waits = e.soakWaits(c)
+		s.Waits = append(e.soakWaits(c), quietWaits(c)...)
 		s.Deferred = firstOf(m.deferred, why)
 		e.add("hide", s)
 	}
@@ -124,7 +124,7 @@ func (e *emitter) drop(m move) {
 		s.Deferred = m.deferred
 		if len(program.Hide) == 0 {
 			soak, why := e.soak(c)
-			s.Guards, s.Waits, s.Deferred = append(s.Guards, soak), e.soakWaits(c), firstOf(s.Deferred, why)
+			s.Guards, s.Waits, s.Deferred = append(s.Guards, soak), append(e.soakWaits(c), quietWaits(c)...), firstOf(s.Deferred, why)
 		}
 		if u.HideFor > 0 {
 			s.Guards = append(s.Guards, &HiddenFor{
@@ -217,7 +217,8 @@ func (e *emitter) hideLeft(c *spec.Change, hide time.Duration) string {
 // evidence asks, right before a step that takes something away, that no
 // instance and no session of a release is left that needs it.
 func (e *emitter) evidence(c *spec.Change) []Guard {
-	return e.only(c.Database, c.Name, func(k releaseKey) bool { return e.meet(k, c, migrations.Hidden) == nil })
+	sessions := e.only(c.Database, c.Name, func(k releaseKey) bool { return e.meet(k, c, migrations.Hidden) == nil })
+	return append(sessions, e.quiets(c)...)
 }
 
 // confirm has a transaction ask again for the sessions that its guards ask for.

@@ -22,6 +22,9 @@ func (l *loader) change(n *node, c *Change) {
 	}
 	if k := n.block("contract"); k != nil {
 		c.Contract = &Contract{Operations: l.operations(k), Soak: k.duration("soak"), Range: k.rng()}
+		for _, q := range k.blocks("quiet") {
+			c.Contract.Quiets = append(c.Contract.Quiets, l.quiet(q, c))
+		}
 	}
 }
 
@@ -44,6 +47,9 @@ func (l *loader) operations(n *node) []Operation {
 	labels := sqlLabels(n.blocks("sql"))
 	var list []Operation
 	for _, c := range n.children {
+		if c.syntax.Type == "quiet" {
+			continue
+		}
 		o := operation(c, labels)
 		l.operationNodes[o] = c
 		list = append(list, o)
@@ -223,4 +229,18 @@ func verify(n *node) *Verify {
 		n.problems.add(n.labelRange(0), "Invalid name", "%s cannot be the name of a verify: %s.", fmt.Sprintf("%q", v.Name), reason)
 	}
 	return v
+}
+
+func (l *loader) quiet(n *node, c *Change) *Quiet {
+	q := &Quiet{Name: n.labels[0], Database: c.Database, SQL: n.str("sql"), Soak: c.Contract.Soak, Range: n.rng()}
+	if reason := identifierProblem(q.Name); reason != "" {
+		n.problems.add(n.labelRange(0), "Invalid name", "%s cannot be the name of a quiet: %s.", fmt.Sprintf("%q", q.Name), reason)
+	}
+	if n.has("database") {
+		q.Database, _ = refer(n, "database", l.databases)
+	}
+	if n.has("soak") {
+		q.Soak = n.duration("soak")
+	}
+	return q
 }

@@ -357,7 +357,18 @@ type Verify struct {
 type Contract struct {
 	Operations []Operation   // DropColumn, DropTable, DropIndex, SQL
 	Soak       time.Duration // quiet time after the last old instance, session and old-shape write
+	Quiets     []*Quiet
 	Range      hcl.Range
+}
+
+// Quiet is a question that only the author can ask: when something that needs
+// the old shape was last seen. SQL gives that time.
+type Quiet struct {
+	Name     string
+	Database *Database // that is asked; default: the change's
+	SQL      string
+	Soak     time.Duration // for this long it must not have been seen; default: the contract's
+	Range    hcl.Range
 }
 
 // Table is a table's name. Its text form is "schema.name", and plain "name"

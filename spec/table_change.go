@@ -178,6 +178,7 @@ var contractTable = &block{
 		{name: "drop_index", labels: []string{"NAME"}, unique: true,
 			doc: "Takes an index away without blocking writers."},
 		sqlTable,
+		quietTable,
 	},
 	later: []string{"window", "gate", "approve", "set_not_null", "drop_constraint", "drop_view", "drop_function", "drop_type", "rename_column"},
 	misplaced: []misplaced{
@@ -186,6 +187,17 @@ var contractTable = &block{
 		{"create_index", "Addition inside contract", additionDetail},
 		{"sync", "Addition inside contract", additionDetail},
 	},
+}
+
+var quietTable = &block{
+	name: "quiet", labels: []string{"NAME"}, unique: true,
+	doc: "A question that only you can ask: when clients that need the old shape were last seen. Nothing is taken away before that is long enough ago.",
+	attributes: []attribute{
+		{name: "sql", kind: kindString, required: true, doc: "A query for one time, such as `select max(at) from access_log where path like '/v1/%'`. Without a row, with null or an error there is no answer, and nothing is taken away; `'-infinity'` says never."},
+		{name: "soak", kind: kindDuration, longest: 365 * day, doc: "For that long. Without it, the contract's `soak`."},
+		{name: "database", kind: kindRef, target: "database.NAME", doc: "Which is asked. Without it, the change's."},
+	},
+	later: []string{"http", "command", "prometheus"},
 }
 
 var hideArgument = attribute{
