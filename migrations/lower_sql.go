@@ -54,24 +54,6 @@ func Unclassified(what string) Hazard {
 	return Hazard{Code: "unclassified_sql", Text: "pleat does not know what " + what + " locks, rewrites or breaks"}
 }
 
-// TransactionProblem says why SQL cannot run within a transaction that is not
-// its own; "" where it can, as far as its text tells.
-func TransactionProblem(sql string) string {
-	all, err := statements(sql)
-	if err != nil {
-		return fmt.Sprintf("its statements cannot be told apart: %v", err)
-	}
-	for _, s := range all {
-		if s.endsTransaction() {
-			return fmt.Sprintf("%.40q would end the transaction that also records the version", s.text)
-		}
-		if what := s.outsideTransaction(); what != "" {
-			return what + " cannot run in the step's transaction, and is not supported here yet"
-		}
-	}
-	return ""
-}
-
 func (l *lowering) sqlStatements(sql string, at hcl.Range) []string {
 	all, err := statements(sql)
 	if err != nil {

@@ -45,6 +45,7 @@ type Lock string
 const (
 	AccessExclusive      Lock = "ACCESS EXCLUSIVE"
 	ShareRowExclusive    Lock = "SHARE ROW EXCLUSIVE"
+	Share                Lock = "SHARE"
 	ShareUpdateExclusive Lock = "SHARE UPDATE EXCLUSIVE"
 	RowExclusive         Lock = "ROW EXCLUSIVE"
 )

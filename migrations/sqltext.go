@@ -62,8 +62,9 @@ func parenthesized(sql string) string {
 
 // statement is one statement of an author's SQL with its words in order.
 type statement struct {
-	text  string
-	words []string
+	text   string
+	words  []string
+	tokens []token // with the offsets that they have in the SQL
 }
 
 // statements cuts SQL at the semicolons outside quotes, comments and the
@@ -71,12 +72,13 @@ type statement struct {
 func statements(sql string) ([]statement, error) {
 	var all []statement
 	var words []string
+	var tokens []token
 	start, end, depth := -1, 0, 0
 	flush := func() {
 		if start >= 0 {
-			all = append(all, statement{text: sql[start:end], words: words})
+			all = append(all, statement{text: sql[start:end], words: words, tokens: tokens})
 		}
-		start, words = -1, nil
+		start, words, tokens = -1, nil, nil
 	}
 	for _, t := range lex(sql) {
 		if t.kind == unfinishedToken {
@@ -90,6 +92,7 @@ func statements(sql string) ([]statement, error) {
 			start = t.start
 		}
 		end = t.end
+		tokens = append(tokens, t)
 		if t.kind == wordToken {
 			depth = atomicDepth(t.text, words, depth)
 			words = append(words, t.text)

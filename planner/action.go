@@ -93,8 +93,11 @@ type Verify struct {
 }
 
 // Migrate runs one file of a golang-migrate directory and records its version
-// in golang-migrate's own table, in one transaction. It fails where the live
-// version is neither From nor To, and where it is dirty.
+// in golang-migrate's own table, in one transaction where the file allows that.
+// A file that does not runs piece by piece (migrations.Pieces), each with a
+// record of how far it came, and dirty is true until it is through. It fails
+// where the live version is neither From nor To, and where somebody else left it
+// dirty.
 type Migrate struct {
 	Database   string     `json:"database"`
 	Migrations string     `json:"migrations"`

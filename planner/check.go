@@ -7,7 +7,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"pleat/migrations"
 	"pleat/spec"
 )
 
@@ -70,38 +69,6 @@ func (p *planning) checkOnStart(s *spec.Service, to *declaration) {
 	}
 	p.diags = append(p.diags, problem("Release migrates on start",
 		fmt.Sprintf("%s %s runs its migrations by itself when it starts, while others still run: each restart of a release before it would then fail. Let pleat run the migrations and take migrate_on_start out of the release, or use an `offline` strategy.", s.Name, to.release.Version), s.ReleaseRange))
-}
-
-// checkDirectories refuses a directory that cannot go forward from where it is.
-func (p *planning) checkDirectories() {
-	for _, d := range p.spec.Migrations {
-		live := p.liveVersion(d)
-		if live.Dirty {
-			p.diags = append(p.diags, problem("Migration left half done",
-				fmt.Sprintf("%s is dirty at version %d: golang-migrate began that migration and did not finish it. Look at what of it is there, put the schema right, and set the version by `migrate force VERSION`.", d.Address(), live.Version), d.Range))
-			continue
-		}
-		if !p.goal.Rollback {
-			p.checkVersion(d, live)
-		}
-		for _, f := range d.Files {
-			if why := migrations.TransactionProblem(f.Up); why != "" && !p.goal.Rollback && f.Version > live.Version && f.Version <= d.Version {
-				p.diags = append(p.diags, problem("Migration not supported", fmt.Sprintf("%s: %s.", f.File, why), d.Range))
-			}
-		}
-	}
-}
-
-func (p *planning) checkVersion(d *spec.Migrations, live Version) {
-	known := slices.ContainsFunc(d.Files, func(f spec.Migration) bool { return f.Version == live.Version })
-	switch {
-	case live.Version > d.Version:
-		p.diags = append(p.diags, problem("Version would go down",
-			fmt.Sprintf("%s is at %d, and the spec says %d: that would migrate DOWN, and pleat does not by itself.", d.Address(), live.Version, d.Version), d.VersionRange))
-	case live.Version != 0 && !known:
-		p.diags = append(p.diags, problem("Unknown live version",
-			fmt.Sprintf("%s is at %d, and %s has no migration of that version.", d.Address(), live.Version, d.Source), d.Range))
-	}
 }
 
 // checkTogether refuses services that go offline together and come back with

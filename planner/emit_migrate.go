@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"strings"
 
 	"pleat/migrations"
 	"pleat/spec"
@@ -12,17 +13,44 @@ func (e *emitter) migrate(m move) {
 	d, from := m.directory, e.world.versions[m.directory.Name]
 	s := Step{
 		ID: fmt.Sprintf("%s/%d", d.Address(), m.file.Version), Address: d.Address(), Kind: KindMigrate,
-		Title: fmt.Sprintf("%s to %d %s", d.Name, m.file.Version, m.file.Name),
+		Title: fmt.Sprintf("%s to %d %s", d.Name, m.file.Version, m.file.Name) + e.goesOn(m, from),
 		Cause: fmt.Sprintf("%s goes from %s to %d", d.Address(), orNone(from), d.Version),
 		Action: &Migrate{
 			Database: d.Database.Name, Migrations: d.Name, Table: d.Table, From: from, To: m.file.Version, SQL: m.file.Up,
 		},
 		Undo: e.unmigrate(m, from), Safety: Probed, Limits: e.limits(d.Database), Source: m.file.File,
 		Guards:  e.only(d.Database, "", func(k releaseKey) bool { return e.livesWith(k, d, m.file.Version) }),
-		Hazards: []migrations.Hazard{migrations.Unclassified(m.file.File)},
+		Hazards: append([]migrations.Hazard{migrations.Unclassified(m.file.File)}, fileHazards(m.file)...),
 	}
 	s.Needs = append(s.Needs, e.levelled(d)...)
 	e.add("expand", s)
+}
+
+// goesOn says with which statement a file that is under way is gone on with.
+func (e *emitter) goesOn(m move, from uint64) string {
+	h := e.liveVersion(m.directory).Halfway
+	if h == nil || h.From != from || h.To != m.file.Version {
+		return ""
+	}
+	return fmt.Sprintf(", from statement %d", h.Statements+1)
+}
+
+// fileHazards are what a file's statements do beside being unclassified.
+func fileHazards(f *spec.Migration) []migrations.Hazard {
+	pieces, err := migrations.Pieces(f.Up)
+	if err != nil {
+		return nil // the check of the directory says so
+	}
+	var hazards []migrations.Hazard
+	for _, p := range pieces {
+		if tables := p.Strong(); len(tables) > 1 {
+			hazards = append(hazards, migrations.Hazard{
+				Code: "several_locks",
+				Text: fmt.Sprintf("%s locks %s in one transaction: whoever uses one of them waits until the others are had", f.File, strings.Join(tables, ", ")),
+			})
+		}
+	}
+	return hazards
 }
 
 // unmigrate is what becomes of a version when the steps after it fail. Where
@@ -43,9 +71,9 @@ func (e *emitter) unmigrate(m move, from uint64) *Undo {
 }
 
 // downOf is the SQL that takes a migration back; "" where there is none that
-// can run in a step's transaction.
+// pleat can carry out.
 func downOf(f *spec.Migration) string {
-	if migrations.TransactionProblem(f.Down) != "" {
+	if _, err := migrations.Pieces(f.Down); err != nil {
 		return ""
 	}
 	return f.Down

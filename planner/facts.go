@@ -295,6 +295,8 @@ func (f *facts) database(name string, scope DatabaseScope, st *State) {
 
 func versionFact(v Version) string {
 	switch {
+	case v.Halfway != nil:
+		return fmt.Sprintf("%d after %d statements", v.Version, v.Halfway.Statements)
 	case v.Dirty:
 		return fmt.Sprintf("%d dirty", v.Version)
 	case v.Version == 0:

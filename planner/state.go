@@ -36,6 +36,22 @@ type Database struct {
 type Version struct {
 	Version uint64 `json:"version"`         // 0: none
 	Dirty   bool   `json:"dirty,omitempty"` // a migration was begun and not finished
+	// Halfway is the file that pleat has under way, which is why it is dirty;
+	// nil: none, or somebody else's.
+	Halfway *Halfway `json:"halfway,omitempty"`
+}
+
+// Halfway is how far a migration file has come that runs in more than one
+// transaction.
+type Halfway struct {
+	From       uint64 `json:"from"`       // the version before; 0: none
+	To         uint64 `json:"to"`         // the version that it leads to; 0: none
+	Statements int    `json:"statements"` // that ran
+	Through    string `json:"through"`    // their digest, migrations.Through
+	// Doing is the number of a statement that was sent outside of a transaction
+	// and of which no end is recorded; 0: none.
+	Doing   int    `json:"doing,omitempty"`
+	Problem string `json:"problem,omitempty"` // what the server said of the next one
 }
 
 // Sessions counts the database sessions whose application_name names one

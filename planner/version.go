@@ -134,10 +134,15 @@ func following(d *spec.Migrations, version uint64) *spec.Migration {
 }
 
 // liveVersion is what golang-migrate recorded of a directory; zero where it was
-// never run.
+// never run. With a file of pleat's under way, it is the version before that.
 func (p *planning) liveVersion(d *spec.Migrations) Version {
-	if db := p.state.Databases[d.Database.Name]; db != nil {
-		return db.Versions[d.Name]
+	db := p.state.Databases[d.Database.Name]
+	if db == nil {
+		return Version{}
 	}
-	return Version{}
+	v := db.Versions[d.Name]
+	if v.Halfway != nil {
+		v.Version, v.Dirty = v.Halfway.From, false
+	}
+	return v
 }

@@ -40,6 +40,10 @@ var points = []Point{
 	{"index.building", "an index is being built"},
 	{"index.dropped", "an invalid index is dropped, the build is still to come"},
 
+	{"migrate.intended", "it is recorded that a statement of a file is sent alone, and not sent"},
+	{"migrate.sent", "the statement is through, and that is not recorded"},
+	{"migrate.between", "a part of a file is recorded, the next has not begun"},
+
 	{"backfill.updated", "a batch is updated, not committed"},
 	{"backfill.commit_sent", "COMMIT of a batch was sent, its answer not read"},
 	{"backfill.between", "a batch is committed, the next has not begun"},

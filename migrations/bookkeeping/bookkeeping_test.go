@@ -164,7 +164,7 @@ func complete(t *testing.T, c *pgx.Conn) {
 	if err != nil || installed != known {
 		t.Errorf("installed = %d, %v, want %d", installed, err, known)
 	}
-	for _, table := range []string{"lease", "run", "entry", "event", "release", "mark", "change", "cursor"} {
+	for _, table := range []string{"lease", "run", "entry", "event", "release", "mark", "change", "cursor", "halfway", "applied"} {
 		if !pgtest.Value[bool](t, c, "select to_regclass('pleat.' || $1::text) is not null", table) {
 			t.Errorf("there is no pleat.%s", table)
 		}

@@ -12,14 +12,21 @@ import (
 	"pleat/spec"
 )
 
-// once is one transaction that makes a step's effect: limits, fence, body,
-// mark. With the mark there already it does nothing.
-func (w *work) once(ctx context.Context, t spec.Table, limits planner.Limits, body func(tx conn.Tx) error) error {
+// part is one transaction of a step: limits, fence, body.
+func (w *work) part(ctx context.Context, t spec.Table, limits planner.Limits, body func(tx conn.Tx) error) error {
 	transaction := conn.Transaction{Conn: w.conn, Sent: func() { w.at("step.commit_sent") }}
 	return transaction.Run(ctx, func(tx conn.Tx) error {
 		if err := w.begin(ctx, tx, t, limits); err != nil {
 			return err
 		}
+		return body(tx)
+	})
+}
+
+// once is one transaction that makes a step's effect, with its mark. With the
+// mark there already it does nothing.
+func (w *work) once(ctx context.Context, t spec.Table, limits planner.Limits, body func(tx conn.Tx) error) error {
+	return w.part(ctx, t, limits, func(tx conn.Tx) error {
 		done, err := w.marked(ctx, tx)
 		if err != nil || done {
 			return err

@@ -183,7 +183,7 @@ func (w *work) explain(err error) error {
 }
 
 // own are pleat's tables; the server's message leaves their schema out.
-var own = []string{"lease", "run", "entry", "event", "release", "change", "mark", "cursor"}
+var own = []string{"lease", "run", "entry", "event", "release", "change", "mark", "cursor", "halfway", "applied"}
 
 func (w *work) grant(message string) string {
 	user := migrations.Ident(w.conn.Config().User)

@@ -109,12 +109,14 @@ var conflicts = map[migrations.Lock][]string{
 		"ExclusiveLock", "AccessExclusiveLock"},
 	migrations.ShareUpdateExclusive: {"ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock",
 		"AccessExclusiveLock"},
+	migrations.Share: {"RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareRowExclusiveLock", "ExclusiveLock",
+		"AccessExclusiveLock"},
 	migrations.RowExclusive: {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"},
 }
 
 // strong tells whether holders of the lock keep writers away.
 func strong(l migrations.Lock) bool {
-	return l == migrations.AccessExclusive || l == migrations.ShareRowExclusive
+	return l == migrations.AccessExclusive || l == migrations.ShareRowExclusive || l == migrations.Share
 }
 
 // blockers are those that hold what the lock waits for, longest transaction
@@ -130,6 +132,37 @@ func blockers(ctx context.Context, q conn.Tx, t spec.Table, l migrations.Lock, l
 		return nil, fmt.Errorf("asking who holds %s: %w", t, err)
 	}
 	return found, nil
+}
+
+// blockersOf is blockers of several tables, as authors' SQL names them.
+func blockersOf(ctx context.Context, q conn.Tx, locks []migrations.NamedLock, path spec.Table, least time.Duration) ([]Blocker, error) {
+	var names, modes []string
+	for _, l := range locks {
+		for _, mode := range conflicts[l.Lock] {
+			names, modes = append(names, l.Table), append(modes, mode)
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	found, err := holders(ctx, q, `
+		k.locktype = 'relation'
+		and (k.relation, k.mode) in (
+		  select `+resolved("wanted.name", "$3")+`, wanted.mode
+		  from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) as wanted (name, mode))
+		and ($4::float8 = 0 or k.pid is null or extract(epoch from pg_catalog.clock_timestamp() - a.xact_start) > $4)`,
+		names, modes, migrations.Ident(path.Schema), least.Seconds())
+	if err != nil {
+		return nil, fmt.Errorf("asking who holds the tables of a file: %w", err)
+	}
+	return found, nil
+}
+
+// resolved is SQL for the relation that a name in a migration file means; both
+// arguments are SQL of text: the name as it is written, and the first schema of
+// the file's search path, quoted.
+func resolved(name, schema string) string {
+	return fmt.Sprintf("coalesce(pg_catalog.to_regclass(%[1]s), pg_catalog.to_regclass(%[2]s || '.' || %[1]s), pg_catalog.to_regclass('public.' || %[1]s))", name, schema)
 }
 
 // holders are the others that hold a lock in this database of which that is

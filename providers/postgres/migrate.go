@@ -16,18 +16,47 @@ import (
 // versionLock keeps every other writer of the version away, and no reader.
 const versionLock = migrations.ShareRowExclusive
 
-// migrate runs a file of a golang-migrate directory and records its version in
-// one transaction, tried again while locks are not to be had.
+// errHalfway is a live version that is dirty because pleat has the file under
+// way.
+var errHalfway = errors.New("the file is under way")
+
+// migrate runs a file of a golang-migrate directory and records its version,
+// in one transaction where the file allows that, tried again while locks are
+// not to be had.
 func (w *work) migrate(ctx context.Context, a *planner.Migrate) error {
-	if why := migrations.TransactionProblem(a.SQL); why != "" {
-		return &MigrationError{Migration: w.migration(a), Reason: why, hint: oneTransaction}
+	pieces, err := migrations.Pieces(a.SQL)
+	if err != nil {
+		return &MigrationError{Migration: w.migration(a), Reason: err.Error(), hint: ownTransactions}
 	}
-	return w.transact(ctx, effort{
-		what: "what " + w.migration(a) + " changes", locks: []migrations.TableLock{{Table: a.Table, Lock: versionLock}},
+	if len(pieces) > 1 || len(pieces) == 1 && pieces[0].Alone {
+		return w.migratePieces(ctx, a, pieces)
+	}
+	var whole migrations.Piece
+	if len(pieces) == 1 {
+		whole = pieces[0]
+	}
+	err = w.transact(ctx, w.effortOf(a, whole, func(ctx context.Context, tx conn.Tx, limits planner.Limits) error {
+		return w.migrateIn(ctx, tx, a, whole, limits)
+	}))
+	if errors.Is(err, errHalfway) {
+		return w.migratePieces(ctx, a, pieces)
+	}
+	return err
+}
+
+// effortOf is a transaction of a file, which waits first for those who hold the
+// tables that the piece locks.
+func (w *work) effortOf(a *planner.Migrate, p migrations.Piece, body func(context.Context, conn.Tx, planner.Limits) error) effort {
+	var locks []migrations.NamedLock
+	for _, s := range p.Statements {
+		locks = append(locks, s.Locks...)
+	}
+	return effort{
+		what: "what " + w.migration(a) + " changes", named: locks, path: a.Table,
 		once: func(ctx context.Context, limits planner.Limits) error {
-			return w.once(ctx, a.Table, limits, func(tx conn.Tx) error { return w.migrateIn(ctx, tx, a, limits) })
+			return w.part(ctx, a.Table, limits, func(tx conn.Tx) error { return body(ctx, tx, limits) })
 		},
-	})
+	}
 }
 
 // migration names the file that a step runs: what takes a step back says of
@@ -42,42 +71,55 @@ func (w *work) migration(a *planner.Migrate) string {
 	return fmt.Sprintf("migration %s %d (%s)", a.Migrations, a.To, w.step.Source)
 }
 
-func (w *work) migrateIn(ctx context.Context, tx conn.Tx, a *planner.Migrate, limits planner.Limits) error {
+func (w *work) migrateIn(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece, limits planner.Limits) error {
+	if done, err := w.marked(ctx, tx); err != nil || done {
+		return err
+	}
 	if err := w.lockOut(ctx, tx, a.Table, limits); err != nil {
 		return err
 	}
 	done := false
 	err := w.asRole(ctx, tx, func() (err error) {
-		done, err = w.runFile(ctx, tx, a)
-		return err
+		if done, err = w.begun(ctx, tx, a); err != nil || done {
+			return err
+		}
+		return w.runPiece(ctx, tx, a, p)
 	})
-	if err != nil || done {
+	if err != nil {
 		return err
+	}
+	if done {
+		return w.mark(ctx, tx)
 	}
 	w.at("step.sent")
 	// As the role once more: the file may have become another one.
-	return w.asRole(ctx, tx, func() error { return writeVersion(ctx, tx, a.Table, a.To) })
+	if err := w.asRole(ctx, tx, func() error { return writeVersion(ctx, tx, a.Table, planner.Version{Version: a.To}) }); err != nil {
+		return err
+	}
+	return w.mark(ctx, tx)
 }
 
-// runFile leaves the file alone where the version is the one to reach.
-func (w *work) runFile(ctx context.Context, tx conn.Tx, a *planner.Migrate) (done bool, err error) {
-	if err := makeVersionTable(ctx, tx, a.Table); err != nil {
-		return false, err
-	}
-	if err := lockTable(ctx, tx, a.Table, versionLock); err != nil {
-		return false, err
-	}
-	live, err := readVersion(ctx, tx, a.Table)
+// begun locks the version, and tells whether it is the one to reach.
+func (w *work) begun(ctx context.Context, tx conn.Tx, a *planner.Migrate) (done bool, err error) {
+	live, err := lockVersion(ctx, tx, a.Table)
 	if err != nil || live == (planner.Version{Version: a.To}) {
 		return true, err
 	}
-	if err := mayMigrate(a, live); err != nil {
-		return false, err
+	if live == (planner.Version{Version: a.From}) {
+		return false, nil
 	}
-	if _, err := tx.Exec(ctx, a.SQL); err != nil {
-		return false, w.migrationError(a, err)
+	if live == (planner.Version{Version: a.To, Dirty: true}) {
+		// Whoever asks next finds out whose.
+		return false, errHalfway
 	}
-	return false, nil
+	return false, mayMigrate(a, live)
+}
+
+func (w *work) runPiece(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece) error {
+	if _, err := tx.Exec(ctx, p.Text); err != nil {
+		return w.migrationError(a, p, err)
+	}
+	return nil
 }
 
 // mayMigrate is about a live version that is not the one to reach.
@@ -91,7 +133,8 @@ func mayMigrate(a *planner.Migrate, live planner.Version) error {
 	return nil
 }
 
-// versionOutcome tells by the live version whether a migration took effect.
+// versionOutcome tells by the live version whether a migration took effect. A
+// file that is half through and can be gone on with did not.
 func (w *work) versionOutcome(ctx context.Context, a *planner.Migrate) (planner.Outcome, error) {
 	var live planner.Version
 	err := conn.InTransaction(ctx, w.conn, func(tx conn.Tx) (err error) {
@@ -105,6 +148,8 @@ func (w *work) versionOutcome(ctx context.Context, a *planner.Migrate) (planner.
 		return planner.Done, nil
 	case live == planner.Version{Version: a.From}:
 		return planner.NotDone, nil
+	case live.Halfway != nil && live.Halfway.From == a.From && live.Halfway.To == a.To:
+		return w.halfwayOutcome(ctx, a, live.Halfway)
 	}
 	return planner.Unknown, mayMigrate(a, live)
 }
@@ -147,18 +192,20 @@ func (e *DirtyError) Hint() string {
 	return "look at what of the migration is there, put it right, and record by `migrate force VERSION` which version that is"
 }
 
-const oneTransaction = "pleat runs a migration in one transaction, together with the record of its version: " +
-	"leave BEGIN and COMMIT out of the file, build indexes by create_index of a change, " +
-	"and run with golang-migrate itself what cannot be in a transaction"
+const ownTransactions = "pleat commits each part of a migration together with the record of it: " +
+	"what must commit together may stand between BEGIN and COMMIT, and nothing else may end a transaction"
 
 // MigrationError is a migration that the server refused, or pleat before it
-// was sent. Nothing of it is there.
+// was sent.
 type MigrationError struct {
 	Migration    string // "migration schema 6 (migrations/0006_phone.up.sql)"
 	Line, Column int    // in the file, from 1; 0 = unknown
 	Reason       string
-	hint         string
-	cause        error
+	// Ran is how many statements of it took effect before, each for good, of
+	// how many. 0: nothing of it is there.
+	Ran, Of int
+	hint    string
+	cause   error
 }
 
 func (e *MigrationError) Error() string {
@@ -166,7 +213,11 @@ func (e *MigrationError) Error() string {
 	if e.Line > 0 {
 		where = fmt.Sprintf(", line %d, column %d", e.Line, e.Column)
 	}
-	return e.Migration + where + ": " + e.Reason
+	text := e.Migration + where + ": " + e.Reason
+	if e.Ran > 0 {
+		text += fmt.Sprintf("; %d of its %d statements ran before that and stay", e.Ran, e.Of)
+	}
+	return text
 }
 
 // Hint is what to do about it; "" when there is nothing to add.
@@ -175,17 +226,19 @@ func (e *MigrationError) Hint() string { return e.hint }
 // Unwrap gives the server's own error.
 func (e *MigrationError) Unwrap() error { return e.cause }
 
-func (w *work) migrationError(a *planner.Migrate, err error) error {
+func (w *work) migrationError(a *planner.Migrate, p migrations.Piece, err error) error {
 	e := &MigrationError{Migration: w.migration(a), Reason: err.Error(), cause: err}
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) {
 		return e
 	}
 	e.Reason = refusal.Message + " (" + refusal.Code + ")"
-	e.Line, e.Column = position(a.SQL, int(refusal.Position))
+	if refusal.Position > 0 {
+		e.Line, e.Column = position(a.SQL, len([]rune(a.SQL[:p.Start]))+int(refusal.Position))
+	}
 	switch refusal.Code {
 	case activeTransaction:
-		e.hint = oneTransaction
+		e.hint = ownTransactions
 	case insufficientRight:
 		e.hint = w.grant(refusal.Message)
 	}

@@ -109,11 +109,11 @@ func TestAMigrationFromAnotherVersionIsRefused(t *testing.T) {
 	}
 }
 
-func TestAMigrationThatCannotBeInATransactionIsRefused(t *testing.T) {
+func TestAMigrationThatEndsATransactionOfOursIsRefused(t *testing.T) {
 	tests := []struct{ name, sql, want string }{
-		{"its own transaction", "begin; create table a (); commit;", "would end the transaction"},
-		{"concurrently", "create index concurrently i on users (name)", "CONCURRENTLY cannot run"},
-		{"in brackets", "create table a (); create index i on users (name); reindex (concurrently) table users;", "CONCURRENTLY cannot run"},
+		{"rolled back", "begin; create table a (); rollback;", "would end the transaction"},
+		{"without an end", "begin; create table a ();", "its BEGIN has no COMMIT"},
+		{"concurrently in a block", "begin; create table a (); create index concurrently i on users (name); commit", "CONCURRENTLY cannot be between BEGIN and COMMIT"},
 		{"only the server knows", "create table a (); discard all", "DISCARD ALL cannot run inside a transaction block (25001)"},
 		{"inside of a function", "create table a (); do $$ begin commit; end $$", "invalid transaction termination (2D000)"},
 	}
@@ -128,7 +128,7 @@ func TestAMigrationThatCannotBeInATransactionIsRefused(t *testing.T) {
 			if !errors.As(err, &refused) || !strings.Contains(err.Error(), "migration schema 1 (migrations/0001_a.up.sql)") || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("got %v", err)
 			}
-			if test.name != "inside of a function" && !strings.Contains(refused.Hint(), "pleat runs a migration in one transaction") {
+			if test.name != "inside of a function" && !strings.Contains(refused.Hint(), "pleat commits each part of a migration together") {
 				t.Errorf("hint is %q", refused.Hint())
 			}
 			if got := w.value("select (to_regclass('a') is null and to_regclass('schema_migrations') is null)::text"); got != "true" {

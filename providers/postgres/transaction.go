@@ -43,6 +43,9 @@ func (w *work) limits() planner.Limits {
 type effort struct {
 	what  string                 // the locks are on
 	locks []migrations.TableLock // those that are known, in the order in which they are taken
+	// named are those of authors' SQL, whose names its search path resolves.
+	named []migrations.NamedLock
+	path  spec.Table // whose schema that begins with
 	once  func(ctx context.Context, limits planner.Limits) error
 }
 
@@ -72,7 +75,17 @@ func (e effort) blockers(ctx context.Context, q conn.Tx, least time.Duration) ([
 		}
 		all = append(all, found...)
 	}
-	return distinct(all), nil
+	found, err := blockersOf(ctx, q, e.named, e.path, least)
+	if err != nil {
+		return nil, err
+	}
+	return distinct(append(all, found...)), nil
+}
+
+// strong tells whether somebody would stand in a queue behind it.
+func (e effort) strong() bool {
+	return slices.ContainsFunc(e.locks, func(l migrations.TableLock) bool { return strong(l.Lock) }) ||
+		slices.ContainsFunc(e.named, func(l migrations.NamedLock) bool { return strong(l.Lock) })
 }
 
 // transact tries until the locks are had or patience ends. Before each attempt
@@ -190,7 +203,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // awaitClear polls until no old transaction holds what the lock waits for.
 func (w *work) awaitClear(ctx context.Context, e effort, deadline time.Time) error {
-	if !slices.ContainsFunc(e.locks, func(l migrations.TableLock) bool { return strong(l.Lock) }) {
+	if !e.strong() {
 		return nil
 	}
 	said := ""

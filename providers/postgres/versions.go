@@ -44,6 +44,13 @@ func (w *work) version(ctx context.Context, tx conn.Tx, t spec.Table) (v planner
 		v, err = readVersion(ctx, tx, t)
 		return err
 	})
+	if err != nil || !v.Dirty {
+		return v, err
+	}
+	v.Halfway, err = halfway(ctx, tx, t)
+	if v.Halfway != nil && v.Halfway.To != v.Version {
+		v.Halfway = nil // it is about a file that somebody has settled since
+	}
 	return v, err
 }
 
@@ -76,17 +83,33 @@ func makeVersionTable(ctx context.Context, tx conn.Tx, t spec.Table) error {
 	return nil
 }
 
-// writeVersion leaves one row, or none for version 0.
-func writeVersion(ctx context.Context, tx conn.Tx, t spec.Table, version uint64) error {
+// lockVersion makes golang-migrate's table where it is missing, keeps every
+// other writer of it away until tx ends, and reads it.
+func lockVersion(ctx context.Context, tx conn.Tx, t spec.Table) (planner.Version, error) {
+	if err := makeVersionTable(ctx, tx, t); err != nil {
+		return planner.Version{}, err
+	}
+	if err := lockTable(ctx, tx, t, versionLock); err != nil {
+		return planner.Version{}, err
+	}
+	return readVersion(ctx, tx, t)
+}
+
+// writeVersion leaves one row, or none for a version of 0 that is not dirty.
+func writeVersion(ctx context.Context, tx conn.Tx, t spec.Table, v planner.Version) error {
 	name := migrations.Ident(t.Schema, t.Name)
 	if _, err := tx.Exec(ctx, "delete from "+name); err != nil {
-		return fmt.Errorf("recording version %d in %s: %w", version, t, err)
+		return fmt.Errorf("recording version %d in %s: %w", v.Version, t, err)
 	}
-	if version == 0 {
+	if v == (planner.Version{}) {
 		return nil
 	}
-	if _, err := tx.Exec(ctx, "insert into "+name+" (version, dirty) values ($1, false)", int64(version)); err != nil {
-		return fmt.Errorf("recording version %d in %s: %w", version, t, err)
+	version := int64(v.Version)
+	if version == 0 {
+		version = int64(database.NilVersion)
+	}
+	if _, err := tx.Exec(ctx, "insert into "+name+" (version, dirty) values ($1, $2)", version, v.Dirty); err != nil {
+		return fmt.Errorf("recording version %d in %s: %w", v.Version, t, err)
 	}
 	return nil
 }
