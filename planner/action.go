@@ -105,6 +105,9 @@ type Migrate struct {
 	From       uint64     `json:"from"`  // 0: no version is recorded
 	To         uint64     `json:"to"`    // 0: none is, afterwards
 	SQL        string     `json:"sql"`
+	// TakenOver are the versions up to From that nothing is recorded of: they
+	// were there before pleat came.
+	TakenOver []Applied `json:"taken_over,omitempty"`
 }
 
 // Pause waits for a time, from Since or, where that is not given, from when the

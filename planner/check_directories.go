@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/hashicorp/hcl/v2"
-
 	"pleat/migrations"
 	"pleat/spec"
 )
@@ -25,6 +23,7 @@ func (p *planning) checkDirectories() {
 			continue
 		}
 		p.checkVersion(d, live)
+		p.checkHistory(d, live)
 		for _, f := range d.Files {
 			if f.Version <= live.Version || f.Version > d.Version {
 				continue
@@ -34,12 +33,6 @@ func (p *planning) checkDirectories() {
 			}
 		}
 	}
-}
-
-// dirty explains a directory that somebody else left dirty.
-func (p *planning) dirty(d *spec.Migrations, live Version) *hcl.Diagnostic {
-	return problem("Migration left half done",
-		fmt.Sprintf("%s is dirty at version %d: golang-migrate began that migration and did not finish it. Look at what of it is there, put the schema right, and set the version by `migrate force VERSION`.", d.Address(), live.Version), d.Range)
 }
 
 // checkHalfway refuses what cannot be gone on with: a file of which the part

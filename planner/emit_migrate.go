@@ -17,6 +17,7 @@ func (e *emitter) migrate(m move) {
 		Cause: fmt.Sprintf("%s goes from %s to %d", d.Address(), orNone(from), d.Version),
 		Action: &Migrate{
 			Database: d.Database.Name, Migrations: d.Name, Table: d.Table, From: from, To: m.file.Version, SQL: m.file.Up,
+			TakenOver: e.takenOver(d, from),
 		},
 		Undo: e.unmigrate(m, from), Safety: Probed, Limits: e.limits(d.Database), Source: m.file.File,
 		Guards:  e.only(d.Database, "", func(k releaseKey) bool { return e.livesWith(k, d, m.file.Version) }),
@@ -24,6 +25,22 @@ func (e *emitter) migrate(m move) {
 	}
 	s.Needs = append(s.Needs, e.levelled(d)...)
 	e.add("expand", s)
+}
+
+// takenOver are the versions up to the live one that nothing is recorded of.
+// The first step of a directory records them.
+func (e *emitter) takenOver(d *spec.Migrations, from uint64) []Applied {
+	if from != e.liveVersion(d).Version {
+		return nil
+	}
+	known := e.applied(d)
+	var out []Applied
+	for _, f := range d.Files {
+		if f.Version <= from && known.at(f.Version) == nil {
+			out = append(out, AppliedOf(f))
+		}
+	}
+	return out
 }
 
 // goesOn says with which statement a file that is under way is gone on with.

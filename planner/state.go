@@ -30,7 +30,39 @@ type Database struct {
 	// Versions are what golang-migrate recorded, by the name of the directory
 	// in the spec. One that is missing has no version yet.
 	Versions map[string]Version `json:"versions,omitempty"`
+	// Applied are the versions that pleat knows to be there, by directory, in
+	// order.
+	Applied map[string][]Applied `json:"applied,omitempty"`
+	// Traces are what is there of the file at which a directory was left dirty.
+	Traces map[string][]Trace `json:"traces,omitempty"`
 }
+
+// Applied is a version of a directory that is there.
+type Applied struct {
+	Version uint64 `json:"version"`
+	SHA256  string `json:"sha256"` // of its up file
+	// TakenOver says that pleat did not run it: it was there, and the digest is
+	// of the file as pleat first saw it.
+	TakenOver bool `json:"taken_over,omitempty"`
+}
+
+// Trace is one statement of a migration file, and whether its effect is there.
+type Trace struct {
+	Number int    `json:"number"` // from 1
+	SQL    string `json:"sql"`    // its first line
+	Found  Found  `json:"found,omitempty"`
+}
+
+// Found is what the catalog says of a statement's effect. The zero value:
+// nothing.
+type Found string
+
+// What may be found.
+const (
+	There    Found = "there"
+	NotThere Found = "not there"
+	Invalid  Found = "invalid" // an index that an interrupted build left
+)
 
 // Version is what golang-migrate's table says.
 type Version struct {

@@ -69,13 +69,7 @@ func (a *app) writeStatus(ctx context.Context, w *world, st *planner.State) erro
 
 // versionLine is where a golang-migrate directory is: "1681826233".
 func versionLine(live planner.Version, wanted uint64) string {
-	text := fmt.Sprint(live.Version)
-	if live.Version == 0 {
-		text = "none"
-	}
-	if live.Dirty {
-		text += " dirty"
-	}
+	text := versionText(live)
 	if live.Version != wanted {
 		text += fmt.Sprintf(", the spec says %d", wanted)
 	}

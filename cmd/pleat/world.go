@@ -77,6 +77,7 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 		s := scope.Databases[d.Name]
 		seen, err := w.databases[d.Name].Observe(ctx, postgres.Scope{
 			Tables: s.TableNames(), Indexes: s.IndexNames(), Types: s.TypeNames(), Changes: s.Changes, Migrations: s.Migrations,
+			Files: w.files(),
 		})
 		st.Databases[d.Name] = seen
 		if err != nil {
@@ -97,6 +98,15 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 		return nil, err
 	}
 	return st, w.recorded(ctx, st)
+}
+
+// files are those of the golang-migrate directories, by name.
+func (w *world) files() map[string][]spec.Migration {
+	out := map[string][]spec.Migration{}
+	for _, m := range w.spec.Migrations {
+		out[m.Name] = m.Files
+	}
+	return out
 }
 
 // recorded reads what the state store has.

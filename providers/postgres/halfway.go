@@ -226,6 +226,9 @@ func (w *work) conclude(ctx context.Context, f *file) error {
 		if err := forgetHalfway(ctx, tx, f.Table); err != nil {
 			return err
 		}
+		if err := w.recordApplied(ctx, tx, f.Migrate); err != nil {
+			return err
+		}
 		return w.mark(ctx, tx)
 	}))
 }

@@ -96,6 +96,9 @@ func (w *work) migrateIn(ctx context.Context, tx conn.Tx, a *planner.Migrate, p 
 	if err := w.asRole(ctx, tx, func() error { return writeVersion(ctx, tx, a.Table, planner.Version{Version: a.To}) }); err != nil {
 		return err
 	}
+	if err := w.recordApplied(ctx, tx, a); err != nil {
+		return err
+	}
 	return w.mark(ctx, tx)
 }
 
@@ -189,7 +192,7 @@ func (e *DirtyError) Error() string {
 
 // Hint is what to do about it.
 func (e *DirtyError) Hint() string {
-	return "look at what of the migration is there, put it right, and record by `migrate force VERSION` which version that is"
+	return "look at what of the migration is there, and put it right; pleat plan says what it finds, and how to record which version that is"
 }
 
 const ownTransactions = "pleat commits each part of a migration together with the record of it: " +

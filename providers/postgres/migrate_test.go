@@ -85,9 +85,9 @@ func TestAMigrationFromAnotherVersionIsRefused(t *testing.T) {
 	}{
 		{"another", table + "insert into schema_migrations values (5, false)", "the live version of migrations.schema is 5, the plan is for 4 → 6", "plan again", planner.Unknown},
 		{"none", "", "the live version of migrations.schema is none, the plan is for 4 → 6", "plan again", planner.Unknown},
-		{"dirty", table + "insert into schema_migrations values (4, true)", "schema_migrations is dirty at version 4", "migrate force VERSION", planner.Unknown},
-		{"dirty where it goes", table + "insert into schema_migrations values (6, true)", "schema_migrations is dirty at version 6", "migrate force VERSION", planner.Unknown},
-		{"dirty at the first", table + "insert into schema_migrations values (-1, true)", "schema_migrations is dirty at version none", "migrate force VERSION", planner.Unknown},
+		{"dirty", table + "insert into schema_migrations values (4, true)", "schema_migrations is dirty at version 4", "pleat plan says what it finds", planner.Unknown},
+		{"dirty where it goes", table + "insert into schema_migrations values (6, true)", "schema_migrations is dirty at version 6", "pleat plan says what it finds", planner.Unknown},
+		{"dirty at the first", table + "insert into schema_migrations values (-1, true)", "schema_migrations is dirty at version none", "pleat plan says what it finds", planner.Unknown},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -24,6 +24,9 @@ type Scope struct {
 	Changes []string
 	// Migrations are golang-migrate's tables, by the name of the directory.
 	Migrations map[string]spec.Table
+	// Files are those of the directories, to look for what is there of one that
+	// was left half done; none where nobody asks.
+	Files map[string][]spec.Migration
 }
 
 // Observe reads what is live, all of it as of one moment. It writes nothing,
@@ -44,8 +47,7 @@ func (p *Provider) Observe(ctx context.Context, scope Scope) (db *planner.Databa
 		if err := observe(ctx, c, scope, db); err != nil {
 			return err
 		}
-		db.Versions, err = w.versions(ctx, tx, scope.Migrations)
-		return err
+		return w.directories(ctx, tx, scope, db)
 	})
 	if err != nil {
 		return nil, w.explain(err)

@@ -17,20 +17,43 @@ import (
 	"pleat/spec"
 )
 
-// versions are what golang-migrate's tables say, by the name of the directory.
-// One without a version is not among them.
-func (w *work) versions(ctx context.Context, tx conn.Tx, tables map[string]spec.Table) (map[string]planner.Version, error) {
-	found := map[string]planner.Version{}
-	for _, name := range slices.Sorted(maps.Keys(tables)) {
-		v, err := w.version(ctx, tx, tables[name])
+// directories reads what golang-migrate's tables say, and what pleat knows
+// beside that, by the name of the directory. One without a version is not among
+// them.
+func (w *work) directories(ctx context.Context, tx conn.Tx, scope Scope, db *planner.Database) error {
+	db.Versions = map[string]planner.Version{}
+	for _, name := range slices.Sorted(maps.Keys(scope.Migrations)) {
+		table := scope.Migrations[name]
+		v, err := w.version(ctx, tx, table)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if v != (planner.Version{}) {
-			found[name] = v
+			db.Versions[name] = v
+		}
+		known, err := applied(ctx, tx, table)
+		if err != nil {
+			return err
+		}
+		if len(known) > 0 {
+			put(&db.Applied, name, known)
+		}
+		found, err := traces(ctx, tx, table, v, scope.Files[name])
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			put(&db.Traces, name, found)
 		}
 	}
-	return found, nil
+	return nil
+}
+
+func put[V any](m *map[string]V, key string, value V) {
+	if *m == nil {
+		*m = map[string]V{}
+	}
+	(*m)[key] = value
 }
 
 // version reads as the role that migrates: the table may be nobody else's to
