@@ -5,17 +5,17 @@ GO       ?= go
 SETUP    := testdata/setup
 RELEASES := 1.0.0 1.0.1 2.0.0 2.0.2 2.0.3 2.0.4
 EXAMPLE  := examples/users/bin
-# Same sources, same bytes: no paths, no commit, no C.
-BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false
+# Same sources, same bytes: no paths, no commit.
+BUILD    := $(GO) build -trimpath -buildvcs=false
 
 # Runs what follows with PostgreSQL's programs in PATH.
 WITH_POSTGRES = bin=$$(sh $(SETUP)/postgres.sh) && PATH="$$bin:$$PATH"
-# Runs what follows with the race detector where it can be had.
-WITH_RACE     = race=$$(sh $(SETUP)/race.sh)
-TEST          = $(GO) test $$race -shuffle=on -count=1
+# Runs what follows with a C compiler: PostgreSQL's grammar is C.
+WITH_CC       = sh $(SETUP)/cc.sh && export CGO_ENABLED=1
+TEST          = $(GO) test -race -shuffle=on -count=1
 
 .DEFAULT_GOAL := help
-.PHONY: help build pleat example demo test test-long test-versions bench bench-plan bench-schema lint fmt clean
+.PHONY: help build pleat example demo test test-long test-versions bench bench-plan lint fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -24,56 +24,49 @@ build: pleat example ## bin/pleat and the releases of examples/users
 
 pleat:
 	@echo building bin/pleat
-	@$(BUILD) -o bin/pleat ./cmd/pleat
+	@$(WITH_CC) && $(BUILD) -o bin/pleat ./cmd/pleat
 
 example: $(RELEASES:%=$(EXAMPLE)/users-%)
-	@$(BUILD) -o bin/load ./examples/users/load
+	@CGO_ENABLED=0 $(BUILD) -o bin/load ./examples/users/load
 
 # Always asked, because go knows better than make whether sources changed.
 $(EXAMPLE)/users-%: .FORCE
 	@echo building $@
-	@$(BUILD) -ldflags "-s -w -X main.version=$*" -o $@ ./examples/users
+	@CGO_ENABLED=0 $(BUILD) -ldflags "-s -w -X main.version=$*" -o $@ ./examples/users
 
 .PHONY: .FORCE
 .FORCE:
 
 demo: build ## releases and a schema change under load, then one that fails; 2 minutes
-	@$(BUILD) -o bin/demo ./examples/users/demo
+	@CGO_ENABLED=0 $(BUILD) -o bin/demo ./examples/users/demo
 	@$(WITH_POSTGRES) bin/demo
 
 test: build ## the whole suite, with the race detector
-	@$(WITH_RACE) && $(WITH_POSTGRES) $(TEST) ./...
+	@$(WITH_CC) && $(WITH_POSTGRES) $(TEST) ./...
 
 test-long: build ## the whole suite with every crash point; takes its time
-	@$(WITH_RACE) && $(WITH_POSTGRES) PLEAT_TEST_LONG=1 $(TEST) -timeout 2h ./...
+	@$(WITH_CC) && $(WITH_POSTGRES) PLEAT_TEST_LONG=1 $(TEST) -timeout 2h ./...
 
 test-versions: ## the schema suite on PostgreSQL 13 to 18, as far as they can be had
-	@sh $(SETUP)/test_versions.sh $(GO)
+	@$(WITH_CC) && sh $(SETUP)/test_versions.sh $(GO)
 
 # Not piped: a benchmark that fails must fail the target. Terraform's plans are
 # bench-plan's alone: they take minutes.
 bench: build ## figures, one a line: figure NAME VALUE UNIT
-	@$(WITH_POSTGRES) $(GO) test -run '^$$' -bench . -skip '^BenchmarkTerraform$$' -benchtime 1x -timeout 30m ./... \
+	@$(WITH_CC) && $(WITH_POSTGRES) $(GO) test -run '^$$' -bench . -skip '^BenchmarkTerraform$$' -benchtime 1x -timeout 30m ./... \
 		>bin/bench.out || { cat bin/bench.out; exit 1; }
 	@grep '^figure ' bin/bench.out
 
 # What was left out is said on stderr: stdout is figures.
 bench-plan: ## the planner's figures, beside Terraform's where it is installed; 6 minutes
 	@mkdir -p bin
-	@$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./planner >bin/bench-plan.out || { cat bin/bench-plan.out; exit 1; }
+	@$(WITH_CC) && $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./planner >bin/bench-plan.out || { cat bin/bench-plan.out; exit 1; }
 	@grep 'left out$$' bin/bench-plan.out >&2 || :
 	@grep '^figure ' bin/bench-plan.out
 
-# A variable and not a flag, so that it can be given to make as it is:
-# PLEAT_BENCH_ROWS=10000000 make bench-schema
-bench-schema: pleat ## schema changes under load, beside pgroll, golang-migrate and bare SQL; 15 minutes
-	@$(BUILD) -o bin/bench-schema ./examples/bench
-	@peers=$$(sh $(SETUP)/peers.sh bin/peers) && $(WITH_POSTGRES) \
-		bin/bench-schema -rows $${PLEAT_BENCH_ROWS:-1000000} $$peers $$PLEAT_BENCH_FLAGS
-
 lint: ## gofmt and go vet
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'ed:" $$unformatted; exit 1; }
-	$(GO) vet ./...
+	@$(WITH_CC) && $(GO) vet ./...
 
 fmt: ## gofmt
 	gofmt -w .

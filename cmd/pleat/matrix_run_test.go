@@ -57,7 +57,7 @@ func buildPleat(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "pleat")
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", program, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Prints -race. The race detector needs a C compiler, which is installed where
-# it is missing. Where there is no way to get one, prints nothing and says so
-# loudly.
+# Sees to a C compiler: PostgreSQL's grammar, with which pleat reads SQL, is C,
+# and the race detector needs one too. Installs it where it is missing and says
+# so; prints nothing where it is there.
 set -eu
 
-say() { echo "race.sh: $*" >&2; }
+say() { echo "cc.sh: $*" >&2; }
 
 # Go's compiler for C; a compiler without the C library's headers is none.
 works() { echo '#include <stdlib.h>' | $(go env CC) -E - >/dev/null 2>&1; }
@@ -26,8 +26,8 @@ install() {
 }
 
 if works || { install && works; }; then
-	echo -race
 	exit 0
 fi
-say "!!! NO C COMPILER: the tests run WITHOUT the race detector." \
-	"Install one: apt-get install gcc libc6-dev, or xcode-select --install."
+say "no C compiler, and no way to get one here;" \
+	"install one: apt-get install gcc libc6-dev, or xcode-select --install"
+exit 1

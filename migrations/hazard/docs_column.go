@@ -1,0 +1,81 @@
+package hazard
+
+var columnDocs = []Doc{
+	{
+		Code: "column_default_volatile", Severity: Risk, Title: "Column whose default differs from row to row",
+		Explain: "A constant default is kept once in the catalog. One such as random(), gen_random_uuid() or clock_timestamp() is computed for each row that is there, so the table and its indexes are written anew under ACCESS EXCLUSIVE.",
+		Safe:    "add_column without a default and a backfill that sets it; then the default for new rows.",
+		Manual:  "ALTER TABLE, Notes",
+		Squawk:  []string{"adding-field-with-default"}, Strong: []string{"add_column_default", "add_column_default_callable"},
+	},
+	{
+		Code: "column_generated_stored", Severity: Risk, Title: "Stored generated column on a table that is there",
+		Explain: "Its value is computed for each row, so the table is written anew under ACCESS EXCLUSIVE.",
+		Safe:    "add_column with a sync that computes it, and a backfill.",
+		Manual:  "ALTER TABLE, Notes; §5.4 Generated Columns",
+		Squawk:  []string{"adding-field-with-default"}, Strong: []string{"add_column_generated_stored"},
+	},
+	{
+		Code: "column_required", Severity: Risk, Title: "NOT NULL column without a default",
+		Explain: "A table that has rows refuses it at once. Where it is accepted, releases that do not know the column cannot insert any more.",
+		Safe:    "add_column that may be null, a backfill, then set_not_null once every release writes it.",
+		Manual:  "ALTER TABLE",
+		Squawk:  []string{"adding-required-field"}, Strong: []string{"add_column"},
+	},
+	{
+		Code: "column_auto_increment", Severity: Risk, Title: "Serial or identity column on a table that is there",
+		Explain: "Each row gets its number while the table is written anew under ACCESS EXCLUSIVE.",
+		Safe:    "add_column with type bigint and a sequence as default for new rows, and a backfill.",
+		Manual:  "ALTER TABLE, Notes; §8.1.4 Serial Types",
+		Squawk:  []string{"adding-serial-primary-key-field"}, Strong: []string{"add_column_auto_incrementing"},
+	},
+	{
+		Code: "column_type_change", Severity: Risk, Title: "Type of a column changed in place",
+		Explain: "Unless PostgreSQL can tell that the bytes stay as they are, as from varchar to text, it writes the table and its indexes anew under ACCESS EXCLUSIVE. Releases that read the old type get the new one without notice.",
+		Safe:    "A new column with a sync, a backfill, and drop_column of the old one once no release uses it.",
+		Manual:  "ALTER TABLE, Notes",
+		Squawk:  []string{"changing-column-type"}, Strong: []string{"change_column", "change_column_with_not_null"},
+	},
+	{
+		Code: "not_null_scans", Severity: Risk, Title: "SET NOT NULL without a validated CHECK",
+		Explain: "PostgreSQL reads the whole table under ACCESS EXCLUSIVE to be sure that no null is there. Releases that still write nulls get errors from then on.",
+		Safe:    "ADD CONSTRAINT … CHECK (column IS NOT NULL) NOT VALID; in another transaction VALIDATE CONSTRAINT; then SET NOT NULL, which believes the constraint; then drop it.",
+		Manual:  "ALTER TABLE, SET NOT NULL",
+		Squawk:  []string{"adding-not-nullable-field"}, Strong: []string{"change_column_null", "change_column_null_postgresql"},
+	},
+	{
+		Code: "not_null_dropped", Severity: Advice, Title: "NOT NULL taken from a column",
+		Explain: "Releases that were built for a value in each row meet nulls.",
+		Safe:    "Make sure that every release which reads the column can take a null, or that none is written until the old ones are gone.",
+		Manual:  "ALTER TABLE, DROP NOT NULL",
+		Squawk:  []string{"ban-drop-not-null"},
+	},
+	{
+		Code: "drop_column", Severity: Risk, Title: "Column dropped",
+		Explain: "Its data is gone, and every release that still names the column gets errors: also those that keep a list of columns since they started. Views, indexes and constraints that use it go with CASCADE.",
+		Safe:    "drop_column in contract: no release needs the column any more, it is hidden first and dropped later.",
+		Manual:  "ALTER TABLE, DROP COLUMN",
+		Squawk:  []string{"ban-drop-column"}, Strong: []string{"remove_column"},
+	},
+	{
+		Code: "rename_column", Severity: Risk, Title: "Column renamed",
+		Explain: "From this moment releases of the old name get errors, and until the new release is up nobody uses the new one.",
+		Safe:    "add_column with the new name, a sync, a backfill, and drop_column in contract.",
+		Manual:  "ALTER TABLE, RENAME",
+		Squawk:  []string{"renaming-column"}, Strong: []string{"rename_column"},
+	},
+	{
+		Code: "default_changed", Severity: Advice, Title: "Default of a column changed",
+		Explain: "Rows that older releases insert without naming the column get the new default too. Rows that are there keep what they have.",
+		Safe:    "Make sure that older releases can take the value.",
+		Manual:  "ALTER TABLE, SET DEFAULT",
+		Strong:  []string{"change_column_default"},
+	},
+	{
+		Code: "column_assigned_twice", Severity: Risk, Title: "Column named twice",
+		Explain: "PostgreSQL refuses a statement that gives one column two values or two definitions.",
+		Safe:    "Name it once.",
+		Manual:  "UPDATE; INSERT; CREATE TABLE",
+		Squawk:  []string{"ban-duplicate-column-assignments"},
+	},
+}

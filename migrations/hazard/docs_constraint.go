@@ -1,0 +1,80 @@
+package hazard
+
+var constraintDocs = []Doc{
+	{
+		Code: "foreign_key_validates", Severity: Risk, Title: "Foreign key without NOT VALID",
+		Explain: "Each row is looked up in the other table under SHARE ROW EXCLUSIVE on both: nobody writes either of them until it is done.",
+		Safe:    "ADD CONSTRAINT … FOREIGN KEY … NOT VALID, and VALIDATE CONSTRAINT in another transaction, which lets writers pass.",
+		Manual:  "ALTER TABLE, ADD table_constraint; VALIDATE CONSTRAINT",
+		Squawk:  []string{"adding-foreign-key-constraint"}, Strong: []string{"add_foreign_key", "add_reference"},
+	},
+	{
+		Code: "check_validates", Severity: Risk, Title: "CHECK without NOT VALID",
+		Explain: "The whole table is read under ACCESS EXCLUSIVE: nobody reads or writes it until that is done.",
+		Safe:    "ADD CONSTRAINT … CHECK … NOT VALID, and VALIDATE CONSTRAINT in another transaction, which lets everybody pass.",
+		Manual:  "ALTER TABLE, VALIDATE CONSTRAINT",
+		Squawk:  []string{"constraint-missing-not-valid"}, Strong: []string{"add_check_constraint"},
+	},
+	{
+		Code: "validate_in_same_transaction", Severity: Risk, Title: "VALIDATE in the transaction that added the constraint",
+		Explain: "VALIDATE CONSTRAINT alone stops nobody. Here the strong lock of ADD CONSTRAINT is kept until the end of the transaction, so everybody waits for the scan as if NOT VALID were not there.",
+		Safe:    "Two files, or two changes: NOT VALID first, VALIDATE in the next.",
+		Manual:  "ALTER TABLE, VALIDATE CONSTRAINT",
+		Squawk:  []string{"constraint-missing-not-valid"}, Strong: []string{"validate_check_constraint", "validate_foreign_key"},
+	},
+	{
+		Code: "unique_builds_index", Severity: Risk, Title: "UNIQUE constraint that builds its index",
+		Explain: "The index is built under ACCESS EXCLUSIVE: nobody reads or writes the table until it is done.",
+		Safe:    "create_index with unique = true. To have the constraint as well: CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT … UNIQUE USING INDEX.",
+		Manual:  "ALTER TABLE, ADD table_constraint_using_index",
+		Squawk:  []string{"disallowed-unique-constraint"}, Strong: []string{"add_unique_constraint"},
+	},
+	{
+		Code: "primary_key_builds_index", Severity: Risk, Title: "Primary key that builds its index",
+		Explain: "The index is built under ACCESS EXCLUSIVE, after a scan for nulls where the columns may hold them: nobody reads or writes the table until it is done.",
+		Safe:    "CREATE UNIQUE INDEX CONCURRENTLY, NOT NULL by way of a validated CHECK, then ADD CONSTRAINT … PRIMARY KEY USING INDEX.",
+		Manual:  "ALTER TABLE, ADD table_constraint_using_index",
+		Squawk:  []string{"adding-serial-primary-key-field"}, Strong: []string{"add_primary_key"},
+	},
+	{
+		Code: "exclusion_constraint", Severity: Risk, Title: "Exclusion constraint on a table that is there",
+		Explain: "Its index is built under ACCESS EXCLUSIVE, and there is no concurrent way.",
+		Safe:    "A new table with the constraint that is filled bit by bit, or a window in which the table may stand still.",
+		Manual:  "ALTER TABLE; CREATE TABLE, EXCLUDE",
+		Strong:  []string{"add_exclusion_constraint"},
+	},
+	{
+		Code: "drop_constraint", Severity: Advice, Title: "Constraint dropped",
+		Explain: "From here on rows may come in that break it, and it cannot be added again until they are gone. A foreign key also locks the other table under ACCESS EXCLUSIVE; a unique one loses its index.",
+		Safe:    "Drop it once every release can live with rows that break it.",
+		Manual:  "ALTER TABLE, DROP CONSTRAINT",
+	},
+	{
+		Code: "several_foreign_keys", Severity: Risk, Title: "Foreign keys to several tables in one transaction",
+		Explain: "Each stops the writers of the table and of the one that it references, all until the end of the transaction; waiting for one keeps the others locked.",
+		Safe:    "One foreign key in a transaction.",
+		Manual:  "ALTER TABLE, ADD table_constraint",
+		Strong:  []string{"multiple_foreign_keys"},
+	},
+	{
+		Code: "foreign_key_without_index", Severity: Advice, Title: "Foreign key without an index on its columns",
+		Explain: "Each DELETE and each change of a key in the referenced table reads the whole referencing table.",
+		Safe:    "create_index on the columns of the foreign key.",
+		Manual:  "§5.5.5 Foreign Keys",
+		Strong:  []string{"add_reference"},
+	},
+	{
+		Code: "foreign_key_type_mismatch", Severity: Advice, Title: "Foreign key of another type than what it references",
+		Explain: "Each check converts the value, and what fits the wider type does not fit the narrower one.",
+		Safe:    "Give both columns the same type.",
+		Manual:  "§5.5.5 Foreign Keys",
+		Strong:  []string{"mismatched_foreign_key_type"},
+	},
+	{
+		Code: "domain_constraint", Severity: Risk, Title: "Constraint on a domain",
+		Explain: "Adding or validating it reads every table that has a column of the domain under SHARE: writers of all of them wait. There is no way to change it for one table.",
+		Safe:    "A CHECK on the column: NOT VALID, then VALIDATE.",
+		Manual:  "ALTER DOMAIN",
+		Squawk:  []string{"ban-create-domain-with-constraint", "ban-alter-domain-with-add-constraint"},
+	},
+}

@@ -1,0 +1,112 @@
+package hazard
+
+var tableDocs = []Doc{
+	{
+		Code: "drop_table", Severity: Risk, Title: "Table dropped",
+		Explain: "Its data is gone, and every release that still names it gets errors. Tables that its foreign keys reference are locked under ACCESS EXCLUSIVE as well.",
+		Safe:    "drop_table in contract: no release needs it any more, it is hidden first and dropped later.",
+		Manual:  "DROP TABLE",
+		Squawk:  []string{"ban-drop-table"}, Strong: []string{"create_table", "drop_table_multiple_foreign_keys"},
+	},
+	{
+		Code: "drop_cascade", Severity: Risk, Title: "DROP … CASCADE",
+		Explain: "Whatever depends on the object goes too: views, foreign keys, columns of a type, functions. What that is depends on the database, not on the text.",
+		Safe:    "Drop what depends on it by name, in an order that needs no CASCADE.",
+		Manual:  "§5.14 Dependency Tracking",
+	},
+	{
+		Code: "rename_table", Severity: Risk, Title: "Table renamed, or moved to another schema",
+		Explain: "From this moment releases of the old name get errors, and until the new release is up nobody uses the new one.",
+		Safe:    "A view of the old name in the same transaction, until the releases that use it are gone.",
+		Manual:  "ALTER TABLE, RENAME; CREATE VIEW, Updatable Views",
+		Squawk:  []string{"renaming-table"}, Strong: []string{"rename_table"},
+	},
+	{
+		Code: "rename_schema", Severity: Risk, Title: "Schema renamed",
+		Explain: "Every release that names it, or has it in its search_path, gets errors from this moment on.",
+		Safe:    "A new schema with views of the old tables, and the old one dropped when nobody uses it.",
+		Manual:  "ALTER SCHEMA",
+		Strong:  []string{"rename_schema"},
+	},
+	{
+		Code: "drop_schema", Severity: Risk, Title: "Schema dropped",
+		Explain: "With CASCADE everything in it is gone with its data.",
+		Safe:    "Drop its tables one by one, in contract.",
+		Manual:  "DROP SCHEMA",
+	},
+	{
+		Code: "drop_database", Severity: Risk, Title: "Database dropped",
+		Explain: "All of its data is gone.",
+		Safe:    "Not in a migration.",
+		Manual:  "DROP DATABASE",
+		Squawk:  []string{"ban-drop-database"},
+	},
+	{
+		Code: "truncate", Severity: Risk, Title: "All rows of a table removed",
+		Explain: "TRUNCATE takes ACCESS EXCLUSIVE and the rows are gone. Older snapshots see the table empty.",
+		Safe:    "DELETE in batches, or drop_table in contract.",
+		Manual:  "TRUNCATE; §13.6 Caveats",
+	},
+	{
+		Code: "truncate_cascade", Severity: Risk, Title: "TRUNCATE … CASCADE",
+		Explain: "Every table with a foreign key to this one is emptied too, and the ones that reference those. Which they are depends on the database, not on the text.",
+		Safe:    "Name the tables.",
+		Manual:  "TRUNCATE",
+		Squawk:  []string{"ban-truncate-cascade"},
+	},
+	{
+		Code: "table_rewrite", Severity: Risk, Title: "Table written anew",
+		Explain: "SET TABLESPACE, SET LOGGED, SET UNLOGGED, SET ACCESS METHOD and SET EXPRESSION copy the whole table under ACCESS EXCLUSIVE: nobody reads or writes it until that is done.",
+		Safe:    "A new table with a sync that is filled bit by bit, or a window in which the table may stand still.",
+		Manual:  "ALTER TABLE, Notes",
+	},
+	{
+		Code: "partition_attach_scans", Severity: Risk, Title: "ATTACH PARTITION that scans",
+		Explain: "Unless a validated CHECK says that each row fits, the table that is attached is read under ACCESS EXCLUSIVE; so is the default partition where there is one.",
+		Safe:    "Add a CHECK of the partition's bounds NOT VALID, validate it in another transaction, attach, drop the CHECK.",
+		Manual:  "§5.11.2.2 Partition Maintenance",
+	},
+	{
+		Code: "partition_detach_blocks", Severity: Risk, Title: "DETACH PARTITION without CONCURRENTLY",
+		Explain: "It needs ACCESS EXCLUSIVE on the partitioned table: while it waits for one long reader, everybody waits behind it.",
+		Safe:    "DETACH PARTITION … CONCURRENTLY, alone in its file (14 and later).",
+		Manual:  "ALTER TABLE, DETACH PARTITION",
+		Squawk:  []string{"require-concurrent-partition-detach"},
+	},
+	{
+		Code: "partition_of_blocks", Severity: Risk, Title: "CREATE TABLE … PARTITION OF a table that is there",
+		Explain: "It needs ACCESS EXCLUSIVE on the partitioned table, and reads the default partition where there is one.",
+		Safe:    "CREATE TABLE … (LIKE parent INCLUDING DEFAULTS INCLUDING CONSTRAINTS), then ATTACH PARTITION, which lets readers and writers pass.",
+		Manual:  "CREATE TABLE, PARTITION OF; §5.11.2.2 Partition Maintenance",
+	},
+	{
+		Code: "row_security", Severity: Risk, Title: "Row security turned on, forced or off, or a policy changed",
+		Explain: "From this moment other rows are visible, or none where there is no policy, to every release at once.",
+		Safe:    "Policies first, then ENABLE ROW LEVEL SECURITY, once every release sets what the policies ask for.",
+		Manual:  "§5.8 Row Security Policies",
+	},
+	{
+		Code: "trigger_disabled", Severity: Risk, Title: "Triggers turned off",
+		Explain: "While triggers are off, or session_replication_role is replica, foreign keys are not checked and pleat's syncs do not keep the shapes of a table in step.",
+		Safe:    "Leave them on. A backfill goes round its own sync without that.",
+		Manual:  "ALTER TABLE, DISABLE TRIGGER; session_replication_role",
+	},
+	{
+		Code: "trigger_interplay", Severity: Advice, Title: "Trigger before each row",
+		Explain: "Triggers fire in the order of their names, and what one of them changes does not fire another one's UPDATE OF. A sync on the table has to see what this one does.",
+		Safe:    "Name it so that it sorts before zzz_pleat_. pleat's sync takes notice of such triggers when it is planned.",
+		Manual:  "§39.1 Overview of Trigger Behavior",
+	},
+	{
+		Code: "replication_changed", Severity: Advice, Title: "Replica identity or publication changed",
+		Explain: "Subscribers of logical replication get other columns or rows, or none. Without a replica identity UPDATE and DELETE of a published table fail.",
+		Safe:    "Change the subscriber first, and keep a primary key as replica identity.",
+		Manual:  "§31.1 Publication; ALTER TABLE, REPLICA IDENTITY",
+	},
+	{
+		Code: "owner_changed", Severity: Risk, Title: "Owner changed",
+		Explain: "The role that alters the tables of the application may not be allowed to any more.",
+		Safe:    "Keep one role as owner: `role` of the database block.",
+		Manual:  "ALTER TABLE, OWNER",
+	},
+}
