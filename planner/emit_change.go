@@ -155,7 +155,7 @@ func (e *emitter) unhide(c *spec.Change) {
 			continue
 		}
 		s := e.unit(c, u, "")
-		s.ID += "/unhide"
+		s.ID += unhideSuffix
 		s.Action, s.Title = undo.Action, "un-hide "+u.Title
 		s.Undo = &Undo{Title: "hide again", Action: e.forward(c, u, migrations.Hidden)}
 		s.Cause = "the release that the rollback goes to needs it"

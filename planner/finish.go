@@ -149,16 +149,11 @@ func (p *planning) wish() string {
 // fingerprint is the digest of all steps, run now or deferred, free of times,
 // sizes and hosts: what a reviewer approves. Time passing does not change it.
 func (e *emitter) fingerprint(p *Plan) string {
-	var steps []stepFile
-	for _, s := range p.Steps {
-		f, err := encodeStep(hostless(s))
-		if err != nil {
-			e.fail(err)
-		}
-		f.Estimate, f.Deferred, f.Source = 0, "", ""
-		steps = append(steps, f)
+	print, err := fingerprintOf(p.Steps)
+	if err != nil {
+		e.fail(err)
 	}
-	return e.digestOf(steps)
+	return print
 }
 
 // hostless is the step without where its instances are.

@@ -127,6 +127,16 @@ func (j *Journal) Runs(ctx context.Context, limit int) (runs []Run, err error) {
 	return runs, err
 }
 
+// RunsAbout gives the runs whose plans name an address, the last one first.
+func (j *Journal) RunsAbout(ctx context.Context, address spec.Address) (runs []Run, err error) {
+	err = j.read(ctx, "reading runs", func(tx conn.Tx) (err error) {
+		runs, err = selectRuns(ctx, tx, `where environment = $1 and pg_catalog.strpos(plan::text, '"' || $2 || '"') > 0
+			order by started desc, id`, j.environment, string(address))
+		return err
+	})
+	return runs, err
+}
+
 func unfinished(ctx context.Context, tx conn.Tx, environment string) (*Run, error) {
 	runs, err := selectRuns(ctx, tx, "where environment = $1 and finished is null", environment)
 	if err != nil || len(runs) == 0 {

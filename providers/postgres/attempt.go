@@ -99,7 +99,7 @@ func (w *work) asRole(ctx context.Context, tx conn.Tx, body func() error) error 
 // is held are bounded apart. Sessions are asked for as the login role: another
 // one may not see their names.
 func (w *work) locked(ctx context.Context, tx conn.Tx, a *planner.Transaction, limits planner.Limits) error {
-	if err := w.asRole(ctx, tx, func() error { return lockTables(ctx, tx, locksOf(a)) }); err != nil {
+	if err := w.asRole(ctx, tx, func() error { return lockTables(ctx, tx, locksOf(a), limits.LockWait) }); err != nil {
 		return err
 	}
 	held := time.Now()
@@ -132,8 +132,18 @@ func (w *work) statements(ctx context.Context, tx conn.Tx, a *planner.Transactio
 	return limitHold(ctx, tx, limits.Hold-time.Since(held))
 }
 
-func lockTables(ctx context.Context, tx conn.Tx, locks []migrations.TableLock) error {
-	for _, l := range locks {
+// lockTables takes locks in their order. The wait for all of them together is
+// bounded by what one attempt may wait: who queued behind the first one waits
+// while the last one is waited for.
+func lockTables(ctx context.Context, tx conn.Tx, locks []migrations.TableLock, wait time.Duration) error {
+	began := time.Now()
+	for i, l := range locks {
+		if i > 0 {
+			left := max(wait-time.Since(began), time.Millisecond)
+			if err := setLocal(ctx, tx, map[string]string{"lock_timeout": milliseconds(left)}); err != nil {
+				return err
+			}
+		}
 		if err := lockTable(ctx, tx, l.Table, l.Lock); err != nil {
 			return err
 		}

@@ -386,3 +386,20 @@ func TestEvidenceIsAskedForAgainUnderTheLock(t *testing.T) {
 		t.Errorf("the hidden column is %q", got)
 	}
 }
+
+// Who queues behind the first of several locks waits while the others are
+// waited for: one attempt's wait is for all of them together.
+func TestSeveralLocksShareOneWait(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable+"create table orders (id int); create table items (id int)")
+	w.db.Lock.Timeout = 300 * time.Millisecond
+	a := addNote()
+	for _, name := range []string{"orders", "items"} {
+		a.Also = append(a.Also, migrations.TableLock{Table: spec.ParseTable(name), Lock: migrations.ShareRowExclusive})
+	}
+	a.SQL = []string{"insert into items select extract(epoch from current_setting('lock_timeout')::interval) * 1000"}
+	w.apply(a)
+	if left := w.value("select id::text from items"); len(left) != 3 || left >= "300" {
+		t.Errorf("the last lock might have waited %sms of 300ms, whatever the others took", left)
+	}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"pleat/executor"
+	"pleat/executor/journal"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+type unhideOptions struct {
+	autoApprove bool
+	events      string
+}
+
+func newUnhideCommand(a *app) *cobra.Command {
+	var o unhideOptions
+	c := &cobra.Command{
+		Use: "unhide CHANGE", Short: "Bring back what a contract took out of sight", Args: cobra.ExactArgs(1),
+		Long: "Brings back the columns and tables that the contract of a change has hidden and\nnot yet dropped, for a reader that misses them. It goes by the run that hid them,\nso the spec may have moved on. The change stays verified and its soak begins\nanew." +
+			exitHelp("0 brought back", "1 nothing of it is hidden, or it is dropped", "3 failed, still hidden", "4 a person must look", "6 another run was cut short", "7 another apply holds the lease", "8 declined", "130 interrupted"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.unhide(c.Context(), o, strings.TrimPrefix(args[0], "change."))
+		},
+	}
+	c.Flags().BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
+	c.Flags().StringVar(&o.events, "events", "", "write every event to a `file`, one JSON object a line")
+	c.Flags().BoolVar(&a.json, "json", false, "print events and the summary as JSON lines")
+	return c
+}
+
+func (a *app) unhide(ctx context.Context, o unhideOptions, change string) error {
+	outliveReaders()
+	sp, err := a.load()
+	if err != nil {
+		return err
+	}
+	anywhere := func(*planner.State) error { return nil }
+	return a.underLease(ctx, sp, anywhere, func(ctx context.Context, r *runner) error { return r.unhide(ctx, o, change) })
+}
+
+func (r *runner) unhide(ctx context.Context, o unhideOptions, change string) error {
+	open, err := r.journal.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	if open != nil {
+		return &codeError{
+			exitBlocked, fmt.Errorf("run %s was cut short and is not finished", open.ID),
+			goOn(open.Kind) + "; pleat unlock --abandon-run " + open.ID + " closes it where it stands",
+		}
+	}
+	plan, err := r.planUnhide(ctx, change)
+	if err != nil {
+		return err
+	}
+	if err := r.present(ctx, plan, false, applyOptions{autoApprove: o.autoApprove}); err != nil {
+		return err
+	}
+	return r.start(ctx, plan, o.events)
+}
+
+// planUnhide finds the run that hid what the change takes away, and plans the
+// way back of it.
+func (r *runner) planUnhide(ctx context.Context, change string) (*planner.Plan, error) {
+	nothing := fmt.Errorf("nothing of change %s is hidden, as far as runs are recorded", change)
+	runs, err := r.journal.RunsAbout(ctx, spec.Address("change."+change))
+	if err != nil {
+		return nil, err
+	}
+	dropped := map[string]string{}
+	for _, run := range runs { // newest first
+		plan, err := planner.Decode(run.Plan)
+		if err != nil {
+			return nil, fmt.Errorf("run %s: %w", run.ID, err)
+		}
+		done, err := r.contracted(ctx, run, plan, change)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(done, planner.Unhides) {
+			return nil, nothing
+		}
+		for _, s := range done {
+			if s.Undo == nil {
+				dropped[s.Table] = fmt.Sprintf("%s, by run %s", s.Title, run.ID)
+			}
+		}
+		hidden := slices.DeleteFunc(done, func(s planner.Step) bool { return !planner.Hides(s) })
+		left := slices.DeleteFunc(slices.Clone(hidden), func(s planner.Step) bool { return dropped[s.Table] != "" })
+		if len(left) > 0 {
+			return r.backFrom(ctx, change, plan, left)
+		}
+		if len(hidden) > 0 {
+			return nil, fmt.Errorf("%s: nothing brings it back", dropped[hidden[0].Table])
+		}
+	}
+	return nil, nothing
+}
+
+func (r *runner) backFrom(ctx context.Context, change string, plan *planner.Plan, hidden []planner.Step) (*planner.Plan, error) {
+	back, err := planner.Unhide(change, hidden, plan.Target, now())
+	if err != nil {
+		return nil, err
+	}
+	return back, r.sameSystem(ctx, back)
+}
+
+// contracted are the steps of a change's contract that a run did and that
+// stand.
+func (r *runner) contracted(ctx context.Context, run journal.Run, plan *planner.Plan, change string) ([]planner.Step, error) {
+	var of []planner.Step
+	for _, s := range plan.Steps {
+		if string(s.Address) == "change."+change && s.Kind == planner.KindContract {
+			of = append(of, s)
+		}
+	}
+	if len(of) == 0 {
+		return nil, nil
+	}
+	entries, err := r.journal.Entries(ctx, run.ID)
+	if err != nil {
+		return nil, err
+	}
+	status := map[string]executor.StepStatus{}
+	for _, e := range entries {
+		status[e.Step] = executor.StepStatus(e.Status)
+	}
+	var done []planner.Step
+	for _, s := range of {
+		if status[s.ID] == executor.StepDone || status[s.ID] == executor.StepSettled {
+			done = append(done, s)
+		}
+	}
+	return done, nil
+}
+
+// sameSystem refuses what was hidden somewhere else.
+func (r *runner) sameSystem(ctx context.Context, plan *planner.Plan) error {
+	st, err := r.world.observe(ctx, planner.Scope{})
+	if err != nil {
+		return err
+	}
+	if len(plan.Target) == 0 {
+		return errors.New("the run that hid it does not say where")
+	}
+	return forTarget(plan, st)
+}

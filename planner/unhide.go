@@ -1,0 +1,82 @@
+package planner
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"pleat/migrations"
+)
+
+// Unhide plans the way back of steps that hid something, as the plan of the
+// earlier run has it: what they took out of sight comes back, whatever the spec
+// has become since. Steps that hid nothing are left out.
+func Unhide(change string, hidden []Step, target []Target, now time.Time) (*Plan, error) {
+	p := &Plan{
+		Kind: "rollback", Headline: change + " " + string(migrations.Hidden) + " → " + string(migrations.Verified),
+		Made: now, Expires: now.Add(DefaultTTL), Wish: digest([]byte("unhide " + change)),
+		Notes: []string{"the soak of " + change + " begins anew: an apply after it hides this again"},
+	}
+	for i := len(hidden) - 1; i >= 0; i-- {
+		s, ok := unhidden(hidden[i])
+		if !ok {
+			continue
+		}
+		p.Steps = append(p.Steps, s)
+		for _, t := range target {
+			if t.Address == s.Action.Provider() {
+				p.Target = []Target{t}
+			}
+		}
+	}
+	var err error
+	p.Fingerprint, err = fingerprintOf(p.Steps)
+	return p, err
+}
+
+// Hides tells whether a step takes something out of sight, which its undo
+// brings back without loss.
+func Hides(s Step) bool {
+	_, ok := unhidden(s)
+	return ok
+}
+
+// Unhides tells whether a step brings back what another one hid.
+func Unhides(s Step) bool { return s.Kind == KindContract && strings.HasSuffix(s.ID, unhideSuffix) }
+
+const unhideSuffix = "/unhide"
+
+func unhidden(s Step) (Step, bool) {
+	hide, ok := s.Action.(*Transaction)
+	if !ok || s.Kind != KindContract || s.Undo == nil || hide.Reverse {
+		return Step{}, false
+	}
+	back, ok := s.Undo.Action.(*Transaction)
+	if !ok || back.Phase != migrations.Verified {
+		return Step{}, false
+	}
+	again := *hide
+	again.Evidence = nil
+	s.ID, s.Action = s.ID+unhideSuffix, back
+	s.Title = "un-" + s.Title
+	s.Undo = &Undo{Title: "hide again", Action: &again}
+	s.Cause = fmt.Sprintf("asked to bring back what %s hid", s.Address)
+	s.Needs, s.Guards, s.Waits, s.Section, s.Deferred, s.Together = nil, nil, nil, "", "", false
+	return s, true
+}
+
+// fingerprintOf is the digest of steps, free of times, sizes and hosts.
+func fingerprintOf(steps []Step) (string, error) {
+	var all []stepFile
+	for _, s := range steps {
+		f, err := encodeStep(hostless(s))
+		if err != nil {
+			return "", err
+		}
+		f.Estimate, f.Deferred, f.Source = 0, "", ""
+		all = append(all, f)
+	}
+	b, err := json.Marshal(all)
+	return digest(b), err
+}
