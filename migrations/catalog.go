@@ -62,6 +62,10 @@ type Index struct {
 	Valid      bool   `json:"valid"`
 	Constraint string `json:"constraint,omitempty"` // the constraint that it is the index of
 	Parent     string `json:"parent,omitempty"`     // the partitioned index that it is attached to
+
+	// Key is the columns of a unique index that puts all rows in order: one
+	// without condition, expressions and nulls. nil for any other.
+	Key []string `json:"key,omitempty"`
 }
 
 // Trigger is one trigger of a table. Comment carries pleat's marker.

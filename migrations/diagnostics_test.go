@@ -65,7 +65,6 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"body of a function", expand(&spec.SQL{Label: "1", Up: "create function f() returns int language sql begin atomic select case when true then 1 end; select 2; end; select 1"}), ""},
 
 		{"backfill of nothing", &spec.Change{Name: "c", Backfills: []*spec.Backfill{{Table: users}}}, "Nothing to fill"},
-		{"backfill without a key", &spec.Change{Name: "c", Backfills: []*spec.Backfill{{Table: spec.ParseTable("old_users"), Set: map[string]string{"id": "1"}}}}, "not supported yet"},
 		{"verify of two", &spec.Change{Name: "c", Verifies: []*spec.Verify{{Name: "v", SQL: "select 1; delete from users"}}}, "Invalid verify: The sql of verify v cannot be asked: it has 2 statements, not one."},
 
 		{"drop of the key", contract(&spec.DropColumn{Table: users, Column: "id"}), "Column is in the primary key"},

@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,34 +27,52 @@ func (l *lowering) backfill(o *spec.Backfill) {
 			"Table %s has no sync in this change, so the backfill needs `set`.", o.Table))
 		return
 	}
-	if len(t.PrimaryKey) == 0 && !t.whole() {
-		l.problem(o.Range, "Table without a primary key", fmt.Sprintf(
-			"Table %s has no primary key to go along. Back-filling tables without one is not supported yet.", o.Table))
-		return
-	}
 	l.checkExpressions(set, o.Range)
 	l.program.Backfills = append(l.program.Backfills, l.backfillOf(o, t, set, sync))
 }
 
 func (l *lowering) backfillOf(o *spec.Backfill, t *Table, set map[string]string, sync *spec.Sync) Backfill {
 	b := Backfill{
-		ID:         "backfill." + o.Table.String(),
-		Table:      o.Table,
-		Key:        slices.Clone(t.PrimaryKey),
-		Where:      needed(t, set, sync),
-		Batch:      o.Batch,
-		ReplicaLag: o.ReplicaLag,
-		Rows:       t.Rows,
-		Source:     o.Range,
+		ID:       "backfill." + o.Table.String(),
+		Table:    o.Table,
+		Key:      t.orderingKey(),
+		Set:      assignments(set),
+		Where:    needed(t, set, sync),
+		Lossy:    o.Lossy,
+		Batch:    cmp.Or(o.Batch, defaultBatch),
+		Workers:  cmp.Or(o.Workers, 1),
+		Throttle: o.Throttle,
+		Rows:     t.Rows,
+		Source:   o.Range,
 	}
-	if b.Batch == 0 {
-		b.Batch = defaultBatch
-	}
-	for _, c := range slices.Sorted(maps.Keys(set)) {
-		b.Set = append(b.Set, Assignment{Column: c, Expression: parenthesized(set[c])})
+	if sync != nil && maps.Equal(set, sync.Forward) {
+		b.Backward = assignments(sync.Backward)
 	}
 	b.Digest = digestOf([]any{b.Table, b.Key, b.Set, b.Where})
 	return b
+}
+
+func assignments(expressions map[string]string) []Assignment {
+	var all []Assignment
+	for _, c := range slices.Sorted(maps.Keys(expressions)) {
+		all = append(all, Assignment{Column: c, Expression: parenthesized(expressions[c])})
+	}
+	return all
+}
+
+// orderingKey is what a back-fill goes along: the primary key or, without one,
+// the unique key of the fewest columns; nil: there is none.
+func (t *Table) orderingKey() []string {
+	if len(t.PrimaryKey) > 0 {
+		return slices.Clone(t.PrimaryKey)
+	}
+	var best []string
+	for _, i := range t.Indexes {
+		if len(i.Key) > 0 && (best == nil || len(i.Key) < len(best)) {
+			best = i.Key
+		}
+	}
+	return slices.Clone(best)
 }
 
 // syncOf is the change's own sync on a table, or nil.

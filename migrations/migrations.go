@@ -118,16 +118,19 @@ func (u Unit) Whole() Unit {
 
 // Backfill is a backfill with everything known that a run of it needs.
 type Backfill struct {
-	ID         string // "backfill.users"
-	Table      spec.Table
-	Key        []string // the columns that order it: the primary key
-	Set        []Assignment
-	Where      string // which rows are not right yet; rows that it leaves out are never written
-	Batch      int
-	ReplicaLag time.Duration
-	Rows       int64  // estimate; 0 = unknown
-	Digest     string // of table, key and expressions: a cursor of another digest is not resumed
-	Source     hcl.Range
+	ID       string // "backfill.users"
+	Table    spec.Table
+	Key      []string // the columns that order it: the primary key, or those of another unique index; nil: it goes along the pages
+	Set      []Assignment
+	Where    string       // which rows are not right yet; rows that it leaves out are never written
+	Backward []Assignment // the old columns as the sync computes them from the new ones; nil without a sync
+	Lossy    bool         // what Backward loses is accepted
+	Batch    int
+	Workers  int
+	Throttle spec.Throttle
+	Rows     int64  // estimate; 0 = unknown
+	Digest   string // of table, key and expressions: a cursor of another digest is not resumed
+	Source   hcl.Range
 }
 
 // Assignment sets one column to a SQL expression over the row.

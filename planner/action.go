@@ -67,18 +67,25 @@ type RemoveIndex struct {
 // Backfill fills columns batch by batch; its cursor commits with each batch.
 // Rows that are right already are not written.
 type Backfill struct {
-	Database   string                  `json:"database"`
-	Change     string                  `json:"change"`
-	Unit       string                  `json:"unit"`
-	Table      spec.Table              `json:"table"`
-	Key        []string                `json:"key"`
-	Set        []migrations.Assignment `json:"set"`
-	Where      string                  `json:"where"` // of migrations.Backfill
-	Batch      int                     `json:"batch"`
-	ReplicaLag time.Duration           `json:"replica_lag_ns,omitempty"`
-	Cursor     string                  `json:"cursor"` // digest that the stored cursor must have
-	Phase      migrations.Phase        `json:"phase,omitempty"`
-	Digest     string                  `json:"digest"`
+	Database string                  `json:"database"`
+	Change   string                  `json:"change"`
+	Unit     string                  `json:"unit"`
+	Table    spec.Table              `json:"table"`
+	Key      []string                `json:"key"` // nil: it goes along the pages
+	Set      []migrations.Assignment `json:"set"`
+	Where    string                  `json:"where"` // of migrations.Backfill
+	Batch    int                     `json:"batch"`
+	Workers  int                     `json:"workers,omitempty"` // that fill at the same time; 0 is 1
+	Throttle spec.Throttle           `json:"throttle"`
+	// Sample asks for a look at some rows before the first is written: filling
+	// them twice must be filling them once and, where there is Backward and not
+	// Lossy, the way back must give them as they were.
+	Sample   bool                    `json:"sample,omitempty"`
+	Backward []migrations.Assignment `json:"backward,omitempty"` // of migrations.Backfill
+	Lossy    bool                    `json:"lossy,omitempty"`
+	Cursor   string                  `json:"cursor"` // digest that the stored cursor must have
+	Phase    migrations.Phase        `json:"phase,omitempty"`
+	Digest   string                  `json:"digest"`
 }
 
 // Verify asks for rows that break a promise; more than Max fail the step.

@@ -174,18 +174,40 @@ func (e *emitter) backfill(c *spec.Change) {
 			Undo: &Undo{Title: "may stay half done"}, Limits: e.limits(c.Database), Estimate: b.Rows,
 			Action: &Backfill{
 				Database: c.Database.Name, Change: c.Name, Unit: b.ID, Table: b.Table, Key: b.Key, Set: b.Set, Where: b.Where, Batch: b.Batch,
-				ReplicaLag: b.ReplicaLag, Cursor: b.Digest, Phase: phase, Digest: program.Digest,
+				Workers: b.Workers, Throttle: b.Throttle, Sample: true, Backward: b.Backward, Lossy: b.Lossy, Cursor: b.Digest, Phase: phase, Digest: program.Digest,
 			},
 		}
 		if !synced(c) {
 			s.Needs = e.rollouts(c.Database)
 			s.Guards = e.only(c.Database, "", func(k releaseKey) bool { return e.declared[k].knows[c.Name] })
 		}
-		if b.ReplicaLag > 0 {
-			s.Waits = append(s.Waits, "lag < "+shortDuration(b.ReplicaLag))
+		s.Waits = append(s.Waits, throttleText(b.Throttle)...)
+		if b.Lossy {
+			s.Hazards = append(s.Hazards, migrations.Hazard{Code: "lossy_backfill", Text: "rows may not come back as they were; the spec accepts it"})
 		}
 		e.add("data", s)
 	}
+}
+
+// throttleText names the limits that keep a back-fill waiting in earnest.
+func throttleText(t spec.Throttle) []string {
+	var all []string
+	if t.ReplicaLag > 0 {
+		all = append(all, "lag < "+shortDuration(t.ReplicaLag))
+	}
+	if t.WALRate > 0 {
+		all = append(all, fmt.Sprintf("WAL < %d MB/s", max(t.WALRate>>20, 1)))
+	}
+	if t.Latency > 0 {
+		all = append(all, "write < "+shortDuration(t.Latency))
+	}
+	if t.ArchiverBacklog > 0 {
+		all = append(all, fmt.Sprintf("archiver < %d behind", t.ArchiverBacklog))
+	}
+	if t.SQL != "" {
+		all = append(all, "sql")
+	}
+	return all
 }
 
 // rollouts are the last steps of the services that use a database: where one is

@@ -65,7 +65,7 @@ func (d *draft) specChange(sp *spec.Spec, c int) *spec.Change {
 		out.Expand = append(out.Expand, &spec.Sync{Table: users, Forward: forward, Backward: map[string]string{old: name}})
 	}
 	if draft.backfill {
-		out.Backfills = []*spec.Backfill{{Table: users, Set: forward, Batch: 1000}}
+		out.Backfills = []*spec.Backfill{{Table: users, Set: forward, Batch: 1000, Workers: 1, Throttle: spec.Throttle{LockWaiters: 10, Autovacuum: "wraparound"}}}
 	}
 	if draft.verify {
 		out.Verifies = []*spec.Verify{{Name: "agree", SQL: "select 1"}}

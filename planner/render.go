@@ -168,7 +168,11 @@ func lockText(s Step) string {
 	}
 	if s.Lock == migrations.RowExclusive {
 		if b, ok := s.Action.(*Backfill); ok {
-			return fmt.Sprintf("ROW, %d at a time", b.Batch)
+			text := fmt.Sprintf("ROW, %d at a time", b.Batch)
+			if b.Workers > 1 {
+				text += fmt.Sprintf(", %d workers", b.Workers)
+			}
+			return text
 		}
 	}
 	if s.Limits.LockWait == 0 {

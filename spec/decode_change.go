@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -197,11 +198,11 @@ func (n *node) columns(name string) map[string]string {
 }
 
 func (l *loader) backfill(n *node, c *Change) *Backfill {
-	b := &Backfill{Table: n.tableLabel(0), Set: n.columns("set"), Batch: n.count("batch"), Range: n.rng()}
-	l.backfillNodes[b] = n
-	if t := n.block("throttle"); t != nil {
-		b.ReplicaLag = t.duration("replica_lag")
+	b := &Backfill{
+		Table: n.tableLabel(0), Set: n.columns("set"), Batch: n.count("batch"), Workers: n.count("workers"), Lossy: n.flag("lossy"),
+		Throttle: throttle(orDefaults(n.block("throttle"), n, "throttle")), Range: n.rng(),
 	}
+	l.backfillNodes[b] = n
 	if n.has("set") {
 		return b
 	}
@@ -212,6 +213,31 @@ func (l *loader) backfill(n *node, c *Change) *Backfill {
 	}
 	b.Set = s.Forward
 	return b
+}
+
+func throttle(n *node) Throttle {
+	return Throttle{
+		ReplicaLag: n.duration("replica_lag"), LockWaiters: n.count("lock_waiters"), Autovacuum: n.str("autovacuum"),
+		WALRate: n.size("wal_rate"), Latency: n.duration("latency"), ArchiverBacklog: n.count("archiver_backlog"),
+		SQL: n.str("sql"), RowsPerSecond: n.count("rows_per_second"),
+	}
+}
+
+// size is a number of bytes that is written with its unit; 0 when it is not
+// given.
+func (n *node) size(name string) int64 {
+	text := n.str(name)
+	if text == "" {
+		return 0
+	}
+	number := strings.TrimRight(text, "kMGB")
+	unit := map[string]int64{"kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}[text[len(number):]]
+	count, err := strconv.ParseInt(strings.TrimSpace(number), 10, 32)
+	if err != nil || count <= 0 || unit == 0 {
+		n.problems.add(n.at(name), "Invalid size", "The argument %s of %s cannot be %s: write a whole number and kB, MB or GB, such as \"64MB\".", name, n.title(), quote(text))
+		return 0
+	}
+	return count * unit
 }
 
 func syncOf(c *Change, t Table) *Sync {

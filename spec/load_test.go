@@ -88,7 +88,9 @@ func TestChangesAsWritten(t *testing.T) {
 		&spec.AddColumn{Table: users, Column: spec.Column{Name: "last", Type: "text"}},
 		&spec.Sync{Table: users, Forward: forward, Backward: map[string]string{"name": "concat_ws(' ', first, last)"}},
 	}, split.Expand)
-	compare(t, []*spec.Backfill{{Table: users, Set: forward, Batch: 5000, ReplicaLag: 2 * time.Second}}, split.Backfills)
+	compare(t, []*spec.Backfill{{Table: users, Set: forward, Batch: 5000, Workers: 1, Throttle: spec.Throttle{
+		ReplicaLag: 2 * time.Second, LockWaiters: 10, Autovacuum: "wraparound",
+	}}}, split.Backfills)
 	compare(t, &spec.Contract{
 		Operations: []spec.Operation{&spec.DropColumn{Table: users, Column: "name", Hide: 7 * 24 * time.Hour}},
 		Soak:       24 * time.Hour,

@@ -338,11 +338,26 @@ func (c *Change) Operations() []Operation {
 // Backfill fills the new shape of Table from the old one. Set is by column;
 // where the author gave none, it is the forward side of the sync on Table.
 type Backfill struct {
-	Table      Table
-	Set        map[string]string
-	Batch      int           // rows; default 1000
-	ReplicaLag time.Duration // 0: no limit
-	Range      hcl.Range
+	Table    Table
+	Set      map[string]string
+	Batch    int  // rows; default 1000
+	Workers  int  // that fill at the same time; default 1
+	Lossy    bool // what the way back loses is accepted
+	Throttle Throttle
+	Range    hcl.Range
+}
+
+// Throttle says when a back-fill holds. The zero value of each part is never;
+// what cannot be told counts as over the limit.
+type Throttle struct {
+	ReplicaLag      time.Duration `json:"replica_lag_ns,omitempty"`
+	LockWaiters     int           `json:"lock_waiters,omitempty"` // sessions that may wait for locks of the table
+	Autovacuum      string        `json:"autovacuum,omitempty"`   // "wraparound", "any", "off"
+	WALRate         int64         `json:"wal_rate_bytes,omitempty"`
+	Latency         time.Duration `json:"latency_ns,omitempty"`       // of a small write
+	ArchiverBacklog int           `json:"archiver_backlog,omitempty"` // segments that wait to be archived
+	SQL             string        `json:"sql,omitempty"`
+	RowsPerSecond   int           `json:"rows_per_second,omitempty"`
 }
 
 // Verify is a question to the data: rows that break a promise.

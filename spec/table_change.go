@@ -140,18 +140,27 @@ var backfillTable = &block{
 	name: "backfill", labels: []string{"TABLE"}, unique: true,
 	doc: "Fills the new shape of a table from the old one, batch by batch.",
 	attributes: []attribute{
-		{name: "batch", kind: kindCount, fallback: "1000", min: 1, max: 1_000_000, doc: "Rows of one transaction."},
+		{name: "batch", kind: kindCount, fallback: "1000", min: 1, max: 1_000_000, doc: "Rows of the first transaction. Those that follow are sized by the time they take: up to ten times that many rows, and no longer than `lock.timeout` of the database."},
+		{name: "workers", kind: kindCount, fallback: "1", min: 1, max: 32, doc: "How many fill at the same time, each a part of the table, over a connection of its own."},
 		{name: "set", kind: kindStringMap, doc: "Columns as SQL expressions. Without it, the forward side of the sync on this table."},
+		{name: "lossy", kind: kindBool, fallback: "false", doc: "Accepts that a row's old shape is not what `backward` makes of its new one. Without it, a sample of rows that shows such a loss stops the step before anything is written."},
 	},
 	blocks: []*block{{
 		name: "throttle", single: true,
-		doc: "When to slow down.",
+		doc: "When to hold. What cannot be found out counts as over the limit.",
 		attributes: []attribute{
-			{name: "replica_lag", kind: kindDuration, shortest: 10 * time.Millisecond, longest: day, doc: "It pauses while a replica is further behind."},
+			{name: "replica_lag", kind: kindDuration, shortest: 10 * time.Millisecond, longest: day, doc: "It holds while a replica is further behind."},
+			{name: "lock_waiters", kind: kindCount, fallback: "10", min: 0, max: 10000, doc: "It holds while more sessions wait for locks on the table or of the back-fill. 0: it does not look."},
+			{name: "autovacuum", kind: kindString, fallback: "wraparound", oneOf: []string{"wraparound", "any", "off"}, doc: "It holds while the table is vacuumed to prevent wraparound, or at all."},
+			{name: "wal_rate", kind: kindString, doc: "It holds while the server writes more WAL in a second: a size such as `64MB`."},
+			{name: "latency", kind: kindDuration, shortest: time.Millisecond, longest: time.Minute, doc: "It holds while a small write of its own to the same server takes longer."},
+			{name: "archiver_backlog", kind: kindCount, min: 1, max: 1_000_000, doc: "It holds while more WAL segments wait to be archived."},
+			{name: "sql", kind: kindString, doc: "A query for one value. It holds while that is true, a number above 0, or a text, which is then the reason."},
+			{name: "rows_per_second", kind: kindCount, min: 1, max: 100_000_000, doc: "It goes no faster, all workers together."},
 		},
-		later: []string{"wal_rate", "load", "lock_waiters", "active", "sql", "http", "latency", "rows_per_second", "slots"},
+		later: []string{"load", "active", "http", "slots"},
 	}},
-	later: []string{"where", "window", "gate", "lanes", "chunk_time"},
+	later: []string{"where", "window", "gate", "chunk_time"},
 }
 
 var verifyTable = &block{

@@ -103,3 +103,24 @@ func (t Transaction) sendCommit(ctx context.Context) (pgconn.CommandTag, error) 
 	tag, err := reader.Close()
 	return tag, cmp.Or(err, p.Close())
 }
+
+// RunBatch is Run for statements that are known beforehand: begin and all of
+// them go to the server at once, and read is given their results, in order,
+// without that of begin. An error of any statement, or of read, rolls back.
+func (t Transaction) RunBatch(ctx context.Context, statements *pgx.Batch, read func(results pgx.BatchResults) error) error {
+	whole := &pgx.Batch{}
+	whole.Queue("begin")
+	whole.QueuedQueries = append(whole.QueuedQueries, statements.QueuedQueries...)
+	results := t.Conn.SendBatch(ctx, whole)
+	_, err := results.Exec()
+	if err == nil {
+		err = read(results)
+	}
+	if err := cmp.Or(err, results.Close()); err != nil {
+		return &failure{RolledBack, errors.Join(err, rollBack(ctx, t.Conn))}
+	}
+	if err := ctx.Err(); err != nil {
+		return &failure{RolledBack, errors.Join(err, rollBack(ctx, t.Conn))}
+	}
+	return t.commit(ctx)
+}

@@ -217,7 +217,7 @@ func TestABackfillHoldsWhileTheLagIsUnknown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, countedUsers)
 	a := counting(500)
-	a.ReplicaLag = time.Second
+	a.Throttle.ReplicaLag = time.Second
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	step := w.step(a)

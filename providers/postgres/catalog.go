@@ -162,11 +162,20 @@ func (r *reader) indexes(ctx context.Context) error {
 		select i.indrelid, c.relname, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisunique, i.indisvalid and i.indisready,
 		       coalesce((select conname from pg_catalog.pg_constraint where conindid = i.indexrelid and contype in ('p', 'u', 'x')), ''),
 		       coalesce((select p.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class p on p.oid = h.inhparent
-		                 where h.inhrelid = i.indexrelid), '')
-		from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
+		                 where h.inhrelid = i.indexrelid), ''), k.names
+		from pg_catalog.pg_index i
+		join pg_catalog.pg_class c on c.oid = i.indexrelid
+		join pg_catalog.pg_am m on m.oid = c.relam
+		left join lateral (
+		  select pg_catalog.array_agg(a.attname::text order by key.place) as names
+		  from pg_catalog.unnest(i.indkey::int2[]) with ordinality as key (num, place)
+		  join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = key.num
+		  where key.place <= i.indnkeyatts
+		  having pg_catalog.bool_and(a.attnotnull)) k
+		  on i.indisunique and i.indisvalid and i.indisready and i.indpred is null and i.indexprs is null and m.amname = 'btree'
 		where i.indrelid = any($1::oid[])
 		order by i.indrelid, c.relname collate "C"`,
-		[]any{&i.Name, &i.Definition, &i.Unique, &i.Valid, &i.Constraint, &i.Parent},
+		[]any{&i.Name, &i.Definition, &i.Unique, &i.Valid, &i.Constraint, &i.Parent, &i.Key},
 		func(t *migrations.Table) { t.Indexes = append(t.Indexes, i) })
 }
 

@@ -23,6 +23,7 @@ const (
 	uniqueViolation      = "23505"
 	insufficientRight    = "42501"
 	undefinedTable       = "42P01"
+	tooManyConnections   = "53300"
 	duplicateTable       = "42P07"
 	activeTransaction    = "25001" // what cannot be in a transaction
 )
@@ -183,7 +184,9 @@ func (w *work) explain(err error) error {
 }
 
 // own are pleat's tables; the server's message leaves their schema out.
-var own = []string{"lease", "run", "entry", "event", "release", "change", "mark", "cursor", "halfway", "applied"}
+var own = []string{
+	"lease", "run", "entry", "event", "release", "change", "mark", "cursor", "halfway", "applied", "fill", "failed_row", "control",
+}
 
 func (w *work) grant(message string) string {
 	user := migrations.Ident(w.conn.Config().User)

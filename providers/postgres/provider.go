@@ -94,7 +94,8 @@ func (p *Provider) on(ctx context.Context, t planner.Ticket, report func(planner
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
 	err = body(&work{Provider: p, conn: c, ticket: t, report: report})
-	return err != nil && c.IsClosed(), err
+	var lostOne *sessionLost
+	return err != nil && (c.IsClosed() || errors.As(err, &lostOne)), err
 }
 
 // transient tells whether opening failed for a reason that passes: the server
