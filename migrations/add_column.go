@@ -42,7 +42,7 @@ func (o addColumn) expand(l *lowering) bool {
 	if !l.checkColumn(o.Column, o.Range) || l.table(o.Table, o.Range) == nil {
 		return true
 	}
-	there := l.live.Table(o.Table).has(o.Column.Name)
+	there := l.live.Table(o.Table).has(o.Column.Name) || l.tookOver(o.Table, o.Column.Name)
 	if there {
 		l.checkType(o.AddColumn)
 	}

@@ -70,11 +70,12 @@ type Index struct {
 
 // Trigger is one trigger of a table. Comment carries pleat's marker.
 type Trigger struct {
-	Name       string `json:"name"`
-	Definition string `json:"definition"`         // pg_get_triggerdef()
-	Function   string `json:"function,omitempty"` // pg_get_functiondef(), of pleat's own
-	BeforeRow  bool   `json:"before_row,omitempty"`
-	Comment    string `json:"comment,omitempty"`
+	Name       string   `json:"name"`
+	Definition string   `json:"definition"`         // pg_get_triggerdef()
+	Function   string   `json:"function,omitempty"` // pg_get_functiondef(), of pleat's own
+	BeforeRow  bool     `json:"before_row,omitempty"`
+	Comment    string   `json:"comment,omitempty"`
+	Columns    []string `json:"columns,omitempty"` // of UPDATE OF; none where it fires on any
 }
 
 // Constraint is one constraint of a table.

@@ -244,7 +244,7 @@ func (l *lowering) endSyncAlone(o *spec.Sync) Unit {
 // drops tells whether the contract takes a table or columns of it away: the
 // sync on it ends with them.
 func (l *lowering) drops(t spec.Table) bool {
-	return len(l.droppedColumns(t)) > 0 || slices.ContainsFunc(l.change.Contract.Operations, func(op spec.Operation) bool {
+	return len(l.droppedColumns(t)) > 0 || len(l.replaced(t)) > 0 || slices.ContainsFunc(l.change.Contract.Operations, func(op spec.Operation) bool {
 		o, ok := op.(*spec.DropTable)
 		return ok && o.Table == t
 	})

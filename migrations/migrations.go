@@ -74,9 +74,11 @@ type Unit struct {
 	Table    spec.Table // the one table that Lock is taken on; zero for raw SQL
 	Lock     Lock       //
 	UndoLock Lock       // that Undo takes on Table
-	// Also are other tables that the statements and their undo lock. All are
-	// taken before the first statement, in this order and before Table.
+	// Also are other tables that the statements lock, UndoAlso those that Undo
+	// does. All are locked before the first statement, in this order and before
+	// Table.
 	Also       []TableLock
+	UndoAlso   []TableLock
 	Index      spec.Table // the index that BuildIndex and RemoveIndex are about
 	Statements []string   //
 	Undo       []string   // nil: there is no way back

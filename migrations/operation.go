@@ -60,6 +60,8 @@ func kindOf(op spec.Operation) operation {
 		return addColumn{AddColumn: o}
 	case *spec.DropColumn:
 		return dropColumn{DropColumn: o}
+	case *spec.ReplaceColumn:
+		return replaceColumn{ReplaceColumn: o}
 	case *spec.DropTable:
 		return dropTable{DropTable: o}
 	case *spec.CreateIndex:

@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,7 +17,10 @@ type shapes struct {
 	change   string
 	sync     *spec.Sync
 	hidden   map[string]string // old column → the name it is hidden under
+	swapped  map[string]string // new column → the name it has taken over, that of a hidden one
+	columns  []string          // of the table, where some are swapped
 	anyWrite bool              // fires on every UPDATE, not on a list of columns
+	always   map[string]bool   // columns that no statement may set: GENERATED ALWAYS AS IDENTITY
 }
 
 func (s shapes) forwardColumns() []string { return slices.Sorted(maps.Keys(s.sync.Forward)) }
@@ -32,7 +36,18 @@ func (s shapes) physical(column string) string {
 	if h := s.hidden[column]; h != "" {
 		return h
 	}
+	if n := s.swapped[column]; n != "" {
+		return n
+	}
 	return column
+}
+
+func (s shapes) physicals(columns []string) []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = s.physical(c)
+	}
+	return names
 }
 
 func (s shapes) function() string {
@@ -42,7 +57,11 @@ func (s shapes) function() string {
 // marker is the trigger's comment. It tells a trigger that does what this
 // spec says from one that does what an earlier one said.
 func (s shapes) marker() string {
-	text := "pleat:" + s.change + ":" + mark([]any{s.sync.Forward, s.sync.Backward, s.hidden, s.anyWrite})
+	facts := []any{s.sync.Forward, s.sync.Backward, s.hidden, s.anyWrite}
+	if len(s.swapped) > 0 {
+		facts = append(facts, s.swapped)
+	}
+	text := "pleat:" + s.change + ":" + mark(facts)
 	if len(s.hidden) > 0 {
 		text += ":hidden"
 	}
@@ -91,6 +110,9 @@ func (s shapes) check() []string {
 }
 
 func (s shapes) explain(columns []string, expressions map[string]string) string {
+	if slices.ContainsFunc(columns, func(c string) bool { return s.always[c] }) {
+		return fmt.Sprintf("EXPLAIN SELECT %s FROM %s AS %s", expressionList(columns, expressions), tableIdent(s.sync.Table), Ident(s.sync.Table.Name))
+	}
 	sets := make([]string, len(columns))
 	for i, c := range columns {
 		sets[i] = Ident(c) + " = " + parenthesized(expressions[c])
@@ -105,7 +127,7 @@ func (s shapes) explain(columns []string, expressions map[string]string) string 
 func (s shapes) createTrigger() string {
 	event := "UPDATE"
 	if !s.anyWrite {
-		event += " OF " + identList(append(s.writable(), s.forwardColumns()...))
+		event += " OF " + identList(s.physicals(append(s.writable(), s.forwardColumns()...)))
 	}
 	return fmt.Sprintf("CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR %s ON %s FOR EACH ROW"+
 		" WHEN (pg_catalog.current_setting('pleat.sync', true) IS DISTINCT FROM 'off') EXECUTE FUNCTION %s()",
@@ -142,7 +164,7 @@ func (s shapes) bodyHidden() string {
 begin
   if tg_op = 'INSERT' then
     ` + s.computeBackward() + `
-  elsif ` + changed(s.forwardColumns()) + ` then
+  elsif ` + changed(s.physicals(s.forwardColumns())) + ` then
     ` + s.computeBackward() + `
   end if;
   return new;
@@ -193,12 +215,8 @@ func (s shapes) computeForward() string {
 
 func (s shapes) computeBackward() string {
 	columns := s.backwardColumns()
-	targets := make([]string, len(columns))
-	for i, c := range columns {
-		targets[i] = s.physical(c)
-	}
 	return fmt.Sprintf("select %s into %s from %s;",
-		expressionList(columns, s.sync.Backward), fieldList("new", targets), s.row("new"))
+		expressionList(columns, s.sync.Backward), fieldList("new", s.physicals(columns)), s.row("new"))
 }
 
 func (s shapes) overlay() string {
@@ -218,6 +236,9 @@ func (s shapes) overlay() string {
 // row makes the columns of new or old visible to expressions by their bare
 // names, and by the table's, whatever is hidden.
 func (s shapes) row(record string) string {
+	if len(s.swapped) > 0 {
+		return s.swappedRow(record)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "(select %s.*", record)
 	for _, c := range slices.Sorted(maps.Keys(s.hidden)) {
@@ -225,6 +246,22 @@ func (s shapes) row(record string) string {
 	}
 	fmt.Fprintf(&b, ") as %s", Ident(s.sync.Table.Name))
 	return b.String()
+}
+
+// swappedRow names each column, because of two that swapped names the record
+// has each under the other's.
+func (s shapes) swappedRow(record string) string {
+	other := map[string]string{} // physical name → the name that expressions use
+	for _, names := range []map[string]string{s.hidden, s.swapped} {
+		for name, physical := range names {
+			other[physical] = name
+		}
+	}
+	fields := make([]string, len(s.columns))
+	for i, c := range s.columns {
+		fields[i] = record + "." + Ident(c) + " as " + Ident(cmp.Or(other[c], c))
+	}
+	return fmt.Sprintf("(select %s) as %s", strings.Join(fields, ", "), Ident(s.sync.Table.Name))
 }
 
 func changed(columns []string) string {

@@ -94,7 +94,13 @@ func syncTitle(o *spec.Sync) string {
 
 // shapes is the sync before anything is hidden.
 func (l *lowering) shapes(o *spec.Sync) shapes {
-	return shapes{change: l.change.Name, sync: o, anyWrite: l.next.Table(o.Table).hasOtherBefore()}
+	s := shapes{change: l.change.Name, sync: o, anyWrite: l.next.Table(o.Table).hasOtherBefore(), always: map[string]bool{}}
+	if t := l.next.Table(o.Table); t != nil {
+		for _, c := range t.Columns {
+			s.always[c.Name] = c.Identity == "ALWAYS"
+		}
+	}
+	return s
 }
 
 // hiding is the sync once the contract's columns are hidden.
@@ -105,6 +111,13 @@ func (l *lowering) hiding(o *spec.Sync) shapes {
 		if _, synced := o.Backward[d.Column]; synced {
 			s.hidden[d.Column] = HiddenName(d.Column)
 		}
+	}
+	if replaced := l.replaced(o.Table); len(replaced) > 0 {
+		s.swapped = map[string]string{}
+		for _, r := range replaced {
+			s.hidden[r.Column], s.swapped[r.By] = HiddenName(r.Column), r.Column
+		}
+		s.columns = l.swappedColumns(o.Table, replaced)
 	}
 	return s
 }
@@ -157,6 +170,9 @@ func (l *lowering) checkForward(o *spec.Sync, t *Table, column string) {
 		l.problem(o.Range, "Column in both directions",
 			fmt.Sprintf("Column %s of %s cannot be of the old shape and of the new one.", column, o.Table))
 		return
+	}
+	if l.replacedBy(o.Table, column) != nil && t.Column(column) == nil {
+		return // it has the other's name by now
 	}
 	c := t.Column(column)
 	if c == nil {

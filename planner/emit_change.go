@@ -101,7 +101,7 @@ func (e *emitter) backward(c *spec.Change, u migrations.Unit) *Undo {
 		undo.Action = &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Digest: digest}
 	default:
 		undo.Action = &Transaction{
-			Database: c.Database.Name, Table: u.Table, Lock: u.UndoLock, Also: u.Also, SQL: u.Undo,
+			Database: c.Database.Name, Table: u.Table, Lock: u.UndoLock, Also: u.UndoAlso, SQL: u.Undo,
 			Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest,
 		}
 	}

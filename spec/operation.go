@@ -68,6 +68,21 @@ type DropColumn struct {
 	Range  hcl.Range
 }
 
+// ReplaceColumn gives the name of a column to another one, which a sync of the
+// same change fills with the same values in another type. The two swap names in
+// one transaction, in which default, identity, sequence and comment go over;
+// indexes and constraints are made for the other one before. What was replaced
+// is dropped once it has been hidden for Hide.
+type ReplaceColumn struct {
+	Table   Table
+	Column  string
+	By      string // its name until the swap
+	Type    string // of By
+	Default string // of the column after the swap; "" = what it was before
+	Hide    time.Duration
+	Range   hcl.Range
+}
+
 // DropTable takes a table away: hidden first, dropped after Hide.
 type DropTable struct {
 	Table Table
@@ -112,14 +127,15 @@ type Sync struct {
 	Range    hcl.Range
 }
 
-func (o *CreateTable) operation() {}
-func (o *AddColumn) operation()   {}
-func (o *DropColumn) operation()  {}
-func (o *DropTable) operation()   {}
-func (o *CreateIndex) operation() {}
-func (o *DropIndex) operation()   {}
-func (o *SQL) operation()         {}
-func (o *Sync) operation()        {}
+func (o *CreateTable) operation()   {}
+func (o *AddColumn) operation()     {}
+func (o *DropColumn) operation()    {}
+func (o *DropTable) operation()     {}
+func (o *ReplaceColumn) operation() {}
+func (o *CreateIndex) operation()   {}
+func (o *DropIndex) operation()     {}
+func (o *SQL) operation()           {}
+func (o *Sync) operation()          {}
 
 // Source is where the author wrote it.
 func (o *CreateTable) Source() hcl.Range { return o.Range }
@@ -129,6 +145,9 @@ func (o *AddColumn) Source() hcl.Range { return o.Range }
 
 // Source is where the author wrote it.
 func (o *DropColumn) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *ReplaceColumn) Source() hcl.Range { return o.Range }
 
 // Source is where the author wrote it.
 func (o *DropTable) Source() hcl.Range { return o.Range }
@@ -159,6 +178,9 @@ func (o *AddColumn) Names() Names { return naming(o.Table, o.Column.Name) }
 
 // Names is the column.
 func (o *DropColumn) Names() Names { return naming(o.Table, o.Column) }
+
+// Names are both columns.
+func (o *ReplaceColumn) Names() Names { return naming(o.Table, o.Column, o.By) }
 
 // Names is the table.
 func (o *DropTable) Names() Names { return naming(o.Table) }

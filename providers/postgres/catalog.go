@@ -185,11 +185,13 @@ func (r *reader) triggers(ctx context.Context) error {
 	return r.each(ctx, `
 		select g.tgrelid, g.tgname, pg_catalog.pg_get_triggerdef(g.oid),
 		       case when g.tgname like 'zzz\_pleat\_%' then pg_catalog.pg_get_functiondef(g.tgfoid) else '' end, g.tgtype & 3 = 3,
-		       coalesce(pg_catalog.obj_description(g.oid, 'pg_trigger'), '')
+		       coalesce(pg_catalog.obj_description(g.oid, 'pg_trigger'), ''),
+		       coalesce((select pg_catalog.array_agg(a.attname order by a.attnum) from pg_catalog.pg_attribute a
+		                 where a.attrelid = g.tgrelid and a.attnum = any(g.tgattr::int2[])), '{}')
 		from pg_catalog.pg_trigger g
 		where g.tgrelid = any($1::oid[]) and not g.tgisinternal
 		order by g.tgrelid, g.tgname collate "C"`,
-		[]any{&g.Name, &g.Definition, &g.Function, &g.BeforeRow, &g.Comment},
+		[]any{&g.Name, &g.Definition, &g.Function, &g.BeforeRow, &g.Comment, &g.Columns},
 		func(t *migrations.Table) { t.Triggers = append(t.Triggers, g) })
 }
 
@@ -225,7 +227,8 @@ func (r *reader) dependents(ctx context.Context) error {
 		left join pg_catalog.pg_constraint f on dep.classid = 'pg_constraint'::regclass and f.oid = dep.objid
 		left join pg_catalog.pg_attribute a on a.attrelid = dep.refobjid and a.attnum = dep.refobjsubid and a.attnum > 0
 		where dep.refclassid = 'pg_class'::regclass and dep.refobjid = any($1::oid[]) and dep.deptype = 'n'
-		  and (w.ev_class <> dep.refobjid or f.contype = 'f' and f.conrelid <> dep.refobjid)
+		  and (w.ev_class <> dep.refobjid or f.contype = 'f' and f.conrelid <> dep.refobjid
+		       or dep.classid = 'pg_policy'::regclass)
 		order by dep.refobjid, object, attname`,
 		[]any{&d.Column, &d.Object},
 		func(t *migrations.Table) { t.Dependents = append(t.Dependents, d) })

@@ -144,7 +144,7 @@ func (w *world) undo(p *migrations.Program, units []migrations.Unit, phase migra
 }
 
 func forward(p *migrations.Program, u migrations.Unit, phase migrations.Phase) planner.Action {
-	return action(p, u, u.Mode, u.Statements, u.Lock, phase, false)
+	return action(p, u, u.Mode, u.Statements, u.Also, u.Lock, phase, false)
 }
 
 func backward(p *migrations.Program, u migrations.Unit, phase migrations.Phase) planner.Action {
@@ -155,19 +155,19 @@ func backward(p *migrations.Program, u migrations.Unit, phase migrations.Phase) 
 	case migrations.RemoveIndex:
 		mode = migrations.BuildIndex
 	}
-	return action(p, u, mode, u.Undo, u.UndoLock, phase, true)
+	return action(p, u, mode, u.Undo, u.UndoAlso, u.UndoLock, phase, true)
 }
 
-func action(p *migrations.Program, u migrations.Unit, mode migrations.Mode, sql []string, lock migrations.Lock,
+func action(p *migrations.Program, u migrations.Unit, mode migrations.Mode, sql []string, also []migrations.TableLock, lock migrations.Lock,
 	phase migrations.Phase, reverse bool) planner.Action {
 	switch mode {
 	case migrations.BuildIndex:
-		return &planner.BuildIndex{Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Phase: phase, Digest: p.Digest}
+		return &planner.BuildIndex{Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Unit: u.ID, Phase: phase, Digest: p.Digest}
 	case migrations.RemoveIndex:
 		return &planner.RemoveIndex{Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Phase: phase, Digest: p.Digest}
 	}
 	return &planner.Transaction{
-		Table: u.Table, Lock: lock, SQL: sql, Change: p.Change.Name, Unit: u.ID,
+		Table: u.Table, Lock: lock, Also: also, SQL: sql, Change: p.Change.Name, Unit: u.ID,
 		Reverse: reverse, Phase: phase, Digest: p.Digest,
 	}
 }

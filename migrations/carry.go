@@ -1,0 +1,229 @@
+package migrations
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/spec"
+)
+
+// carriedName is what the copy of an index or constraint is called until it
+// takes the name of the one that it is to replace.
+func carriedName(name string) string { return shorten("pleat_new_" + name) }
+
+// carrying makes for the new columns of a table what the old ones have: in the
+// stage in which all rows are filled, so that nothing is built twice.
+type carrying struct {
+	*lowering
+	table   spec.Table
+	live    *Table // as it is
+	next    *Table // as the units make it
+	columns map[string]string
+	source  hcl.Range
+}
+
+func (l *lowering) carry(t spec.Table, next *Table) {
+	k := &carrying{lowering: l, table: t, live: l.live.Table(t), next: next, columns: map[string]string{}, source: l.replaced(t)[0].Range}
+	for _, r := range l.replaced(t) {
+		if swapState(k.live, r) == original {
+			k.columns[r.Column] = r.By
+		}
+	}
+	if len(k.columns) == 0 || k.live == nil {
+		return
+	}
+	for _, i := range slices.Clone(next.Indexes) {
+		k.index(i)
+	}
+	for _, c := range slices.Clone(next.Columns) {
+		if by := k.columns[c.Name]; by != "" && c.NotNull {
+			l.program.Validate = append(l.program.Validate, notNullUnits(t, k.live, by, k.source)...)
+		}
+	}
+	for _, c := range slices.Clone(next.Constraints) {
+		k.constraint(c)
+	}
+	for _, f := range slices.Clone(next.References) {
+		k.incoming(f)
+	}
+}
+
+func (k *carrying) concerns(columns []string) bool {
+	return slices.ContainsFunc(columns, func(c string) bool { return k.columns[c] != "" })
+}
+
+// index is built for every index that has one of the columns, in its key, in
+// an expression or in its condition.
+func (k *carrying) index(i Index) {
+	head, rest, ok := strings.Cut(i.Definition, " USING ")
+	if !ok || !i.Valid || strings.HasPrefix(i.Name, carriedName("")) {
+		return
+	}
+	renamed := recolumned(rest, k.columns)
+	if renamed == rest {
+		return
+	}
+	unique := ""
+	if strings.HasPrefix(head, "CREATE UNIQUE ") {
+		unique = "UNIQUE "
+	}
+	name := spec.Table{Schema: k.table.Schema, Name: carriedName(i.Name)}
+	there := k.live.index(name.Name)
+	u := Unit{
+		ID: "index." + name.String(), Title: "index " + name.String() + " on " + k.table.String(), Mode: BuildIndex, Table: k.table,
+		Lock: ShareUpdateExclusive, UndoLock: ShareUpdateExclusive, Index: name,
+		Statements: []string{fmt.Sprintf("CREATE %sINDEX CONCURRENTLY %s ON %s USING %s", unique, Ident(name.Name), tableIdent(k.table), renamed)},
+		Undo:       []string{dropIndexSQL(name)}, UndoTitle: "drop index",
+		Applied: there != nil && there.Valid, Visible: true, Source: k.source,
+	}
+	k.program.Validate = append(k.program.Validate, missingUnless(u, "index "+name.String()))
+	if there == nil {
+		k.next.Indexes = append(k.next.Indexes, Index{Name: name.Name, Definition: u.Statements[0], Unique: i.Unique, Valid: true})
+	}
+}
+
+func missingUnless(u Unit, object string) Unit {
+	if !u.Applied {
+		u.missing = []string{object}
+	}
+	return u
+}
+
+// constraint adds checks and foreign keys beside those that are there.
+func (k *carrying) constraint(c Constraint) {
+	if !k.concerns(c.Columns) || strings.HasPrefix(c.Name, carriedName("")) {
+		return
+	}
+	definition := notValid(c.Definition)
+	switch c.Kind {
+	case Check:
+		definition = recolumned(definition, k.columns)
+	case Foreign:
+		own, referenced, _ := strings.Cut(definition, " REFERENCES ")
+		definition = recolumned(own, k.columns) + " REFERENCES " + referenced
+	default:
+		return // its index is what was made
+	}
+	name := carriedName(c.Name)
+	k.program.Validate = append(k.program.Validate,
+		constraintUnits(k.table, spec.ParseTable(c.References), Constraint{Name: name, Definition: definition, Kind: c.Kind}, k.live.Constraint(name), k.source)...)
+	if k.next.Constraint(name) == nil {
+		k.next.Constraints = append(k.next.Constraints, Constraint{Name: name, Definition: definition, Kind: c.Kind, Columns: renamedColumns(c.Columns, k.columns), References: c.References, Valid: true})
+	}
+}
+
+func renamedColumns(columns []string, names map[string]string) []string {
+	renamed := slices.Clone(columns)
+	for i, c := range renamed {
+		if by := names[c]; by != "" {
+			renamed[i] = by
+		}
+	}
+	return renamed
+}
+
+// incoming adds a foreign key beside one of another table, to the new column.
+func (k *carrying) incoming(f ForeignKey) {
+	if !k.concerns(f.Referenced) || strings.HasPrefix(f.Name, carriedName("")) {
+		return
+	}
+	own, referenced, _ := strings.Cut(notValid(f.Definition), " REFERENCES ")
+	name, child := carriedName(f.Name), spec.ParseTable(f.Table)
+	var there *Constraint
+	if i := slices.IndexFunc(k.live.References, func(other ForeignKey) bool { return other.Table == f.Table && other.Name == name }); i >= 0 {
+		there = &Constraint{Valid: k.live.References[i].Valid}
+	}
+	c := Constraint{Name: name, Definition: own + " REFERENCES " + recolumned(referenced, k.columns), Kind: Foreign}
+	k.program.Validate = append(k.program.Validate, constraintUnits(child, k.table, c, there, k.source)...)
+	if there == nil {
+		f.Referenced = renamedColumns(f.Referenced, k.columns)
+		f.Name, f.Definition = name, c.Definition
+		k.next.References = append(k.next.References, f)
+	}
+}
+
+// constraintUnits hold new rows to a constraint in an instant, and then look at
+// the old ones while nobody waits. parent is the table that a foreign key
+// references; there is what the catalog has of that name.
+func constraintUnits(t, parent spec.Table, c Constraint, there *Constraint, source hcl.Range) []Unit {
+	at, what := tableIdent(t), "constraint "+c.Name+" of "+t.String()
+	add := Unit{
+		ID: "constraint." + t.String() + "." + c.Name, Title: what, Mode: InTransaction, Table: t,
+		Lock: AccessExclusive, UndoLock: AccessExclusive,
+		Statements: []string{fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", at, Ident(c.Name), c.Definition)},
+		Undo:       []string{fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", at, Ident(c.Name))},
+		UndoTitle:  "drop constraint", Applied: there != nil, Visible: true, Source: source,
+	}
+	if c.Kind == Foreign {
+		add.Lock = ShareRowExclusive
+		if parent != t {
+			add.Also = []TableLock{{Table: parent, Lock: ShareRowExclusive}}
+			add.UndoAlso = []TableLock{{Table: parent, Lock: AccessExclusive}}
+		}
+	}
+	validate := Unit{
+		ID: "validate." + t.String() + "." + c.Name, Title: what, Mode: InTransaction, Table: t, Lock: ShareUpdateExclusive,
+		Statements: []string{fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", at, Ident(c.Name))},
+		Undo:       []string{}, UndoTitle: "-", Applied: there != nil && there.Valid, Visible: true, Source: source,
+	}
+	return []Unit{missingUnless(add, what), missingUnless(validate, what)}
+}
+
+// notNullUnits make a column NOT NULL whose rows are all filled: Postgres (from
+// 12 on) takes a valid check for proof and does not scan under the strong lock.
+func notNullUnits(t spec.Table, live *Table, column string, source hcl.Range) []Unit {
+	at, name := tableIdent(t), shorten("pleat_not_null_"+column)
+	set := live.Column(column) != nil && live.Column(column).NotNull
+	check := Constraint{Name: name, Definition: "CHECK (" + Ident(column) + " IS NOT NULL)", Kind: Check}
+	units := constraintUnits(t, spec.Table{}, check, live.Constraint(name), source)
+	for i := range units {
+		units[i].Applied = units[i].Applied || set
+		if units[i].Applied {
+			units[i].missing = nil
+		}
+	}
+	final := Unit{
+		ID: "not_null." + t.String() + "." + column, Title: t.String() + "." + column + " not null", Mode: InTransaction, Table: t,
+		Lock: AccessExclusive, UndoLock: AccessExclusive,
+		Statements: []string{fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, DROP CONSTRAINT IF EXISTS %s", at, Ident(column), Ident(name))},
+		Undo:       []string{fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", at, Ident(column))},
+		UndoTitle:  "allow null", Applied: set, Visible: true, Source: source,
+	}
+	return append(units, missingUnless(final, "not null of "+t.String()+"."+column))
+}
+
+// recolumned gives SQL as the server writes it back with other names for
+// columns. A name before "(" is a function's, and one after "::" a type's.
+func recolumned(sql string, names map[string]string) string {
+	tokens := lex(sql)
+	var b strings.Builder
+	end := 0
+	for i, t := range tokens {
+		b.WriteString(sql[end:t.start])
+		end = t.end
+		by := names[columnName(t)]
+		called := i+1 < len(tokens) && tokens[i+1].text == "(" && t.kind == wordToken && tokens[i+1].start == t.end
+		cast := i > 0 && tokens[i-1].text == ":"
+		if by == "" || called || cast {
+			b.WriteString(sql[t.start:t.end])
+			continue
+		}
+		b.WriteString(Ident(by))
+	}
+	b.WriteString(sql[end:])
+	return b.String()
+}
+
+// columnName is the name that a token can be; "" for none.
+func columnName(t token) string {
+	switch {
+	case t.kind == wordToken:
+		return t.text
+	case t.kind == quotedToken && strings.HasPrefix(t.text, `"`):
+		return strings.ReplaceAll(t.text[1:len(t.text)-1], `""`, `"`)
+	}
+	return ""
+}

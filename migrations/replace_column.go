@@ -1,0 +1,336 @@
+package migrations
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/spec"
+)
+
+// replaceColumn is undone by swapping names back for as long as the old column
+// is there, hidden and kept right by the sync. Keys and constraints therefore
+// stay on it until it is dropped; those of the new one were made beside them.
+type replaceColumn struct {
+	plain
+	*spec.ReplaceColumn
+}
+
+func (o replaceColumn) form() any { return []any{o.Table, o.Column, o.By, o.Type, o.Default} }
+
+// replaced are the contract's replacements on one table, in the author's
+// order.
+func (l *lowering) replaced(t spec.Table) []*spec.ReplaceColumn {
+	if l.change.Contract == nil {
+		return nil
+	}
+	var all []*spec.ReplaceColumn
+	for _, op := range l.change.Contract.Operations {
+		if r, ok := op.(*spec.ReplaceColumn); ok && r.Table == t {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// replacedBy is the replacement that a column takes part in as the new one.
+func (l *lowering) replacedBy(t spec.Table, column string) *spec.ReplaceColumn {
+	for _, r := range l.replaced(t) {
+		if r.By == column {
+			return r
+		}
+	}
+	return nil
+}
+
+// tookOver tells whether a column has the name already that it takes over.
+func (l *lowering) tookOver(t spec.Table, column string) bool {
+	r := l.replacedBy(t, column)
+	return r != nil && swapState(l.live.Table(t), r) != original
+}
+
+// swapState is where the old column of a replacement is on its way out. Once it
+// is gone only the type tells: a column that has it already needs nothing.
+func swapState(t *Table, r *spec.ReplaceColumn) presence {
+	switch {
+	case t == nil || t.whole() || t.Column(r.By) != nil:
+		return original
+	case t.Column(HiddenName(r.Column)) != nil:
+		return hidden
+	case t.Column(r.Column) != nil && canonicalType(t.Column(r.Column).Type) == canonicalType(r.Type):
+		return gone
+	}
+	return original
+}
+
+// swappedColumns are the table's columns as the catalog has them after a swap.
+func (l *lowering) swappedColumns(t spec.Table, replaced []*spec.ReplaceColumn) []string {
+	var names []string
+	for _, c := range l.next.Table(t).Columns {
+		names = append(names, swappedName(c.Name, replaced))
+	}
+	return names
+}
+
+func swappedName(name string, replaced []*spec.ReplaceColumn) string {
+	for _, r := range replaced {
+		switch name {
+		case r.By:
+			return r.Column
+		case r.Column:
+			if !slices.ContainsFunc(replaced, func(other *spec.ReplaceColumn) bool { return other.Column == HiddenName(name) }) {
+				return HiddenName(name)
+			}
+		}
+	}
+	return name
+}
+
+// contract takes all replacements on one table together, at the first of them.
+func (o replaceColumn) contract(l *lowering, _ int) bool {
+	t := l.table(o.Table, o.Range)
+	if t == nil || l.replaced(o.Table)[0] != o.ReplaceColumn || !l.checkReplaced(o.Table, t) {
+		return true
+	}
+	l.carry(o.Table, t)
+	l.swap(o.Table)
+	l.retire(o.Table)
+	return true
+}
+
+func (o replaceColumn) uncontract(l *lowering) {
+	t := l.next.Table(o.Table)
+	if t == nil || t.whole() || swapState(t, o.ReplaceColumn) == original {
+		return
+	}
+	if c := t.Column(o.Column); c != nil {
+		c.Name = o.By
+	}
+	if c := t.Column(HiddenName(o.Column)); c != nil {
+		c.Name = o.Column
+		return
+	}
+	t.Columns = append(t.Columns, Column{Name: o.Column})
+}
+
+func (o replaceColumn) takeAway(l *lowering, to Phase) {
+	t := l.next.Table(o.Table)
+	if t == nil {
+		return
+	}
+	if to == Contracted {
+		t.remove(o.Column)
+		t.remove(HiddenName(o.Column))
+	} else if c := t.Column(o.Column); c != nil {
+		c.Name = HiddenName(o.Column)
+	}
+	if c := t.Column(o.By); c != nil {
+		c.Name = o.Column
+	}
+}
+
+// swap is one transaction on one table.
+func (l *lowering) swap(t spec.Table) {
+	u := Unit{
+		ID: "swap." + t.String(), Mode: InTransaction, Table: t, Lock: AccessExclusive, UndoLock: AccessExclusive,
+		UndoTitle: "swap back", Verb: "swap", Applied: true, Visible: true, Source: l.replaced(t)[0].Range,
+	}
+	live := l.next.Table(t)
+	for _, r := range l.replaced(t) {
+		u.Title = joined(u.Title, t.String()+"."+r.Column+" with "+r.Type)
+		if swapState(l.live.Table(t), r) == original {
+			u.Applied = false
+			u.missing = append(u.missing, "column "+t.String()+"."+r.Column+" with type "+r.Type)
+			there, back := exchange(r, *live.Column(r.Column), live.Column(r.Column).Type)
+			u.Statements, u.Undo = append(u.Statements, there...), slices.Concat(back, u.Undo)
+			continue
+		}
+		if old := live.Column(HiddenName(r.Column)); old != nil {
+			_, back := exchange(r, *live.Column(r.Column), old.Type)
+			u.Undo = slices.Concat(back, u.Undo)
+		}
+	}
+	if sync := l.syncOf(t); sync != nil {
+		u.Statements = append(u.Statements, l.hiding(sync).install()...)
+		u.Undo = append(u.Undo, l.shapes(sync).install()...)
+	}
+	l.program.Hide = append(l.program.Hide, u)
+}
+
+// exchange swaps the names, and takes over what a column has but its data:
+// was is the column that has the name, on the side that it is on, and former
+// the type of the old one.
+func exchange(r *spec.ReplaceColumn, was Column, former string) (there, back []string) {
+	t, away := r.Table, HiddenName(r.Column)
+	there = []string{renameColumn(t, r.Column, away), renameColumn(t, r.By, r.Column)}
+	back = []string{renameColumn(t, r.Column, r.By), renameColumn(t, away, r.Column)}
+	switch {
+	case was.Identity != "":
+		there = append(there, moveIdentity(t, was.Identity, away, r.Column)...)
+		back = append(back, moveIdentity(t, was.Identity, r.By, r.Column)...)
+	case was.Sequence != "":
+		there = append(there, moveSequence(t, was, r.Type, away, r.Column)...)
+		back = append(back, moveSequence(t, was, former, r.By, r.Column)...)
+	case was.Default != "" || r.Default != "":
+		// The old column keeps its own, which nothing asks for while it is hidden.
+		there = append(there, setDefault(t, r.Column, firstNonEmpty(r.Default, was.Default)))
+		back = append(back, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", tableIdent(t), Ident(r.By)))
+	}
+	if was.Comment != "" {
+		there = append(there, commentOn(t, r.Column, was.Comment), commentOn(t, away, ""))
+		back = append(back, commentOn(t, r.Column, was.Comment), commentOn(t, r.By, ""))
+	}
+	return there, back
+}
+
+func firstNonEmpty(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+func renameColumn(t spec.Table, from, to string) string {
+	return fmt.Sprintf("ALTER TABLE %s RENAME COLUMN %s TO %s", tableIdent(t), Ident(from), Ident(to))
+}
+
+func commentOn(t spec.Table, column, comment string) string {
+	return fmt.Sprintf("COMMENT ON COLUMN %s.%s IS %s", tableIdent(t), Ident(column), commentLiteral(comment))
+}
+
+func setDefault(t spec.Table, column, value string) string {
+	return fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", tableIdent(t), Ident(column), value)
+}
+
+// moveSequence moves the default with the sequence that the column owns, which
+// has to be of the column's type to count as far.
+func moveSequence(t spec.Table, was Column, kind, from, to string) []string {
+	at := tableIdent(t)
+	owned := "ALTER SEQUENCE " + tableIdent(spec.ParseTable(was.Sequence))
+	if slices.Contains([]string{"smallint", "integer", "bigint"}, canonicalType(kind)) {
+		owned += " AS " + canonicalType(kind)
+	}
+	return []string{
+		fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT, ALTER COLUMN %s SET DEFAULT %s", at, Ident(from), Ident(to), was.Default),
+		fmt.Sprintf("%s OWNED BY %s.%s", owned, at, Ident(to)),
+	}
+}
+
+// moveIdentity has the new sequence go on where the old one is. It is made
+// under the old one's lock on the table, so nobody counts between.
+func moveIdentity(t spec.Table, kind, from, to string) []string {
+	at := tableIdent(t)
+	body := fmt.Sprintf(`
+declare
+  former text := pg_catalog.pg_get_serial_sequence(%[1]s, %[2]s);
+  last bigint;
+  called boolean;
+begin
+  execute pg_catalog.format('select last_value, is_called from %%s', former) into last, called;
+  alter table %[3]s alter column %[4]s drop identity;
+  alter table %[3]s alter column %[5]s add generated %[6]s as identity;
+  perform pg_catalog.setval(pg_catalog.pg_get_serial_sequence(%[1]s, %[7]s), last, called);
+end
+`, Literal(at), Literal(from), at, Ident(from), Ident(to), kind, Literal(to))
+	quote := dollarQuote(body)
+	return []string{"DO " + quote + body + quote}
+}
+
+// retire drops the old columns of a table, and gives what was made beside
+// their keys and constraints the names of those.
+func (l *lowering) retire(t spec.Table) {
+	live, names := l.next.Table(t), l.replaced(t)
+	u := Unit{
+		ID: "drop." + t.String(), Mode: InTransaction, Table: t, Lock: AccessExclusive,
+		Applied: true, Visible: true, Source: names[0].Range,
+	}
+	for _, r := range names {
+		away := t.String() + "." + HiddenName(r.Column)
+		u.Title, u.Drops = joined(u.Title, away), append(u.Drops, away)
+		u.HideFor = max(u.HideFor, r.Hide)
+		if swapState(live, r) != gone {
+			u.Applied = false
+			u.missing = append(u.missing, "column "+away)
+		}
+	}
+	u.Statements = takeNames(t, names, live)
+	u.Loses = "what is in " + u.Title
+	if sync := l.syncOf(t); sync != nil {
+		l.endSync(&u, sync)
+	}
+	l.program.Drop = append(append(l.program.Drop, retireKeys(t, live, u.Source)...), u)
+}
+
+// retireKeys ends the foreign keys of other tables to the old column, each in
+// a transaction of its own: the key beside it holds.
+func retireKeys(parent spec.Table, t *Table, source hcl.Range) []Unit {
+	var units []Unit
+	for _, k := range t.References {
+		beside := carriedName(k.Name)
+		if !slices.ContainsFunc(t.References, func(other ForeignKey) bool { return other.Table == k.Table && other.Name == beside }) {
+			continue
+		}
+		child := spec.ParseTable(k.Table)
+		at := tableIdent(child)
+		u := Unit{
+			ID: "drop.key." + k.Table + "." + k.Name, Title: "former key " + k.Name + " of " + k.Table, Mode: InTransaction,
+			Table: child, Lock: AccessExclusive, UndoLock: AccessExclusive, Visible: true, Source: source,
+			Statements: []string{
+				fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", at, Ident(k.Name)),
+				fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, Ident(beside), Ident(k.Name)),
+			},
+			Undo: []string{
+				fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, Ident(k.Name), Ident(beside)),
+				fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", at, Ident(k.Name), notValid(k.Definition)),
+			},
+			UndoTitle: "add it again, not validated",
+		}
+		if child != parent {
+			u.Also = []TableLock{{Table: parent, Lock: AccessExclusive}}
+			u.UndoAlso = u.Also
+		}
+		u.missing = []string{"former key " + k.Name + " of " + k.Table}
+		units = append(units, u)
+	}
+	return units
+}
+
+// takeNames ends with the table as the direct change of type would have left
+// it. Constraints and indexes of the old column go with it.
+func takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live *Table) []string {
+	at := tableIdent(t)
+	var before, after []string
+	for _, i := range live.Indexes {
+		beside := carriedName(i.Name)
+		if live.index(beside) == nil {
+			continue
+		}
+		kind := ""
+		if i.Name == live.PrimaryKeyName {
+			kind = "PRIMARY KEY"
+		} else if c := live.Constraint(i.Name); c != nil && c.Kind == Unique {
+			kind = "UNIQUE"
+		}
+		if kind == "" {
+			after = append(after, fmt.Sprintf("ALTER INDEX %s RENAME TO %s", Ident(t.Schema, beside), Ident(i.Name)))
+			continue
+		}
+		before = append(before, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s %[3]s USING INDEX %[4]s", at, Ident(i.Name), kind, Ident(beside)))
+	}
+	for _, c := range live.Constraints {
+		if live.Constraint(carriedName(c.Name)) != nil {
+			after = append(after, fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, Ident(carriedName(c.Name)), Ident(c.Name)))
+		}
+	}
+	var drop []string
+	for _, r := range replaced {
+		drop = extended(drop, t, "DROP COLUMN IF EXISTS "+Ident(HiddenName(r.Column)))
+	}
+	return slices.Concat(before, drop, after)
+}
+
+func notValid(definition string) string { return strings.TrimSuffix(definition, " NOT VALID") }
