@@ -15,7 +15,7 @@ WITH_CC       = sh $(SETUP)/cc.sh && export CGO_ENABLED=1
 TEST          = $(GO) test -race -shuffle=on -count=1
 
 .DEFAULT_GOAL := help
-.PHONY: help build pleat example demo test test-long test-versions bench bench-plan lint fmt clean
+.PHONY: help build pleat example demo test test-long test-versions bench bench-plan bench-schema lint fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,13 @@ bench-plan: ## the planner's figures, beside Terraform's where it is installed; 
 	@$(WITH_CC) && $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./planner >bin/bench-plan.out || { cat bin/bench-plan.out; exit 1; }
 	@grep 'left out$$' bin/bench-plan.out >&2 || :
 	@grep '^figure ' bin/bench-plan.out
+
+# A variable and not a flag, so that it can be given to make as it is:
+# PLEAT_BENCH_ROWS=10000000 make bench-schema
+bench-schema: pleat ## schema changes under load, beside pgroll, golang-migrate and bare SQL; 15 minutes
+	@$(BUILD) -o bin/bench-schema ./examples/bench
+	@peers=$$(sh $(SETUP)/peers.sh bin/peers) && $(WITH_POSTGRES) \
+		bin/bench-schema -rows $${PLEAT_BENCH_ROWS:-1000000} $$peers $$PLEAT_BENCH_FLAGS
 
 lint: ## gofmt and go vet
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'ed:" $$unformatted; exit 1; }
