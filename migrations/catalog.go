@@ -5,6 +5,10 @@ import "pleat/spec"
 // Catalog is what a database's catalog says of the objects that a spec names.
 // It is a value: reading it again gives another one.
 type Catalog struct {
+	// Version is the server's first number: 15. 0 is one that is not known, and
+	// is taken for the youngest that pleat knows.
+	Version int `json:"version,omitempty"`
+
 	Tables map[string]*Table `json:"tables"` // by spec.Table's text form; a table that does not exist is absent
 
 	// Enums are the labels of enum types, in their order, by spec.Table's text
@@ -122,6 +126,12 @@ type Partition struct {
 type Dependent struct {
 	Column string `json:"column,omitempty"` // "" = the table as a whole
 	Object string `json:"object"`           // as Postgres describes it: "view users_view"
+}
+
+// atLeast tells whether the server has what came with a version; also on a nil
+// catalog.
+func (c *Catalog) atLeast(version int) bool {
+	return c == nil || c.Version == 0 || c.Version >= version
 }
 
 // Table gives the table of that name, or nil.

@@ -21,6 +21,7 @@ type shapes struct {
 	columns  []string          // of the table, where some are swapped
 	anyWrite bool              // fires on every UPDATE, not on a list of columns
 	always   map[string]bool   // columns that no statement may set: GENERATED ALWAYS AS IDENTITY
+	anew     bool              // the server cannot replace a trigger: PostgreSQL 13
 }
 
 func (s shapes) forwardColumns() []string { return slices.Sorted(maps.Keys(s.sync.Forward)) }
@@ -71,17 +72,31 @@ func (s shapes) marker() string {
 // install puts function and trigger there, or in the place of what an earlier
 // phase had.
 func (s shapes) install() []string {
-	return []string{
-		s.createFunction(),
-		s.createTrigger(),
-		fmt.Sprintf("COMMENT ON TRIGGER %s ON %s IS %s",
-			Ident(TriggerName(s.change)), tableIdent(s.sync.Table), Literal(s.marker())),
+	comment := fmt.Sprintf("COMMENT ON TRIGGER %s ON %s IS %s",
+		Ident(TriggerName(s.change)), tableIdent(s.sync.Table), Literal(s.marker()))
+	return slices.Concat(
+		[]string{s.createFunction()},
+		putTrigger(s.sync.Table, TriggerName(s.change), s.triggerDefinition(), s.anew),
+		[]string{comment})
+}
+
+// putTrigger puts a trigger there, or in the place of one of its name. Anew
+// takes ACCESS EXCLUSIVE where there is one, and nothing more where there is
+// none.
+func putTrigger(t spec.Table, name, definition string, anew bool) []string {
+	if anew {
+		return []string{dropTrigger(t, name), "CREATE TRIGGER " + definition}
 	}
+	return []string{"CREATE OR REPLACE TRIGGER " + definition}
+}
+
+func dropTrigger(t spec.Table, name string) string {
+	return fmt.Sprintf("DROP TRIGGER IF EXISTS %s ON %s", Ident(name), tableIdent(t))
 }
 
 func (s shapes) remove() []string {
 	return []string{
-		fmt.Sprintf("DROP TRIGGER IF EXISTS %s ON %s", Ident(TriggerName(s.change)), tableIdent(s.sync.Table)),
+		dropTrigger(s.sync.Table, TriggerName(s.change)),
 		fmt.Sprintf("DROP FUNCTION IF EXISTS %s()", s.function()),
 	}
 }
@@ -121,15 +136,15 @@ func (s shapes) explain(columns []string, expressions map[string]string) string 
 		tableIdent(s.sync.Table), Ident(s.sync.Table.Name), strings.Join(sets, ", "))
 }
 
-// createTrigger names the columns where it can: then writes to others do not
+// triggerDefinition names the columns where it can: then writes to others do not
 // call the function at all. It cannot where another BEFORE trigger may change
 // them, because the list is about the statement, not about the row.
-func (s shapes) createTrigger() string {
+func (s shapes) triggerDefinition() string {
 	event := "UPDATE"
 	if !s.anyWrite {
 		event += " OF " + identList(s.physicals(append(s.writable(), s.forwardColumns()...)))
 	}
-	return fmt.Sprintf("CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR %s ON %s FOR EACH ROW"+
+	return fmt.Sprintf("%s BEFORE INSERT OR %s ON %s FOR EACH ROW"+
 		" WHEN (pg_catalog.current_setting('pleat.sync', true) IS DISTINCT FROM 'off') EXECUTE FUNCTION %s()",
 		Ident(TriggerName(s.change)), event, tableIdent(s.sync.Table), s.function())
 }

@@ -53,7 +53,7 @@ func (o syncOperation) expand(l *lowering) bool {
 		u.Undo = append(u.Undo, dropSequence(l.change.Name))
 	}
 	if former := l.live.Table(o.Table).trigger(TriggerName(l.change.Name)); former != nil && !u.Applied {
-		u.replaces(o.Table, former)
+		u.replaces(o.Table, former, s.anew)
 	}
 	l.program.Expand = append(l.program.Expand, u)
 	if t.trigger(TriggerName(l.change.Name)) == nil {
@@ -65,21 +65,21 @@ func (o syncOperation) expand(l *lowering) bool {
 // replaces makes the undo put back the trigger that is there: releases live
 // with what it does. Where the catalog does not tell how it was made, there is
 // no way back to it.
-func (u *Unit) replaces(table spec.Table, former *Trigger) {
+func (u *Unit) replaces(table spec.Table, former *Trigger, anew bool) {
+	if anew {
+		u.Lock = AccessExclusive
+	}
 	u.all = &reverse{statements: u.Undo, loses: u.Loses}
-	u.Undo, u.UndoTitle = former.restore(table), "put the former trigger back"
+	u.Undo, u.UndoTitle = former.restore(table, anew), "put the former trigger back"
 }
 
-func (t *Trigger) restore(table spec.Table) []string {
+func (t *Trigger) restore(table spec.Table, anew bool) []string {
 	definition, ok := strings.CutPrefix(t.Definition, "CREATE TRIGGER ")
 	if !ok || t.Function == "" {
 		return nil
 	}
-	return []string{
-		t.Function,
-		"CREATE OR REPLACE TRIGGER " + definition,
-		fmt.Sprintf("COMMENT ON TRIGGER %s ON %s IS %s", Ident(t.Name), tableIdent(table), commentLiteral(t.Comment)),
-	}
+	comment := fmt.Sprintf("COMMENT ON TRIGGER %s ON %s IS %s", Ident(t.Name), tableIdent(table), commentLiteral(t.Comment))
+	return slices.Concat([]string{t.Function}, putTrigger(table, t.Name, definition, anew), []string{comment})
 }
 
 func syncUnits(units []Unit) []Unit {
@@ -94,7 +94,10 @@ func syncTitle(o *spec.Sync) string {
 
 // shapes is the sync before anything is hidden.
 func (l *lowering) shapes(o *spec.Sync) shapes {
-	s := shapes{change: l.change.Name, sync: o, anyWrite: l.next.Table(o.Table).hasOtherBefore(), always: map[string]bool{}}
+	s := shapes{
+		change: l.change.Name, sync: o, anyWrite: l.next.Table(o.Table).hasOtherBefore(),
+		always: map[string]bool{}, anew: !l.live.atLeast(14),
+	}
 	if t := l.next.Table(o.Table); t != nil {
 		for _, c := range t.Columns {
 			s.always[c.Name] = c.Identity == "ALWAYS"
@@ -134,7 +137,7 @@ func (l *lowering) installed(s shapes) bool {
 
 // trigger is the one that install leaves in the catalog.
 func (s shapes) trigger() Trigger {
-	return Trigger{Name: TriggerName(s.change), Definition: s.createTrigger(), BeforeRow: true, Comment: s.marker()}
+	return Trigger{Name: TriggerName(s.change), Definition: "CREATE TRIGGER " + s.triggerDefinition(), BeforeRow: true, Comment: s.marker()}
 }
 
 func (l *lowering) checkSync(o *spec.Sync, t *Table) bool {

@@ -110,6 +110,7 @@ func (c *Catalog) clone() *Catalog {
 	if c == nil {
 		return copied
 	}
+	copied.Version = c.Version
 	maps.Copy(copied.Former, c.Former)
 	copied.Enums = maps.Clone(c.Enums)
 	for name, t := range c.Tables {

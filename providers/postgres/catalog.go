@@ -27,6 +27,9 @@ func catalog(ctx context.Context, c *pgx.Conn, tables []spec.Table) (*migrations
 			}
 		}
 	}
+	if err := r.version(ctx, cat); err != nil {
+		return nil, err
+	}
 	if err := r.details(ctx); err != nil {
 		return nil, fmt.Errorf("reading the catalog: %w", err)
 	}
@@ -60,7 +63,17 @@ func tablesOf(ctx context.Context, c *pgx.Conn, indexes []spec.Table) ([]spec.Ta
 // reader fills tables by their oid.
 type reader struct {
 	conn   *pgx.Conn
+	server int // its version
 	tables map[uint32]*migrations.Table
+}
+
+func (r *reader) version(ctx context.Context, cat *migrations.Catalog) error {
+	err := r.conn.QueryRow(ctx, "select pg_catalog.current_setting('server_version_num')::int / 10000").Scan(&cat.Version)
+	if err != nil {
+		return fmt.Errorf("asking for the server's version: %w", err)
+	}
+	r.server = cat.Version
+	return nil
 }
 
 func (r *reader) table(ctx context.Context, name spec.Table) (*migrations.Table, error) {
@@ -260,7 +273,7 @@ func (r *reader) references(ctx context.Context) error {
 // is on its way out.
 func (r *reader) partitions(ctx context.Context) error {
 	detaching := "false"
-	if r.conn.PgConn().ParameterStatus("server_version") >= "14" {
+	if r.server >= 14 {
 		detaching = "h.inhdetachpending"
 	}
 	var p migrations.Partition

@@ -30,6 +30,7 @@ type crowd struct {
 type client struct {
 	conn       *pgx.Conn
 	statements []string
+	mode       pgx.QueryExecMode
 	done       atomic.Int64
 	failed     atomic.Bool
 	worst      atomic.Int64 // nanoseconds that one statement took
@@ -44,21 +45,24 @@ func (l *life) clients(c **crowd, s shape) {
 	ctx, end := context.WithCancel(context.WithoutCancel(l.Context()))
 	fresh := &crowd{end: end}
 	if s.read != "" {
-		fresh.add(ctx, l.world, s.session, []string{s.read})
+		fresh.add(ctx, l.world, s, []string{s.read})
 	}
 	if len(s.writes) > 0 {
-		fresh.add(ctx, l.world, s.session, s.writes)
+		fresh.add(ctx, l.world, s, s.writes)
 	}
 	l.Cleanup(func() { fresh.end(); fresh.group.Wait() }) // leave tells what Wait gives
 	*c = fresh
 	l.work(fresh)
 }
 
-func (c *crowd) add(ctx context.Context, w *world, session string, statements []string) {
+func (c *crowd) add(ctx context.Context, w *world, s shape, statements []string) {
 	w.Helper()
-	one := &client{conn: pgtest.Connect(w, w.url), statements: statements}
-	if session != "" {
-		if _, err := one.conn.Exec(w.Context(), session); err != nil {
+	one := &client{conn: pgtest.Connect(w, w.url), statements: statements, mode: pgx.QueryExecModeCacheStatement}
+	if s.unprepared {
+		one.mode = pgx.QueryExecModeExec
+	}
+	if s.session != "" {
+		if _, err := one.conn.Exec(w.Context(), s.session); err != nil {
 			w.Fatal(err)
 		}
 	}
@@ -84,9 +88,9 @@ func (c *client) repeat(ctx context.Context) error {
 }
 
 func (c *client) do(sql string) error {
-	var args []any
+	args := []any{c.mode}
 	if strings.Contains(sql, "$1") {
-		args = []any{rand.IntN(operationRows) + 1}
+		args = append(args, rand.IntN(operationRows)+1)
 	}
 	start := time.Now()
 	// The test's end must not cut a statement off: that would be an error.

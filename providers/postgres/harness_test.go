@@ -91,7 +91,12 @@ func of(db *spec.Database, c *spec.Change) *spec.Change {
 
 func (w *world) lower(c *spec.Change) *migrations.Program {
 	w.Helper()
-	p, diags := migrations.Lower(c, w.observe(c).Catalog)
+	return w.lowered(c, w.observe(c))
+}
+
+func (w *world) lowered(c *spec.Change, live *planner.Database) *migrations.Program {
+	w.Helper()
+	p, diags := migrations.Lower(c, live.Catalog)
 	if diags.HasErrors() {
 		w.Fatal(diags)
 	}
@@ -100,7 +105,8 @@ func (w *world) lower(c *spec.Change) *migrations.Program {
 
 func (w *world) phase(c *spec.Change) migrations.Phase {
 	w.Helper()
-	phase, drift := w.lower(c).Phase(w.observe(c).Changes[c.Name])
+	live := w.observe(c)
+	phase, drift := w.lowered(c, live).Phase(live.Changes[c.Name])
 	if len(drift) > 0 {
 		w.Errorf("drift: %q", drift)
 	}
@@ -185,21 +191,26 @@ func backfill(p *migrations.Program, b migrations.Backfill) *planner.Backfill {
 // writes where there is one that knows the server.
 func (w *world) dump() string {
 	w.Helper()
-	return pgtest.Catalog(w, w.url, "pleat") + "\n" + w.pgDump()
+	return w.schema() + "\n" + pgDump(w, w.admin)
 }
 
-func (w *world) pgDump() string {
+func (w *world) schema() string {
 	w.Helper()
-	if pgDumpVersion() < pgtest.Value[int](w, w.admin, "select current_setting('server_version_num')::int / 10000") {
+	return pgtest.Catalog(w, w.admin, "pleat")
+}
+
+func pgDump(t testing.TB, c *pgx.Conn) string {
+	t.Helper()
+	if pgDumpVersion() < pgtest.Version(t, c) {
 		return ""
 	}
-	out, err := exec.CommandContext(w.Context(), "pg_dump", "--schema-only", "--exclude-schema=pleat", w.url).Output()
+	out, err := exec.CommandContext(t.Context(), "pg_dump", "--schema-only", "--exclude-schema=pleat", c.Config().ConnString()).Output()
 	if err != nil {
 		var failed *exec.ExitError
 		if errors.As(err, &failed) {
-			w.Fatalf("pg_dump: %v: %s", err, failed.Stderr)
+			t.Fatalf("pg_dump: %v: %s", err, failed.Stderr)
 		}
-		w.Fatal(err)
+		t.Fatal(err)
 	}
 	// Each run has another key for \restrict.
 	return regexp.MustCompile(`(?m)^\\(un)?restrict.*$`).ReplaceAllString(string(out), "")

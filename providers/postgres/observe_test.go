@@ -34,7 +34,7 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &migrations.Catalog{Tables: map[string]*migrations.Table{
+	want := &migrations.Catalog{Version: pgtest.Version(t, pgtest.Connect(t, url)), Tables: map[string]*migrations.Table{
 		"users": {
 			Columns:    []migrations.Column{{Name: "id", Type: "integer", NotNull: true}, {Name: "a", Type: "character varying(10)", NotNull: true, Comment: "name"}},
 			PrimaryKey: []string{"id", "a"},

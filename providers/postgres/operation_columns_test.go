@@ -14,6 +14,14 @@ var nameless = shape{
 	writes: []string{"insert into users default values", "delete from users where id = $1 and id % 5 = 0"},
 }
 
+const numbered = "create table users (id serial primary key, name text not null);" +
+	"create table orders (id serial primary key, user_id int references users (id));"
+
+func unprepared(s shape) shape {
+	s.unprepared = true
+	return s
+}
+
 func columnOperations() []operation {
 	return []operation{
 		{
@@ -49,6 +57,20 @@ func columnOperations() []operation {
 			end:    "create table users (id bigserial primary key, name text); alter table users drop name",
 			before: names,
 			after:  shape{read: nameless.read, writes: []string{"delete from users where id = $1 and id % 5 = 0"}},
+		},
+		{
+			name: "change the type of a primary key", setup: numbered,
+			fill:   "insert into users (name) select 'User Number' || i from generate_series(1, 2000) i; insert into orders (user_id) select i from generate_series(1, 2000) i",
+			change: changeType("users", "id", "bigint", "id::bigint", "pleat_new_id::int"),
+			end: `create sequence users_id_seq;
+				create table users (name text not null, id bigint default nextval('users_id_seq') not null);
+				alter sequence users_id_seq owned by users.id;
+				alter table users add primary key (id);
+				create table orders (id serial primary key, user_id int references users (id));`,
+			// Who has prepared a query for users.id meets "cached plan must not
+			// change result type" (0A000) once at the swap, as at any change of
+			// a column's type under its name.
+			before: unprepared(names), after: unprepared(names),
 		},
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"pleat/migrations"
 	"pleat/planner"
+	"pleat/providers/postgres/pgtest"
 	"pleat/spec"
 )
 
@@ -39,11 +40,13 @@ type operation struct {
 // shape is what a release does to the schema that it was built for: a query
 // for a reader and statements for a writer, over and over, each with a $1 that
 // is a row's number from 1 to operationRows, or without one. session is what it
-// says when it connects, such as SET search_path.
+// says when it connects, such as SET search_path. A release that is unprepared
+// keeps no prepared statements; the others do, as most drivers let them.
 type shape struct {
-	session string
-	read    string
-	writes  []string
+	session    string
+	unprepared bool
+	read       string
+	writes     []string
 }
 
 func (s shape) empty() bool { return s.read == "" && len(s.writes) == 0 }
@@ -56,7 +59,8 @@ func operations() []operation {
 
 // TestEveryOperation takes each operation through its life on a table with
 // rows, under readers and writers of both shapes: there, back, there again,
-// back-fill, validation, hide, un-hide, hide, contract. It asserts that
+// back-fill, validation, verify, hide, un-hide, hide, contract; and once more
+// back from a validation. It asserts that
 //
 //   - the schema is as before after the way back and after un-hiding, and at
 //     the end as the direct DDL makes it;
@@ -69,40 +73,36 @@ func TestEveryOperation(t *testing.T) {
 	for _, o := range operations() {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
-			want := newWorld(t, o.end).dump()
+			want, dumped := madeBy(t, o.end)
 			l := newLife(t, o)
-			before := l.dump()
 			l.clients(&l.old, o.before)
 			l.expand()
-			l.clients(&l.new, o.after)
-			l.leave(&l.new)
-			l.unexpand()
-			if diff := cmp.Diff(before, l.dump()); diff != "" {
-				t.Errorf("after the way back (-before +after):\n%s", diff)
-			}
+			l.revert()
 			l.expand()
-			l.clients(&l.new, o.after)
 			l.fill()
-			l.agree()
-			if l.hides() {
-				shown := l.dump()
+			if len(l.program.Validate) > 0 {
+				l.revert()
+				l.expand()
+				l.fill()
+			}
+			if len(l.program.Hide) > 0 {
+				shown := l.schema()
 				l.leave(&l.old)
 				l.hide()
 				l.work(l.new)
 				l.unhide()
 				l.clients(&l.old, o.before)
 				l.agree()
-				if diff := cmp.Diff(shown, l.dump()); diff != "" {
-					t.Errorf("after un-hiding (-before +after):\n%s", diff)
-				}
+				l.same("after un-hiding", shown)
 			}
 			l.leave(&l.old)
 			l.hide()
 			l.contract()
 			l.work(l.new)
 			l.leave(&l.new)
-			if diff := cmp.Diff(want, l.dump()); diff != "" {
-				t.Errorf("at the end (-want +got):\n%s", diff)
+			l.same("at the end", want)
+			if diff := cmp.Diff(dumped, pgDump(t, l.admin)); diff != "" {
+				t.Errorf("pg_dump at the end (-want +got):\n%s", diff)
 			}
 			if left := l.leftovers(); left != "" {
 				t.Errorf("left over: %s", left)
@@ -112,6 +112,17 @@ func TestEveryOperation(t *testing.T) {
 	}
 }
 
+// madeBy is the schema that DDL makes in an empty database, as the catalog has
+// it and as pg_dump writes it.
+func madeBy(t *testing.T, ddl string) (schema, dumped string) {
+	t.Helper()
+	c := pgtest.Connect(t, pgtest.New(t).Database(t))
+	if _, err := c.Exec(t.Context(), ddl); err != nil {
+		t.Fatalf("%s: %v", ddl, err)
+	}
+	return pgtest.Catalog(t, c, "pleat"), pgDump(t, c)
+}
+
 // life is an operation on its way, with everybody who uses the table.
 type life struct {
 	*world
@@ -119,6 +130,9 @@ type life struct {
 	old, new *crowd
 	control  *crowd // of a table that no step touches: what the machine is good for
 	sampler  *sampler
+
+	program   *migrations.Program // before anything was done
+	untouched string              // the schema then
 }
 
 func newLife(t *testing.T, o operation) *life {
@@ -132,26 +146,32 @@ func newLife(t *testing.T, o operation) *life {
 	if o.fill != "" {
 		w.exec(o.fill)
 	}
-	l := &life{world: w, operation: o}
+	l := &life{world: w, operation: o, untouched: w.schema()}
 	l.sampler = sample(w)
 	l.clients(&l.control, shape{read: "select id from pleat.control where id = $1"})
 	return l
 }
 
+// expand ends with the new shape in use.
 func (l *life) expand() {
 	l.Helper()
 	p := l.lower(l.change)
+	l.program = p
 	l.units(p, p.Expand, migrations.Expanded)
 	l.at(migrations.Expanded, len(p.Expand) > 0)
 	l.work(l.old)
+	l.clients(&l.new, l.after)
 }
 
-func (l *life) unexpand() {
+// revert takes everything back that came before hide.
+func (l *life) revert() {
 	l.Helper()
+	l.leave(&l.new)
 	p := l.lower(l.change)
-	l.back(p, p.Expand, migrations.Absent)
+	l.back(p, slices.Concat(p.Expand, p.Validate), migrations.Absent)
 	l.at(migrations.Absent, len(p.Expand) > 0)
 	l.work(l.old)
+	l.same("after the way back", l.untouched)
 }
 
 // fill is everything between expand and hide.
@@ -162,14 +182,14 @@ func (l *life) fill() {
 		l.declare(locks{b.Table.String(): migrations.RowExclusive})
 		l.apply(backfill(p, b))
 	}
+	l.units(p, p.Validate, migrations.Verified)
 	for _, v := range l.change.Verifies {
 		l.declare(locks{})
 		l.apply(&planner.Verify{Change: l.change.Name, Name: v.Name, SQL: v.SQL, Max: v.Max, Phase: migrations.Verified, Digest: p.Digest})
 	}
 	l.work(l.old, l.new)
+	l.agree()
 }
-
-func (l *life) hides() bool { return len(l.lower(l.change).Hide) > 0 }
 
 func (l *life) hide() {
 	l.Helper()
@@ -201,6 +221,14 @@ func (l *life) agree() {
 	}
 }
 
+// same asserts what the schema is.
+func (l *life) same(when, want string) {
+	l.Helper()
+	if diff := cmp.Diff(want, l.schema()); diff != "" {
+		l.Errorf("the schema %s (-want +got):\n%s", when, diff)
+	}
+}
+
 // at asserts the phase that the catalog shows, where it shows one.
 func (l *life) at(want migrations.Phase, visible bool) {
 	l.Helper()
@@ -218,7 +246,7 @@ func (l *life) units(p *migrations.Program, units []migrations.Unit, phase migra
 		if i < len(units)-1 {
 			said = ""
 		}
-		l.declare(declared(u, u.Lock))
+		l.declare(declared(u, u.Lock, u.Also))
 		l.apply(forward(p, u, said))
 	}
 }
@@ -226,29 +254,26 @@ func (l *life) units(p *migrations.Program, units []migrations.Unit, phase migra
 func (l *life) back(p *migrations.Program, units []migrations.Unit, phase migrations.Phase) {
 	l.Helper()
 	for i := len(units) - 1; i >= 0; i-- {
-		l.declare(declared(units[i], units[i].UndoLock))
+		l.declare(declared(units[i], units[i].UndoLock, units[i].UndoAlso))
 		l.apply(backward(p, units[i].Whole(), phase))
 	}
 }
 
 // declared is what a unit says that it locks, by table.
-func declared(u migrations.Unit, lock migrations.Lock) locks {
+func declared(u migrations.Unit, lock migrations.Lock, also []migrations.TableLock) locks {
 	if lock == "" && len(u.Hazards) > 0 {
 		return nil // nobody knows, and the plan says so
 	}
 	all := locks{}
-	if lock != "" {
-		all[tableName(u)] = lock
+	for _, other := range also {
+		all[other.Table.String()] = other.Lock
 	}
-	return all
-}
-
-// tableName is anyTable for a unit that makes its table, and so names none.
-func tableName(u migrations.Unit) string {
 	if u.Table == (spec.Table{}) {
-		return anyTable
+		all[anyTable] = lock
+		return all
 	}
-	return u.Table.String()
+	all[u.Table.String()] = lock
+	return all
 }
 
 // declare tells the sampler what the next step may lock. Each step is a run of

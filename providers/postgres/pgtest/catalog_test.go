@@ -30,13 +30,12 @@ const everything = `
 // Each statement changes the schema, so none may leave the text as it was.
 func TestCatalogSeesEveryChange(t *testing.T) {
 	s := pgtest.New(t)
-	url := s.Database(t)
-	c := pgtest.Connect(t, url)
+	c := pgtest.Connect(t, s.Database(t))
 	if _, err := c.Exec(t.Context(), everything); err != nil {
 		t.Fatal(err)
 	}
-	before := pgtest.Catalog(t, url)
-	if again := pgtest.Catalog(t, url); again != before {
+	before := pgtest.Catalog(t, c)
+	if again := pgtest.Catalog(t, c); again != before {
 		t.Fatalf("read twice, it differs:\n%s\n%s", before, again)
 	}
 	for _, sql := range []string{
@@ -73,13 +72,13 @@ func TestCatalogSeesEveryChange(t *testing.T) {
 		if _, err := c.Exec(t.Context(), sql); err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}
-		after := pgtest.Catalog(t, url)
+		after := pgtest.Catalog(t, c)
 		if after == before {
 			t.Errorf("%s: not to be seen", sql)
 		}
 		before = after
 	}
-	if left := pgtest.Catalog(t, url, "s", "public"); left != "" {
+	if left := pgtest.Catalog(t, c, "s", "public"); left != "" {
 		t.Errorf("of schemas that are left out it says:\n%s", left)
 	}
 	if !strings.Contains(before, "s.parent columns id, name, mood, n, extra\n") {

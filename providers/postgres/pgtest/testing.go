@@ -148,6 +148,12 @@ func Connect(t testing.TB, url string) *pgx.Conn {
 	return c
 }
 
+// Version is the first number of the version of c's server: 15.
+func Version(t testing.TB, c *pgx.Conn) int {
+	t.Helper()
+	return Value[int](t, c, "select current_setting('server_version_num')::int / 10000")
+}
+
 // Value asks a question that has one value for an answer.
 func Value[T any](t testing.TB, c *pgx.Conn, sql string, args ...any) T {
 	t.Helper()
