@@ -84,3 +84,14 @@ func (l *lowering) table(t spec.Table, at hcl.Range) *Table {
 		l.change.Name+" creates it. Create it in this change, or name the change that does in `after`.")
 	return nil
 }
+
+// columnsThere tells whether the table has them all, and says which it has not.
+func (l *lowering) columnsThere(at hcl.Range, name spec.Table, t *Table, columns []string) bool {
+	before := len(l.diags)
+	for _, c := range columns {
+		if !t.has(c) {
+			l.unknownColumn(at, name, t, c)
+		}
+	}
+	return len(l.diags) == before
+}

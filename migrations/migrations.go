@@ -81,7 +81,7 @@ type Unit struct {
 	UndoAlso   []TableLock
 	Index      spec.Table // the index that BuildIndex and RemoveIndex are about
 	Statements []string   //
-	Undo       []string   // nil: there is no way back
+	Undo       []string   // nil: there is no way back; empty: nothing needs to be taken back
 	UndoTitle  string     // "drop columns"
 	Loses      string     // what the undo loses: "what was written to users.first, users.last"; "" = nothing
 	Hazards    []Hazard   //
@@ -94,6 +94,8 @@ type Unit struct {
 
 	missing []string // the objects that an Applied unit would show
 	all     *reverse // takes back also what was there before; nil: the undo does
+	unlike  string   // definition that was found under the unit's name, and may be another
+	like    string   // definition that the unit would make
 }
 
 // reverse is a way back.

@@ -68,6 +68,10 @@ func kindOf(op spec.Operation) operation {
 		return createIndex{CreateIndex: o}
 	case *spec.DropIndex:
 		return dropIndex{DropIndex: o}
+	case *spec.AddCheck:
+		return addCheck{AddCheck: o}
+	case *spec.AddForeignKey:
+		return addForeignKey{AddForeignKey: o}
 	case *spec.Sync:
 		return syncOperation{Sync: o}
 	case *spec.SQL:

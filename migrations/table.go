@@ -88,6 +88,13 @@ func (t *Table) removeIndex(name string) {
 	t.Indexes = slices.DeleteFunc(t.Indexes, func(i Index) bool { return i.Name == name })
 }
 
+func (t *Table) removeConstraint(name string) {
+	if t == nil {
+		return
+	}
+	t.Constraints = slices.DeleteFunc(t.Constraints, func(c Constraint) bool { return c.Name == name })
+}
+
 // tableOfIndex finds the table that has an index: an index is named within
 // its schema, whatever table it is on.
 func (c *Catalog) tableOfIndex(index spec.Table) (spec.Table, *Table) {

@@ -87,13 +87,17 @@ func (e *emitter) forward(c *spec.Change, u migrations.Unit, phase migrations.Ph
 	}
 }
 
-// backward is the undo of a unit, or nil when there is none.
+// backward is the undo of a unit, or nil when there is none. It has no action
+// where nothing needs to be taken back.
 func (e *emitter) backward(c *spec.Change, u migrations.Unit) *Undo {
 	if u.Undo == nil {
 		return nil
 	}
 	digest := e.programs[c.Name].Digest
 	undo := &Undo{Title: u.UndoTitle, Loses: u.Loses}
+	if len(u.Undo) == 0 {
+		return undo
+	}
 	switch u.Mode {
 	case migrations.BuildIndex:
 		undo.Action = &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: migrations.Absent, Digest: digest}
@@ -133,6 +137,9 @@ func (e *emitter) revert(c *spec.Change) {
 			e.diags = append(e.diags, problem("No way back", fmt.Sprintf("%s of %s has no undo: it cannot be taken back.", u.Title, c.Address()), u.Source))
 			continue
 		}
+		if undo.Action == nil {
+			continue
+		}
 		s := e.unit(c, u, "")
 		s.ID, s.Kind = s.ID+"/revert", KindRevert
 		s.Action, s.Undo, s.Title = undo.Action, nil, undo.Title+": "+u.Title
@@ -156,8 +163,8 @@ func (e *emitter) unhide(c *spec.Change) {
 		}
 		s := e.unit(c, u, "")
 		s.ID += unhideSuffix
-		s.Action, s.Title = undo.Action, "un-hide "+u.Title
-		s.Undo = &Undo{Title: "hide again", Action: e.forward(c, u, migrations.Hidden)}
+		s.Action, s.Title = undo.Action, undo.Title+" "+u.Title
+		s.Undo = &Undo{Title: firstOf(u.Verb, "hide") + " again", Action: e.forward(c, u, migrations.Hidden)}
 		s.Cause = "the release that the rollback goes to needs it"
 		e.add("unhide", s)
 	}

@@ -34,7 +34,8 @@ type DatabaseScope struct {
 
 // TableScope is the parts of a table that a spec names.
 type TableScope struct {
-	Columns []string `json:"columns,omitempty"`
+	Columns     []string `json:"columns,omitempty"`
+	Constraints []string `json:"constraints,omitempty"`
 }
 
 // ServiceScope is where a service lives.
@@ -129,6 +130,9 @@ func (s *DatabaseScope) name(c *spec.Change) {
 			for _, column := range t.Columns {
 				s.column(t.Table, column)
 			}
+			for _, constraint := range t.Constraints {
+				s.constraint(t.Table, constraint)
+			}
 		}
 		for _, index := range names.Indexes {
 			s.Indexes = include(s.Indexes, index.String())
@@ -158,6 +162,12 @@ func (s DatabaseScope) columns(t spec.Table, byColumn map[string]string) {
 func (s DatabaseScope) column(t spec.Table, name string) {
 	scope := s.table(t)
 	scope.Columns = include(scope.Columns, name)
+	s.Tables[t.String()] = scope
+}
+
+func (s DatabaseScope) constraint(t spec.Table, name string) {
+	scope := s.table(t)
+	scope.Constraints = include(scope.Constraints, name)
 	s.Tables[t.String()] = scope
 }
 
@@ -325,6 +335,9 @@ func (f *facts) table(at string, scope TableScope, t *migrations.Table) {
 	for _, c := range scope.Columns {
 		f.add(at+"."+c, columnFact(t.Column(c)))
 	}
+	for _, c := range scope.Constraints {
+		f.add(at+" constraint "+c, constraintFact(t.Constraint(c)))
+	}
 	f.add(at+" primary key", strings.Join(t.PrimaryKey, ", "))
 	var triggers []string
 	for _, g := range t.Triggers {
@@ -345,6 +358,14 @@ func columnFact(c *migrations.Column) string {
 		value += " default " + c.Default
 	}
 	return value
+}
+
+// constraintFact has "NOT VALID" in it where that is so.
+func constraintFact(c *migrations.Constraint) string {
+	if c == nil {
+		return ""
+	}
+	return c.Definition
 }
 
 func indexFact(i *migrations.Index) string {

@@ -211,6 +211,7 @@ func (p *planning) lowerOne(c *spec.Change, part *migrations.Catalog) (*migratio
 	program, diags := migrations.Lower(c, part)
 	p.diags = append(p.diags, diags...)
 	p.programs[c.Name] = program
+	p.diags = append(p.diags, program.Conflicts(p.recorded(c))...)
 	phase, drift := program.Phase(p.recorded(c))
 	p.start.phases[c.Name] = p.through(c, phase)
 	if phase.AtLeast(migrations.Hidden) {

@@ -88,6 +88,7 @@ func (s *shapes) names(c *Change, t *shape) []string {
 
 func (l *loader) checkExpand(s *shapes, c *Change, o Operation) {
 	n := l.operationNodes[o]
+	l.checkConstraint(s, c, o)
 	switch o := o.(type) {
 	case *AddColumn:
 		l.tableReached(s, c, o.Table, n.labelRange(0))
@@ -113,6 +114,7 @@ func (l *loader) checkBackfill(s *shapes, c *Change, b *Backfill) {
 func (l *loader) checkContract(s *shapes, c *Change) {
 	for _, o := range c.Contract.Operations {
 		n := l.operationNodes[o]
+		l.checkConstraint(s, c, o)
 		switch o := o.(type) {
 		case *DropColumn:
 			if l.tableReached(s, c, o.Table, n.labelRange(0)) {
@@ -121,6 +123,30 @@ func (l *loader) checkContract(s *shapes, c *Change) {
 		case *DropTable:
 			l.tableReached(s, c, o.Table, n.labelRange(0))
 		}
+	}
+}
+
+// checkConstraint looks at what constraints name, which may stand in either
+// block.
+func (l *loader) checkConstraint(s *shapes, c *Change, o Operation) {
+	n := l.operationNodes[o]
+	switch o := o.(type) {
+	case *AddCheck:
+		l.tableReached(s, c, o.Table, n.labelRange(0))
+	case *AddForeignKey:
+		l.listReached(s, c, o.Table, o.Columns, n.labelRange(0), n, "columns")
+		l.listReached(s, c, o.References, o.To, n.at("references"), n, "to")
+	}
+}
+
+// listReached looks at a table, which is named at rng, and at an argument that
+// lists columns of it.
+func (l *loader) listReached(s *shapes, c *Change, t Table, columns []string, rng hcl.Range, n *node, argument string) {
+	if !l.tableReached(s, c, t, rng) {
+		return
+	}
+	for i, name := range columns {
+		l.columnReached(s, c, t, name, n.atElement(argument, i))
 	}
 }
 

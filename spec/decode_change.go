@@ -68,6 +68,9 @@ var operationDecoders = map[string]func(*node) Operation{
 	"drop_column":  func(n *node) Operation { return dropColumn(n) },
 	"drop_table":   func(n *node) Operation { return dropTable(n) },
 	"drop_index":   func(n *node) Operation { return dropIndex(n) },
+
+	"add_check":       func(n *node) Operation { return addCheck(n) },
+	"add_foreign_key": func(n *node) Operation { return addForeignKey(n) },
 }
 
 func operation(n *node, labels map[hcl.Range]string) Operation {

@@ -24,11 +24,12 @@ type Names struct {
 	Anything bool
 }
 
-// TableNames is a table and columns of it; without columns, the table as a
-// whole.
+// TableNames is a table with columns and constraints of it; without either, the
+// table as a whole.
 type TableNames struct {
-	Table   Table
-	Columns []string
+	Table       Table
+	Columns     []string
+	Constraints []string
 }
 
 func naming(t Table, columns ...string) Names {

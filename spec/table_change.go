@@ -22,11 +22,14 @@ var changeTable = &block{
 
 var expandTable = &block{
 	name: "expand", single: true, required: true,
-	doc:    "What is added. The operations run in the order of the file.",
-	blocks: []*block{createTableTable, addColumnTable, createIndexTable, syncTable, sqlTable},
+	doc: "What is added. The operations run in the order of the file.",
+	blocks: []*block{
+		createTableTable, addColumnTable, createIndexTable, syncTable,
+		addCheckTable, addForeignKeyTable, sqlTable,
+	},
 	later: []string{
 		"rename_column", "change_type", "split_column", "set_not_null", "drop_not_null", "rename_table", "serve", "expose",
-		"add_constraint", "add_check", "add_foreign_key", "add_unique", "create_enum", "add_enum_value", "create_view",
+		"add_unique", "create_enum", "add_enum_value", "create_view",
 		"create_function", "create_trigger", "create_extension", "create_sequence", "partition", "window", "gate",
 	},
 	misplaced: []misplaced{
@@ -175,7 +178,7 @@ var verifyTable = &block{
 
 var contractTable = &block{
 	name: "contract", single: true,
-	doc: "What is taken away, on evidence that nobody needs it.",
+	doc: "What is taken away, on evidence that nobody needs it, and what is enforced from then on.",
 	attributes: []attribute{
 		{name: "soak", kind: kindDuration, fallback: "24h", longest: 365 * day, doc: "Quiet time after the last old instance, session and write in the old shape."},
 	},
@@ -186,6 +189,7 @@ var contractTable = &block{
 			doc: "Takes a table away.", attributes: []attribute{hideArgument}},
 		{name: "drop_index", labels: []string{"NAME"}, unique: true,
 			doc: "Takes an index away without blocking writers."},
+		addCheckTable, addForeignKeyTable,
 		sqlTable,
 		quietTable,
 	},

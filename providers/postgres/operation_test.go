@@ -54,7 +54,7 @@ func (s shape) empty() bool { return s.read == "" && len(s.writes) == 0 }
 const operationRows = 2000
 
 func operations() []operation {
-	return slices.Concat(columnOperations(), tableOperations(), indexOperations(), sqlOperations())
+	return slices.Concat(columnOperations(), tableOperations(), indexOperations(), constraintOperations(), sqlOperations())
 }
 
 // TestEveryOperation takes each operation through its life on a table with
@@ -254,6 +254,9 @@ func (l *life) units(p *migrations.Program, units []migrations.Unit, phase migra
 func (l *life) back(p *migrations.Program, units []migrations.Unit, phase migrations.Phase) {
 	l.Helper()
 	for i := len(units) - 1; i >= 0; i-- {
+		if len(units[i].Undo) == 0 {
+			continue
+		}
 		l.declare(declared(units[i], units[i].UndoLock, units[i].UndoAlso))
 		l.apply(backward(p, units[i].Whole(), phase))
 	}

@@ -1,0 +1,193 @@
+package migrations
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/spec"
+)
+
+// late is a constraint that is added without a look at the rows, and validated
+// once they are filled. New rows are held to it from the first moment.
+type late struct {
+	table      spec.Table
+	constraint Constraint  // as the catalog will have it once it is valid
+	lock       Lock        // of ADD; the undo needs ACCESS EXCLUSIVE
+	also       []TableLock // that ADD takes besides
+	loose      bool        // the text may differ from the server's and mean the same
+	at         hcl.Range
+}
+
+func (c late) name() string { return c.constraint.Name }
+
+func (c late) title() string { return constraintTitle(c.table, c.name()) }
+
+func constraintTitle(t spec.Table, name string) string {
+	return "constraint " + name + " on " + t.String()
+}
+
+// id has the definition in it: what is recorded under it was made by pleat,
+// and means this.
+func (c late) id(what string) string {
+	return fmt.Sprintf("%s.%s.%s.%s", what, c.table, c.name(), mark(c.constraint.Definition)[:8])
+}
+
+// enforce is the unit that holds writers to the constraint.
+func (c late) enforce(l *lowering) Unit {
+	live := l.live.Table(c.table).Constraint(c.name())
+	u := Unit{
+		ID: c.id("constraint"), Title: c.title(), Mode: InTransaction,
+		Table: c.table, Lock: c.lock, Also: c.also,
+		UndoLock: AccessExclusive, UndoAlso: strongest(c.also),
+		Statements: []string{addConstraintSQL(c.table, c.name(), c.constraint.Definition+" NOT VALID")},
+		Undo:       []string{dropConstraintSQL(c.table, c.name())},
+		UndoTitle:  "drop constraint",
+		Applied:    live != nil,
+		Visible:    true,
+		Source:     c.at,
+	}
+	if live == nil {
+		u.missing = []string{c.title()}
+		return u
+	}
+	if live.Definition != "" && !sameDefinition(live.Definition, c.constraint.Definition) {
+		u.unlike, u.like = live.Definition, c.constraint.Definition
+		if !c.loose {
+			l.anotherDefinition(u)
+		}
+	}
+	return u
+}
+
+func strongest(locks []TableLock) []TableLock {
+	all := slices.Clone(locks)
+	for i := range all {
+		all[i].Lock = AccessExclusive
+	}
+	return all
+}
+
+// validate is the unit after which it holds for all rows.
+func (c late) validate(l *lowering) Unit {
+	live := l.live.Table(c.table).Constraint(c.name())
+	u := Unit{
+		ID: c.id("validate"), Title: c.title(), Mode: InTransaction,
+		Table: c.table, Lock: ShareUpdateExclusive, Also: c.scanned(),
+		Statements: []string{validateSQL(c.table, c.name())},
+		Undo:       []string{},
+		UndoTitle:  "-",
+		Applied:    live != nil && live.Valid,
+		Visible:    true,
+		Source:     c.at,
+	}
+	if !u.Applied {
+		u.missing = []string{c.title()}
+	}
+	return u
+}
+
+// scanned are the tables that VALIDATE locks besides, as weakly as its own.
+func (c late) scanned() []TableLock {
+	var all []TableLock
+	for _, l := range c.also {
+		if l.Table.String() != c.constraint.References {
+			all = append(all, TableLock{l.Table, ShareUpdateExclusive})
+		}
+	}
+	return all
+}
+
+// expand holds live releases to the constraint, which their author says they
+// keep.
+func (c late) expand(l *lowering) {
+	l.program.Expand = append(l.program.Expand, c.enforce(l))
+	l.program.Validate = append(l.program.Validate, c.validate(l))
+	c.appear(l)
+}
+
+// contract holds writers to the constraint once the releases are gone that do
+// not know it.
+func (c late) contract(l *lowering) {
+	enforce, validate := c.enforce(l), c.validate(l)
+	enforce.Verb, validate.Verb = "enforce", "validate"
+	l.program.Hide = append(l.program.Hide, enforce)
+	l.program.Drop = append(l.program.Drop, validate)
+}
+
+// appear shows the constraint in the catalog to come.
+func (c late) appear(l *lowering) {
+	t := l.next.Table(c.table)
+	if t == nil || t.Constraint(c.name()) != nil {
+		return
+	}
+	added := c.constraint
+	added.Valid = false
+	t.Constraints = append(t.Constraints, added)
+}
+
+func (c late) settle(l *lowering) {
+	if found := l.next.Table(c.table).Constraint(c.name()); found != nil {
+		found.Valid = true
+	}
+}
+
+func (c late) takeAway(l *lowering, to Phase) {
+	c.appear(l)
+	if to == Contracted {
+		c.settle(l)
+	}
+}
+
+func addConstraintSQL(t spec.Table, name, definition string) string {
+	return fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", tableIdent(t), Ident(name), definition)
+}
+
+func validateSQL(t spec.Table, name string) string {
+	return fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", tableIdent(t), Ident(name))
+}
+
+func dropConstraintSQL(t spec.Table, name string) string {
+	return fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", tableIdent(t), Ident(name))
+}
+
+func (l *lowering) anotherDefinition(u Unit) {
+	l.diags = append(l.diags, anotherDefinition(u))
+}
+
+func anotherDefinition(u Unit) *hcl.Diagnostic {
+	return &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: "Constraint with another definition", Subject: u.Source.Ptr(),
+		Detail: fmt.Sprintf("There is a %s already:\n  %s\nThis change would make:\n  %s\nGive it another name, or write it as it is there.",
+			u.Title, u.unlike, u.like),
+	}
+}
+
+// Conflicts are about objects of a name that the change wants to make, of which
+// the text does not say that they are the same, and which pleat did not make.
+func (p *Program) Conflicts(rec Recorded) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, u := range slices.Concat(p.Expand, p.Hide) {
+		if u.unlike != "" && !rec.Units[u.ID] {
+			diags = append(diags, anotherDefinition(u))
+		}
+	}
+	return diags
+}
+
+// descendants are the partitions and children that a change of the table's
+// constraints also locks.
+func (t *Table) descendants(lock Lock) []TableLock {
+	var all []TableLock
+	if t == nil {
+		return nil
+	}
+	for _, p := range t.Partitions {
+		all = append(all, TableLock{spec.ParseTable(p.Table), lock})
+	}
+	for _, c := range t.Children {
+		all = append(all, TableLock{spec.ParseTable(c), lock})
+	}
+	return all
+}

@@ -1,0 +1,36 @@
+package spec
+
+const liveReleases = " In `expand`, live releases must keep it already: it holds for what is written from then on, and for all rows once they are filled. " +
+	"In `contract`, it holds once the releases are gone that do not know the change."
+
+var addCheckTable = &block{
+	name: "add_check", labels: []string{"TABLE", "NAME"}, unique: true,
+	doc: "Adds a check constraint without keeping anybody waiting while rows are looked at." + liveReleases,
+	attributes: []attribute{
+		{name: "check", kind: kindString, required: true, doc: "A SQL condition over a row, such as `age > 0`."},
+	},
+	later: []string{"no_inherit"},
+}
+
+var addForeignKeyTable = &block{
+	name: "add_foreign_key", labels: []string{"TABLE", "NAME"}, optionalLabel: true, unique: true,
+	doc: "Adds a foreign key without keeping anybody waiting while rows are looked at." + liveReleases +
+		" Without NAME it is called as Postgres would call it: `TABLE_COLUMNS_fkey`.",
+	attributes: append([]attribute{
+		{name: "columns", kind: kindStrings, required: true, doc: "Columns of TABLE."},
+		{name: "references", kind: kindString, required: true, doc: "The table that they refer to."},
+		{name: "to", kind: kindStrings, doc: "Columns of that table, in the same order. Without it, its primary key."},
+		{name: "on_delete", kind: kindString, fallback: "no action", oneOf: referentialActions, doc: "What becomes of rows whose referenced row is deleted."},
+		{name: "on_update", kind: kindString, fallback: "no action", oneOf: referentialActions, doc: "What becomes of rows whose referenced row gets another key."},
+		{name: "match", kind: kindString, fallback: "simple", oneOf: []string{"simple", "full"}, doc: "`full`: either all columns are null or none is."},
+	}, deferralArguments()...),
+}
+
+var referentialActions = []string{"no action", "restrict", "cascade", "set null", "set default"}
+
+func deferralArguments() []attribute {
+	return []attribute{
+		{name: "deferrable", kind: kindBool, fallback: "false", doc: "A transaction may have it looked at when it ends."},
+		{name: "initially_deferred", kind: kindBool, fallback: "false", doc: "It is looked at when the transaction ends, unless that says otherwise."},
+	}
+}
