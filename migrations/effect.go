@@ -32,20 +32,11 @@ const (
 	Repeatable EffectKind = "repeatable"
 )
 
-// describe tells from a statement's text which tables it locks and what the
-// catalog shows of it. What it does not know it leaves out.
-func (s statement) describe() ([]NamedLock, Effect) {
-	r := &reader{tokens: s.tokens}
-	locks, effect := r.statement()
-	effect.Concurrently = s.has("concurrently")
-	for i, t := range s.tokens {
-		if t.kind == wordToken && t.text == "references" {
-			if name := (&reader{tokens: s.tokens, at: i + 1}).name(); name != "" {
-				locks = append(locks, NamedLock{name, ShareRowExclusive})
-			}
-		}
-	}
-	return locks, effect
+// effect tells from a statement's text what the catalog shows of it.
+func (s statement) effect() Effect {
+	e := (&reader{tokens: s.tokens}).statement()
+	e.Concurrently = s.has("concurrently")
+	return e
 }
 
 // reader reads a statement from its start.
@@ -112,69 +103,44 @@ func (r *reader) name() string {
 
 func (r *reader) ifExists() { r.any("if", "not", "exists") }
 
-func (r *reader) statement() ([]NamedLock, Effect) {
+func (r *reader) statement() Effect {
 	switch {
 	case r.skip("create"):
 		return r.create()
 	case r.skip("drop", "index"):
 		r.skip("concurrently")
 		r.ifExists()
-		return nil, Effect{Kind: TakesIndex, Name: r.name()}
+		return Effect{Kind: TakesIndex, Name: r.name()}
 	case r.skip("drop", "table"):
 		r.ifExists()
-		return r.listed(TakesTable)
-	case r.skip("truncate"):
-		r.any("table", "only")
-		return r.listed("")
+		return Effect{Kind: TakesTable, Name: r.name()}
 	case r.skip("alter", "table"):
 		return r.alterTable()
 	case r.skip("reindex"):
-		return nil, r.reindex()
+		return r.reindex()
 	case r.skip("vacuum"), r.skip("analyze"), r.skip("checkpoint"), r.skip("cluster"), r.skip("alter", "system"), r.skip("refresh"):
-		return nil, Effect{Kind: Repeatable}
+		return Effect{Kind: Repeatable}
 	}
-	return nil, Effect{}
+	return Effect{}
 }
 
-// listed is about tables with commas between them; the effect is the first's.
-func (r *reader) listed(kind EffectKind) (locks []NamedLock, e Effect) {
-	for name := r.name(); name != ""; name = r.name() {
-		locks = append(locks, NamedLock{name, AccessExclusive})
-		if e.Kind == "" && kind != "" {
-			e = Effect{Kind: kind, Name: name}
-		}
-		if r.at >= len(r.tokens) || r.tokens[r.at].text != "," {
-			break
-		}
-		r.at++
-	}
-	return locks, e
-}
-
-func (r *reader) create() ([]NamedLock, Effect) {
-	r.any("or", "replace", "global", "local", "temp", "temporary", "unlogged", "unique", "constraint")
+func (r *reader) create() Effect {
+	r.any("or", "replace", "global", "local", "temp", "temporary", "unlogged", "unique")
 	switch {
 	case r.skip("table"):
 		r.ifExists()
-		return nil, Effect{Kind: MakesTable, Name: r.name()}
+		return Effect{Kind: MakesTable, Name: r.name()}
 	case r.skip("type"):
-		return nil, Effect{Kind: MakesType, Name: r.name()}
+		return Effect{Kind: MakesType, Name: r.name()}
 	case r.skip("index"):
 		return r.createIndex()
-	case r.skip("trigger"):
-		for r.at < len(r.tokens) && !r.skip("on") {
-			r.at++
-		}
-		if table := r.name(); table != "" {
-			return []NamedLock{{table, ShareRowExclusive}}, Effect{}
-		}
 	}
-	return nil, Effect{}
+	return Effect{}
 }
 
-func (r *reader) createIndex() ([]NamedLock, Effect) {
+func (r *reader) createIndex() Effect {
 	e := Effect{Kind: MakesIndex}
-	concurrently := r.skip("concurrently")
+	r.skip("concurrently")
 	r.ifExists()
 	if !r.skip("on") {
 		e.Name = r.name()
@@ -182,28 +148,16 @@ func (r *reader) createIndex() ([]NamedLock, Effect) {
 	}
 	r.any("only")
 	e.Table = r.name()
-	if concurrently || e.Table == "" {
-		return nil, e
-	}
-	return []NamedLock{{e.Table, Share}}, e
+	return e
 }
 
-func (r *reader) alterTable() ([]NamedLock, Effect) {
+func (r *reader) alterTable() Effect {
 	r.ifExists()
 	r.any("only")
 	e := Effect{Table: r.name()}
-	if e.Table == "" {
-		return nil, Effect{}
-	}
-	lock := AccessExclusive
 	switch {
 	case r.skip("detach", "partition"):
 		e.Kind, e.Name = DetachesPartition, r.name()
-		if r.skip("concurrently") {
-			return nil, e
-		}
-	case r.skip("validate"):
-		lock = ShareUpdateExclusive
 	case r.skip("add", "constraint"):
 		e.Kind, e.Name = MakesConstraint, r.name()
 	case r.skip("add", "check"), r.skip("add", "primary"), r.skip("add", "unique"), r.skip("add", "foreign"), r.skip("add", "exclude"):
@@ -217,7 +171,7 @@ func (r *reader) alterTable() ([]NamedLock, Effect) {
 		r.ifExists()
 		e.Kind, e.Name = TakesColumn, r.name()
 	}
-	return []NamedLock{{e.Table, lock}}, e
+	return e
 }
 
 func (r *reader) reindex() Effect {

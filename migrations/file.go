@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"pleat/migrations/hazard"
+	"pleat/spec"
 )
 
 // Piece is what of a migration file reaches the server at once: statements
@@ -24,19 +27,56 @@ func (p Piece) First() int { return p.Statements[0].Number }
 // Last is the number of the piece's last statement.
 func (p Piece) Last() int { return p.Statements[len(p.Statements)-1].Number }
 
-// Strong are the tables, as the piece names them, that it keeps writers away
-// from until it commits: without those that it makes.
-func (p Piece) Strong() []string {
-	var made, tables []string
-	for _, s := range p.Statements {
-		if s.Effect.Kind == MakesTable {
-			made = append(made, s.Effect.Name)
-		}
+// Locks are the locks that the piece takes on tables which were there before
+// it, one for each, as far as its text tells.
+func (p Piece) Locks() []NamedLock {
+	var locks []NamedLock
+	for _, s := range p.does() {
 		for _, l := range s.Locks {
-			weak := l.Lock == ShareUpdateExclusive || l.Lock == RowExclusive
-			if !weak && !slices.Contains(made, l.Table) && !slices.Contains(tables, l.Table) {
-				tables = append(tables, l.Table)
+			i := slices.IndexFunc(locks, func(n NamedLock) bool { return n.Table == named(l.Table) })
+			switch {
+			case i < 0:
+				locks = append(locks, NamedLock{named(l.Table), Lock(l.Mode.String())})
+			case l.Mode > modes[locks[i].Lock]:
+				locks[i].Lock = Lock(l.Mode.String())
 			}
+		}
+	}
+	return locks
+}
+
+// does is what the grammar says of the piece; nothing where it refuses it, as
+// the server will.
+func (p Piece) does() []hazard.Statement {
+	all, err := hazard.Read(p.Text, hazard.Options{InTransaction: !p.Alone})
+	if err != nil {
+		return nil
+	}
+	return all
+}
+
+// named is a table as a statement may name it. A name without a schema is in
+// whichever schema of the search path has it, which the text does not tell.
+func named(t spec.Table) string {
+	if t.Schema == "public" {
+		return Ident(t.Name)
+	}
+	return Ident(t.Schema, t.Name)
+}
+
+var modes = map[Lock]hazard.Mode{
+	"ACCESS SHARE": hazard.AccessShare, "ROW SHARE": hazard.RowShare, RowExclusive: hazard.RowExclusive,
+	ShareUpdateExclusive: hazard.ShareUpdateExclusive, Share: hazard.Share, ShareRowExclusive: hazard.ShareRowExclusive,
+	Exclusive: hazard.Exclusive, AccessExclusive: hazard.AccessExclusive,
+}
+
+// Strong are the tables, as the piece names them, that it keeps writers away
+// from until it commits.
+func (p Piece) Strong() []string {
+	var tables []string
+	for _, l := range p.Locks() {
+		if modes[l.Lock].BlocksWrites() {
+			tables = append(tables, l.Table)
 		}
 	}
 	return tables
@@ -47,14 +87,12 @@ func (p Piece) Strong() []string {
 type FileStatement struct {
 	Number  int // from 1
 	Text    string
-	Start   int         // byte offset in the file
-	Locks   []NamedLock // the table locks of it that its text tells
+	Start   int // byte offset in the file
 	Effect  Effect
 	Session bool // it sets something for the statements after it, such as search_path
 }
 
-// NamedLock is a lock that a statement takes. Table is as the statement names
-// it: quoted where it was, and perhaps without a schema.
+// NamedLock is a lock on a table by its name in SQL, perhaps without a schema.
 type NamedLock struct {
 	Table string
 	Lock  Lock
@@ -139,8 +177,7 @@ func (c *cutting) take(s statement, committed bool) error {
 // add puts a statement into the block that is open, or makes it a piece.
 func (c *cutting) add(s statement, at [2]int, alone bool) {
 	c.number++
-	locks, effect := s.describe()
-	f := FileStatement{Number: c.number, Text: s.text, Start: at[0], Locks: locks, Effect: effect, Session: s.setsSession()}
+	f := FileStatement{Number: c.number, Text: s.text, Start: at[0], Effect: s.effect(), Session: s.setsSession()}
 	if !c.open {
 		c.outside++
 	}

@@ -114,7 +114,7 @@ func TestRestOfAFile(t *testing.T) {
 	}
 }
 
-func TestWhatAStatementLocksAndMakes(t *testing.T) {
+func TestWhatAPieceLocksAndMakes(t *testing.T) {
 	lock := func(table string, l migrations.Lock) []migrations.NamedLock {
 		return []migrations.NamedLock{{Table: table, Lock: l}}
 	}
@@ -124,19 +124,14 @@ func TestWhatAStatementLocksAndMakes(t *testing.T) {
 		effect migrations.Effect
 	}{
 		{`create table if not exists app."Odd" (id int)`, nil, migrations.Effect{Kind: migrations.MakesTable, Name: `app."Odd"`}},
-		{"create unlogged table t (id int references users (id))", lock("users", migrations.ShareRowExclusive), migrations.Effect{Kind: migrations.MakesTable, Name: "t"}},
-		{"create unique index concurrently if not exists I on only app.t (a)", nil, migrations.Effect{Kind: migrations.MakesIndex, Table: "app.t", Name: "i", Concurrently: true}},
-		{"create index on t (a)", lock("t", migrations.Share), migrations.Effect{Kind: migrations.MakesIndex, Table: "t"}},
-		{"drop index concurrently if exists app.i", nil, migrations.Effect{Kind: migrations.TakesIndex, Name: "app.i", Concurrently: true}},
-		{"drop table if exists a, b.c cascade", append(lock("a", migrations.AccessExclusive), lock("b.c", migrations.AccessExclusive)...), migrations.Effect{Kind: migrations.TakesTable, Name: "a"}},
-		{"alter table only t add column if not exists x int", lock("t", migrations.AccessExclusive), migrations.Effect{Kind: migrations.MakesColumn, Table: "t", Name: "x"}},
-		{"alter table t add constraint c check (a > 0) not valid", lock("t", migrations.AccessExclusive), migrations.Effect{Kind: migrations.MakesConstraint, Table: "t", Name: "c"}},
-		{"alter table t validate constraint c", lock("t", migrations.ShareUpdateExclusive), migrations.Effect{Table: "t"}},
-		{"alter table p detach partition c concurrently", nil, migrations.Effect{Kind: migrations.DetachesPartition, Table: "p", Name: "c", Concurrently: true}},
-		{"reindex (verbose) table concurrently t", nil, migrations.Effect{Kind: migrations.RemakesIndexes, Name: "t", Concurrently: true}},
-		{"reindex index concurrently app.i", nil, migrations.Effect{Kind: migrations.RemakesIndex, Name: "app.i", Concurrently: true}},
-		{"create or replace trigger g after insert or update of on_time on app.t execute function f()", lock("app.t", migrations.ShareRowExclusive), migrations.Effect{}},
-		{"truncate only a, b", append(lock("a", migrations.AccessExclusive), lock("b", migrations.AccessExclusive)...), migrations.Effect{}},
+		{"create unlogged table t (id int references users (id))", lock(`"users"`, migrations.ShareRowExclusive), migrations.Effect{Kind: migrations.MakesTable, Name: "t"}},
+		{"create unique index concurrently if not exists I on only app.t (a)", lock(`"app"."t"`, migrations.ShareUpdateExclusive), migrations.Effect{Kind: migrations.MakesIndex, Table: "app.t", Name: "i", Concurrently: true}},
+		{"create index on t (a)", lock(`"t"`, migrations.Share), migrations.Effect{Kind: migrations.MakesIndex, Table: "t"}},
+		{"drop table if exists a, b.c cascade", append(lock(`"a"`, migrations.AccessExclusive), lock(`"b"."c"`, migrations.AccessExclusive)...), migrations.Effect{Kind: migrations.TakesTable, Name: "a"}},
+		{"alter table only t add column if not exists x int", lock(`"t"`, migrations.AccessExclusive), migrations.Effect{Kind: migrations.MakesColumn, Table: "t", Name: "x"}},
+		{"alter table t add constraint c check (a > 0) not valid", lock(`"t"`, migrations.AccessExclusive), migrations.Effect{Kind: migrations.MakesConstraint, Table: "t", Name: "c"}},
+		{"alter table t validate constraint c", lock(`"t"`, migrations.ShareUpdateExclusive), migrations.Effect{Table: "t"}},
+		{"update t set a = 1 where b; alter table t add c int", lock(`"t"`, migrations.AccessExclusive), migrations.Effect{}},
 		{"select 1", nil, migrations.Effect{}},
 	}
 	for _, test := range tests {
@@ -144,11 +139,32 @@ func TestWhatAStatementLocksAndMakes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := pieces[0].Statements[0]
-		if diff := cmp.Diff(test.locks, s.Locks); diff != "" {
+		if diff := cmp.Diff(test.locks, pieces[0].Locks()); diff != "" {
 			t.Errorf("%s: locks %s", test.sql, diff)
 		}
-		if diff := cmp.Diff(test.effect, s.Effect); diff != "" {
+		if diff := cmp.Diff(test.effect, pieces[0].Statements[0].Effect); diff != "" {
+			t.Errorf("%s: effect %s", test.sql, diff)
+		}
+	}
+}
+
+func TestWhatAStatementThatAllowsNoTransactionIsAbout(t *testing.T) {
+	tests := []struct {
+		sql  string
+		want migrations.Effect
+	}{
+		{"drop index concurrently if exists app.i", migrations.Effect{Kind: migrations.TakesIndex, Name: "app.i"}},
+		{"alter table p detach partition c concurrently", migrations.Effect{Kind: migrations.DetachesPartition, Table: "p", Name: "c"}},
+		{"reindex (verbose) table concurrently t", migrations.Effect{Kind: migrations.RemakesIndexes, Name: "t"}},
+		{"reindex index concurrently app.i", migrations.Effect{Kind: migrations.RemakesIndex, Name: "app.i"}},
+	}
+	for _, test := range tests {
+		pieces, err := migrations.Pieces(test.sql)
+		if err != nil || !pieces[0].Alone {
+			t.Fatalf("%s: %v, %v", test.sql, pieces, err)
+		}
+		test.want.Concurrently = true
+		if diff := cmp.Diff(test.want, pieces[0].Statements[0].Effect); diff != "" {
 			t.Errorf("%s: effect %s", test.sql, diff)
 		}
 	}

@@ -44,6 +44,7 @@ type Lock string
 // The lock modes that pleat's statements take.
 const (
 	AccessExclusive      Lock = "ACCESS EXCLUSIVE"
+	Exclusive            Lock = "EXCLUSIVE"
 	ShareRowExclusive    Lock = "SHARE ROW EXCLUSIVE"
 	Share                Lock = "SHARE"
 	ShareUpdateExclusive Lock = "SHARE UPDATE EXCLUSIVE"

@@ -105,6 +105,8 @@ func parseApplication(name string) (service, release, instance string, ok bool) 
 var conflicts = map[migrations.Lock][]string{
 	migrations.AccessExclusive: {"AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock",
 		"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"},
+	migrations.Exclusive: {"RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock",
+		"ExclusiveLock", "AccessExclusiveLock"},
 	migrations.ShareRowExclusive: {"RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock",
 		"ExclusiveLock", "AccessExclusiveLock"},
 	migrations.ShareUpdateExclusive: {"ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock",
@@ -116,7 +118,11 @@ var conflicts = map[migrations.Lock][]string{
 
 // strong tells whether holders of the lock keep writers away.
 func strong(l migrations.Lock) bool {
-	return l == migrations.AccessExclusive || l == migrations.ShareRowExclusive || l == migrations.Share
+	switch l {
+	case migrations.AccessExclusive, migrations.Exclusive, migrations.ShareRowExclusive, migrations.Share:
+		return true
+	}
+	return false
 }
 
 // blockers are those that hold what the lock waits for, longest transaction

@@ -48,8 +48,8 @@ func (w *work) migrate(ctx context.Context, a *planner.Migrate) error {
 // tables that the piece locks.
 func (w *work) effortOf(a *planner.Migrate, p migrations.Piece, body func(context.Context, conn.Tx, planner.Limits) error) effort {
 	var locks []migrations.NamedLock
-	for _, s := range p.Statements {
-		locks = append(locks, s.Locks...)
+	if !p.Alone {
+		locks = p.Locks()
 	}
 	return effort{
 		what: "what " + w.migration(a) + " changes", named: locks, path: a.Table,

@@ -92,14 +92,9 @@ func readVersion(ctx context.Context, tx conn.Tx, t spec.Table) (planner.Version
 	return planner.Version{Version: uint64(max(version, 0)), Dirty: dirty}, nil
 }
 
-// makeVersionTable makes golang-migrate's table where it is missing, as its own
-// driver does.
+// makeVersionTable makes golang-migrate's table as its own driver does.
 func makeVersionTable(ctx context.Context, tx conn.Tx, t spec.Table) error {
-	there, err := isTable(ctx, tx, t)
-	if err != nil || there {
-		return err
-	}
-	_, err = tx.Exec(ctx, "create table "+migrations.Ident(t.Schema, t.Name)+" (version bigint not null primary key, dirty boolean not null)")
+	_, err := tx.Exec(ctx, "create table "+migrations.Ident(t.Schema, t.Name)+" (version bigint not null primary key, dirty boolean not null)")
 	if err != nil {
 		return fmt.Errorf("making golang-migrate's table %s: %w", t, err)
 	}
@@ -109,11 +104,15 @@ func makeVersionTable(ctx context.Context, tx conn.Tx, t spec.Table) error {
 // lockVersion makes golang-migrate's table where it is missing, keeps every
 // other writer of it away until tx ends, and reads it.
 func lockVersion(ctx context.Context, tx conn.Tx, t spec.Table) (planner.Version, error) {
-	if err := makeVersionTable(ctx, tx, t); err != nil {
+	there, err := isTable(ctx, tx, t)
+	if err != nil {
 		return planner.Version{}, err
 	}
-	if err := lockTable(ctx, tx, t, versionLock); err != nil {
-		return planner.Version{}, err
+	if !there {
+		return planner.Version{}, makeVersionTable(ctx, tx, t) // which nobody else sees yet
+	}
+	if _, err := tx.Exec(ctx, "lock table "+migrations.Ident(t.Schema, t.Name)+" in "+string(versionLock)+" mode"); err != nil {
+		return planner.Version{}, fmt.Errorf("locking %s: %w", t, err)
 	}
 	return readVersion(ctx, tx, t)
 }
@@ -121,15 +120,25 @@ func lockVersion(ctx context.Context, tx conn.Tx, t spec.Table) (planner.Version
 // writeVersion leaves one row, or none for a version of 0 that is not dirty.
 func writeVersion(ctx context.Context, tx conn.Tx, t spec.Table, v planner.Version) error {
 	name := migrations.Ident(t.Schema, t.Name)
+	version := int64(v.Version)
+	if version == 0 {
+		version = int64(database.NilVersion)
+	}
+	if v != (planner.Version{}) {
+		// The usual case in one statement: there is one row.
+		tag, err := tx.Exec(ctx, "update "+name+" set version = $1, dirty = $2 where (select pg_catalog.count(*) from "+name+") = 1", version, v.Dirty)
+		if err != nil {
+			return fmt.Errorf("recording version %d in %s: %w", v.Version, t, err)
+		}
+		if tag.RowsAffected() == 1 {
+			return nil
+		}
+	}
 	if _, err := tx.Exec(ctx, "delete from "+name); err != nil {
 		return fmt.Errorf("recording version %d in %s: %w", v.Version, t, err)
 	}
 	if v == (planner.Version{}) {
 		return nil
-	}
-	version := int64(v.Version)
-	if version == 0 {
-		version = int64(database.NilVersion)
 	}
 	if _, err := tx.Exec(ctx, "insert into "+name+" (version, dirty) values ($1, $2)", version, v.Dirty); err != nil {
 		return fmt.Errorf("recording version %d in %s: %w", v.Version, t, err)
@@ -146,12 +155,13 @@ func (w *work) lockOut(ctx context.Context, tx conn.Tx, t spec.Table, limits pla
 	if err != nil {
 		return err
 	}
-	for _, key := range keys {
-		var got bool
-		if err := tx.QueryRow(ctx, "select pg_catalog.pg_try_advisory_xact_lock($1)", key).Scan(&got); err != nil {
-			return fmt.Errorf("taking golang-migrate's lock: %w", err)
-		}
-		if got {
+	got := make([]bool, len(keys))
+	err = tx.QueryRow(ctx, "select pg_catalog.pg_try_advisory_xact_lock($1), pg_catalog.pg_try_advisory_xact_lock($2)", keys[0], keys[1]).Scan(&got[0], &got[1])
+	if err != nil {
+		return fmt.Errorf("taking golang-migrate's lock: %w", err)
+	}
+	for i, key := range keys {
+		if got[i] {
 			continue
 		}
 		found, err := holders(ctx, tx, "k.locktype = 'advisory' and k.classid = 0 and k.objid::bigint = $1 and k.objsubid = 1", key)
@@ -165,22 +175,19 @@ func (w *work) lockOut(ctx context.Context, tx conn.Tx, t spec.Table, limits pla
 
 // lockKeys are two: golang-migrate's command takes the database's name out of
 // the URL with the slash before it, its library asks the server for it.
-func lockKeys(ctx context.Context, tx conn.Tx, t spec.Table) ([]int64, error) {
+func lockKeys(ctx context.Context, tx conn.Tx, t spec.Table) (keys [2]int64, err error) {
 	var name string
 	if err := tx.QueryRow(ctx, "select pg_catalog.current_database()").Scan(&name); err != nil {
-		return nil, fmt.Errorf("asking for the database's name: %w", err)
+		return keys, fmt.Errorf("asking for the database's name: %w", err)
 	}
-	var keys []int64
-	for _, name := range []string{"/" + name, name} {
+	for i, name := range []string{"/" + name, name} {
 		id, err := database.GenerateAdvisoryLockId(name, t.Schema, t.Name)
 		if err != nil {
-			return nil, fmt.Errorf("finding golang-migrate's lock: %w", err)
+			return keys, fmt.Errorf("finding golang-migrate's lock: %w", err)
 		}
-		key, err := strconv.ParseInt(id, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("finding golang-migrate's lock: %w", err)
+		if keys[i], err = strconv.ParseInt(id, 10, 64); err != nil {
+			return keys, fmt.Errorf("finding golang-migrate's lock: %w", err)
 		}
-		keys = append(keys, key)
 	}
 	return keys, nil
 }
