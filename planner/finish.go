@@ -25,6 +25,7 @@ func (e *emitter) finish() *Plan {
 		p.Kind, p.Holds = "rollback", e.holds()
 	}
 	p.Fingerprint = e.fingerprint(p)
+	p.Notes = append(p.Notes, p.remarks(e.state)...)
 	return p
 }
 

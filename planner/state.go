@@ -27,6 +27,8 @@ type Database struct {
 	Catalog  *migrations.Catalog            `json:"catalog"`
 	Sessions []Sessions                     `json:"sessions,omitempty"`
 	Changes  map[string]migrations.Recorded `json:"changes,omitempty"` // by change name
+	// Circumstances surround the schema; nil where nobody looked.
+	Circumstances *Circumstances `json:"circumstances,omitempty"`
 	// Versions are what golang-migrate recorded, by the name of the directory
 	// in the spec. One that is missing has no version yet.
 	Versions map[string]Version `json:"versions,omitempty"`

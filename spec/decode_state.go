@@ -15,6 +15,7 @@ func (l *loader) database(n *node, d *Database) {
 	if n.has("role") {
 		l.identifierAt(n.at("role"), d.Role)
 	}
+	d.FreeDisk = n.str("free_disk_sql")
 	d.Lock = lockBudget(n.block("lock"), n)
 	l.declaredDatabases = append(l.declaredDatabases, declared[*Database]{d, n})
 }

@@ -49,11 +49,14 @@ type StateStore struct {
 
 // Database is a Postgres database whose schema pleat changes.
 type Database struct {
-	Name  string
-	URL   Text // always sensitive
-	Role  string
-	Lock  LockBudget
-	Range hcl.Range
+	Name string
+	URL  Text // always sensitive
+	Role string
+	Lock LockBudget
+	// FreeDisk is a query for the bytes that are free on the server's disk; "":
+	// they are known only where the server is on this machine.
+	FreeDisk string
+	Range    hcl.Range
 }
 
 // Address is "database.NAME".

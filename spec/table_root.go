@@ -47,6 +47,7 @@ var databaseTable = &block{
 	attributes: []attribute{
 		{name: "url", kind: kindText, required: true, doc: "Postgres connection URL; never shown."},
 		{name: "role", kind: kindString, doc: "Role that each step takes on with `SET LOCAL ROLE`."},
+		{name: "free_disk_sql", kind: kindString, doc: "A query for the bytes that are free on the server's disk. Without it, they are known only over a unix socket."},
 	},
 	blocks: []*block{{
 		name: "lock", single: true,

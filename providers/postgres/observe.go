@@ -52,6 +52,7 @@ func (p *Provider) Observe(ctx context.Context, scope Scope) (db *planner.Databa
 	if err != nil {
 		return nil, w.explain(err)
 	}
+	db.Circumstances = w.circumstances(ctx, scope.Tables)
 	return db, nil
 }
 

@@ -1,0 +1,226 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// Obstacle is a circumstance in which a plan must not begin, although it was
+// made: it is looked for again before each run.
+type Obstacle struct {
+	Code    string // stable, by which one is allowed where that can be
+	Text    string // what is in the way
+	Do      string // about it
+	Allowed bool   // it may be allowed by its code: it is an estimate, or the author may know better
+}
+
+// Obstacles are those of a plan in a state, all at once. Going back, only what
+// would fail at the server counts. What could not be seen is no obstacle.
+func Obstacles(p *Plan, st *State) []Obstacle {
+	var out []Obstacle
+	for _, name := range sortedKeys(st.Databases) {
+		db := st.Databases[name]
+		if db == nil || db.Circumstances == nil {
+			continue
+		}
+		v := &view{plan: p, db: db, at: databaseAddress(name)}
+		if len(v.steps()) == 0 {
+			continue
+		}
+		out = append(out, v.rights()...)
+		if p.Kind == "rollback" {
+			continue
+		}
+		out = append(out, v.room()...)
+		for _, s := range v.steps() {
+			out = append(out, v.replication(s)...)
+		}
+	}
+	return distinctObstacles(out)
+}
+
+func distinctObstacles(all []Obstacle) []Obstacle {
+	var out []Obstacle
+	for _, o := range all {
+		if !slices.Contains(out, o) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// oldest is the first server version that pleat's statements work with.
+const oldest = 13_00_00
+
+// rights are those that the steps' statements would lack.
+func (v *view) rights() []Obstacle {
+	c := v.db.Circumstances
+	var out []Obstacle
+	if c.Version > 0 && c.Version < oldest {
+		out = append(out, Obstacle{Code: "old_server", Text: fmt.Sprintf("%s is PostgreSQL %d", v.at, c.Version/10000), Do: "PostgreSQL 13 and later are supported"})
+	}
+	if !c.Becomes {
+		return append(out, Obstacle{
+			Code: "missing_right", Text: fmt.Sprintf("%s: %s may not become the role %s", v.at, c.User, c.Role),
+			Do: fmt.Sprintf("GRANT %s TO %s;", migrations.Ident(c.Role), migrations.Ident(c.User)),
+		})
+	}
+	for _, s := range v.steps() {
+		out = append(out, v.rightsOf(s)...)
+	}
+	return out
+}
+
+func (v *view) rightsOf(s numbered) []Obstacle {
+	c, table := v.db.Circumstances, spec.ParseTable(s.Table)
+	around, there := c.Tables[s.Table]
+	var out []Obstacle
+	switch a := s.Action.(type) {
+	case *Backfill:
+		if there && !around.Written {
+			out = append(out, v.lacks(s, "read and write "+s.Table, fmt.Sprintf("GRANT SELECT, UPDATE ON %s TO %s;", migrations.Ident(table.Schema, table.Name), migrations.Ident(c.Role))))
+		}
+		return out
+	case *Transaction:
+		if name, makes := strings.CutPrefix(a.Unit, "create."); makes {
+			return v.create(s, spec.ParseTable(name).Schema)
+		}
+		if s.Kind == KindSync {
+			out = v.create(s, "pleat")
+		}
+	case *BuildIndex:
+		out = v.create(s, table.Schema)
+	case *RemoveIndex:
+	default:
+		return nil
+	}
+	if there && !around.Owned {
+		out = append(out, v.lacks(s, fmt.Sprintf("change %s, which belongs to %s", s.Table, around.Owner),
+			fmt.Sprintf("let %s own it, or name its owner as `role` of the database and GRANT that role TO %s;", migrations.Ident(c.Role), migrations.Ident(c.User))))
+	}
+	return out
+}
+
+// create is about a schema in which a step makes something.
+func (v *view) create(s numbered, schema string) []Obstacle {
+	c := v.db.Circumstances
+	if may, known := c.Schemas[schema]; may || !known {
+		return nil
+	}
+	return []Obstacle{v.lacks(s, "make anything in the schema "+schema, fmt.Sprintf("GRANT USAGE, CREATE ON SCHEMA %s TO %s;", migrations.Ident(schema), migrations.Ident(c.Role)))}
+}
+
+func (v *view) lacks(s numbered, what, do string) Obstacle {
+	return Obstacle{Code: "missing_right", Text: fmt.Sprintf("%s: %s may not %s (step %d %s %s)", v.at, v.db.Circumstances.Role, what, s.number, s.Kind, s.Title), Do: do}
+}
+
+const (
+	needed = 3         // connections, at the most
+	flood  = 256 << 20 // of WAL is too much for a slot that nobody reads
+)
+
+// room is connections, disk and WAL.
+func (v *view) room() []Obstacle {
+	c := v.db.Circumstances
+	var out []Obstacle
+	if c.Connections != nil && *c.Connections < needed {
+		out = append(out, Obstacle{
+			Code: "no_connections", Text: fmt.Sprintf("%s: %s left of max_connections, and pleat needs %d", v.at, plural(*c.Connections, "connection"), needed),
+			Do: "end idle sessions, or raise max_connections",
+		})
+	}
+	writes := v.writes()
+	// Twice: what is written, and its WAL or what an index is sorted with.
+	if c.Disk != nil && writes > 0 && 2*writes > *c.Disk {
+		out = append(out, Obstacle{
+			Code: "no_space", Allowed: true,
+			Text: fmt.Sprintf("%s: %s are free on the server's disk, and the steps need about %s", v.at, sized(*c.Disk), sized(2*writes)),
+			Do:   "make room, or run the back-fills and index builds one at a time",
+		})
+	}
+	if c.SlotsLimited || writes < flood {
+		return out
+	}
+	for _, s := range c.Slots {
+		out = append(out, Obstacle{
+			Code: "inactive_slot", Allowed: true,
+			Text: fmt.Sprintf("%s: nobody reads the replication slot %s, which would keep about %s of WAL that the steps write, beside the %s that it holds", v.at, s.Name, sized(writes), sized(s.Held)),
+			Do:   fmt.Sprintf("start its subscriber, SELECT pg_drop_replication_slot(%s); or set max_slot_wal_keep_size", migrations.Literal(s.Name)),
+		})
+	}
+	return out
+}
+
+// replication is what a step breaks on the way to subscribers, or what does
+// not reach its trigger.
+func (v *view) replication(s numbered) []Obstacle {
+	t, around := v.table(s), v.db.Circumstances.Tables[s.Table]
+	if t == nil {
+		return nil
+	}
+	var out []Obstacle
+	_, fills := s.Action.(*Backfill)
+	if fills && len(t.Publications) > 0 && !around.Identified {
+		out = append(out, Obstacle{
+			Code: "replica_identity", Text: fmt.Sprintf("%s is published by %s and has no replica identity: the server refuses each UPDATE of it", s.Table, strings.Join(t.Publications, ", ")),
+			Do: fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY FULL;", migrations.Ident(parsedIdent(s.Table)...)),
+		})
+	}
+	if s.Kind == KindSync && around.Subscribed {
+		out = append(out, Obstacle{
+			Code: "subscribed_table", Allowed: true,
+			Text: fmt.Sprintf("a subscription writes %s: the trigger does not fire for its rows, and they are not kept in step", s.Table),
+			Do:   "make the change where the rows are written first",
+		})
+	}
+	if s.Kind == KindSync && len(t.Children) > 0 {
+		out = append(out, Obstacle{
+			Code: "inherited_table", Allowed: true,
+			Text: fmt.Sprintf("%s inherit from %s: the trigger does not fire for rows that are written to them", some(t.Children, ", "), s.Table),
+			Do:   "sync each of them too",
+		})
+	}
+	return append(out, v.published(s, t, around)...)
+}
+
+// published is about steps that give or take columns of a published table.
+func (v *view) published(s numbered, t *migrations.Table, around TableCircumstance) []Obstacle {
+	a, ok := s.Action.(*Transaction)
+	if !ok {
+		return nil
+	}
+	var out []Obstacle
+	for _, publication := range sortedKeys(around.Listed) {
+		for _, column := range around.Listed[publication] {
+			name := s.Table + "." + column
+			if slices.ContainsFunc(s.Drops, func(dropped string) bool {
+				original, ok := strings.CutPrefix(dropped, s.Table+".")
+				return ok && (column == original || column == migrations.HiddenName(original))
+			}) {
+				out = append(out, Obstacle{
+					Code: "publication_column", Text: fmt.Sprintf("the publication %s lists %s: the server refuses its drop", publication, name),
+					Do: fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, without the column", migrations.Ident(publication)),
+				})
+			}
+		}
+	}
+	whole := slices.DeleteFunc(slices.Clone(t.Publications), func(p string) bool { return around.Listed[p] != nil })
+	shapes := strings.HasPrefix(a.Unit, "expand."+s.Table) || strings.HasPrefix(a.Unit, "hide."+s.Table)
+	if len(whole) > 0 && shapes {
+		out = append(out, Obstacle{
+			Code: "published_table", Allowed: true,
+			Text: fmt.Sprintf("%s publishes %s with all its columns: subscribers stop at the first row after step %d %s, if theirs has other ones", strings.Join(whole, ", "), s.Table, s.number, s.Kind),
+			Do:   "add columns at the subscribers first, and take them away there last",
+		})
+	}
+	return out
+}
+
+func parsedIdent(table string) []string {
+	t := spec.ParseTable(table)
+	return []string{t.Schema, t.Name}
+}
