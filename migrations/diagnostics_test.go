@@ -57,9 +57,9 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"sync one way", expand(first, &spec.Sync{Table: users, Forward: map[string]string{"first": "name"}}), "Sync needs both directions"},
 		{"sync onto itself", expand(first, &spec.Sync{Table: users, Forward: map[string]string{"name": "name"}, Backward: map[string]string{"name": "name"}}), "Column in both directions"},
 
-		{"vacuum", expand(&spec.SQL{Label: "1", Up: "select 1; VACUUM users"}), "Not supported here yet: VACUUM cannot run"},
-		{"concurrently", expand(&spec.SQL{Label: "1", Up: "create index /* x */ concurrently i on users (name)"}), "Not supported here yet: CONCURRENTLY"},
-		{"enum value", expand(&spec.SQL{Label: "1", Up: "alter type t add value if not exists 'x'"}), "Not supported here yet: ALTER TYPE … ADD VALUE"},
+		{"vacuum", expand(&spec.SQL{Label: "1", Up: "select 1; VACUUM users"}), `Not supported here yet: "VACUUM users" cannot run`},
+		{"concurrently", expand(&spec.SQL{Label: "1", Up: "create index /* x */ concurrently i on users (name)"}), `Not supported here yet: "create index /* x */ concurrently i on u" cannot run`},
+		{"enum value", expand(&spec.SQL{Label: "1", Up: "alter type t add value if not exists 'x'"}), ""},
 		{"commit", expand(&spec.SQL{Label: "1", Up: "select 1; commit; select 2"}), "Transaction control in sql"},
 		{"words in strings", expand(&spec.SQL{Label: "1", Up: "comment on table users is 'vacuum; commit; concurrently'"}), ""},
 		{"body of a function", expand(&spec.SQL{Label: "1", Up: "create function f() returns int language sql begin atomic select case when true then 1 end; select 2; end; select 1"}), ""},
@@ -102,7 +102,7 @@ func TestStatementsAreCutWherePostgresCutsThem(t *testing.T) {
 		{"select 1", []string{"select 1"}},
 		{"select ';' ; select E'\\';' ;", []string{"select ';'", "select E'\\';'"}},
 		{"select $$;$$, $a$ $$;$b$ $a$; select \"a;\"\"b\"", []string{"select $$;$$, $a$ $$;$b$ $a$", `select "a;""b"`}},
-		{"select 1 /* ; /* ; */ ; */ ; -- ;\nselect 2", []string{"select 1", "select 2"}},
+		{"select 1 /* ; /* ; */ ; */ ; -- ;\nselect 2", []string{"select 1 /* ; /* ; */ ; */", "select 2"}},
 		{"select 1 as a$b; select $1", []string{"select 1 as a$b", "select $1"}},
 	}
 	for _, test := range tests {

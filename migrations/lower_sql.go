@@ -3,8 +3,7 @@ package migrations
 import (
 	"fmt"
 
-	"github.com/hashicorp/hcl/v2"
-
+	"pleat/migrations/hazard"
 	"pleat/spec"
 )
 
@@ -32,45 +31,46 @@ func (o sqlOperation) contract(l *lowering, _ int) bool {
 // sql takes the author's statements as they are. No catalog shows what they
 // did, so their ID holds their text: other text is another unit.
 func (l *lowering) sql(block string, o *spec.SQL) Unit {
+	for _, code := range UnknownHazards(o.Allow) {
+		l.problem(o.Range, "Unknown hazard", fmt.Sprintf("There is no hazard %q to allow. `pleat explain` lists them.", code))
+	}
+	texts, does := l.sqlStatements("sql "+o.Label, o.Up, o)
 	u := Unit{
 		ID:         fmt.Sprintf("%s.sql.%s.%s", block, o.Label, mark(o.Up)[:8]),
 		Title:      "sql " + o.Label,
 		Mode:       InTransaction,
-		Statements: l.sqlStatements(o.Up, o.Range),
-		Hazards:    []Hazard{Unclassified("sql " + o.Label)},
+		Statements: texts,
+		Author:     does,
+		Hazards:    does.Hazards,
 		Source:     o.Range,
 	}
 	if o.Down != "" {
-		u.Undo = l.sqlStatements(o.Down, o.Range)
+		texts, does := l.sqlStatements("down of sql "+o.Label, o.Down, o)
+		u.Undo = texts
 		u.UndoTitle = "run its down"
 		u.Loses = "what its down takes away"
+		u.UndoHazards = does.Hazards
 	}
 	return u
 }
 
-// Unclassified is the hazard of statements that an author wrote and that run as
-// they are; what names them.
-func Unclassified(what string) Hazard {
-	return Hazard{Code: "unclassified_sql", Text: "pleat does not know what " + what + " locks, rewrites or breaks"}
-}
-
-func (l *lowering) sqlStatements(sql string, at hcl.Range) []string {
-	all, err := statements(sql)
+func (l *lowering) sqlStatements(what, sql string, o *spec.SQL) ([]string, AuthorSQL) {
+	all, err := hazard.Read(sql, hazard.Options{InTransaction: true})
 	if err != nil {
-		l.problem(at, "Invalid SQL", fmt.Sprintf("The statements cannot be told apart: %v.", err))
+		l.problem(o.Range, "Invalid SQL", fmt.Sprintf("The statements cannot be told apart: %v.", err))
 	}
 	texts := make([]string, 0, len(all))
 	for _, s := range all {
-		if s.endsTransaction() {
-			l.problem(at, "Transaction control in sql", fmt.Sprintf(
-				"%.40q would end the transaction that also records the step. Leave BEGIN and COMMIT to pleat.", s.text))
+		if s.EndsTransaction {
+			l.problem(o.Range, "Transaction control in sql", fmt.Sprintf(
+				"%.40q would end the transaction that also records the step. Leave BEGIN and COMMIT to pleat.", s.Text))
 		}
-		if what := s.outsideTransaction(); what != "" {
-			l.problem(at, "Not supported here yet", fmt.Sprintf(
-				"%s cannot run in the step's transaction. Indexes are built and dropped concurrently by create_index and drop_index; "+
-					"the rest is not supported here yet.", what))
+		if s.Alone {
+			l.problem(o.Range, "Not supported here yet", fmt.Sprintf(
+				"%.40q cannot run in the step's transaction. Indexes are built and dropped concurrently by create_index and drop_index; "+
+					"a file of a migrations directory may hold what cannot be in a transaction.", s.Text))
 		}
-		texts = append(texts, s.text)
+		texts = append(texts, s.Text)
 	}
-	return texts
+	return texts, authorSQL(all, what, o.Allow)
 }

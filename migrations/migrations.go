@@ -86,12 +86,16 @@ type Unit struct {
 	UndoTitle  string     // "drop columns"
 	Loses      string     // what the undo loses: "what was written to users.first, users.last"; "" = nothing
 	Hazards    []Hazard   //
-	Applied    bool       // the catalog shows the effect
-	Visible    bool       // the catalog can show the effect; false for raw SQL, where only the journal knows
-	HideFor    time.Duration
-	Drops      []string // what is gone for good afterwards: "users.name"; a person must name it first
-	Verb       string   // what a contract's unit does, where it is not to hide or to drop: "enforce"
-	Source     hcl.Range
+	// UndoHazards are those of Undo, where it is an author's.
+	UndoHazards []Hazard
+	// Author is what Statements do, where an author wrote them.
+	Author  AuthorSQL
+	Applied bool // the catalog shows the effect
+	Visible bool // the catalog can show the effect; false for raw SQL, where only the journal knows
+	HideFor time.Duration
+	Drops   []string // what is gone for good afterwards: "users.name"; a person must name it first
+	Verb    string   // what a contract's unit does, where it is not to hide or to drop: "enforce"
+	Source  hcl.Range
 
 	missing []string // the objects that an Applied unit would show
 	all     *reverse // takes back also what was there before; nil: the undo does

@@ -22,6 +22,9 @@ func (p *planning) checkDirectories() {
 		if p.goal.Rollback {
 			continue
 		}
+		for _, code := range migrations.UnknownHazards(d.Allow) {
+			p.diags = append(p.diags, problem("Unknown hazard", fmt.Sprintf("There is no hazard %q to allow. `pleat explain` lists them.", code), d.Range))
+		}
 		p.checkVersion(d, live)
 		p.checkHistory(d, live)
 		for _, f := range d.Files {

@@ -32,12 +32,13 @@ type emitter struct {
 	checkpoint int
 	passed     bool // something that cannot be undone is behind
 	current    move
-	parting    []releaseKey      // those that cannot come back once the current move is made
-	parted     []releaseKey      // those of which the next checkpoint has to say it
-	ids        map[string]int    // how often a step has been in the plan
-	off        map[string]string // why steps are deferred
-	final      bool              // while services are down, something cannot be undone
-	filled     map[string]string // the last steps of changes before their contracts
+	parting    []releaseKey                               // those that cannot come back once the current move is made
+	parted     []releaseKey                               // those of which the next checkpoint has to say it
+	ids        map[string]int                             // how often a step has been in the plan
+	off        map[string]string                          // why steps are deferred
+	final      bool                                       // while services are down, something cannot be undone
+	files      map[string]map[uint64]migrations.AuthorSQL // what the files of a directory do
+	filled     map[string]string                          // the last steps of changes before their contracts
 	named      map[*spec.Change]map[string]bool
 }
 
@@ -46,7 +47,7 @@ func newEmitter(p *planning) *emitter {
 		planning: p, wayBack: newWayBack(p), world: p.start.clone(),
 		present: maps.Clone(p.instances), backends: liveBackends(p.state),
 		reached: map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
-		ids: map[string]int{}, off: map[string]string{}, filled: map[string]string{},
+		ids: map[string]int{}, off: map[string]string{}, filled: map[string]string{}, files: map[string]map[uint64]migrations.AuthorSQL{},
 		named: map[*spec.Change]map[string]bool{},
 	}
 }

@@ -58,6 +58,10 @@ func (e *emitter) unit(c *spec.Change, u migrations.Unit, phase migrations.Phase
 		Limits: e.limits(c.Database), Lock: u.Lock, Table: tableName(u.Table), Hazards: u.Hazards, Drops: u.Drops,
 		Source: e.source(u.Source),
 	}
+	s.Does = u.Author.Does
+	if s.Lock == "" {
+		s.Lock, s.Table = u.Author.Lock, u.Author.Table
+	}
 	if u.Mode != migrations.InTransaction {
 		s.Limits.Hold, s.Limits.LockWait = 0, 0
 	}
@@ -142,6 +146,7 @@ func (e *emitter) revert(c *spec.Change) {
 		}
 		s := e.unit(c, u, "")
 		s.ID, s.Kind = s.ID+"/revert", KindRevert
+		s.Hazards, s.Does = slices.Clone(u.UndoHazards), nil
 		s.Action, s.Undo, s.Title = undo.Action, nil, undo.Title+": "+u.Title
 		s.Cause = "asked to take " + string(c.Address()) + " back"
 		s.Guards = e.only(c.Database, "", func(k releaseKey) bool { return e.meet(k, c, migrations.Absent) == nil })

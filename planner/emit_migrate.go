@@ -2,7 +2,6 @@ package planner
 
 import (
 	"fmt"
-	"strings"
 
 	"pleat/migrations"
 	"pleat/spec"
@@ -11,6 +10,7 @@ import (
 // migrate takes a directory to its next version.
 func (e *emitter) migrate(m move) {
 	d, from := m.directory, e.world.versions[m.directory.Name]
+	does := e.fileDoes(m)
 	s := Step{
 		ID: fmt.Sprintf("%s/%d", d.Address(), m.file.Version), Address: d.Address(), Kind: KindMigrate,
 		Title: fmt.Sprintf("%s to %d %s", d.Name, m.file.Version, m.file.Name) + e.goesOn(m, from),
@@ -20,8 +20,8 @@ func (e *emitter) migrate(m move) {
 			TakenOver: e.takenOver(d, from),
 		},
 		Undo: e.unmigrate(m, from), Safety: Probed, Limits: e.limits(d.Database), Source: m.file.File,
-		Guards:  e.only(d.Database, "", func(k releaseKey) bool { return e.livesWith(k, d, m.file.Version) }),
-		Hazards: append([]migrations.Hazard{migrations.Unclassified(m.file.File)}, fileHazards(m.file)...),
+		Guards: e.only(d.Database, "", func(k releaseKey) bool { return e.livesWith(k, d, m.file.Version) }),
+		Lock:   does.Lock, Table: does.Table, Does: does.Does, Hazards: does.Hazards,
 	}
 	s.Needs = append(s.Needs, e.levelled(d)...)
 	e.add("expand", s)
@@ -52,22 +52,13 @@ func (e *emitter) goesOn(m move, from uint64) string {
 	return fmt.Sprintf(", from statement %d", h.Statements+1)
 }
 
-// fileHazards are what a file's statements do beside being unclassified.
-func fileHazards(f *spec.Migration) []migrations.Hazard {
-	pieces, err := migrations.Pieces(f.Up)
-	if err != nil {
-		return nil // the check of the directory says so
+// fileDoes is what the file of a move does. A directory is read once, with
+// what each file finds made by those before it.
+func (e *emitter) fileDoes(m move) migrations.AuthorSQL {
+	if e.files[m.directory.Name] == nil {
+		e.files[m.directory.Name] = migrations.Files(m.directory)
 	}
-	var hazards []migrations.Hazard
-	for _, p := range pieces {
-		if tables := p.Strong(); len(tables) > 1 {
-			hazards = append(hazards, migrations.Hazard{
-				Code: "several_locks",
-				Text: fmt.Sprintf("%s locks %s in one transaction: whoever uses one of them waits until the others are had", f.File, strings.Join(tables, ", ")),
-			})
-		}
-	}
-	return hazards
+	return e.files[m.directory.Name][m.file.Version]
 }
 
 // unmigrate is what becomes of a version when the steps after it fail. Where

@@ -63,6 +63,7 @@ type stepFile struct {
 	Lock     migrations.Lock     `json:"lock,omitempty"`
 	Table    string              `json:"table,omitempty"`
 	Hazards  []migrations.Hazard `json:"hazards,omitempty"`
+	Does     []string            `json:"does,omitempty"`
 	Drops    []string            `json:"drops,omitempty"`
 	Waits    []string            `json:"waits_for,omitempty"`
 	Source   string              `json:"source,omitempty"`
@@ -189,7 +190,7 @@ func (f planFile) plan() (*Plan, error) {
 func encodeStep(s Step) (stepFile, error) {
 	e := stepFile{
 		ID: s.ID, Address: s.Address, Kind: s.Kind, Title: s.Title, Cause: s.Cause, Needs: s.Needs, Safety: s.Safety,
-		Limits: s.Limits, Lock: s.Lock, Table: s.Table, Hazards: s.Hazards, Drops: s.Drops, Waits: s.Waits, Source: s.Source,
+		Limits: s.Limits, Lock: s.Lock, Table: s.Table, Hazards: s.Hazards, Does: s.Does, Drops: s.Drops, Waits: s.Waits, Source: s.Source,
 		Estimate: s.Estimate, Together: s.Together, Section: s.Section, Deferred: s.Deferred,
 	}
 	var err error
@@ -216,7 +217,7 @@ func encodeStep(s Step) (stepFile, error) {
 func (e stepFile) step() (Step, error) {
 	s := Step{
 		ID: e.ID, Address: e.Address, Kind: e.Kind, Title: e.Title, Cause: e.Cause, Needs: e.Needs, Safety: e.Safety,
-		Limits: e.Limits, Lock: e.Lock, Table: e.Table, Hazards: e.Hazards, Drops: e.Drops, Waits: e.Waits, Source: e.Source,
+		Limits: e.Limits, Lock: e.Lock, Table: e.Table, Hazards: e.Hazards, Does: e.Does, Drops: e.Drops, Waits: e.Waits, Source: e.Source,
 		Estimate: e.Estimate, Together: e.Together, Section: e.Section, Deferred: e.Deferred,
 	}
 	var err error

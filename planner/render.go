@@ -156,6 +156,9 @@ func (t *text) step(n int, s Step) {
 		r.number, color = "~"+r.number, firstOf(color, dim)
 	}
 	t.row(color, r)
+	for _, line := range s.Does {
+		t.wrapped(dim, "      "+line)
+	}
 	for _, h := range s.Hazards {
 		t.wrapped(yellow, fmt.Sprintf("      hazard %s: %s", h.Code, h.Text))
 	}

@@ -77,7 +77,7 @@ func operation(n *node, labels map[hcl.Range]string) Operation {
 	if decode := operationDecoders[n.syntax.Type]; decode != nil {
 		return decode(n)
 	}
-	return &SQL{Label: labels[n.rng()], Up: n.str("up"), Down: n.str("down"), Range: n.rng()}
+	return &SQL{Label: labels[n.rng()], Up: n.str("up"), Down: n.str("down"), Allow: n.strs("allow"), Range: n.rng()}
 }
 
 // sqlLabels numbers the sql blocks that have no name.

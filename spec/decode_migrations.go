@@ -15,6 +15,7 @@ func (l *loader) migrations(root *os.Root, n *node, m *Migrations) {
 	m.Database = l.databaseOf(n)
 	m.Table = l.parseTable(n.at("table"), n.str("table"))
 	m.VersionRange = n.at("version")
+	m.Allow = n.strs("allow")
 	l.sameTable(n, m)
 	dir, ok := n.directory()
 	if !ok {

@@ -115,6 +115,7 @@ type SQL struct {
 	Label string // unique within its block; "1", "2", … where the author gave none
 	Up    string
 	Down  string
+	Allow []string // codes of the hazards that Up and Down may have
 	Range hcl.Range
 }
 

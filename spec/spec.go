@@ -313,6 +313,7 @@ type Migrations struct {
 	Table    Table       // where golang-migrate records the version; default schema_migrations
 	Version  uint64      // that should be live: up to and including; default the last of Files
 	Files    []Migration // the whole directory, by version
+	Allow    []string    // codes of the hazards that its files may have
 	Range    hcl.Range
 	// VersionRange is of the `version` argument, or of the header without one.
 	VersionRange hcl.Range

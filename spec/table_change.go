@@ -135,6 +135,7 @@ var sqlTable = &block{
 	attributes: []attribute{
 		{name: "up", kind: kindString, required: true, doc: "SQL."},
 		{name: "down", kind: kindString, doc: "SQL that takes it back. Without it, there is no way back."},
+		{name: "allow", kind: kindStrings, doc: "Hazards that it may have, by code: `[\"drop_table\"]`. `pleat explain` lists the codes."},
 	},
 	later: []string{"lock", "transaction"},
 }

@@ -8,6 +8,7 @@ var migrationsTable = &block{
 		{name: "source", kind: kindString, required: true, doc: "The directory, relative to the spec and within it: `DIR` or `file://DIR`."},
 		{name: "table", kind: kindString, fallback: "schema_migrations", doc: "Where golang-migrate records the version: `NAME` or `SCHEMA.NAME`."},
 		{name: "version", kind: kindVersion, doc: "The version that should be live. Without it, the newest of the directory."},
+		{name: "allow", kind: kindStrings, doc: "Hazards that its files may have, by code: `[\"drop_table\"]`. `pleat explain` lists the codes. For one statement of one file: a comment `-- pleat:allow CODE reason` before it."},
 	},
 	later: []string{"window", "gate", "transaction", "lock"},
 }

@@ -52,8 +52,10 @@ type Statement struct {
 type Finding struct {
 	Code     string   `json:"code"`
 	Severity Severity `json:"severity"`
-	Text     string   `json:"text"` // about this statement, with its tables
-	Start    int      `json:"-"`    // byte of the source where what it is about begins
+	Text     string   `json:"text"`              // about this statement, with its tables
+	Start    int      `json:"-"`                 // byte of the source where what it is about begins
+	Allowed  bool     `json:"allowed,omitempty"` // by a comment before the statement: -- pleat:allow CODE reason
+	Reason   string   `json:"reason,omitempty"`  // that the comment gives
 }
 
 // Strongest is the strongest lock of a statement; the zero Lock when it takes
@@ -68,11 +70,12 @@ func (s Statement) Strongest() Lock {
 	return strongest
 }
 
-// Risks are the findings that must be allowed by name.
+// Risks are the findings that must be allowed by name, without those that a
+// comment of the source allows.
 func (s Statement) Risks() []Finding {
 	var risks []Finding
 	for _, f := range s.Findings {
-		if f.Severity == Risk {
+		if f.Severity == Risk && !f.Allowed {
 			risks = append(risks, f)
 		}
 	}

@@ -101,6 +101,7 @@ func (t *text) end() {
 			t.add(k.statement, "foreign_key_without_index", "no index of %s begins with %s", k.table, strings.Join(k.columns, ", "))
 		}
 	}
+	t.allow()
 	for i, s := range t.statements {
 		slices.SortFunc(s.Locks, func(a, b Lock) int {
 			return strings.Compare(fmt.Sprint(a.Of()), fmt.Sprint(b.Of()))
