@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,7 +63,7 @@ func newPlanCommand(a *app) *cobra.Command {
 	return c
 }
 
-func (a *app) plan(ctx context.Context, goal planner.Goal, acknowledged []string, out string, detailed bool) error {
+func (a *app) plan(ctx context.Context, goal planner.Goal, acknowledged []string, out string, detailed bool) (err error) {
 	sp, err := a.load()
 	if err != nil {
 		return err
@@ -71,6 +72,7 @@ func (a *app) plan(ctx context.Context, goal planner.Goal, acknowledged []string
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, w.close(ctx)) }()
 	plan, err := a.makePlan(ctx, w, goal)
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func rollbackGoal(o rollbackOptions, args []string) (planner.Goal, error) {
 }
 
 // checkRollback says whether a rollback is possible, and shows it.
-func (a *app) checkRollback(ctx context.Context, goal planner.Goal) error {
+func (a *app) checkRollback(ctx context.Context, goal planner.Goal) (err error) {
 	sp, err := a.load()
 	if err != nil {
 		return err
@@ -86,6 +86,7 @@ func (a *app) checkRollback(ctx context.Context, goal planner.Goal) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, w.close(ctx)) }()
 	if !named(goal) {
 		if open, err := a.checkOpen(ctx, sp); open || err != nil {
 			return err

@@ -33,7 +33,7 @@ type runner struct {
 
 // newRunner looks whether everything can be reached before its first write,
 // and is refused at once when another apply is on.
-func (a *app) newRunner(ctx context.Context, sp *spec.Spec, meant func(*planner.State) error) (*runner, error) {
+func (a *app) newRunner(ctx context.Context, sp *spec.Spec, meant func(*planner.State) error) (r *runner, err error) {
 	if sp.State == nil {
 		return nil, errors.New("nowhere to record the run: declare a database, or a state block with a url")
 	}
@@ -42,6 +42,11 @@ func (a *app) newRunner(ctx context.Context, sp *spec.Spec, meant func(*planner.
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close(ctx))
+		}
+	}()
 	st, err := w.observe(ctx, planner.ScopeOf(sp))
 	if err != nil {
 		return nil, err
@@ -52,13 +57,14 @@ func (a *app) newRunner(ctx context.Context, sp *spec.Spec, meant func(*planner.
 	if err := w.install(ctx); err != nil {
 		return nil, err
 	}
-	r := &runner{app: a, world: w}
+	r = &runner{app: a, world: w}
 	if r.holder, err = lease.Self(id); err != nil {
 		return nil, err
 	}
 	if r.journal, err = journal.Open(ctx, sp.State.URL, environment, "pleat/"+id); err != nil {
 		return nil, err
 	}
+	w.journal = r.journal
 	if err := r.takeLease(ctx); err != nil {
 		return nil, errors.Join(err, r.journal.Close(context.WithoutCancel(ctx)))
 	}
@@ -72,6 +78,9 @@ func (r *runner) takeLease(ctx context.Context) (err error) {
 		return err
 	}
 	for _, d := range sp.Databases {
+		if d.URL.Reveal() == sp.State.URL.Reveal() {
+			continue // it has the lease itself
+		}
 		if err := lease.Announce(ctx, d.URL, environment, r.lease.Fence()); err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", d.Address(), err), r.lease.Release(ctx))
 		}
@@ -153,7 +162,7 @@ func (r *runner) take(run string) {
 func (r *runner) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	return errors.Join(r.journal.Close(ctx), r.lease.Release(ctx))
+	return errors.Join(r.world.close(ctx), r.journal.Close(ctx), r.lease.Release(ctx))
 }
 
 // newRunID is unique and sorts by time.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -24,7 +25,7 @@ func newStatusCommand(a *app) *cobra.Command {
 	return c
 }
 
-func (a *app) status(ctx context.Context) error {
+func (a *app) status(ctx context.Context) (err error) {
 	sp, err := a.load()
 	if err != nil {
 		return err
@@ -33,6 +34,7 @@ func (a *app) status(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, w.close(ctx)) }()
 	st, err := w.observe(ctx, planner.ScopeOf(sp))
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ type world struct {
 	databases map[string]*postgres.Provider
 	hosts     map[spec.Address]*host.Provider
 	routers   map[spec.Address]*proxy.Provider
+	journal   *journal.Journal // to read from, where a verb holds one
 }
 
 // open makes the providers of a spec; it connects to nothing yet.
@@ -110,9 +111,13 @@ func (w *world) files() map[string][]spec.Migration {
 }
 
 // recorded reads what the state store has.
-func (w *world) recorded(ctx context.Context, st *planner.State) error {
+func (w *world) recorded(ctx context.Context, st *planner.State) (err error) {
 	if w.spec.State == nil {
 		return nil
+	}
+	if w.journal != nil {
+		st.Journal, err = w.journal.Read(ctx)
+		return err
 	}
 	j, err := journal.Open(ctx, w.spec.State.URL, environment, "pleat")
 	if err != nil {
@@ -120,6 +125,14 @@ func (w *world) recorded(ctx context.Context, st *planner.State) error {
 	}
 	st.Journal, err = j.Read(ctx)
 	return errors.Join(err, j.Close(ctx))
+}
+
+// close ends what is kept between two calls of a provider.
+func (w *world) close(ctx context.Context) (err error) {
+	for _, p := range w.databases {
+		err = errors.Join(err, p.Close(ctx))
+	}
+	return err
 }
 
 // appliers are the providers by the address that steps name.

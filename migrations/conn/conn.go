@@ -67,6 +67,30 @@ func Open(ctx context.Context, url spec.Text, opts Options) (*pgx.Conn, error) {
 	return c, nil
 }
 
+// Renew makes a session that was used what Open would give with opts: nothing
+// of what was set, taken on, locked or made for the session only is left, but
+// for what the driver prepared. After an error the session is of no use; the
+// caller closes it.
+func Renew(ctx context.Context, c *pgx.Conn, opts Options) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	results, err := c.PgConn().Exec(ctx, discard).ReadAll()
+	if err != nil {
+		return fmt.Errorf("clearing a session: %w", err)
+	}
+	if prepared := results[len(results)-1].Rows; string(prepared[0][0]) != "0" {
+		return errors.New("clearing a session: statements were prepared by name")
+	}
+	return limitAgain(ctx, c, opts)
+}
+
+// discard is DISCARD ALL without DEALLOCATE ALL, which would have the driver's
+// statements planned anew.
+const discard = `
+	close all; reset session authorization; reset all; unlisten *;
+	select pg_catalog.pg_advisory_unlock_all(); discard sequences; discard temp;
+	select pg_catalog.count(*) from pg_catalog.pg_prepared_statements where from_sql`
+
 // Close ends the session, also when ctx was cancelled. Closing a closed one
 // does nothing.
 func Close(ctx context.Context, c *pgx.Conn) error {

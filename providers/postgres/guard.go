@@ -24,6 +24,8 @@ func (p *Provider) Ask(ctx context.Context, t planner.Ticket, g planner.Guard) (
 }
 
 func (w *work) ask(ctx context.Context, g planner.Guard) (planner.Answer, error) {
+	_, authors := g.(*planner.Quiet)
+	w.session.keep, w.session.idle = !authors, !authors
 	switch g := g.(type) {
 	case *planner.NoSessions:
 		return w.noSessions(ctx, g)

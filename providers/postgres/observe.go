@@ -32,11 +32,13 @@ type Scope struct {
 // Observe reads what is live, all of it as of one moment. It writes nothing,
 // and pleat's own tables need not be there.
 func (p *Provider) Observe(ctx context.Context, scope Scope) (db *planner.Database, err error) {
-	c, err := p.readOnly(ctx, "pleat")
+	s, err := p.take(ctx, conn.Options{Application: "pleat", ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
+	s.keep = true
+	defer func() { err = errors.Join(err, p.give(ctx, s, err)) }()
+	c := s.Conn
 	w := &work{Provider: p, conn: c}
 	db = &planner.Database{}
 	err = conn.InTransaction(ctx, c, func(tx conn.Tx) error {

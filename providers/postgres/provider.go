@@ -1,8 +1,8 @@
 // Package postgres changes and watches one Postgres database for the executor:
 // schema steps within lock and time budgets, index builds, back-fills that can
 // be resumed, verifies, evidence, and the catalog. Every effect commits
-// together with the step's mark, under the lease's fence; it never keeps a
-// session between two calls.
+// together with the step's mark, under the lease's fence. One session at most is
+// kept between two calls, and nothing in it that a step set or took.
 package postgres
 
 import (
@@ -23,6 +23,7 @@ type Provider struct {
 	db    *spec.Database
 	at    func(point string)
 	asked asked // about soaks that begin anew
+	kept  kept
 }
 
 // New makes the provider of a database. It connects to nothing. at is called
@@ -42,11 +43,12 @@ const (
 // work is one call: a step under a ticket on a session of its own.
 type work struct {
 	*Provider
-	conn   *pgx.Conn
-	ticket planner.Ticket
-	step   planner.Step
-	report func(planner.Report)
-	told   bool // that sessions cannot be ended
+	conn    *pgx.Conn
+	session *session // that conn is of, where it may be kept
+	ticket  planner.Ticket
+	step    planner.Step
+	report  func(planner.Report)
+	told    bool // that sessions cannot be ended
 }
 
 // Apply makes the step's effect and returns once it is committed with the
@@ -62,7 +64,7 @@ func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, 
 	return p.persist(ctx, t.Run, report, func() (lost bool, err error) {
 		lost, err = p.on(ctx, t, report, func(w *work) error {
 			w.step = s
-			if err := conn.Preflight(ctx, w.conn); err != nil {
+			if err := w.preflight(ctx); err != nil {
 				return err
 			}
 			return w.explain(w.apply(ctx))
@@ -86,16 +88,17 @@ func (p *Provider) persist(ctx context.Context, run string, report func(planner.
 	}
 }
 
-// on runs body over a session of its own, and tells whether that was lost.
+// on runs body over a session that nobody else uses, and tells whether that was
+// lost.
 func (p *Provider) on(ctx context.Context, t planner.Ticket, report func(planner.Report), body func(*work) error) (lost bool, err error) {
-	c, err := p.open(ctx, t.Run)
+	s, err := p.take(ctx, conn.Options{Application: application(t.Run)})
 	if err != nil {
 		return transient(err), err
 	}
-	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
-	err = body(&work{Provider: p, conn: c, ticket: t, report: report})
+	defer func() { err = errors.Join(err, p.give(ctx, s, err)) }()
+	err = body(&work{Provider: p, conn: s.Conn, session: s, ticket: t, report: report})
 	var lostOne *sessionLost
-	return err != nil && (c.IsClosed() || errors.As(err, &lostOne)), err
+	return err != nil && (s.IsClosed() || errors.As(err, &lostOne)), err
 }
 
 // transient tells whether opening failed for a reason that passes: the server
@@ -106,6 +109,11 @@ func transient(err error) bool {
 }
 
 func (w *work) apply(ctx context.Context) error {
+	switch w.step.Action.(type) {
+	case *planner.Backfill, *planner.Verify: // an author's expressions are prepared
+	default:
+		w.session.keep = true
+	}
 	switch a := w.step.Action.(type) {
 	case *planner.Transaction:
 		return w.transact(ctx, w.transaction(a))
