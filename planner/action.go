@@ -298,6 +298,14 @@ type Quiet struct {
 	For      time.Duration `json:"for_ns"`
 }
 
+// NoStatements asks that no statement that uses any of this was run since the
+// quiet time of the change began. One that was makes it begin anew.
+type NoStatements struct {
+	Database string `json:"database"`
+	Change   string `json:"change"`
+	Uses     []Use  `json:"uses"`
+}
+
 // HiddenFor asks that what the change hid has been out of sight this long.
 type HiddenFor struct {
 	Database string        `json:"database"`
@@ -319,13 +327,17 @@ func (g *NoSessions) Provider() spec.Address { return databaseAddress(g.Database
 func (g *Soak) Provider() spec.Address { return databaseAddress(g.Database) }
 
 // Provider is the database.
+func (g *NoStatements) Provider() spec.Address { return databaseAddress(g.Database) }
+
+// Provider is the database.
 func (g *Quiet) Provider() spec.Address { return databaseAddress(g.Database) }
 
 // Provider is the database.
 func (g *HiddenFor) Provider() spec.Address { return databaseAddress(g.Database) }
 
-func (g *NoInstances) guard() {}
-func (g *NoSessions) guard()  {}
-func (g *Soak) guard()        {}
-func (g *Quiet) guard()       {}
-func (g *HiddenFor) guard()   {}
+func (g *NoInstances) guard()  {}
+func (g *NoSessions) guard()   {}
+func (g *Soak) guard()         {}
+func (g *NoStatements) guard() {}
+func (g *Quiet) guard()        {}
+func (g *HiddenFor) guard()    {}

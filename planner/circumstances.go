@@ -27,7 +27,9 @@ type Circumstances struct {
 	SlotsLimited bool                         `json:"slots_limited,omitempty"` // by max_slot_wal_keep_size
 	Connections  *int                         `json:"connections,omitempty"`   // that are free
 	Disk         *int64                       `json:"disk,omitempty"`          // bytes that are free; nil: unknown
-	Unseen       []string                     `json:"unseen,omitempty"`        // sentences
+	// Statements says whether statements that were run are counted.
+	Statements StatementsView `json:"statements,omitempty"`
+	Unseen     []string       `json:"unseen,omitempty"` // sentences
 }
 
 // TableCircumstance is what surrounds a table.

@@ -87,7 +87,7 @@ func (e *emitter) hide(m move) {
 		s.Title = firstOf(u.Verb, "hide") + " " + u.Title
 		s.Cause = "the old shape of " + string(c.Address()) + " is not needed any more"
 		s.Needs = e.arrivals(c)
-		s.Guards = append(e.evidence(c), soak)
+		s.Guards = append(append(e.evidence(c), e.statements(c)...), soak)
 		s.confirm()
 		s.Waits = append(e.soakWaits(c), quietWaits(c)...)
 		s.Deferred = firstOf(m.deferred, why)
@@ -124,7 +124,7 @@ func (e *emitter) drop(m move) {
 		s.Deferred = m.deferred
 		if len(program.Hide) == 0 {
 			soak, why := e.soak(c)
-			s.Guards, s.Waits, s.Deferred = append(s.Guards, soak), append(e.soakWaits(c), quietWaits(c)...), firstOf(s.Deferred, why)
+			s.Guards, s.Waits, s.Deferred = append(append(s.Guards, e.statements(c)...), soak), append(e.soakWaits(c), quietWaits(c)...), firstOf(s.Deferred, why)
 		}
 		if u.HideFor > 0 {
 			s.Guards = append(s.Guards, &HiddenFor{

@@ -22,7 +22,7 @@ var (
 		"attach": &Attach{}, "drain": &Drain{}, "checkpoint": &Checkpoint{}, "migrate": &Migrate{}, "pause": &Pause{},
 	}
 	guardTypes = map[string]Guard{
-		"no_instances": &NoInstances{}, "no_sessions": &NoSessions{}, "soak": &Soak{}, "quiet": &Quiet{}, "hidden_for": &HiddenFor{},
+		"no_instances": &NoInstances{}, "no_sessions": &NoSessions{}, "soak": &Soak{}, "quiet": &Quiet{}, "no_statements": &NoStatements{}, "hidden_for": &HiddenFor{},
 	}
 )
 

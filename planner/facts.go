@@ -287,6 +287,7 @@ func (f *facts) database(name string, scope DatabaseScope, st *State) {
 	at := "database." + name + " "
 	if db.Circumstances != nil && db.Circumstances.Version > 0 {
 		f.add(at+"server", fmt.Sprintf("PostgreSQL %d", db.Circumstances.Version/10000))
+		f.add(at+"pg_stat_statements", string(db.Circumstances.Statements))
 	}
 	for _, t := range sortedKeys(scope.Tables) {
 		f.table(at+t, scope.Tables[t], db.Catalog.Table(spec.ParseTable(t)))

@@ -61,7 +61,9 @@ func TestObstacles(t *testing.T) {
 		{"no room, and nothing to write", expand, func(c around, _ table, _ *migrations.Table) { *c.Disk = 1 }, "", "", ""},
 		{"room unknown", fill, func(c around, _ table, _ *migrations.Table) { c.Disk = nil }, "", "", ""},
 		{"a slot that nobody reads", fill, func(c around, _ table, _ *migrations.Table) { c.Slots = []planner.Slot{{Name: "old", Held: 5e9}} }, "inactive_slot", "replication slot old, which would keep about 1.3 GB of WAL that the steps write, beside the 5 GB", "pg_drop_replication_slot('old')"},
-		{"a slot, limited", fill, func(c around, _ table, _ *migrations.Table) { c.Slots, c.SlotsLimited = []planner.Slot{{Name: "old"}}, true }, "", "", ""},
+		{"a slot, limited", fill, func(c around, _ table, _ *migrations.Table) {
+			c.Slots, c.SlotsLimited = []planner.Slot{{Name: "old"}}, true
+		}, "", "", ""},
 		{"a slot, and little to write", expand, func(c around, _ table, _ *migrations.Table) { c.Slots = []planner.Slot{{Name: "old"}} }, "", "", ""},
 		{"no replica identity", fill, func(_ around, t table, m *migrations.Table) { t.Identified, m.Publications = false, []string{"p"} }, "replica_identity", "users is published by p and has no replica identity", `ALTER TABLE "public"."users" REPLICA IDENTITY FULL`},
 		{"published", expand, func(_ around, _ table, m *migrations.Table) { m.Publications = []string{"p"} }, "published_table", "p publishes users with all its columns", "subscribers first"},

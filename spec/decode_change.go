@@ -22,7 +22,7 @@ func (l *loader) change(n *node, c *Change) {
 		c.Verifies = append(c.Verifies, verify(v))
 	}
 	if k := n.block("contract"); k != nil {
-		c.Contract = &Contract{Operations: l.operations(k), Soak: k.duration("soak"), Range: k.rng()}
+		c.Contract = &Contract{Operations: l.operations(k), Soak: k.duration("soak"), Statements: k.flag("statements"), Range: k.rng()}
 		for _, q := range k.blocks("quiet") {
 			c.Contract.Quiets = append(c.Contract.Quiets, l.quiet(q, c))
 		}

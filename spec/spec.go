@@ -377,6 +377,9 @@ type Contract struct {
 	Operations []Operation   // DropColumn, DropTable, DropIndex, SQL
 	Soak       time.Duration // quiet time after the last old instance, session and old-shape write
 	Quiets     []*Quiet
+	// Statements says that statements which use what goes are looked for in
+	// pg_stat_statements, where that is there.
+	Statements bool
 	Range      hcl.Range
 }
 

@@ -182,6 +182,7 @@ var contractTable = &block{
 	doc: "What is taken away, on evidence that nobody needs it, and what is enforced from then on.",
 	attributes: []attribute{
 		{name: "soak", kind: kindDuration, fallback: "24h", longest: 365 * day, doc: "Quiet time after the last old instance, session and write in the old shape."},
+		{name: "statements", kind: kindBool, fallback: "true", doc: "Where the extension pg_stat_statements is there, the quiet time is one without a statement that uses what goes. `false`: such statements do not matter."},
 	},
 	blocks: []*block{
 		{name: "drop_column", labels: []string{"TABLE", "COLUMN"}, unique: true,

@@ -46,12 +46,12 @@ func (b *batches) countSQL(after, high bool) string {
 // are not right. Postgres judges a row again that it had to wait for.
 func (b *batches) fillSQL(after, last bool) string {
 	condition, _ := b.between(after, last)
-	return fmt.Sprintf("update only %s set %s where %s", b.table(), b.assignments(), b.needed(condition))
+	return fmt.Sprintf("update "+ours+" only %s set %s where %s", b.table(), b.assignments(), b.needed(condition))
 }
 
 // rowSQL fills one row by its key.
 func (b *batches) rowSQL() string {
-	return fmt.Sprintf("update only %s set %s where %s", b.table(), b.assignments(), b.needed(b.compare("=", 1)))
+	return fmt.Sprintf("update "+ours+" only %s set %s where %s", b.table(), b.assignments(), b.needed(b.compare("=", 1)))
 }
 
 func (b *batches) needed(condition string) string {

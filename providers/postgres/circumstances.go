@@ -36,7 +36,7 @@ func (w *work) circumstances(ctx context.Context, tables []spec.Table) *planner.
 		ask  func(context.Context, conn.Tx) error
 	}{
 		{"who may do what", a.server}, {"schemas", a.inSchemas}, {"tables", a.ofTables}, {"what publications list", a.publications},
-		{"autovacuum", a.vacuums}, {"open transactions", a.transactions}, {"replication slots", a.slots}, {"free disk", a.disk},
+		{"autovacuum", a.vacuums}, {"open transactions", a.transactions}, {"replication slots", a.slots}, {"free disk", a.disk}, {"extensions", a.extensions},
 	} {
 		if err := q.ask(ctx, w.conn); err != nil && !stopped(ctx) {
 			a.unseen("%s cannot be read: %s", q.what, firstLine(err.Error()))
@@ -247,4 +247,13 @@ func (a *around) disk(ctx context.Context, tx conn.Tx) error {
 	free := int64(st.Bavail) * int64(st.Bsize)
 	a.found.Disk = &free
 	return nil
+}
+
+func (a *around) extensions(ctx context.Context, tx conn.Tx) error {
+	view, err := statementsView(ctx, tx)
+	a.found.Statements = planner.StatementsCounted
+	if view == "" {
+		a.found.Statements = planner.StatementsMissing
+	}
+	return err
 }

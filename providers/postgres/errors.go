@@ -185,7 +185,7 @@ func (w *work) explain(err error) error {
 
 // own are pleat's tables; the server's message leaves their schema out.
 var own = []string{
-	"lease", "run", "entry", "event", "release", "change", "mark", "cursor", "halfway", "applied", "fill", "failed_row", "control",
+	"lease", "run", "entry", "event", "release", "change", "mark", "cursor", "halfway", "applied", "fill", "failed_row", "control", "statements",
 }
 
 func (w *work) grant(message string) string {

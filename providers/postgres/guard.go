@@ -31,6 +31,8 @@ func (w *work) ask(ctx context.Context, g planner.Guard) (planner.Answer, error)
 		return w.noSessions(ctx, g)
 	case *planner.Soak:
 		return w.soak(ctx, g)
+	case *planner.NoStatements:
+		return w.noStatements(ctx, g)
 	case *planner.Quiet:
 		return w.quiet(ctx, g)
 	case *planner.HiddenFor:

@@ -53,7 +53,7 @@ func (w *work) broken(ctx context.Context, tx conn.Tx, a *planner.Verify) (*Veri
 		return nil, err
 	}
 	limit := a.Max + countMost
-	sql := fmt.Sprintf("select * from (%s\n) as broken limit %d", question, limit+1)
+	sql := fmt.Sprintf("select * from ("+ours+" %s\n) as broken limit %d", question, limit+1)
 	rows, err := tx.Query(ctx, sql, pgx.QueryResultFormats{pgx.TextFormatCode})
 	if err != nil {
 		return nil, err
