@@ -27,6 +27,8 @@ type Circumstances struct {
 	SlotsLimited bool                         `json:"slots_limited,omitempty"` // by max_slot_wal_keep_size
 	Connections  *int                         `json:"connections,omitempty"`   // that are free
 	Disk         *int64                       `json:"disk,omitempty"`          // bytes that are free; nil: unknown
+	// Functions are those that may use one of the tables.
+	Functions []Function `json:"functions,omitempty"`
 	// Statements says whether statements that were run are counted.
 	Statements StatementsView `json:"statements,omitempty"`
 	Unseen     []string       `json:"unseen,omitempty"` // sentences

@@ -91,6 +91,7 @@ func (e *emitter) hide(m move) {
 		s.confirm()
 		s.Waits = append(e.soakWaits(c), quietWaits(c)...)
 		s.Deferred = firstOf(m.deferred, why)
+		e.called(c, &s)
 		e.add("hide", s)
 	}
 }

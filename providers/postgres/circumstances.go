@@ -36,7 +36,7 @@ func (w *work) circumstances(ctx context.Context, tables []spec.Table) *planner.
 		ask  func(context.Context, conn.Tx) error
 	}{
 		{"who may do what", a.server}, {"schemas", a.inSchemas}, {"tables", a.ofTables}, {"what publications list", a.publications},
-		{"autovacuum", a.vacuums}, {"open transactions", a.transactions}, {"replication slots", a.slots}, {"free disk", a.disk}, {"extensions", a.extensions},
+		{"autovacuum", a.vacuums}, {"open transactions", a.transactions}, {"replication slots", a.slots}, {"free disk", a.disk}, {"extensions", a.extensions}, {"functions", a.functions},
 	} {
 		if err := q.ask(ctx, w.conn); err != nil && !stopped(ctx) {
 			a.unseen("%s cannot be read: %s", q.what, firstLine(err.Error()))
@@ -255,5 +255,28 @@ func (a *around) extensions(ctx context.Context, tx conn.Tx) error {
 	if view == "" {
 		a.found.Statements = planner.StatementsMissing
 	}
+	return err
+}
+
+// functions are those of nobody's extension whose text has a table's name in it.
+// From version 14 on a body may be kept as a tree.
+func (a *around) functions(ctx context.Context, tx conn.Tx) error {
+	body := "p.prosrc"
+	if a.found.Version >= 14_00_00 {
+		body = "coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)"
+	}
+	rows, err := tx.Query(ctx, `
+		select n.nspname || '.' || p.proname, l.lanname, `+body+`
+		from pg_catalog.pg_proc p
+		join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+		join pg_catalog.pg_language l on l.oid = p.prolang
+		where n.nspname not in ('pg_catalog', 'information_schema', 'pleat') and l.lanname not in ('internal', 'c')
+		  and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+		  and exists (select from pg_catalog.unnest($1::text[]) as t (name) where pg_catalog.strpos(pg_catalog.lower(`+body+`), pg_catalog.lower(t.name)) > 0)
+		order by 1, p.oid`, a.relations)
+	if err != nil {
+		return err
+	}
+	a.found.Functions, err = pgx.CollectRows(rows, pgx.RowToStructByPos[planner.Function])
 	return err
 }
