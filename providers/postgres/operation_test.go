@@ -142,13 +142,13 @@ func newLife(t *testing.T, o operation) *life {
 		  if to_regclass('public.users') is not null then
 		    insert into users (name) select 'User Number' || i from generate_series(1, %d) i;
 		  end if;
-		end $$; create table pleat.control (id int); analyze`, operationRows))
+		end $$; create table pleat.beside (id int); analyze`, operationRows))
 	if o.fill != "" {
 		w.exec(o.fill)
 	}
 	l := &life{world: w, operation: o, untouched: w.schema()}
 	l.sampler = sample(w)
-	l.clients(&l.control, shape{read: "select id from pleat.control where id = $1"})
+	l.clients(&l.control, shape{read: "select id from pleat.beside where id = $1"})
 	return l
 }
 
@@ -254,18 +254,19 @@ func (l *life) units(p *migrations.Program, units []migrations.Unit, phase migra
 func (l *life) back(p *migrations.Program, units []migrations.Unit, phase migrations.Phase) {
 	l.Helper()
 	for i := len(units) - 1; i >= 0; i-- {
-		if len(units[i].Undo) == 0 {
+		u := units[i].Whole()
+		if len(u.Undo) == 0 {
 			continue
 		}
-		l.declare(declared(units[i], units[i].UndoLock, units[i].UndoAlso))
-		l.apply(backward(p, units[i].Whole(), phase))
+		l.declare(declared(u, u.UndoLock, u.UndoAlso))
+		l.apply(backward(p, u, phase))
 	}
 }
 
 // declared is what a unit says that it locks, by table.
 func declared(u migrations.Unit, lock migrations.Lock, also []migrations.TableLock) locks {
-	if lock == "" && len(u.Hazards) > 0 {
-		return nil // nobody knows, and the plan says so
+	if lock == "" && !u.Visible {
+		return nil // an author's SQL, of which the plan says what it locks
 	}
 	all := locks{}
 	for _, other := range also {

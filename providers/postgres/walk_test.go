@@ -133,7 +133,8 @@ func (w *world) retreat(c *spec.Change) {
 		w.undo(p, p.Hide, migrations.Verified)
 	}
 	p := w.lower(c)
-	w.undo(p, slices.Concat(p.Expand, p.Validate), migrations.Absent)
+	units := slices.DeleteFunc(slices.Concat(p.Expand, p.Validate), func(u migrations.Unit) bool { return len(u.Whole().Undo) == 0 })
+	w.undo(p, units, migrations.Absent)
 }
 
 func drawWalk(t *rapid.T) journey {
