@@ -36,6 +36,44 @@ type client struct {
 	worst      atomic.Int64 // nanoseconds that one statement took
 }
 
+// holder reads users, if there are any, and stays in its transaction: whoever
+// wants a strong lock has to wait for it, and must not keep others meanwhile.
+// Between two transactions there is a gap in which a step can come through.
+func (l *life) holder(hold time.Duration) {
+	l.Helper()
+	const gap = 100 * time.Millisecond
+	c := pgtest.Connect(l, l.url)
+	ctx, end := context.WithCancel(context.WithoutCancel(l.Context()))
+	var group errgroup.Group
+	group.Go(func() error {
+		for ctx.Err() == nil {
+			_, err := c.Exec(context.Background(), `begin; do $$ begin perform from users limit 1; exception when undefined_table then null; end $$`)
+			if err != nil {
+				return err
+			}
+			pass(ctx, hold)
+			if _, err := c.Exec(context.Background(), "commit"); err != nil {
+				return err
+			}
+			pass(ctx, gap)
+		}
+		return nil
+	})
+	l.Cleanup(func() {
+		end()
+		if err := group.Wait(); err != nil {
+			l.Errorf("the holder met an error: %v", err)
+		}
+	})
+}
+
+func pass(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
 // clients has a crowd begin, and returns once it is at work.
 func (l *life) clients(c **crowd, s shape) {
 	l.Helper()
