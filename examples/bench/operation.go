@@ -44,10 +44,7 @@ func operations() []operation {
 			done: "select attnotnull::int from pg_attribute where attrelid = 'users'::regclass and attname = 'email'",
 		},
 		{
-			name: "change_type", spec: expanding(`
-    change_type "users" "logins" {
-      type = "bigint"
-    }`),
+			name: "change_type", drops: []string{"users.pleat_hidden_logins"}, spec: changeType,
 			roll: alterColumn("logins", "type: bigint", "logins"), bare: []string{"alter table users alter column logins type bigint"}, shape: sameShape,
 			done: "select (atttypid = 'bigint'::regtype)::int from pg_attribute where attrelid = 'users'::regclass and attname = 'logins'",
 		},
@@ -74,6 +71,20 @@ func operations() []operation {
 // expanding is a change that expands and has nothing to contract.
 func expanding(expand string) func(string) string {
 	return func(string) string { return header + "\nchange \"it\" {\n  expand {" + expand + "\n  }\n}\n" }
+}
+
+func changeType(soak string) string {
+	return header + `
+change "it" {
+  change_type "users" "logins" {
+    type = "bigint"
+    hide = "0s"
+  }
+  contract {
+    soak = "` + soak + `"
+  }
+}
+`
 }
 
 func alterColumn(column, what, as string) string {
