@@ -24,7 +24,7 @@ func (o addCheck) form() any {
 func (o addCheck) late(l *lowering) late {
 	return late{
 		table: o.Table, lock: AccessExclusive, loose: true, at: o.Range,
-		also:       l.next.Table(o.Table).descendants(AccessExclusive),
+		also:       l.next.Table(o.Table).family(o.Table, AccessExclusive),
 		constraint: Constraint{Name: o.Name, Kind: Check, Definition: "CHECK " + parenthesized(o.Expression)},
 	}
 }

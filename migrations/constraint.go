@@ -88,11 +88,12 @@ func (c late) validate(l *lowering) Unit {
 	return u
 }
 
-// scanned are the tables that VALIDATE locks besides, as weakly as its own.
+// scanned are the tables that VALIDATE locks besides, as weakly as its own: a
+// referenced one it keeps nobody from using.
 func (c late) scanned() []TableLock {
 	var all []TableLock
 	for _, l := range c.also {
-		if l.Table.String() != c.constraint.References {
+		if c.constraint.Kind == Check {
 			all = append(all, TableLock{l.Table, ShareUpdateExclusive})
 		}
 	}
@@ -176,13 +177,14 @@ func (p *Program) Conflicts(rec Recorded) hcl.Diagnostics {
 	return diags
 }
 
-// descendants are the partitions and children that a change of the table's
-// constraints also locks.
-func (t *Table) descendants(lock Lock) []TableLock {
-	var all []TableLock
-	if t == nil {
+// family is a table with the partitions and children that a lock on it, or a
+// change of its constraints, also locks; nil without any. The table comes first,
+// as in every statement of a client.
+func (t *Table) family(name spec.Table, lock Lock) []TableLock {
+	if t == nil || len(t.Partitions)+len(t.Children) == 0 {
 		return nil
 	}
+	all := []TableLock{{name, lock}}
 	for _, p := range t.Partitions {
 		all = append(all, TableLock{spec.ParseTable(p.Table), lock})
 	}

@@ -209,3 +209,57 @@ func TestConstraintsAreProjectedIntoThePhase(t *testing.T) {
 		}
 	}
 }
+
+func TestKeysAndIndexesAsSQL(t *testing.T) {
+	parted := shop()
+	parted.Tables["orders"].Partitioned = "RANGE (id)"
+	parted.Tables["orders"].Partitions = []migrations.Partition{{Table: "orders_1", Bound: "DEFAULT"}}
+	tests := []struct {
+		name   string
+		change *spec.Change
+		cat    *migrations.Catalog
+		want   string
+	}{
+		{"unique", expand(&spec.AddUnique{Table: users, Name: "users_email_key", Columns: []string{"email"}, Include: []string{"id"}, NullsNotDistinct: true, Deferral: spec.Deferral{Deferrable: true}}), shop(), `expand:  index users_email_key on users
+  locks users SHARE UPDATE EXCLUSIVE; 
+    CREATE UNIQUE INDEX CONCURRENTLY "users_email_key" ON "public"."users" USING "btree" ("email") INCLUDE ("id") NULLS NOT DISTINCT
+  undo locks users SHARE UPDATE EXCLUSIVE; 
+    DROP INDEX CONCURRENTLY "public"."users_email_key"
+expand:  constraint users_email_key on users
+  locks users ACCESS EXCLUSIVE; 
+    ALTER TABLE "public"."users" ADD CONSTRAINT "users_email_key" UNIQUE USING INDEX "users_email_key" DEFERRABLE
+  undo locks users ACCESS EXCLUSIVE; 
+    ALTER TABLE "public"."users" DROP CONSTRAINT IF EXISTS "users_email_key"
+`},
+		{"index arguments", expand(&spec.CreateIndex{Name: "i", Table: orders, Columns: []string{"total DESC NULLS LAST", "user_id int4_ops", "(lower(total::text)) DESC"},
+			Include: []string{"id"}, With: map[string]string{"fillfactor": "70"}, Tablespace: "fast", Where: "id > 3"}), shop(), `expand:  index i on orders
+  locks orders SHARE UPDATE EXCLUSIVE; 
+    CREATE INDEX CONCURRENTLY "i" ON "public"."orders" USING "btree" ("total" DESC NULLS LAST, "user_id" int4_ops, (lower(total::text)) DESC) INCLUDE ("id") WITH ("fillfactor" = '70') TABLESPACE "fast" WHERE (id > 3)
+  undo locks orders SHARE UPDATE EXCLUSIVE; 
+    DROP INDEX CONCURRENTLY "public"."i"
+`},
+		{"index of a partitioned table", expand(&spec.CreateIndex{Name: "i", Table: orders, Columns: []string{"total"}}), parted, `expand:  index i on only orders
+  locks orders SHARE ROW EXCLUSIVE; orders_1 SHARE ROW EXCLUSIVE; orders SHARE ROW EXCLUSIVE; 
+    CREATE INDEX "i" ON ONLY "public"."orders" USING "btree" ("total")
+  undo locks orders ACCESS EXCLUSIVE; orders_1 ACCESS EXCLUSIVE; orders ACCESS EXCLUSIVE; 
+    DROP INDEX IF EXISTS "public"."i"
+expand:  index orders_1_i on orders_1
+  locks orders_1 SHARE UPDATE EXCLUSIVE; 
+    CREATE INDEX CONCURRENTLY "orders_1_i" ON "public"."orders_1" USING "btree" ("total")
+  undo locks orders_1 SHARE UPDATE EXCLUSIVE; 
+    DROP INDEX CONCURRENTLY "public"."orders_1_i"
+expand:  index i on orders
+  locks orders SHARE UPDATE EXCLUSIVE; orders_1 SHARE UPDATE EXCLUSIVE; orders SHARE UPDATE EXCLUSIVE; 
+    ALTER INDEX "public"."i" ATTACH PARTITION "public"."orders_1_i"
+  undo locks orders ACCESS EXCLUSIVE; orders_1 ACCESS EXCLUSIVE; orders ACCESS EXCLUSIVE; 
+    DROP INDEX IF EXISTS "public"."i"
+`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, written(lower(t, test.change, test.cat))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -36,7 +36,7 @@ func (o addForeignKey) late(l *lowering) late {
 	if o.References != o.Table {
 		c.also = []TableLock{{o.References, ShareRowExclusive}}
 	}
-	c.also = append(c.also, l.next.Table(o.References).descendants(ShareRowExclusive)...)
+	c.also = append(c.also, l.next.Table(o.References).family(o.References, ShareRowExclusive)...)
 	return c
 }
 

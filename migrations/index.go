@@ -2,6 +2,8 @@ package migrations
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -31,6 +33,19 @@ func (o createIndex) expand(l *lowering) bool {
 	if t == nil || !l.checkIndex(o.CreateIndex) {
 		return true
 	}
+	if t.Partitioned != "" {
+		o.partitioned(l, t)
+		return true
+	}
+	l.program.Expand = append(l.program.Expand, buildUnit(l, o.CreateIndex))
+	if t.index(o.Name) == nil {
+		t.Indexes = append(t.Indexes, indexOf(o.CreateIndex))
+	}
+	return true
+}
+
+// buildUnit builds an index on a table that is not partitioned.
+func buildUnit(l *lowering, o *spec.CreateIndex) Unit {
 	index := spec.Table{Schema: o.Table.Schema, Name: o.Name}
 	live := l.live.Table(o.Table).index(o.Name)
 	u := Unit{
@@ -41,7 +56,7 @@ func (o createIndex) expand(l *lowering) bool {
 		Lock:       ShareUpdateExclusive,
 		UndoLock:   ShareUpdateExclusive,
 		Index:      index,
-		Statements: []string{createIndexSQL(o.CreateIndex)},
+		Statements: []string{createIndexSQL(o)},
 		Undo:       []string{dropIndexSQL(index)},
 		UndoTitle:  "drop index",
 		Applied:    live != nil && live.Valid || l.next.Former[index.String()],
@@ -51,11 +66,7 @@ func (o createIndex) expand(l *lowering) bool {
 	if !u.Applied {
 		u.missing = []string{"index " + index.String()}
 	}
-	l.program.Expand = append(l.program.Expand, u)
-	if live == nil {
-		t.Indexes = append(t.Indexes, indexOf(o.CreateIndex))
-	}
-	return true
+	return u
 }
 
 func indexOf(o *spec.CreateIndex) Index {
@@ -80,9 +91,15 @@ func (l *lowering) checkIndex(o *spec.CreateIndex) bool {
 }
 
 func createIndexSQL(o *spec.CreateIndex) string {
-	sql := "CREATE INDEX CONCURRENTLY "
+	return indexSQL(o, "CONCURRENTLY "+Ident(o.Name)+" ON "+tableIdent(o.Table))
+}
+
+// indexSQL puts what the index is called and is on between the words before it
+// and its definition.
+func indexSQL(o *spec.CreateIndex, where string) string {
+	sql := "CREATE INDEX "
 	if o.Unique {
-		sql = "CREATE UNIQUE INDEX CONCURRENTLY "
+		sql = "CREATE UNIQUE INDEX "
 	}
 	method := o.Method
 	if method == "" {
@@ -92,19 +109,44 @@ func createIndexSQL(o *spec.CreateIndex) string {
 	for i, c := range o.Columns {
 		columns[i] = indexColumn(c)
 	}
-	sql += fmt.Sprintf("%s ON %s USING %s (%s)", Ident(o.Name), tableIdent(o.Table), Ident(method), strings.Join(columns, ", "))
+	sql += fmt.Sprintf("%s USING %s (%s)", where, Ident(method), strings.Join(columns, ", "))
+	if len(o.Include) > 0 {
+		sql += " INCLUDE (" + identList(o.Include) + ")"
+	}
+	if o.NullsNotDistinct {
+		sql += " NULLS NOT DISTINCT"
+	}
+	if len(o.With) > 0 {
+		sql += " WITH (" + storage(o.With) + ")"
+	}
+	if o.Tablespace != "" {
+		sql += " TABLESPACE " + Ident(o.Tablespace)
+	}
 	if o.Where != "" {
 		sql += " WHERE " + parenthesized(o.Where)
 	}
 	return sql
 }
 
-// indexColumn keeps an expression, which the author wrote in parentheses.
+func storage(parameters map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		all = append(all, Ident(name)+" = "+Literal(parameters[name]))
+	}
+	return strings.Join(all, ", ")
+}
+
+// indexColumn keeps an expression, which the author wrote in parentheses, and
+// what follows a column's name.
 func indexColumn(c string) string {
 	if strings.HasPrefix(strings.TrimSpace(c), "(") {
 		return c
 	}
-	return Ident(c)
+	name, order := spec.IndexColumn(c)
+	if order == "" {
+		return Ident(name)
+	}
+	return Ident(name) + " " + order
 }
 
 type dropIndex struct {

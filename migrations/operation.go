@@ -72,6 +72,10 @@ func kindOf(op spec.Operation) operation {
 		return addCheck{AddCheck: o}
 	case *spec.AddForeignKey:
 		return addForeignKey{AddForeignKey: o}
+	case *spec.AddUnique:
+		return addUnique{AddUnique: o}
+	case *spec.AddPrimaryKey:
+		return addPrimaryKey{AddPrimaryKey: o}
 	case *spec.Sync:
 		return syncOperation{Sync: o}
 	case *spec.SQL:

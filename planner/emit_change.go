@@ -104,7 +104,7 @@ func (e *emitter) backward(c *spec.Change, u migrations.Unit) *Undo {
 	}
 	switch u.Mode {
 	case migrations.BuildIndex:
-		undo.Action = &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: migrations.Absent, Digest: digest}
+		undo.Action = &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest}
 	case migrations.RemoveIndex:
 		undo.Action = &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Digest: digest}
 	default:

@@ -136,6 +136,10 @@ func (l *loader) checkConstraint(s *shapes, c *Change, o Operation) {
 	case *AddForeignKey:
 		l.listReached(s, c, o.Table, o.Columns, n.labelRange(0), n, "columns")
 		l.listReached(s, c, o.References, o.To, n.at("references"), n, "to")
+	case *AddUnique:
+		l.listReached(s, c, o.Table, o.Columns, n.labelRange(0), n, "columns")
+	case *AddPrimaryKey:
+		l.listReached(s, c, o.Table, o.Columns, n.labelRange(0), n, "columns")
 	}
 }
 

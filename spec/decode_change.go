@@ -71,6 +71,8 @@ var operationDecoders = map[string]func(*node) Operation{
 
 	"add_check":       func(n *node) Operation { return addCheck(n) },
 	"add_foreign_key": func(n *node) Operation { return addForeignKey(n) },
+	"add_unique":      func(n *node) Operation { return addUnique(n) },
+	"add_primary_key": func(n *node) Operation { return addPrimaryKey(n) },
 }
 
 func operation(n *node, labels map[hcl.Range]string) Operation {
@@ -162,7 +164,12 @@ func createIndex(n *node) *CreateIndex {
 	n.problems.identifierAt(n.labelRange(0), n.labels[0])
 	i := &CreateIndex{
 		Name: n.labels[0], Columns: n.strs("columns"), Unique: n.flag("unique"),
-		Where: n.str("where"), Method: n.str("method"), Range: n.rng(),
+		Where: n.str("where"), Method: n.str("method"),
+		Include: n.columnList("include"), NullsNotDistinct: n.flag("nulls_not_distinct"),
+		With: n.strMap("with"), Tablespace: n.str("tablespace"), Range: n.rng(),
+	}
+	if i.NullsNotDistinct && !i.Unique {
+		n.problems.add(n.at("nulls_not_distinct"), "Not a unique index", "nulls_not_distinct is about unique = true.")
 	}
 	if name := n.str("table"); n.has("table") {
 		i.Table = n.problems.parseTable(n.at("table"), name)
@@ -172,7 +179,8 @@ func createIndex(n *node) *CreateIndex {
 	}
 	for e, c := range i.Columns {
 		if c == "" || c[0] != '(' {
-			n.problems.identifierAt(n.atElement("columns", e), c)
+			name, _ := IndexColumn(c)
+			n.problems.identifierAt(n.atElement("columns", e), name)
 		}
 	}
 	return i

@@ -21,6 +21,24 @@ func addForeignKey(n *node) *AddForeignKey {
 	return k
 }
 
+func addUnique(n *node) *AddUnique {
+	u := &AddUnique{
+		Table: n.tableLabel(0), Columns: n.columnList("columns"), Include: n.columnList("include"),
+		NullsNotDistinct: n.flag("nulls_not_distinct"), Deferral: n.deferral(), Range: n.rng(),
+	}
+	u.Name = n.constraintName(u.Table, u.Columns, "key")
+	return u
+}
+
+func addPrimaryKey(n *node) *AddPrimaryKey {
+	k := &AddPrimaryKey{
+		Table: n.tableLabel(0), Columns: n.columnList("columns"), Include: n.columnList("include"),
+		Deferral: n.deferral(), Range: n.rng(),
+	}
+	k.Name = n.constraintName(k.Table, nil, "pkey")
+	return k
+}
+
 func (n *node) action(name string) string {
 	action := n.str(name)
 	if action == "no action" {

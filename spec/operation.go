@@ -95,11 +95,16 @@ type DropTable struct {
 type CreateIndex struct {
 	Name    string
 	Table   Table
-	Columns []string // column names or expressions in parentheses
+	Columns []string // as IndexColumn reads them, or expressions in parentheses
 	Unique  bool
 	Where   string
 	Method  string // default btree
-	Range   hcl.Range
+
+	Include          []string // columns that are in it and not in its key
+	NullsNotDistinct bool
+	With             map[string]string // storage parameters
+	Tablespace       string            // "" = the database's
+	Range            hcl.Range
 }
 
 // DropIndex drops an index concurrently.

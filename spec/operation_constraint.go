@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,6 +33,27 @@ type AddForeignKey struct {
 	Range      hcl.Range
 }
 
+// AddUnique adds a unique constraint by an index that is built concurrently.
+type AddUnique struct {
+	Table            Table
+	Name             string
+	Columns          []string
+	Include          []string
+	NullsNotDistinct bool
+	Deferral         Deferral
+	Range            hcl.Range
+}
+
+// AddPrimaryKey gives a table a primary key once its rows are filled.
+type AddPrimaryKey struct {
+	Table    Table
+	Name     string
+	Columns  []string
+	Include  []string
+	Deferral Deferral
+	Range    hcl.Range
+}
+
 // Deferral is when a constraint is looked at.
 type Deferral struct {
 	Deferrable bool
@@ -39,6 +62,8 @@ type Deferral struct {
 
 func (o *AddCheck) operation()      {}
 func (o *AddForeignKey) operation() {}
+func (o *AddUnique) operation()     {}
+func (o *AddPrimaryKey) operation() {}
 
 // Source is where the author wrote it.
 func (o *AddCheck) Source() hcl.Range { return o.Range }
@@ -55,6 +80,37 @@ func (o *AddForeignKey) Names() Names {
 	n.Tables = append(n.Tables, TableNames{Table: o.References, Columns: o.To})
 	return n
 }
+
+// Source is where the author wrote it.
+func (o *AddUnique) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *AddPrimaryKey) Source() hcl.Range { return o.Range }
+
+// Names are the table, its columns, the constraint and its index.
+func (o *AddUnique) Names() Names { return namingKey(o.Table, o.Name, o.Columns, o.Include) }
+
+// Names are the table, its columns, the constraint and its index.
+func (o *AddPrimaryKey) Names() Names { return namingKey(o.Table, o.Name, o.Columns, o.Include) }
+
+func namingKey(t Table, name string, lists ...[]string) Names {
+	n := namingConstraint(t, name, slices.Concat(lists...)...)
+	n.Indexes = []Table{{Schema: t.Schema, Name: name}}
+	return n
+}
+
+// IndexColumn reads a column of an index: its name, and the collation, operator
+// class and order that may follow it. A name with blanks in it is a name unless
+// such words follow.
+func IndexColumn(text string) (name, order string) {
+	name, order, ok := strings.Cut(strings.TrimSpace(text), " ")
+	if !ok || !orderWords.MatchString(order) {
+		return text, ""
+	}
+	return name, order
+}
+
+var orderWords = regexp.MustCompile(`(?i)^(collate\s+["\w.]+|[\w.]+_ops|asc|desc|nulls\s+(first|last)|\s)+$`)
 
 func namingConstraint(t Table, constraint string, columns ...string) Names {
 	return Names{Tables: []TableNames{{Table: t, Columns: columns, Constraints: []string{constraint}}}}

@@ -25,11 +25,11 @@ var expandTable = &block{
 	doc: "What is added. The operations run in the order of the file.",
 	blocks: []*block{
 		createTableTable, addColumnTable, createIndexTable, syncTable,
-		addCheckTable, addForeignKeyTable, sqlTable,
+		addCheckTable, addForeignKeyTable, addUniqueTable, addPrimaryKeyTable, sqlTable,
 	},
 	later: []string{
 		"rename_column", "change_type", "split_column", "set_not_null", "drop_not_null", "rename_table", "serve", "expose",
-		"add_unique", "create_enum", "add_enum_value", "create_view",
+		"create_enum", "add_enum_value", "create_view",
 		"create_function", "create_trigger", "create_extension", "create_sequence", "partition", "window", "gate",
 	},
 	misplaced: []misplaced{
@@ -111,12 +111,15 @@ var createIndexTable = &block{
 	doc: "Builds an index without blocking writers.",
 	attributes: []attribute{
 		{name: "table", kind: kindString, required: true, doc: "Table."},
-		{name: "columns", kind: kindStrings, required: true, doc: "Columns, or expressions in parentheses such as `(lower(email))`."},
+		{name: "columns", kind: kindStrings, required: true, doc: "Columns, or expressions in parentheses such as `(lower(email))`. Either may be followed by a collation, operator class and order: `name text_pattern_ops`, `seen DESC NULLS LAST`."},
 		{name: "unique", kind: kindBool, fallback: "false", doc: "No two rows alike."},
 		{name: "where", kind: kindString, doc: "SQL condition of a partial index."},
 		{name: "method", kind: kindString, fallback: "btree", oneOf: []string{"btree", "hash", "gin", "gist", "spgist", "brin"}, doc: "Access method."},
+		{name: "include", kind: kindStrings, doc: "Columns that are in the index, and not in its key."},
+		{name: "nulls_not_distinct", kind: kindBool, fallback: "false", doc: "Two nulls are alike to a unique index. From PostgreSQL 15 on."},
+		{name: "with", kind: kindStringMap, doc: "Storage parameters, such as `{ fillfactor = 70 }`."},
+		{name: "tablespace", kind: kindString, doc: "Where it is kept."},
 	},
-	later: []string{"include", "with", "tablespace", "nulls_not_distinct"},
 }
 
 var syncTable = &block{
@@ -191,7 +194,7 @@ var contractTable = &block{
 			doc: "Takes a table away.", attributes: []attribute{hideArgument}},
 		{name: "drop_index", labels: []string{"NAME"}, unique: true,
 			doc: "Takes an index away without blocking writers."},
-		addCheckTable, addForeignKeyTable,
+		addCheckTable, addForeignKeyTable, addUniqueTable,
 		sqlTable,
 		quietTable,
 	},

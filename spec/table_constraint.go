@@ -34,3 +34,24 @@ func deferralArguments() []attribute {
 		{name: "initially_deferred", kind: kindBool, fallback: "false", doc: "It is looked at when the transaction ends, unless that says otherwise."},
 	}
 }
+
+var addUniqueTable = &block{
+	name: "add_unique", labels: []string{"TABLE", "NAME"}, optionalLabel: true, unique: true,
+	doc: "Adds a unique constraint; its index is built first, without blocking writers. In `expand`, live releases must keep it already. " +
+		"In `contract`, it holds once the releases are gone that do not know the change. Without NAME it is called as Postgres would call it: `TABLE_COLUMNS_key`.",
+	attributes: append([]attribute{
+		{name: "columns", kind: kindStrings, required: true, doc: "Columns that are unique together."},
+		{name: "include", kind: kindStrings, doc: "Columns that are in the index, and not in its key."},
+		{name: "nulls_not_distinct", kind: kindBool, fallback: "false", doc: "Two nulls are alike. From PostgreSQL 15 on."},
+	}, deferralArguments()...),
+}
+
+var addPrimaryKeyTable = &block{
+	name: "add_primary_key", labels: []string{"TABLE", "NAME"}, optionalLabel: true, unique: true,
+	doc: "Gives a table a primary key once its rows are filled: the columns become NOT NULL by a check that is validated, the index is built without blocking writers. " +
+		"Live releases must keep it already. Without NAME it is called as Postgres would call it: `TABLE_pkey`.",
+	attributes: append([]attribute{
+		{name: "columns", kind: kindStrings, required: true, doc: "Columns of the key."},
+		{name: "include", kind: kindStrings, doc: "Columns that are in the index, and not in its key."},
+	}, deferralArguments()...),
+}

@@ -56,5 +56,57 @@ func constraintOperations() []operation {
 			end:    ordersTables + "alter table orders add foreign key (user_id) references users",
 			before: ordering, after: ordering,
 		},
+		{
+			name: "add a unique constraint", setup: usersTable,
+			change: &spec.Change{Name: "c", Expand: []spec.Operation{
+				&spec.AddUnique{Table: users, Name: "users_id_name_key", Columns: []string{"id", "name"}, Deferral: spec.Deferral{Deferrable: true}},
+			}},
+			end:    usersTable + "alter table users add unique (id, name) deferrable",
+			before: names, after: names,
+		},
+		{
+			name: "enforce a unique constraint", setup: usersTable,
+			change: &spec.Change{Name: "c", Contract: &spec.Contract{Operations: []spec.Operation{
+				&spec.AddUnique{Table: users, Name: "users_id_name_key", Columns: []string{"id"}, Include: []string{"name"}},
+			}}},
+			end:    usersTable + "alter table users add constraint users_id_name_key unique (id) include (name)",
+			before: names, after: names,
+		},
+		{
+			name: "add a primary key", setup: "create table users (id bigserial, name text not null); alter table users alter id drop not null;",
+			change: &spec.Change{Name: "c", Expand: []spec.Operation{
+				&spec.AddPrimaryKey{Table: users, Name: "users_pkey", Columns: []string{"id"}},
+			}},
+			end:    usersTable,
+			before: names, after: names,
+		},
+		{
+			name: "index with all arguments", setup: usersTable,
+			change: &spec.Change{Name: "c", Expand: []spec.Operation{
+				&spec.CreateIndex{Name: "by_name", Table: users, Columns: []string{"name text_pattern_ops", "id DESC NULLS LAST"},
+					Include: []string{"id"}, With: map[string]string{"fillfactor": "70"}},
+			}},
+			end:    usersTable + "create index by_name on users (name text_pattern_ops, id desc nulls last) include (id) with (fillfactor = 70)",
+			before: names, after: names,
+		},
+		{
+			name: "index of a partitioned table", setup: partitionedTables, fill: "insert into events (id, kind) select i, i % 7 from generate_series(1, 2000) i",
+			change: &spec.Change{Name: "c", Expand: []spec.Operation{
+				&spec.CreateIndex{Name: "by_kind", Table: spec.ParseTable("events"), Columns: []string{"kind"}},
+			}},
+			end: partitionedTables + `create index by_kind on only events (kind);
+				create index events_old_by_kind on events_old (kind); alter index by_kind attach partition events_old_by_kind;
+				create index events_rest_by_kind on events_rest (kind); alter index by_kind attach partition events_rest_by_kind`,
+			before: happening, after: happening,
+		},
 	}
+}
+
+const partitionedTables = `create table events (id int, kind int) partition by range (id);
+	create table events_old partition of events for values from (0) to (1000);
+	create table events_rest partition of events default;`
+
+var happening = shape{
+	read:   "select kind from events where id = $1",
+	writes: []string{"update events set kind = kind + 1 where id = $1", "insert into events (id, kind) values ($1, 3)"},
 }
