@@ -94,6 +94,7 @@ func TestChangesAsWritten(t *testing.T) {
 	compare(t, &spec.Contract{
 		Operations: []spec.Operation{&spec.DropColumn{Table: users, Column: "name", Hide: 7 * 24 * time.Hour}},
 		Soak:       24 * time.Hour,
+		Statements: true,
 	}, split.Contract)
 	if split.After[0] != s.Changes[0] {
 		t.Errorf("After = %v, want change.create_users", split.After)
