@@ -192,6 +192,12 @@ func TestConstraintsAreProjectedIntoThePhase(t *testing.T) {
 	check := &spec.AddCheck{Table: orders, Name: "total_is_known", Expression: "total is not null"}
 	changes := map[string]*spec.Change{
 		"expand": {Name: "c", Expand: []spec.Operation{key}, Contract: &spec.Contract{Operations: []spec.Operation{check}}},
+		"unique in expand": {Name: "c", Expand: []spec.Operation{&spec.AddUnique{Table: users, Name: "k", Columns: []string{"email"}}},
+			Contract: &spec.Contract{Operations: []spec.Operation{check}}},
+		"unique in contract": {Name: "c", Expand: []spec.Operation{key}, Contract: &spec.Contract{Operations: []spec.Operation{
+			&spec.AddUnique{Table: users, Name: "k", Columns: []string{"email"}}}}},
+		"primary key": {Name: "c", Expand: []spec.Operation{key, &spec.AddPrimaryKey{Table: orders, Name: "orders_pkey", Columns: []string{"id", "total"}}},
+			Contract: &spec.Contract{Operations: []spec.Operation{check}}},
 	}
 	for name, c := range changes {
 		for _, from := range phases {

@@ -22,7 +22,7 @@ func (o createIndex) partitioned(l *lowering, t *Table) {
 		Undo:       []string{"DROP INDEX IF EXISTS " + tableIdent(index)},
 		UndoTitle:  "drop index",
 		Also:       t.family(o.Table, ShareRowExclusive), UndoAlso: t.family(o.Table, AccessExclusive),
-		Applied:    live != nil || whole, Visible: true, Source: o.Range,
+		Applied: live != nil || whole, Visible: true, Source: o.Range,
 	}
 	attach := Unit{
 		ID: "index." + index.String(), Title: "index " + index.String() + " on " + o.Table.String(), Mode: InTransaction,
