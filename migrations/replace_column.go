@@ -257,7 +257,12 @@ func (l *lowering) retire(t spec.Table) {
 			u.missing = append(u.missing, "column "+away)
 		}
 	}
-	u.Statements = takeNames(t, names, live)
+	if l.live != nil && l.live.Version >= 18 {
+		for _, r := range names {
+			u.Statements = append(u.Statements, takeNotNullName(r))
+		}
+	}
+	u.Statements = append(u.Statements, takeNames(t, names, live)...)
 	u.Loses = "what is in " + u.Title
 	if sync := l.syncOf(t); sync != nil {
 		l.endSync(&u, sync)
@@ -331,6 +336,30 @@ func takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live *Table) []stri
 		drop = extended(drop, t, "DROP COLUMN IF EXISTS "+Ident(HiddenName(r.Column)))
 	}
 	return slices.Concat(before, drop, after)
+}
+
+// takeNotNullName swaps the names of the two columns' NOT NULL, which is a
+// constraint from PostgreSQL 18 on.
+func takeNotNullName(r *spec.ReplaceColumn) string {
+	at := tableIdent(r.Table)
+	nameOf := func(column string) string {
+		return fmt.Sprintf(`(select c.conname from pg_catalog.pg_constraint c join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and c.conkey = array[a.attnum]
+    where c.conrelid = %s::pg_catalog.regclass and c.contype = 'n' and a.attname = %s)`, Literal(at), Literal(column))
+	}
+	body := fmt.Sprintf(`
+declare
+  former text := %[1]s;
+  name text := %[2]s;
+begin
+  if former is not null and name is not null then
+    execute pg_catalog.format('alter table %[3]s rename constraint %%I to pleat_not_null', name);
+    execute pg_catalog.format('alter table %[3]s rename constraint %%I to %%I', former, name);
+    execute pg_catalog.format('alter table %[3]s rename constraint pleat_not_null to %%I', former);
+  end if;
+end
+`, nameOf(HiddenName(r.Column)), nameOf(r.Column), strings.ReplaceAll(strings.ReplaceAll(at, "%", "%%"), "'", "''"))
+	quote := dollarQuote(body)
+	return "DO " + quote + body + quote
 }
 
 func notValid(definition string) string { return strings.TrimSuffix(definition, " NOT VALID") }
