@@ -55,6 +55,15 @@ func (a *app) writeStatus(ctx context.Context, w *world, st *planner.State) erro
 	for _, p := range planner.Phases(w.spec, st) {
 		fmt.Fprintf(t, "change.%s\t%s\n", p.Change, p.Phase)
 	}
+	fills, err := w.fills(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range fills {
+		if !f.Finished {
+			fmt.Fprintf(t, "change.%s\tback-fill of %s: %s\n", f.Change, f.Table, fillText(f))
+		}
+	}
 	for _, m := range w.spec.Migrations {
 		fmt.Fprintf(t, "%s\t%s\n", m.Address(), versionLine(st.Databases[m.Database.Name].Versions[m.Name], m.Version))
 	}

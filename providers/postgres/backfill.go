@@ -9,13 +9,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pleat/migrations"
 	"pleat/migrations/conn"
 	"pleat/planner"
 )
 
-// maxPasses is how often a table is gone along again for rows that moved.
-const maxPasses = 10
+// maxPasses is how often a table is gone along for rows that moved; what is left
+// then is gathered row by row.
+const maxPasses = 3
 
 // fill is one back-fill under way.
 type fill struct {
@@ -90,7 +90,7 @@ func (f *fill) prepare(ctx context.Context) error {
 // fillAll goes along the table until no row is left that is not right. Along
 // a key one pass does it: rows keep their place in the order. A row that is
 // updated while a pass goes along the pages, or that changes its partition, may
-// pass by it.
+// pass by it; many such rows are worth another pass.
 func (f *fill) fillAll(ctx context.Context) error {
 	for pass := 1; ; pass++ {
 		if err := f.pass(ctx); err != nil {
@@ -99,12 +99,12 @@ func (f *fill) fillAll(ctx context.Context) error {
 		if err := f.retryFailed(ctx); err != nil {
 			return err
 		}
-		left, err := f.anyLeft(ctx)
-		if err != nil || !left {
-			return err
+		if f.keepsOrder() || f.action.Where == "" {
+			return nil
 		}
-		if pass == maxPasses {
-			return fmt.Errorf("backfilling %s: rows are still not right after %d passes", f.action.Table, pass)
+		done, err := f.gather(ctx, pass < maxPasses)
+		if err != nil || done {
+			return err
 		}
 		if err := f.startOver(ctx); err != nil {
 			return err
@@ -180,31 +180,6 @@ type sessionLost struct{ err error }
 
 func (e *sessionLost) Error() string { return e.err.Error() }
 func (e *sessionLost) Unwrap() error { return e.err }
-
-// anyLeft asks about all rows at one moment, which a pass cannot: there each
-// row is in one place.
-func (f *fill) anyLeft(ctx context.Context) (left bool, err error) {
-	if f.keepsOrder() || f.action.Where == "" {
-		return false, nil
-	}
-	f.say(planner.Waiting{For: "a last look at the rows of " + f.action.Table.String()})
-	defer f.say(planner.Waiting{})
-	t := f.action.Table
-	sql := fmt.Sprintf("select exists (select from %s as %s where %s)",
-		migrations.Ident(t.Schema, t.Name), migrations.Ident(t.Name), f.action.Where)
-	err = conn.InTransaction(ctx, f.conn, func(tx conn.Tx) error {
-		// It reads all of the table and keeps nobody waiting.
-		err := setLocal(ctx, tx, map[string]string{"statement_timeout": "0", "search_path": searchPath(t)})
-		if err != nil {
-			return err
-		}
-		return f.asRole(ctx, tx, func() error { return tx.QueryRow(ctx, sql).Scan(&left) })
-	})
-	if err != nil {
-		return false, fmt.Errorf("looking for rows of %s that are left: %w", t, err)
-	}
-	return left, nil
-}
 
 // keepsOrder tells whether a row stays where a pass meets it.
 func (f *fill) keepsOrder() bool { return len(f.action.Key) > 0 && len(f.parts) == 1 }

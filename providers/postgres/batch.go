@@ -54,6 +54,11 @@ func (b *batches) rowSQL() string {
 	return fmt.Sprintf("update "+ours+" only %s set %s where %s", b.table(), b.assignments(), b.needed(b.compare("=", 1)))
 }
 
+// placesSQL fills rows by where they are.
+func (b *batches) placesSQL() string {
+	return fmt.Sprintf("update only %s set %s where %s", b.table(), b.assignments(), b.needed("ctid = any ($1::text[]::tid[])"))
+}
+
 func (b *batches) needed(condition string) string {
 	if b.action.Where == "" {
 		return condition

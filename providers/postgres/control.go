@@ -128,7 +128,7 @@ func (p *Provider) Tell(ctx context.Context, id FillID, who string, say Command)
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
-	return conn.InTransaction(ctx, c, func(tx conn.Tx) error {
+	err = conn.InTransaction(ctx, c, func(tx conn.Tx) error {
 		next, err := lastControl(ctx, tx, id.Change, id.Table.String())
 		if err != nil {
 			return err
@@ -140,6 +140,10 @@ func (p *Provider) Tell(ctx context.Context, id FillID, who string, say Command)
 		set(&next.rows, say.RowsPerSecond)
 		return command(ctx, tx, id.Change, id.Table.String(), next)
 	})
+	if sqlState(err) == undefinedTable {
+		return errors.New("no back-fill can be told anything: this database has no tables of pleat, or older ones, until the next apply")
+	}
+	return (&work{Provider: p, conn: c}).explain(err)
 }
 
 func set[T any](to *T, from *T) {

@@ -87,7 +87,8 @@ func (f *fill) replicasBehind(ctx context.Context, _ *work, tx conn.Tx) (string,
 func (f *fill) lockWaiters(ctx context.Context, _ *work, tx conn.Tx) (string, error) {
 	var waiting int
 	err := tx.QueryRow(ctx, `
-		with own as (select pid from pg_catalog.pg_stat_activity where application_name = $2)
+		with own as (select pid from pg_catalog.pg_stat_activity 
+		             where application_name = $2 and datname = pg_catalog.current_database())
 		select count(distinct k.pid) from pg_catalog.pg_locks k
 		where not k.granted and k.pid not in (select pid from own)
 		  and (k.relation = any($1::oid[]) and k.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())

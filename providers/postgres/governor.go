@@ -76,6 +76,10 @@ func (g *governor) look(ctx context.Context, w *work) (string, error) {
 	if err := g.hear(ctx, w); err != nil {
 		return "", err
 	}
+	// First of all, because what it takes is a limit too.
+	if err := g.publish(ctx, w, g.said); err != nil {
+		return "", err
+	}
 	var reasons []string
 	if c := g.heard(); c.paused {
 		reasons = append(reasons, "somebody to resume it: paused by "+c.who)
@@ -93,6 +97,9 @@ func (g *governor) look(ctx context.Context, w *work) (string, error) {
 		}
 	}
 	reason := strings.Join(reasons, "; ")
+	if reason == g.said {
+		return reason, nil
+	}
 	return reason, g.publish(ctx, w, reason)
 }
 
