@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,6 +57,51 @@ func TestSeveralWorkersFillEachRowOnce(t *testing.T) {
 	}
 	if most.Load() != 3 {
 		t.Errorf("%d sessions filled, want 3", most.Load())
+	}
+}
+
+// P4: sessions are killed all over a back-fill of several workers, beside
+// writers. With PLEAT_TEST_LONG there are a million rows and fifty kills.
+func TestKillsAllOverABackfillLoseNothing(t *testing.T) {
+	t.Parallel()
+	rows, kills := 60_000, int64(8)
+	if os.Getenv("PLEAT_TEST_LONG") != "" {
+		rows, kills = 1_000_000, 50
+	}
+	w := newWorld(t, fmt.Sprintf(`create table users (id bigint primary key, n int not null default 0, w int not null default 0);
+		insert into users (id) select i * 7 from generate_series(1, %d) i; analyze users`, rows))
+	var reached, killed atomic.Int64
+	w.provider = postgres.New(w.db, func(point string) {
+		if reached.Add(1)%7 != 0 || killed.Load() == kills {
+			return
+		}
+		killed.Add(1)
+		w.exec(`select pg_terminate_backend(pid) from (
+			select pid from pg_stat_activity where datname = current_database() and application_name = 'pleat/r1' order by random() limit 1) as one`)
+	})
+	stop, end := context.WithCancel(t.Context())
+	writer := pgtest.Connect(t, w.url)
+	var writers errgroup.Group
+	writers.Go(func() error { return writeAround(stop, writer) })
+	a := counting(200)
+	a.Workers = 2
+	a.Throttle.RowsPerSecond = rows
+	step := w.step(a)
+	var err error
+	for range kills { // each try outlives some kills
+		if err = w.try(t.Context(), step); err == nil {
+			break
+		}
+	}
+	end()
+	if err := errors.Join(err, writers.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	if killed.Load() < kills {
+		t.Errorf("%d sessions were killed, want %d", killed.Load(), kills)
+	}
+	if got := w.value("select concat_ws(' ', count(*) filter (where n > 1), count(*) filter (where n < 1 and w < 1000000)) from users"); got != "0 0" {
+		t.Errorf("rows twice, rows missed: %s, want 0 0", got)
 	}
 }
 
