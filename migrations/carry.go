@@ -19,17 +19,21 @@ func carriedName(name string) string { return shorten("pleat_new_" + name) }
 type carrying struct {
 	*lowering
 	table   spec.Table
-	live    *Table // as it is
-	next    *Table // as the units make it
-	columns map[string]string
+	live    *Table            // as it is
+	next    *Table            // as the units make it
+	columns map[string]string // those that are replaced, to those that replace them, by their names now
+	before  map[string]string // of the latter, their names until the swap
 	source  hcl.Range
 }
 
 func (l *lowering) carry(t spec.Table, next *Table) {
-	k := &carrying{lowering: l, table: t, live: l.live.Table(t), next: next, columns: map[string]string{}, source: l.replaced(t)[0].Range}
+	k := &carrying{lowering: l, table: t, live: l.live.Table(t), next: next, columns: map[string]string{}, before: map[string]string{}, source: l.replaced(t)[0].Range}
 	for _, r := range l.replaced(t) {
-		if swapState(k.live, r) == original {
-			k.columns[r.Column] = r.By
+		switch swapState(k.live, r) {
+		case original:
+			k.columns[r.Column], k.before[r.By] = r.By, r.By
+		case hidden:
+			k.columns[HiddenName(r.Column)], k.before[r.Column] = r.Column, r.By
 		}
 	}
 	if len(k.columns) == 0 || k.live == nil {
@@ -40,7 +44,7 @@ func (l *lowering) carry(t spec.Table, next *Table) {
 	}
 	for _, c := range slices.Clone(next.Columns) {
 		if by := k.columns[c.Name]; by != "" && c.NotNull {
-			l.program.Validate = append(l.program.Validate, notNullUnits(t, k.live, by, k.source)...)
+			l.program.Validate = append(l.program.Validate, notNullUnits(t, k.live.Column(by), k.live, k.before[by], k.source)...)
 		}
 	}
 	for _, c := range slices.Clone(next.Constraints) {
@@ -62,7 +66,7 @@ func (k *carrying) index(i Index) {
 	if !ok || !i.Valid || strings.HasPrefix(i.Name, carriedName("")) {
 		return
 	}
-	renamed := recolumned(rest, k.columns)
+	renamed := spec.RenameColumns(rest, k.columns)
 	if renamed == rest {
 		return
 	}
@@ -100,10 +104,10 @@ func (k *carrying) constraint(c Constraint) {
 	definition := notValid(c.Definition)
 	switch c.Kind {
 	case Check:
-		definition = recolumned(definition, k.columns)
+		definition = spec.RenameColumns(definition, k.columns)
 	case Foreign:
 		own, referenced, _ := strings.Cut(definition, " REFERENCES ")
-		definition = recolumned(own, k.columns) + " REFERENCES " + referenced
+		definition = spec.RenameColumns(own, k.columns) + " REFERENCES " + referenced
 	default:
 		return // its index is what was made
 	}
@@ -126,17 +130,22 @@ func renamedColumns(columns []string, names map[string]string) []string {
 }
 
 // incoming adds a foreign key beside one of another table, to the new column.
+// It is the only one, under the name of the former, once that has ended.
 func (k *carrying) incoming(f ForeignKey) {
-	if !k.concerns(f.Referenced) || strings.HasPrefix(f.Name, carriedName("")) {
+	name, child := carriedName(f.Name), spec.ParseTable(f.Table)
+	beside := k.keyBeside(f)
+	ended := beside == nil && slices.ContainsFunc(f.Referenced, func(c string) bool { return k.before[c] != "" && k.before[c] != c })
+	if strings.HasPrefix(f.Name, carriedName("")) || !ended && !k.concerns(f.Referenced) {
 		return
 	}
-	own, referenced, _ := strings.Cut(notValid(f.Definition), " REFERENCES ")
-	name, child := carriedName(f.Name), spec.ParseTable(f.Table)
 	var there *Constraint
-	if i := slices.IndexFunc(k.live.References, func(other ForeignKey) bool { return other.Table == f.Table && other.Name == name }); i >= 0 {
-		there = &Constraint{Valid: k.live.References[i].Valid}
+	switch {
+	case ended:
+		there = &Constraint{Valid: true}
+	case beside != nil:
+		there = &Constraint{Valid: beside.Valid}
 	}
-	c := Constraint{Name: name, Definition: own + " REFERENCES " + recolumned(referenced, k.columns), Kind: Foreign}
+	c := Constraint{Name: name, Definition: referencing(f.Definition, k.columns), Kind: Foreign}
 	k.program.Validate = append(k.program.Validate, constraintUnits(child, k.table, c, there, k.source)...)
 	if there == nil {
 		f.Referenced = renamedColumns(f.Referenced, k.columns)
@@ -145,13 +154,23 @@ func (k *carrying) incoming(f ForeignKey) {
 	}
 }
 
+// keyBeside is the copy of a foreign key that is there; nil for none.
+func (k *carrying) keyBeside(f ForeignKey) *ForeignKey {
+	for i, other := range k.live.References {
+		if other.Table == f.Table && other.Name == carriedName(f.Name) {
+			return &k.live.References[i]
+		}
+	}
+	return nil
+}
+
 // constraintUnits hold new rows to a constraint in an instant, and then look at
 // the old ones while nobody waits. parent is the table that a foreign key
 // references; there is what the catalog has of that name.
 func constraintUnits(t, parent spec.Table, c Constraint, there *Constraint, source hcl.Range) []Unit {
 	at, what := tableIdent(t), "constraint "+c.Name+" of "+t.String()
 	add := Unit{
-		ID: "constraint." + t.String() + "." + c.Name, Title: what, Mode: InTransaction, Table: t,
+		ID: "constraint." + t.String() + "." + c.Name, Title: what + ", new rows", Mode: InTransaction, Table: t,
 		Lock: AccessExclusive, UndoLock: AccessExclusive,
 		Statements: []string{fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", at, Ident(c.Name), c.Definition)},
 		Undo:       []string{fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", at, Ident(c.Name))},
@@ -165,7 +184,7 @@ func constraintUnits(t, parent spec.Table, c Constraint, there *Constraint, sour
 		}
 	}
 	validate := Unit{
-		ID: "validate." + t.String() + "." + c.Name, Title: what, Mode: InTransaction, Table: t, Lock: ShareUpdateExclusive,
+		ID: "validate." + t.String() + "." + c.Name, Title: what + ", all rows", Mode: InTransaction, Table: t, Lock: ShareUpdateExclusive,
 		Statements: []string{fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", at, Ident(c.Name))},
 		Undo:       []string{}, UndoTitle: "-", Applied: there != nil && there.Valid, Visible: true, Source: source,
 	}
@@ -174,9 +193,10 @@ func constraintUnits(t, parent spec.Table, c Constraint, there *Constraint, sour
 
 // notNullUnits make a column NOT NULL whose rows are all filled: Postgres (from
 // 12 on) takes a valid check for proof and does not scan under the strong lock.
-func notNullUnits(t spec.Table, live *Table, column string, source hcl.Range) []Unit {
+// now is the column as it is, under whatever name.
+func notNullUnits(t spec.Table, now *Column, live *Table, column string, source hcl.Range) []Unit {
 	at, name := tableIdent(t), shorten("pleat_not_null_"+column)
-	set := live.Column(column) != nil && live.Column(column).NotNull
+	set := now != nil && now.NotNull
 	check := Constraint{Name: name, Definition: "CHECK (" + Ident(column) + " IS NOT NULL)", Kind: Check}
 	units := constraintUnits(t, spec.Table{}, check, live.Constraint(name), source)
 	for i := range units {
@@ -193,37 +213,4 @@ func notNullUnits(t spec.Table, live *Table, column string, source hcl.Range) []
 		UndoTitle:  "allow null", Applied: set, Visible: true, Source: source,
 	}
 	return append(units, missingUnless(final, "not null of "+t.String()+"."+column))
-}
-
-// recolumned gives SQL as the server writes it back with other names for
-// columns. A name before "(" is a function's, and one after "::" a type's.
-func recolumned(sql string, names map[string]string) string {
-	tokens := lex(sql)
-	var b strings.Builder
-	end := 0
-	for i, t := range tokens {
-		b.WriteString(sql[end:t.start])
-		end = t.end
-		by := names[columnName(t)]
-		called := i+1 < len(tokens) && tokens[i+1].text == "(" && t.kind == wordToken && tokens[i+1].start == t.end
-		cast := i > 0 && tokens[i-1].text == ":"
-		if by == "" || called || cast {
-			b.WriteString(sql[t.start:t.end])
-			continue
-		}
-		b.WriteString(Ident(by))
-	}
-	b.WriteString(sql[end:])
-	return b.String()
-}
-
-// columnName is the name that a token can be; "" for none.
-func columnName(t token) string {
-	switch {
-	case t.kind == wordToken:
-		return t.text
-	case t.kind == quotedToken && strings.HasPrefix(t.text, `"`):
-		return strings.ReplaceAll(t.text[1:len(t.text)-1], `""`, `"`)
-	}
-	return ""
 }

@@ -45,7 +45,7 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 // inTheWay is what a swap of names does not carry over.
 func inTheWay(t *Table, c *Column) []string {
 	var found []string
-	mentions := func(sql string) bool { return recolumned(sql, map[string]string{c.Name: c.Name + "?"}) != sql }
+	mentions := func(sql string) bool { return spec.RenameColumns(sql, map[string]string{c.Name: c.Name + "?"}) != sql }
 	for _, d := range t.Dependents {
 		if d.Column == c.Name && !strings.HasPrefix(d.Object, "constraint ") {
 			found = append(found, d.Object)

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
-
 	"pleat/spec"
 )
 
@@ -267,41 +265,74 @@ func (l *lowering) retire(t spec.Table) {
 	if sync := l.syncOf(t); sync != nil {
 		l.endSync(&u, sync)
 	}
-	l.program.Drop = append(append(l.program.Drop, retireKeys(t, live, u.Source)...), u)
+	l.program.Drop = append(append(l.program.Drop, retireKeys(t, names, live, u)...), u)
 }
 
-// retireKeys ends the foreign keys of other tables to the old column, each in
+// retireKeys ends the foreign keys of other tables to the old columns, each in
 // a transaction of its own: the key beside it holds.
-func retireKeys(parent spec.Table, t *Table, source hcl.Range) []Unit {
+func retireKeys(parent spec.Table, replaced []*spec.ReplaceColumn, t *Table, drop Unit) []Unit {
+	away := map[string]string{} // the old columns, as they are called when the keys end
+	taken := map[string]bool{}
+	for _, r := range replaced {
+		switch swapState(t, r) {
+		case original:
+			away[r.Column] = HiddenName(r.Column)
+		case hidden:
+			taken[r.Column] = true
+		}
+	}
 	var units []Unit
 	for _, k := range t.References {
-		beside := carriedName(k.Name)
-		if !slices.ContainsFunc(t.References, func(other ForeignKey) bool { return other.Table == k.Table && other.Name == beside }) {
-			continue
+		beside := slices.ContainsFunc(t.References, func(other ForeignKey) bool {
+			return other.Table == k.Table && other.Name == carriedName(k.Name)
+		})
+		ended := !beside && slices.ContainsFunc(k.Referenced, func(c string) bool { return taken[c] })
+		if ended {
+			k.Definition = referencing(k.Definition, hiddenNames(replaced))
 		}
-		child := spec.ParseTable(k.Table)
-		at := tableIdent(child)
-		u := Unit{
-			ID: "drop.key." + k.Table + "." + k.Name, Title: "former key " + k.Name + " of " + k.Table, Mode: InTransaction,
-			Table: child, Lock: AccessExclusive, UndoLock: AccessExclusive, Visible: true, Source: source,
-			Statements: []string{
-				fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", at, Ident(k.Name)),
-				fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, Ident(beside), Ident(k.Name)),
-			},
-			Undo: []string{
-				fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, Ident(k.Name), Ident(beside)),
-				fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", at, Ident(k.Name), notValid(k.Definition)),
-			},
-			UndoTitle: "add it again, not validated",
+		if beside || ended {
+			units = append(units, retireKey(parent, k, referencing(k.Definition, away), ended, drop))
 		}
-		if child != parent {
-			u.Also = []TableLock{{Table: parent, Lock: AccessExclusive}}
-			u.UndoAlso = u.Also
-		}
-		u.missing = []string{"former key " + k.Name + " of " + k.Table}
-		units = append(units, u)
 	}
 	return units
+}
+
+func hiddenNames(replaced []*spec.ReplaceColumn) map[string]string {
+	names := map[string]string{}
+	for _, r := range replaced {
+		names[r.Column] = HiddenName(r.Column)
+	}
+	return names
+}
+
+// referencing is a foreign key with other names for the columns that it
+// references.
+func referencing(definition string, names map[string]string) string {
+	own, referenced, _ := strings.Cut(notValid(definition), " REFERENCES ")
+	return own + " REFERENCES " + spec.RenameColumns(referenced, names)
+}
+
+func retireKey(parent spec.Table, k ForeignKey, definition string, ended bool, drop Unit) Unit {
+	child := spec.ParseTable(k.Table)
+	at, name, beside := tableIdent(child), Ident(k.Name), Ident(carriedName(k.Name))
+	u := Unit{
+		ID: "drop.key." + k.Table + "." + k.Name, Title: "former key " + k.Name + " of " + k.Table, Mode: InTransaction,
+		Table: child, Lock: AccessExclusive, UndoLock: AccessExclusive, Applied: ended, Visible: true, HideFor: drop.HideFor, Source: drop.Source,
+		Statements: []string{
+			fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", at, name),
+			fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, beside, name),
+		},
+		Undo: []string{
+			fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, name, beside),
+			fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", at, name, definition),
+		},
+		UndoTitle: "add it again, not validated",
+	}
+	if child != parent {
+		u.Also = []TableLock{{Table: parent, Lock: AccessExclusive}}
+		u.UndoAlso = u.Also
+	}
+	return missingUnless(u, u.Title)
 }
 
 // takeNames ends with the table as the direct change of type would have left

@@ -130,10 +130,10 @@ func (e *emitter) phaseBefore(c *spec.Change, u migrations.Unit) migrations.Phas
 
 // revert takes an expanded change back, the last unit first.
 func (e *emitter) revert(c *spec.Change) {
-	units := slices.Concat(e.programs[c.Name].Expand, e.programs[c.Name].Validate)
+	units := e.made(c)
 	for i := len(units) - 1; i >= 0; i-- {
 		u := units[i]
-		if len(unapplied(units[i:i+1], e.recorded(c))) > 0 {
+		if len(unapplied(units[i:i+1], e.recorded(c))) > 0 || u.Undo != nil && len(u.Undo) == 0 {
 			continue
 		}
 		undo := e.backward(c, u.Whole())
@@ -155,6 +155,22 @@ func (e *emitter) revert(c *spec.Change) {
 		}
 		e.add("revert", s)
 	}
+}
+
+// made are the units of a change that may have been done, in order: of its
+// contract those only that its phase or the record says were begun.
+func (e *emitter) made(c *spec.Change) []migrations.Unit {
+	program := e.programs[c.Name]
+	units := slices.Concat(program.Expand, program.Validate)
+	if e.start.phases[c.Name].AtLeast(migrations.Hidden) {
+		units = append(units, program.Hide...)
+	}
+	for _, u := range program.Drop {
+		if e.start.phases[c.Name] == migrations.Contracted || e.recorded(c).Units[u.ID] {
+			units = append(units, u)
+		}
+	}
+	return units
 }
 
 // unhide brings back what a release needs that the rollback goes to.

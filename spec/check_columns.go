@@ -120,6 +120,10 @@ func (l *loader) checkContract(s *shapes, c *Change) {
 			if l.tableReached(s, c, o.Table, n.labelRange(0)) {
 				l.columnReached(s, c, o.Table, o.Column, n.labelRange(1))
 			}
+		case *ReplaceColumn:
+			if l.tableReached(s, c, o.Table, n.labelRange(0)) {
+				l.columnReached(s, c, o.Table, o.Column, n.labelRange(1))
+			}
 		case *DropTable:
 			l.tableReached(s, c, o.Table, n.labelRange(0))
 		}

@@ -2,6 +2,8 @@ package spec
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,16 +17,49 @@ func (l *loader) change(n *node, c *Change) {
 	if e := n.block("expand"); e != nil {
 		c.Expand = l.operations(e)
 	}
+	l.contract(n, c)
 	for _, b := range n.blocks("backfill") {
 		c.Backfills = append(c.Backfills, l.backfill(b, c))
+	}
+	l.fillSynced(n, c)
+	if c.Expand == nil && c.Contract == nil && n.block("expand") == nil {
+		l.add(n.rng(), "Empty change", "%s says nothing to do. It needs a block expand, a block contract, or one of %s.", n.title(), strings.Join(sortedKeys(shorthands), ", "))
 	}
 	for _, v := range n.blocks("verify") {
 		c.Verifies = append(c.Verifies, verify(v))
 	}
-	if k := n.block("contract"); k != nil {
-		c.Contract = &Contract{Operations: l.operations(k), Soak: k.duration("soak"), Statements: k.flag("statements"), Range: k.rng()}
-		for _, q := range k.blocks("quiet") {
-			c.Contract.Quiets = append(c.Contract.Quiets, l.quiet(q, c))
+}
+
+// contract reads what the block says and what the shorthands add to it, which
+// may be all there is.
+func (l *loader) contract(n *node, c *Change) {
+	k := n.block("contract")
+	d := orDefaults(k, n, "contract")
+	c.Contract = &Contract{Operations: l.operations(d), Soak: d.duration("soak"), Statements: d.flag("statements"), Range: d.rng()}
+	for _, q := range d.blocks("quiet") {
+		c.Contract.Quiets = append(c.Contract.Quiets, l.quiet(q, c))
+	}
+	l.shorthand(n, c)
+	if k == nil && len(c.Contract.Operations) == 0 {
+		c.Contract = nil
+	}
+}
+
+// fillSynced fills what the shorthands have synced, where the author says
+// nothing of it.
+func (l *loader) fillSynced(n *node, c *Change) {
+	for _, t := range l.filled[c] {
+		i := slices.IndexFunc(c.Backfills, func(b *Backfill) bool { return b.Table == t })
+		if i < 0 {
+			d := orDefaults(nil, n, "backfill")
+			d.labels = []string{t.String()}
+			c.Backfills = append(c.Backfills, l.backfill(d, c))
+			continue
+		}
+		if l.backfillNodes[c.Backfills[i]].has("set") {
+			set := maps.Clone(syncOf(c, t).Forward)
+			maps.Copy(set, c.Backfills[i].Set)
+			c.Backfills[i].Set = set
 		}
 	}
 }

@@ -66,6 +66,7 @@ type loader struct {
 	serviceAfterAt    map[*Service][]hcl.Range
 	operationNodes    map[Operation]*node
 	backfillNodes     map[*Backfill]*node
+	filled            map[*Change][]Table // tables that shorthands have synced
 	releaseNodes      map[*Release]*node
 }
 
@@ -93,6 +94,7 @@ func newLoader(dir string, options Options) *loader {
 		serviceAfterAt: map[*Service][]hcl.Range{},
 		operationNodes: map[Operation]*node{},
 		backfillNodes:  map[*Backfill]*node{},
+		filled:         map[*Change][]Table{},
 		releaseNodes:   map[*Release]*node{},
 	}
 }

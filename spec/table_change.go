@@ -13,22 +13,22 @@ var changeTable = &block{
 		{name: "after", kind: kindRefs, target: "change.NAME", doc: "Changes that come before this one."},
 		{name: "requires_absent", kind: kindRefs, target: `service.NAME.release["VERSION"]`, doc: "Expand waits until no instance and no session of these releases is left."},
 	},
-	blocks: []*block{expandTable, backfillTable, verifyTable, contractTable},
+	blocks: []*block{expandTable, changeTypeTable, backfillTable, verifyTable, contractTable},
 	later: []string{
-		"rename_column", "change_type", "split_column", "set_not_null", "merge_columns", "window", "gate",
+		"rename_column", "split_column", "set_not_null", "merge_columns", "window", "gate",
 		"approve", "analysis", "notify", "environment", "task", "lock",
 	},
 }
 
 var expandTable = &block{
-	name: "expand", single: true, required: true,
+	name: "expand", single: true,
 	doc: "What is added. The operations run in the order of the file.",
 	blocks: []*block{
 		createTableTable, addColumnTable, createIndexTable, syncTable,
 		addCheckTable, addForeignKeyTable, addUniqueTable, addPrimaryKeyTable, sqlTable,
 	},
 	later: []string{
-		"rename_column", "change_type", "split_column", "set_not_null", "drop_not_null", "rename_table", "serve", "expose",
+		"rename_column", "split_column", "set_not_null", "drop_not_null", "rename_table", "serve", "expose",
 		"create_enum", "add_enum_value", "create_view",
 		"create_function", "create_trigger", "create_extension", "create_sequence", "partition", "window", "gate",
 	},
@@ -36,6 +36,7 @@ var expandTable = &block{
 		{"drop_column", "Column dropped inside expand", dropColumnSkeleton},
 		{"drop_table", "Table dropped inside expand", dropTableSkeleton},
 		{"drop_index", "Index dropped inside expand", dropIndexSkeleton},
+		{"change_type", "Shorthand inside expand", shorthandDetail},
 	},
 }
 
@@ -60,6 +61,10 @@ func dropColumnSkeleton(labels []string) string {
   }`, table, column)
 }
 
+func shorthandDetail([]string) string {
+	return "It stands for operations of several phases. Write it into the change itself, beside expand."
+}
+
 func dropTableSkeleton(labels []string) string {
 	return dropReason + fmt.Sprintf("  contract {\n    drop_table %q {\n      hide = \"7d\"\n    }\n  }", labelOr(labels, 0, "TABLE"))
 }
@@ -73,6 +78,19 @@ func labelOr(labels []string, i int, fallback string) string {
 		return labels[i]
 	}
 	return fallback
+}
+
+var changeTypeTable = &block{
+	name: "change_type", labels: []string{"TABLE", "COLUMN"}, unique: true,
+	doc: "Gives a column another type while releases read and write it. Stands for a new column, a sync, a backfill, and a swap of names in contract; " +
+		"indexes, checks, keys in and out, NOT NULL, default, identity and sequence go with it. A release that knows the change must live with both types.",
+	attributes: []attribute{
+		{name: "type", kind: kindString, required: true, doc: "The new Postgres type."},
+		{name: "using", kind: kindString, doc: "The new value as a SQL expression of the old row. Without it, a cast."},
+		{name: "back", kind: kindString, doc: "The old value as a SQL expression, in which the column has its new type. Without it, the new value as it is."},
+		{name: "default", kind: kindString, doc: "A SQL expression. Without it, the default that the column has."},
+		hideArgument,
+	},
 }
 
 var createTableTable = &block{

@@ -1,0 +1,80 @@
+package spec
+
+import (
+	"maps"
+	"slices"
+)
+
+// shorthands are blocks of a change that stand for several operations. Each
+// reader adds what its block means, so that everything after loading sees the
+// operations alone.
+var shorthands = map[string]func(*shorthand){
+	"change_type": (*shorthand).changeType,
+}
+
+// shorthand is one such block in its change.
+type shorthand struct {
+	*loader
+	*node
+	change *Change
+}
+
+// shorthand adds what the shorthands of a change stand for, in the order of the
+// file. Back-fills and the contract were not read yet.
+func (l *loader) shorthand(n *node, c *Change) {
+	for _, child := range n.children {
+		if read := shorthands[child.syntax.Type]; read != nil {
+			read(&shorthand{loader: l, node: child, change: c})
+		}
+	}
+}
+
+// changeType adds a column of the other type, which takes over the name.
+func (s *shorthand) changeType() {
+	table, column := s.tableLabel(0), s.labels[1]
+	s.node.problems.identifierAt(s.labelRange(1), column)
+	by := "pleat_new_" + column
+	if reason := identifierProblem(by); reason != "" {
+		s.node.problems.add(s.labelRange(1), "Name too long", "Until it takes over the name, the new column is called %s, and %s.", quote(by), reason)
+		return
+	}
+	kind := s.str("type")
+	using, back := s.str("using"), s.str("back")
+	if using == "" {
+		using = "CAST(" + quotedName(column) + " AS " + kind + ")"
+	}
+	if back == "" {
+		back = quotedName(column) // assigned as it is: only the catalog knows the old type
+	}
+	s.expand(&AddColumn{Table: table, Column: Column{Name: by, Type: kind}, Range: s.rng()})
+	s.sync(table, map[string]string{by: using}, map[string]string{column: RenameColumns(back, map[string]string{column: by})})
+	s.contract(&ReplaceColumn{
+		Table: table, Column: column, By: by, Type: kind, Default: s.str("default"), Hide: s.duration("hide"), Range: s.rng(),
+	})
+}
+
+func (s *shorthand) expand(o Operation) {
+	s.operationNodes[o] = s.node
+	s.change.Expand = append(s.change.Expand, o)
+}
+
+// contract leaves the soak to the contract block, which may be there or not.
+func (s *shorthand) contract(o Operation) {
+	s.operationNodes[o] = s.node
+	s.change.Contract.Operations = append(s.change.Contract.Operations, o)
+}
+
+// sync puts both directions into the one trigger that a table can have, and
+// has its rows filled.
+func (s *shorthand) sync(t Table, forward, backward map[string]string) {
+	o := syncOf(s.change, t)
+	if o == nil {
+		o = &Sync{Table: t, Forward: map[string]string{}, Backward: map[string]string{}, Range: s.rng()}
+		s.expand(o)
+	}
+	maps.Copy(o.Forward, forward)
+	maps.Copy(o.Backward, backward)
+	if !slices.Contains(s.filled[s.change], t) {
+		s.filled[s.change] = append(s.filled[s.change], t)
+	}
+}
