@@ -202,7 +202,7 @@ func (o addPrimaryKey) units(l *lowering) []Unit {
 	var units []Unit
 	if live := l.live.Table(o.Table); live != nil {
 		for _, c := range o.Columns {
-			units = append(units, notNullUnits(o.Table, live, c, o.Range)...)
+			units = append(units, notNullUnits(o.Table, live.Column(c), live, c, o.Range)...)
 		}
 	}
 	k := o.keyed(l)
