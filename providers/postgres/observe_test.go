@@ -40,7 +40,7 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 			PrimaryKey: []string{"id", "a"},
 			Indexes: []migrations.Index{
 				{Name: "by_a", Definition: "CREATE UNIQUE INDEX by_a ON public.users USING btree (a) WHERE (id > 0)", Unique: true, Valid: true},
-				{Name: "users_pkey", Definition: "CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id, a)", Unique: true, Valid: true, Constraint: "users_pkey"},
+				{Name: "users_pkey", Definition: "CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id, a)", Unique: true, Valid: true, Constraint: "users_pkey", Key: []string{"id", "a"}},
 			},
 			Constraints: []migrations.Constraint{{Name: "short", Definition: "CHECK ((length((a)::text) < 9)) NOT VALID", Kind: migrations.Check, Columns: []string{"a"}}},
 			Dependents: []migrations.Dependent{
@@ -57,7 +57,7 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 		"pleat_hidden_gone": {
 			Columns:    []migrations.Column{{Name: "id", Type: "integer", NotNull: true}},
 			PrimaryKey: []string{"id"}, PrimaryKeyName: "pleat_hidden_gone_pkey",
-			Indexes: []migrations.Index{{Name: "pleat_hidden_gone_pkey", Definition: "CREATE UNIQUE INDEX pleat_hidden_gone_pkey ON public.pleat_hidden_gone USING btree (id)", Unique: true, Valid: true, Constraint: "pleat_hidden_gone_pkey"}},
+			Indexes: []migrations.Index{{Name: "pleat_hidden_gone_pkey", Definition: "CREATE UNIQUE INDEX pleat_hidden_gone_pkey ON public.pleat_hidden_gone USING btree (id)", Unique: true, Valid: true, Constraint: "pleat_hidden_gone_pkey", Key: []string{"id"}}},
 		},
 	}, Enums: map[string][]string{"mood": {"low", "high"}}}
 	if diff := cmp.Diff(want, got.Catalog); diff != "" {
