@@ -105,6 +105,25 @@ func TestKillsAllOverABackfillLoseNothing(t *testing.T) {
 	}
 }
 
+// What was taken for dead and is not must not do a stretch that another has done.
+func TestABatchIsUndoneWhoseCursorAnotherHasMoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `create table users (id bigint primary key, n int not null default 0);
+		insert into users (id) select i from generate_series(1, 1000) i`)
+	w.provider = postgres.New(w.db, func(point string) {
+		if point == "backfill.between" {
+			w.exec(`update pleat.cursor set position = '["500"]'`)
+		}
+	})
+	err := w.try(t.Context(), w.step(counting(100)))
+	if err == nil || !strings.Contains(err.Error(), "the cursor of users was moved by somebody else") {
+		t.Errorf("got %v, want that the cursor was moved", err)
+	}
+	if got := w.value("select sum(n)::text from users"); got != "100" {
+		t.Errorf("%s rows were filled, want the 100 of the first batch", got)
+	}
+}
+
 // Whoever goes on may have another number of workers.
 func TestABackfillGoesOnWithAnotherNumberOfWorkers(t *testing.T) {
 	t.Parallel()
