@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -11,6 +12,17 @@ import (
 
 func columnSQL(c spec.Column) string {
 	sql := Ident(c.Name) + " " + c.Type
+	if c.Collate != "" {
+		sql += " COLLATE " + c.Collate
+	}
+	if c.Generated != "" {
+		sql += " GENERATED ALWAYS AS " + parenthesized(c.Generated)
+		if c.Virtual {
+			sql += " VIRTUAL"
+		} else {
+			sql += " STORED"
+		}
+	}
 	if c.NotNull {
 		sql += " NOT NULL"
 	}
@@ -37,22 +49,41 @@ func (o addColumn) form() any {
 func (o addColumn) unexpand(l *lowering) { l.next.Table(o.Table).remove(o.Column.Name) }
 
 // expand puts the columns of one table into one unit: one ALTER TABLE, one
-// lock.
+// lock. What would rewrite or scan the table is left out and made up for
+// later: by a back-fill, and by a check that is validated.
 func (o addColumn) expand(l *lowering) bool {
 	if !l.checkColumn(o.Column, o.Range) || l.table(o.Table, o.Range) == nil {
 		return true
 	}
+	a := l.addition(o.AddColumn)
 	there := l.live.Table(o.Table).has(o.Column.Name) || l.tookOver(o.Table, o.Column.Name)
 	if there {
 		l.checkType(o.AddColumn)
+		a.begin(l.next.Table(o.Table))
 	}
 	if !there {
-		l.checkAddable(o.AddColumn)
+		l.checkAddable(o.AddColumn, a)
 		t := l.next.Table(o.Table)
-		t.Columns = append(t.Columns, columnOf(o.Column))
+		t.Columns = append(t.Columns, columnOf(a.declared, a.later))
 	}
-	l.columnUnit(o.AddColumn).include(o.AddColumn, there)
+	if a.numbers != "" {
+		l.program.Expand = append(l.program.Expand, a.numbered(there))
+	} else {
+		l.columnUnit(o.AddColumn).include(a, there)
+	}
+	a.complete(l)
 	return true
+}
+
+func (o addColumn) settle(l *lowering) {
+	t := l.next.Table(o.Table)
+	a := l.addition(o.AddColumn)
+	if c := t.Column(o.Column.Name); c != nil && a.enforced {
+		t.remember(o.Column.Name, true)
+		if a.numbers != "" {
+			c.Default, c.Identity = "", "BY DEFAULT"
+		}
+	}
 }
 
 // columnUnit finds the unit of the table's columns, unless the author's SQL
@@ -86,25 +117,29 @@ func containsUnit(units []Unit, id string) bool {
 
 // include leaves a column that is there out of the statement, so that a unit
 // that was done in part by hand can be finished.
-func (u *Unit) include(o *spec.AddColumn, there bool) {
-	name := o.Table.String() + "." + o.Column.Name
+func (u *Unit) include(a addition, there bool) {
+	table, c := a.of.Table, a.declared
+	name := table.String() + "." + c.Name
 	u.Title = joined(u.Title, name)
-	drop := "DROP COLUMN IF EXISTS " + Ident(o.Column.Name)
+	drop := "DROP COLUMN IF EXISTS " + Ident(c.Name)
 	if u.all == nil {
 		u.all = &reverse{}
 	}
-	u.all.statements, u.all.loses = extended(u.all.statements, o.Table, drop), "what was written to "+u.Title
+	u.all.statements, u.all.loses = extended(u.all.statements, table, drop), "what was written to "+u.Title
 	if there {
 		return
 	}
 	u.Applied = false
-	u.Undo = extended(u.Undo, o.Table, drop)
+	u.Undo = extended(u.Undo, table, drop)
 	u.Loses = joined(u.Loses, name)
 	if !strings.HasPrefix(u.Loses, "what ") {
 		u.Loses = "what was written to " + u.Loses
 	}
 	u.missing = append(u.missing, "column "+name)
-	u.Statements = extended(u.Statements, o.Table, "ADD COLUMN "+columnSQL(o.Column))
+	for _, action := range a.actions() {
+		u.Statements = extended(u.Statements, table, action)
+	}
+	u.Statements = append(u.Statements, a.comment()...)
 }
 
 func joined(list, name string) string {
@@ -114,10 +149,12 @@ func joined(list, name string) string {
 	return list + ", " + name
 }
 
-// extended adds an action to the one ALTER TABLE.
+// extended adds an action to the one ALTER TABLE, which is the first statement.
 func extended(statements []string, t spec.Table, action string) []string {
 	if len(statements) == 0 {
 		return []string{"ALTER TABLE " + tableIdent(t) + " " + action}
 	}
-	return []string{statements[0] + ", " + action}
+	longer := slices.Clone(statements)
+	longer[0] += ", " + action
+	return longer
 }

@@ -44,7 +44,9 @@ func (l *lowering) carry(t spec.Table, next *Table) {
 	}
 	for _, c := range slices.Clone(next.Columns) {
 		if by := k.columns[c.Name]; by != "" && c.NotNull {
-			l.program.Validate = append(l.program.Validate, notNullUnits(t, k.live.Column(by), k.live, k.before[by], k.source)...)
+			n := l.notNull(t, k.before[by], k.source)
+			n.now = k.live.Column(by)
+			l.program.Validate = append(l.program.Validate, n.units()...)
 		}
 	}
 	for _, c := range slices.Clone(next.Constraints) {
@@ -189,28 +191,4 @@ func constraintUnits(t, parent spec.Table, c Constraint, there *Constraint, sour
 		Undo:       []string{}, UndoTitle: "-", Applied: there != nil && there.Valid, Visible: true, Source: source,
 	}
 	return []Unit{missingUnless(add, what), missingUnless(validate, what)}
-}
-
-// notNullUnits make a column NOT NULL whose rows are all filled: Postgres (from
-// 12 on) takes a valid check for proof and does not scan under the strong lock.
-// now is the column as it is, under whatever name.
-func notNullUnits(t spec.Table, now *Column, live *Table, column string, source hcl.Range) []Unit {
-	at, name := tableIdent(t), shorten("pleat_not_null_"+column)
-	set := now != nil && now.NotNull
-	check := Constraint{Name: name, Definition: "CHECK (" + Ident(column) + " IS NOT NULL)", Kind: Check}
-	units := constraintUnits(t, spec.Table{}, check, live.Constraint(name), source)
-	for i := range units {
-		units[i].Applied = units[i].Applied || set
-		if units[i].Applied {
-			units[i].missing = nil
-		}
-	}
-	final := Unit{
-		ID: "not_null." + t.String() + "." + column, Title: t.String() + "." + column + " not null", Mode: InTransaction, Table: t,
-		Lock: AccessExclusive, UndoLock: AccessExclusive,
-		Statements: []string{fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, DROP CONSTRAINT IF EXISTS %s", at, Ident(column), Ident(name))},
-		Undo:       []string{fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", at, Ident(column))},
-		UndoTitle:  "allow null", Applied: set, Visible: true, Source: source,
-	}
-	return append(units, missingUnless(final, "not null of "+t.String()+"."+column))
 }

@@ -15,6 +15,11 @@ type Catalog struct {
 	// form; one that does not exist is absent.
 	Enums map[string][]string `json:"enums,omitempty"`
 
+	// Functions are the volatility (pg_proc.provolatile) of functions that
+	// defaults call, by name; of several that have one name, the worst. One that
+	// does not exist is absent.
+	Functions map[string]string `json:"functions,omitempty"`
+
 	// Former are indexes, by the text form of their name, that Project put back:
 	// their drop does not say what table they were on.
 	Former map[string]bool `json:"-"`
@@ -149,6 +154,15 @@ func (c *Catalog) Enum(t spec.Table) []string {
 		return nil
 	}
 	return c.Enums[t.String()]
+}
+
+// Volatility gives that of the functions of a name; "" where there is none, or
+// nobody asked.
+func (c *Catalog) Volatility(function string) string {
+	if c == nil {
+		return ""
+	}
+	return c.Functions[function]
 }
 
 // Index gives the index of that name, whatever table of its schema it is on,

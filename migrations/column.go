@@ -16,49 +16,51 @@ func (l *lowering) checkColumn(c spec.Column, at hcl.Range) bool {
 		l.problem(at, "Invalid type", fmt.Sprintf("The type of column %s cannot be used: %v.", c.Name, err))
 		return false
 	}
-	if c.Default == "" {
+	return l.checkPart("default", c.Default, c, at) && l.checkPart("expression", c.Generated, c, at) && l.checkPart("collation", c.Collate, c, at)
+}
+
+func (l *lowering) checkPart(what, sql string, c spec.Column, at hcl.Range) bool {
+	err := checkExpression(sql)
+	if sql == "" || err == nil {
 		return true
 	}
-	if err := checkExpression(c.Default); err != nil {
-		l.problem(at, "Invalid default", fmt.Sprintf("The default of column %s cannot be used: %v.", c.Name, err))
-		return false
-	}
-	return true
+	l.problem(at, "Invalid "+what, fmt.Sprintf("The %s of column %s cannot be used: %v.", what, c.Name, err))
+	return false
 }
 
 // checkAddable refuses what breaks the releases that write the table, or
 // rewrites it under a lock that nobody can pass.
-func (l *lowering) checkAddable(o *spec.AddColumn) {
-	if l.live.Table(o.Table) == nil {
+func (l *lowering) checkAddable(o *spec.AddColumn, a addition) {
+	if !l.populated(o.Table) {
 		return
 	}
 	c, table := o.Column, o.Table.String()
-	if c.NotNull && c.Default == "" && !c.Identity {
+	if a.declared.NotNull && c.Default == "" && c.Generated == "" {
 		l.problem(o.Range, "NOT NULL column without a default", fmt.Sprintf(
 			"Rows that are there would make Postgres say: column %[1]q of relation %[2]q contains null values. "+
 				"Releases that do not know the column could not insert any more: null value in column %[1]q of relation %[2]q violates not-null constraint. "+
-				"Give it a default, or add it without not_null and fill it by a backfill.", c.Name, table))
+				"Give it a default, or a sync of %[2]s that fills it; or add it with null = true, fill it by a backfill, and set_not_null in contract.", c.Name, table))
 	}
-	if c.Identity || slices.Contains(serialTypes, canonicalType(c.Type)) {
+	if slices.Contains(serialTypes, canonicalType(c.Type)) {
 		l.problem(o.Range, "Column needs a rewrite of the table", fmt.Sprintf(
-			"An identity or serial column gives each row of %s a number while nobody can read the table. "+
-				"Add a plain column and fill it by a backfill.", table))
+			"A serial column gives each row of %s a number while nobody can read the table. "+
+				"Write type = \"bigint\" and identity = true: then the rows get their numbers batch by batch.", table))
 	}
-	if name := volatileCall(c.Default); name != "" {
-		l.problem(o.Range, "Default needs a rewrite of the table", fmt.Sprintf(
-			"%s() may give each row of %s another value, so Postgres writes the whole table anew while nobody can read it. "+
-				"Add the column without a default and fill it by a backfill.", name, table))
+	if a.numbers != "" && !slices.Contains(integerTypes, canonicalType(c.Type)) {
+		l.problem(o.Range, "Identity column of another type", "An identity column is a smallint, an integer or a bigint.")
 	}
-	if strings.Contains(strings.Join(words(c.Type), " "), "generated always as") {
+	if c.Generated != "" && !c.Virtual || strings.Contains(strings.Join(words(c.Type), " "), "generated always as") {
 		l.problem(o.Range, "Generated column needs a rewrite of the table", fmt.Sprintf(
-			"Postgres computes a stored column for each row of %s while nobody can read the table.", table))
+			"Postgres computes a stored column for each row of %s while nobody can read the table. "+
+				"With stored = false it is computed when it is read (servers from 18 on). Otherwise add a plain column and have a sync compute it.", table))
 	}
 }
 
 var serialTypes = []string{"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"}
 
 // steady are the functions in defaults of which Postgres knows that they do
-// not change within a statement. Any other call counts as volatile.
+// not change within a statement, and keywords that look like a call. They count
+// where the server was not asked; any other call is then volatile.
 var steady = []string{
 	"now", "transaction_timestamp", "statement_timestamp", "to_timestamp", "make_date", "make_interval",
 	"date_trunc", "age", "lower", "upper", "md5", "concat_ws", "coalesce", "nullif", "abs", "round",
@@ -69,22 +71,21 @@ var steady = []string{
 	"extract", "substring", "trim", "position", "greatest", "least", "int4range", "tstzrange", "daterange",
 }
 
-// volatileCall names the first function in an expression that is not known to
-// be steady, or "".
-func volatileCall(expression string) string {
+// Calls are the names of the functions that an expression calls, as the author
+// writes them, in lower case unless quoted. Some keywords are among them.
+func Calls(expression string) []string {
 	tokens := lex(expression)
+	var names []string
 	for i := 1; i < len(tokens); i++ {
 		if tokens[i].text != "(" || tokens[i].kind != symbolToken {
 			continue
 		}
 		before := tokens[i-1]
-		name := strings.Trim(before.text, `"`)
-		isName := before.kind == wordToken || strings.HasPrefix(before.text, `"`)
-		if isName && !slices.Contains(steady, name) {
-			return name
+		if before.kind == wordToken || strings.HasPrefix(before.text, `"`) {
+			names = append(names, strings.Trim(before.text, `"`))
 		}
 	}
-	return ""
+	return names
 }
 
 func words(sql string) []string {

@@ -76,6 +76,16 @@ func kindOf(op spec.Operation) operation {
 		return addUnique{AddUnique: o}
 	case *spec.AddPrimaryKey:
 		return addPrimaryKey{AddPrimaryKey: o}
+	case *spec.SetNotNull:
+		return setNotNull{SetNotNull: o}
+	case *spec.DropNotNull:
+		return dropNotNull{DropNotNull: o}
+	case *spec.SetDefault:
+		return setDefault{SetDefault: o}
+	case *spec.DropDefault:
+		return dropDefault{DropDefault: o}
+	case *spec.CommentOn:
+		return commentOn{CommentOn: o}
 	case *spec.Sync:
 		return syncOperation{Sync: o}
 	case *spec.SQL:

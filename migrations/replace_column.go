@@ -173,12 +173,12 @@ func exchange(r *spec.ReplaceColumn, was Column, former string) (there, back []s
 		back = append(back, moveSequence(t, was, former, r.By, r.Column)...)
 	case was.Default != "" || r.Default != "":
 		// The old column keeps its own, which nothing asks for while it is hidden.
-		there = append(there, setDefault(t, r.Column, firstNonEmpty(r.Default, was.Default)))
+		there = append(there, defaultTo(t, r.Column, firstNonEmpty(r.Default, was.Default)))
 		back = append(back, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", tableIdent(t), Ident(r.By)))
 	}
 	if was.Comment != "" {
-		there = append(there, commentOn(t, r.Column, was.Comment), commentOn(t, away, ""))
-		back = append(back, commentOn(t, r.Column, was.Comment), commentOn(t, r.By, ""))
+		there = append(there, columnComment(t, r.Column, was.Comment), columnComment(t, away, ""))
+		back = append(back, columnComment(t, r.Column, was.Comment), columnComment(t, r.By, ""))
 	}
 	return there, back
 }
@@ -196,11 +196,7 @@ func renameColumn(t spec.Table, from, to string) string {
 	return fmt.Sprintf("ALTER TABLE %s RENAME COLUMN %s TO %s", tableIdent(t), Ident(from), Ident(to))
 }
 
-func commentOn(t spec.Table, column, comment string) string {
-	return fmt.Sprintf("COMMENT ON COLUMN %s.%s IS %s", tableIdent(t), Ident(column), commentLiteral(comment))
-}
-
-func setDefault(t spec.Table, column, value string) string {
+func defaultTo(t spec.Table, column, value string) string {
 	return fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", tableIdent(t), Ident(column), value)
 }
 

@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -119,7 +120,7 @@ func (c *Catalog) clone() *Catalog {
 	}
 	copied.Version = c.Version
 	maps.Copy(copied.Former, c.Former)
-	copied.Enums = maps.Clone(c.Enums)
+	copied.Enums, copied.Functions = maps.Clone(c.Enums), c.Functions
 	for name, t := range c.Tables {
 		table := *t
 		table.Columns = slices.Clone(t.Columns)
@@ -136,13 +137,28 @@ func (c *Catalog) clone() *Catalog {
 func tableOf(o *spec.CreateTable) *Table {
 	t := &Table{PrimaryKey: slices.Clone(o.PrimaryKey)}
 	for _, c := range o.Columns {
-		column := columnOf(c)
+		column := columnOf(c, "")
 		column.NotNull = column.NotNull || slices.Contains(o.PrimaryKey, c.Name)
 		t.Columns = append(t.Columns, column)
 	}
 	return t
 }
 
-func columnOf(c spec.Column) Column {
-	return Column{Name: c.Name, Type: canonicalType(c.Type), NotNull: c.NotNull || c.Identity, Default: c.Default}
+// columnOf is a column as the catalog will have it. later is a default that is
+// set apart from its declaration; "" = none.
+func columnOf(c spec.Column, later string) Column {
+	column := Column{
+		Name: c.Name, Type: canonicalType(c.Type), NotNull: c.NotNull || c.Identity,
+		Default: cmp.Or(later, c.Default, c.Generated), Comment: c.Comment,
+	}
+	if c.Identity {
+		column.Identity = "BY DEFAULT"
+	}
+	switch {
+	case c.Virtual:
+		column.Generated = "VIRTUAL"
+	case c.Generated != "":
+		column.Generated = "STORED"
+	}
+	return column
 }

@@ -200,9 +200,9 @@ func (t *Table) primaryKey() []string {
 // the key: each of them without a scan under a strong lock.
 func (o addPrimaryKey) units(l *lowering) []Unit {
 	var units []Unit
-	if live := l.live.Table(o.Table); live != nil {
+	if l.live.Table(o.Table) != nil {
 		for _, c := range o.Columns {
-			units = append(units, notNullUnits(o.Table, live.Column(c), live, c, o.Range)...)
+			units = append(units, l.notNull(o.Table, c, o.Range).units()...)
 		}
 	}
 	k := o.keyed(l)

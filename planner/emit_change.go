@@ -179,7 +179,7 @@ func (e *emitter) unhide(c *spec.Change) {
 	for i := len(units) - 1; i >= 0; i-- {
 		u := units[i]
 		undo := e.backward(c, u)
-		if undo == nil {
+		if undo == nil || undo.Action == nil {
 			continue
 		}
 		s := e.unit(c, u, "")

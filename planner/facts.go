@@ -24,7 +24,9 @@ type DatabaseScope struct {
 	Tables  map[string]TableScope `json:"tables,omitempty"`
 	Indexes []string              `json:"indexes,omitempty"` // as spec.Table's text, whatever table they are on
 	Types   []string              `json:"types,omitempty"`   // enums, as spec.Table's text
-	Changes []string              `json:"changes,omitempty"`
+	// Functions are those that defaults of columns call, as the author names them.
+	Functions []string `json:"functions,omitempty"`
+	Changes   []string `json:"changes,omitempty"`
 	// Migrations are golang-migrate's tables, by the name of the directory.
 	Migrations map[string]spec.Table `json:"migrations,omitempty"`
 	// Sessions says that a step takes something away on evidence: then it is a
@@ -139,6 +141,11 @@ func (s *DatabaseScope) name(c *spec.Change) {
 		}
 		for _, name := range names.Types {
 			s.Types = include(s.Types, name.String())
+		}
+		if added, ok := op.(*spec.AddColumn); ok {
+			for _, function := range migrations.Calls(added.Column.Default) {
+				s.Functions = include(s.Functions, function)
+			}
 		}
 	}
 	for _, b := range c.Backfills {
@@ -294,6 +301,11 @@ func (f *facts) database(name string, scope DatabaseScope, st *State) {
 	}
 	for _, index := range scope.IndexNames() {
 		f.add(at+"index "+index.String(), indexFact(db.Catalog.Index(index)))
+	}
+	for _, name := range scope.Functions {
+		if found := db.Catalog.Volatility(name); found != "" {
+			f.add(at+"function "+name, found)
+		}
 	}
 	for _, name := range scope.TypeNames() {
 		f.add(at+"type "+name.String(), strings.Join(db.Catalog.Enum(name), ", "))

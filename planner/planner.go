@@ -158,7 +158,7 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 func (p *planning) lower() {
 	catalogs := map[string]*migrations.Catalog{}
 	for name, db := range p.state.Databases {
-		catalogs[name] = &migrations.Catalog{Version: db.Catalog.Version, Tables: maps.Clone(db.Catalog.Tables), Enums: db.Catalog.Enums}
+		catalogs[name] = &migrations.Catalog{Version: db.Catalog.Version, Tables: maps.Clone(db.Catalog.Tables), Enums: db.Catalog.Enums, Functions: db.Catalog.Functions}
 	}
 	taken := p.untake(catalogs)
 	for _, c := range p.changes {
@@ -231,13 +231,20 @@ func (p *planning) recorded(c *spec.Change) migrations.Recorded {
 
 // through skips the phases that a change has nothing to do for.
 func (p *planning) through(c *spec.Change, phase migrations.Phase) migrations.Phase {
-	if phase == migrations.Expanded && len(c.Backfills) == 0 {
+	if phase == migrations.Expanded && len(c.Backfills) == 0 && !p.fills(c) {
 		phase = migrations.Backfilled
 	}
 	if phase == migrations.Backfilled && len(c.Verifies) == 0 && !p.validates(c) {
 		phase = migrations.Verified
 	}
 	return phase
+}
+
+// fills tells whether a change has rows to fill, also without a backfill of
+// its own: those of a default that differs from row to row.
+func (p *planning) fills(c *spec.Change) bool {
+	program := p.programs[c.Name]
+	return program != nil && len(program.Backfills) > 0
 }
 
 // validates tells whether a change has constraints that come to hold for all

@@ -47,8 +47,8 @@ func (k *knot) backfillAll(w world, wanted func(*spec.Change) bool) []move {
 	return moves
 }
 
-// synced tells whether every table that the change back-fills is kept in step
-// by a trigger, whoever writes.
+// synced tells whether every table that the change back-fills is kept in step,
+// whoever writes: by a trigger, or because nobody makes rows to be filled.
 func synced(c *spec.Change) bool {
 	kept := map[spec.Table]bool{}
 	for _, op := range c.Expand {
@@ -57,7 +57,7 @@ func synced(c *spec.Change) bool {
 		}
 	}
 	for _, b := range c.Backfills {
-		if !kept[b.Table] {
+		if !b.Kept && !kept[b.Table] {
 			return false
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 func (l *loader) change(n *node, c *Change) {
@@ -24,6 +25,10 @@ func (l *loader) change(n *node, c *Change) {
 	l.fillSynced(n, c)
 	if c.Expand == nil && c.Contract == nil && n.block("expand") == nil {
 		l.add(n.rng(), "Empty change", "%s says nothing to do. It needs a block expand, a block contract, or one of %s.", n.title(), strings.Join(sortedKeys(shorthands), ", "))
+	}
+	l.fills(c, c.Expand, true)
+	if c.Contract != nil {
+		l.fills(c, c.Contract.Operations, false)
 	}
 	for _, v := range n.blocks("verify") {
 		c.Verifies = append(c.Verifies, verify(v))
@@ -108,6 +113,11 @@ var operationDecoders = map[string]func(*node) Operation{
 	"add_foreign_key": func(n *node) Operation { return addForeignKey(n) },
 	"add_unique":      func(n *node) Operation { return addUnique(n) },
 	"add_primary_key": func(n *node) Operation { return addPrimaryKey(n) },
+	"set_not_null":    func(n *node) Operation { return setNotNull(n) },
+	"drop_not_null":   func(n *node) Operation { return dropNotNull(n) },
+	"set_default":     func(n *node) Operation { return setDefault(n) },
+	"drop_default":    func(n *node) Operation { return dropDefault(n) },
+	"comment_on":      func(n *node) Operation { return commentOn(n) },
 }
 
 func operation(n *node, labels map[hcl.Range]string) Operation {
@@ -163,27 +173,6 @@ func (n *node) oneOfNames(rng hcl.Range, what, name string, names []string) bool
 	}
 	n.problems.add(rng, "Unknown "+what, "There is no %s %s.%s%s", what, quote(name), didYouMean(name, names), existing(names))
 	return false
-}
-
-func column(n *node, name string, label int) Column {
-	n.problems.identifierAt(n.labelRange(label), name)
-	c := Column{Name: name, Type: n.str("type"), NotNull: !n.flag("null"), Default: n.str("default")}
-	if _, ok := n.table.attribute("identity"); ok {
-		c.Identity = n.flag("identity")
-	}
-	if c.Identity && c.Default != "" {
-		n.problems.add(n.at("default"), "Default of an identity column", "An identity column gets its values from a sequence and has no default.")
-	}
-	return c
-}
-
-func addColumn(n *node) *AddColumn {
-	return &AddColumn{Table: n.tableLabel(0), Column: column(n, n.labels[1], 1), Range: n.rng()}
-}
-
-func dropColumn(n *node) *DropColumn {
-	n.problems.identifierAt(n.labelRange(1), n.labels[1])
-	return &DropColumn{Table: n.tableLabel(0), Column: n.labels[1], Hide: n.duration("hide"), Range: n.rng()}
 }
 
 func dropTable(n *node) *DropTable {
@@ -259,6 +248,12 @@ func (l *loader) backfill(n *node, c *Change) *Backfill {
 	}
 	b.Set = s.Forward
 	return b
+}
+
+// DefaultBackfill is a back-fill of which an author says nothing but the table.
+func DefaultBackfill(t Table) *Backfill {
+	n := &node{table: backfillTable, problems: &problems{}, syntax: &hclsyntax.Block{Type: backfillTable.name, Body: &hclsyntax.Body{}}}
+	return &Backfill{Table: t, Batch: n.count("batch"), Workers: n.count("workers"), Throttle: throttle(orDefaults(nil, n, "throttle"))}
 }
 
 func throttle(n *node) Throttle {

@@ -348,7 +348,10 @@ type Backfill struct {
 	Workers  int  // that fill at the same time; default 1
 	Lossy    bool // what the way back loses is accepted
 	Throttle Throttle
-	Range    hcl.Range
+	// Kept says that no release makes rows that have to be filled: it need not
+	// wait until those are gone that do not know the change.
+	Kept  bool
+	Range hcl.Range
 }
 
 // Throttle says when a back-fill holds. The zero value of each part is never;
@@ -374,7 +377,7 @@ type Verify struct {
 
 // Contract takes the old shape away.
 type Contract struct {
-	Operations []Operation   // DropColumn, DropTable, DropIndex, SQL
+	Operations []Operation
 	Soak       time.Duration // quiet time after the last old instance, session and old-shape write
 	Quiets     []*Quiet
 	// Statements says that statements which use what goes are looked for in

@@ -336,3 +336,27 @@ func enums(ctx context.Context, c *pgx.Conn, types []spec.Table) (map[string][]s
 	}
 	return found, nil
 }
+
+// functions are the volatility of those that exist, in any schema; of several
+// of one name, the worst.
+func functions(ctx context.Context, c *pgx.Conn, names []string) (map[string]string, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	rows, err := c.Query(ctx, `
+		select proname::text, pg_catalog.max(provolatile::text) -- i < s < v
+		from pg_catalog.pg_proc where proname = any($1) group by proname`, names)
+	if err != nil {
+		return nil, fmt.Errorf("reading functions: %w", err)
+	}
+	found := map[string]string{}
+	var name, volatility string
+	_, err = pgx.ForEachRow(rows, []any{&name, &volatility}, func() error {
+		found[name] = volatility
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading functions: %w", err)
+	}
+	return found, nil
+}

@@ -21,7 +21,9 @@ type Scope struct {
 	Tables  []spec.Table
 	Indexes []spec.Table // whose tables are read too
 	Types   []spec.Table // enums
-	Changes []string
+	// Functions are names of functions whose volatility matters.
+	Functions []string
+	Changes   []string
 	// Migrations are golang-migrate's tables, by the name of the directory.
 	Migrations map[string]spec.Table
 	// Files are those of the directories, to look for what is there of one that
@@ -71,6 +73,9 @@ func observe(ctx context.Context, c *pgx.Conn, scope Scope, db *planner.Database
 		return err
 	}
 	if db.Catalog.Enums, err = enums(ctx, c, scope.Types); err != nil {
+		return err
+	}
+	if db.Catalog.Functions, err = functions(ctx, c, scope.Functions); err != nil {
 		return err
 	}
 	if db.Sessions, err = sessions(ctx, c); err != nil {

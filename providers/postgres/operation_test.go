@@ -70,7 +70,7 @@ func held(place int) time.Duration {
 }
 
 func operations() []operation {
-	return slices.Concat(columnOperations(), tableOperations(), indexOperations(), constraintOperations(), sqlOperations())
+	return slices.Concat(columnOperations(), notNullOperations(), tableOperations(), indexOperations(), constraintOperations(), sqlOperations())
 }
 
 // TestEveryOperation takes each operation through its life on a table with
