@@ -187,10 +187,15 @@ func (l *life) revert() {
 	l.Helper()
 	l.leave(&l.new)
 	p := l.lower(l.change)
-	l.back(p, slices.Concat(p.Expand, p.Validate), migrations.Absent)
+	l.back(p, present(slices.Concat(p.Expand, p.Validate)), migrations.Absent)
 	l.at(migrations.Absent, len(p.Expand) > 0)
 	l.work(l.old)
 	l.same("after the way back", l.untouched)
+}
+
+// present are the units that a planner would take back.
+func present(units []migrations.Unit) []migrations.Unit {
+	return slices.DeleteFunc(units, func(u migrations.Unit) bool { return u.Visible && !u.Applied })
 }
 
 // fill is everything between expand and hide.
