@@ -12,7 +12,7 @@ BUILD    := $(GO) build -trimpath -buildvcs=false
 WITH_POSTGRES = bin=$$(sh $(SETUP)/postgres.sh) && PATH="$$bin:$$PATH"
 # Runs what follows with a C compiler: PostgreSQL's grammar is C.
 WITH_CC       = sh $(SETUP)/cc.sh && export CGO_ENABLED=1
-TEST          = $(GO) test -race -shuffle=on -count=1
+TEST          = $(GO) test -race -shuffle=on -count=1 -timeout 25m
 
 .DEFAULT_GOAL := help
 .PHONY: help build pleat example demo test test-long test-versions bench bench-plan bench-schema lint fmt clean
