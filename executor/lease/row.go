@@ -33,7 +33,19 @@ func read(ctx context.Context, tx conn.Tx, name string) (*Holder, int64, error) 
 
 // claim takes the lease where it is free, expired, or still has the fence of a
 // dead holder. No row is pgx.ErrNoRows.
-func claim(ctx context.Context, tx conn.Tx, name string, h Holder, expiry time.Duration, dead int64) (fence int64, err error) {
+func claim(ctx context.Context, c *pgx.Conn, name string, h Holder, expiry time.Duration, dead int64) (int64, error) {
+	fence, err := claimOnce(ctx, c, name, h, expiry, dead)
+	var refusal *pgconn.PgError
+	if errors.As(err, &refusal) && refusal.Code == "23505" {
+		// unique_violation: of two who make the row at the same moment, one may
+		// meet the other's in the index on (name, fence), which ON CONFLICT does
+		// not watch. Nothing was written, and now the row is there.
+		return claimOnce(ctx, c, name, h, expiry, dead)
+	}
+	return fence, err
+}
+
+func claimOnce(ctx context.Context, tx conn.Tx, name string, h Holder, expiry time.Duration, dead int64) (fence int64, err error) {
 	err = tx.QueryRow(ctx, `
 		insert into pleat.lease as l (name, fence, id, run, host, pid, process, who, step, since, beat, until)
 		values ($1, 1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), clock_timestamp(), clock_timestamp() + $9::interval)
