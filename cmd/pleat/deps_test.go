@@ -29,11 +29,11 @@ var layers = []layer{
 	{"pleat/migrations/hazard", []string{"pleat/spec"}, "reading SQL needs nothing but the SQL"},
 	{"pleat/migrations", []string{"pleat/spec", "pleat/migrations/hazard"}, "lowering a change does no I/O"},
 	{"pleat/planner/strategy", []string{"pleat/spec"}, "an order of counts and names"},
-	{"pleat/planner", []string{"pleat/spec", "pleat/migrations", "pleat/planner/strategy"}, "the planner is pure"},
+	{"pleat/planner", []string{"pleat/spec", "pleat/migrations", "pleat/migrations/hazard", "pleat/planner/strategy"}, "the planner is pure"},
 	{"pleat/executor/crash", nil, "anything may have a crash point"},
 	{"pleat/executor", []string{"pleat/spec", "pleat/migrations", "pleat/migrations/conn", "pleat/migrations/bookkeeping", "pleat/planner", "pleat/executor"}, "the executor names no provider"},
 	{"pleat/providers/postgres/pgtest", nil, "a test cluster knows nothing of pleat"},
-	{"pleat/providers", []string{"pleat/spec", "pleat/migrations", "pleat/migrations/conn", "pleat/planner", "pleat/providers"}, "a provider knows the plan, never the executor's insides"},
+	{"pleat/providers", []string{"pleat/spec", "pleat/migrations", "pleat/migrations/conn", "pleat/migrations/hazard", "pleat/planner", "pleat/providers"}, "a provider knows the plan, never the executor's insides"},
 	{"pleat/examples", []string{"pleat/examples", "pleat/providers/postgres/pgtest"}, "an example uses pleat as its users do"},
 	{"pleat/cmd", []string{"pleat"}, ""},
 }
