@@ -122,6 +122,9 @@ func (a addition) backfill(l *lowering) Backfill {
 	o.Range = a.of.Range
 	b := l.backfillOf(o, l.next.Table(a.of.Table), set, nil)
 	b.ID += "." + name
+	// Comparing would compute the default once more, which numbers may not be.
+	b.Where = Ident(name) + " IS NULL"
+	b.Digest = digestOf([]any{b.Table, b.Key, b.Set, b.Where})
 	return b
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,7 +85,8 @@ func operations() []operation {
 //     than the step declares (P20, P21);
 //   - nobody stood in the queue behind a step for longer than the lock timeout
 //     and 50 ms, also while a reader holds its transaction for longer (P20);
-//   - no client met an error (P23), and both shapes agree row by row.
+//   - no client met an error (P23), and both shapes agree row by row;
+//   - no step wrote the table users anew.
 func TestEveryOperation(t *testing.T) {
 	for i, o := range operations() {
 		t.Run(o.name, func(t *testing.T) {
@@ -126,6 +128,9 @@ func TestEveryOperation(t *testing.T) {
 			if left := l.leftovers(); left != "" {
 				t.Errorf("left over: %s", left)
 			}
+			if l.rewritten() {
+				t.Error("a step wrote the table anew")
+			}
 			l.judge()
 		})
 	}
@@ -151,6 +156,7 @@ type life struct {
 	sampler  *sampler
 
 	program   *migrations.Program // before anything was done
+	users     string              // the table users by its oid, and the file of its rows
 	untouched string              // the schema then
 }
 
@@ -166,9 +172,17 @@ func newLife(t *testing.T, o operation) *life {
 		w.exec(o.fill)
 	}
 	l := &life{world: w, operation: o, untouched: w.schema()}
+	l.users = w.value("select coalesce(max(oid || ' ' || relfilenode), '') from pg_class where oid = to_regclass('public.users')")
 	l.sampler = sample(w)
 	l.clients(&l.control, shape{read: "select id from pleat.beside where id = $1"})
 	return l
+}
+
+// rewritten tells whether the table users has its rows in another file.
+func (l *life) rewritten() bool {
+	l.Helper()
+	table, file, ok := strings.Cut(l.users, " ")
+	return ok && l.value("select (exists (select from pg_class where oid = $1::text::oid and relfilenode <> $2::text::oid))::text", table, file) == "true"
 }
 
 // expand ends with the new shape in use.

@@ -1,0 +1,222 @@
+# Each change is an example of docs/operations.md, under its name: OPERATION or
+# OPERATION__VARIANT. The tables that they meet are in operations_doc_test.go.
+
+database "main" {
+  url = "postgres://localhost/app"
+}
+
+change "create_table" {
+  expand {
+    create_table "teams" {
+      primary_key = ["id"]
+      column "id" {
+        type     = "bigint"
+        identity = true
+      }
+      column "name" {
+        type = "text"
+        null = false
+      }
+    }
+  }
+}
+
+change "drop_table" {
+  contract {
+    drop_table "old_users" {
+      hide = "7d"
+    }
+  }
+}
+
+change "add_column__constant_default" {
+  expand {
+    add_column "users" "visits" {
+      type    = "bigint"
+      null    = false
+      default = "0"
+    }
+  }
+}
+
+change "add_column__default_of_each_row" {
+  expand {
+    add_column "users" "token" {
+      type    = "uuid"
+      null    = false
+      default = "gen_random_uuid()"
+    }
+  }
+}
+
+change "add_column__identity" {
+  expand {
+    add_column "users" "number" {
+      type     = "bigint"
+      identity = true
+    }
+  }
+}
+
+change "add_column__generated_when_it_is_read" {
+  expand {
+    add_column "users" "lower_email" {
+      type      = "text"
+      generated = "lower(email)"
+      stored    = false
+    }
+  }
+}
+
+change "sync__with_add_column_and_drop_column" {
+  expand {
+    add_column "users" "first" {
+      type = "text"
+      null = false
+    }
+    add_column "users" "last" {
+      type = "text"
+    }
+    sync "users" {
+      forward = {
+        first = "split_part(name, ' ', 1)"
+        last  = "nullif(substr(name, strpos(name || ' ', ' ') + 1), '')"
+      }
+      backward = {
+        name = "concat_ws(' ', first, last)"
+      }
+    }
+  }
+  backfill "users" {}
+  contract {
+    drop_column "users" "name" {
+      hide = "7d"
+    }
+  }
+}
+
+change "drop_column" {
+  contract {
+    drop_column "users" "name" {
+      hide = "7d"
+    }
+  }
+}
+
+change "change_type" {
+  change_type "users" "visits_text" {
+    type = "bigint"
+  }
+}
+
+change "set_not_null__in_expand" {
+  expand {
+    set_not_null "users" "email" {}
+  }
+}
+
+change "set_not_null__in_contract" {
+  contract {
+    set_not_null "users" "status" {
+      fill = "'none'"
+    }
+  }
+}
+
+change "drop_not_null" {
+  expand {
+    drop_not_null "users" "name" {}
+  }
+}
+
+change "set_default" {
+  expand {
+    set_default "users" "status" {
+      default = "'open'"
+      from    = "'new'"
+    }
+  }
+}
+
+change "drop_default" {
+  contract {
+    drop_default "users" "status" {}
+  }
+}
+
+change "comment_on" {
+  expand {
+    comment_on "users" {
+      comment = "who may sign in"
+    }
+    comment_on "users" "email" {
+      comment = "where we write to"
+    }
+  }
+}
+
+change "create_index" {
+  expand {
+    create_index "users_email" {
+      table   = "users"
+      columns = ["(lower(email))"]
+      where   = "email is not null"
+    }
+  }
+}
+
+change "drop_index" {
+  contract {
+    drop_index "users_by_name" {}
+  }
+}
+
+change "add_check__in_expand" {
+  expand {
+    add_check "orders" "amount_positive" {
+      check = "amount > 0"
+    }
+  }
+}
+
+change "add_check__in_contract" {
+  contract {
+    add_check "orders" "amount_positive" {
+      check = "amount > 0"
+    }
+  }
+}
+
+change "add_foreign_key" {
+  expand {
+    add_foreign_key "orders" {
+      columns    = ["user_id"]
+      references = "users"
+    }
+  }
+}
+
+change "add_unique" {
+  expand {
+    add_unique "users" {
+      columns = ["email"]
+    }
+  }
+}
+
+change "add_primary_key" {
+  expand {
+    add_primary_key "orders" {
+      columns = ["id"]
+    }
+  }
+}
+
+change "sql" {
+  expand {
+    sql "view" {
+      up   = "create view active_users as select id, email from users where status = 'open'"
+      down = "drop view active_users"
+    }
+  }
+}
