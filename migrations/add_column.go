@@ -52,7 +52,7 @@ func (o addColumn) unexpand(l *lowering) { l.next.Table(o.Table).remove(o.Column
 // lock. What would rewrite or scan the table is left out and made up for
 // later: by a back-fill, and by a check that is validated.
 func (o addColumn) expand(l *lowering) bool {
-	if !l.checkColumn(o.Column, o.Range) || l.table(o.Table, o.Range) == nil {
+	if l.table(o.Table, o.Range) == nil || !l.liken(&o) || !l.checkColumn(o.Column, o.Range) {
 		return true
 	}
 	a := l.addition(o.AddColumn)
@@ -73,6 +73,27 @@ func (o addColumn) expand(l *lowering) bool {
 	}
 	a.complete(l)
 	return true
+}
+
+// liken takes type and collation from the column that the new one is to be
+// like, wherever that is on its way out.
+func (l *lowering) liken(o *addColumn) bool {
+	if o.Like == "" {
+		return true
+	}
+	t := l.next.Table(o.Table)
+	for _, name := range []string{o.Like, HiddenName(o.Like), o.Column.Name} {
+		if c := t.Column(name); c != nil && c.Type != "" {
+			likened := *o.AddColumn
+			likened.Column.Type, likened.Column.Collate = c.Type, c.Collation
+			o.AddColumn = &likened
+			return true
+		}
+	}
+	if !t.whole() {
+		l.unknownColumn(o.Range, o.Table, t, o.Like)
+	}
+	return false
 }
 
 func (o addColumn) settle(l *lowering) {

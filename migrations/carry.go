@@ -33,7 +33,7 @@ func (l *lowering) carry(t spec.Table, next *Table) {
 		case original:
 			k.columns[r.Column], k.before[r.By] = r.By, r.By
 		case hidden:
-			k.columns[HiddenName(r.Column)], k.before[r.Column] = r.Column, r.By
+			k.columns[HiddenName(r.Column)], k.before[r.Final()] = r.Final(), r.By
 		}
 	}
 	if len(k.columns) == 0 || k.live == nil {

@@ -16,7 +16,12 @@ type replaceColumn struct {
 	*spec.ReplaceColumn
 }
 
-func (o replaceColumn) form() any { return []any{o.Table, o.Column, o.By, o.Type, o.Default} }
+func (o replaceColumn) form() any {
+	if o.Keep {
+		return []any{o.Table, o.Column, o.By}
+	}
+	return []any{o.Table, o.Column, o.By, o.Type, o.Default}
+}
 
 // replaced are the contract's replacements on one table, in the author's
 // order.
@@ -50,8 +55,15 @@ func (l *lowering) tookOver(t spec.Table, column string) bool {
 }
 
 // swapState is where the old column of a replacement is on its way out. Once it
-// is gone only the type tells: a column that has it already needs nothing.
+// is gone only the type tells: a column that has it already needs nothing. Where
+// the new one keeps its name, the old one's does.
 func swapState(t *Table, r *spec.ReplaceColumn) presence {
+	if r.Keep {
+		if t == nil || t.whole() || t.Column(r.By) == nil {
+			return original
+		}
+		return t.state(r.Column)
+	}
 	switch {
 	case t == nil || t.whole() || t.Column(r.By) != nil:
 		return original
@@ -76,7 +88,7 @@ func swappedName(name string, replaced []*spec.ReplaceColumn) string {
 	for _, r := range replaced {
 		switch name {
 		case r.By:
-			return r.Column
+			return r.Final()
 		case r.Column:
 			if !slices.ContainsFunc(replaced, func(other *spec.ReplaceColumn) bool { return other.Column == HiddenName(name) }) {
 				return HiddenName(name)
@@ -103,7 +115,7 @@ func (o replaceColumn) uncontract(l *lowering) {
 	if t == nil || t.whole() || swapState(t, o.ReplaceColumn) == original {
 		return
 	}
-	if c := t.Column(o.Column); c != nil {
+	if c := t.Column(o.Final()); c != nil {
 		c.Name = o.By
 	}
 	if c := t.Column(HiddenName(o.Column)); c != nil {
@@ -125,7 +137,7 @@ func (o replaceColumn) takeAway(l *lowering, to Phase) {
 		c.Name = HiddenName(o.Column)
 	}
 	if c := t.Column(o.By); c != nil {
-		c.Name = o.Column
+		c.Name = o.Final()
 	}
 }
 
@@ -137,16 +149,16 @@ func (l *lowering) swap(t spec.Table) {
 	}
 	live := l.next.Table(t)
 	for _, r := range l.replaced(t) {
-		u.Title = joined(u.Title, t.String()+"."+r.Column+" with "+r.Type)
+		u.Title = joined(u.Title, t.String()+"."+r.Column+" with "+firstNonEmpty(r.Type, r.By))
 		if swapState(l.live.Table(t), r) == original {
 			u.Applied = false
-			u.missing = append(u.missing, "column "+t.String()+"."+r.Column+" with type "+r.Type)
+			u.missing = append(u.missing, "column "+t.String()+"."+r.Final()+" with "+firstNonEmpty(r.Type, "what "+r.Column+" has"))
 			there, back := exchange(r, *live.Column(r.Column), live.Column(r.Column).Type)
 			u.Statements, u.Undo = append(u.Statements, there...), slices.Concat(back, u.Undo)
 			continue
 		}
 		if old := live.Column(HiddenName(r.Column)); old != nil {
-			_, back := exchange(r, *live.Column(r.Column), old.Type)
+			_, back := exchange(r, *live.Column(r.Final()), old.Type)
 			u.Undo = slices.Concat(back, u.Undo)
 		}
 	}
@@ -161,23 +173,27 @@ func (l *lowering) swap(t spec.Table) {
 // was is the column that has the name, on the side that it is on, and former
 // the type of the old one.
 func exchange(r *spec.ReplaceColumn, was Column, former string) (there, back []string) {
-	t, away := r.Table, HiddenName(r.Column)
-	there = []string{renameColumn(t, r.Column, away), renameColumn(t, r.By, r.Column)}
-	back = []string{renameColumn(t, r.Column, r.By), renameColumn(t, away, r.Column)}
+	t, away, final := r.Table, HiddenName(r.Column), r.Final()
+	there = []string{renameColumn(t, r.Column, away)}
+	back = []string{renameColumn(t, away, r.Column)}
+	if final != r.By {
+		there = append(there, renameColumn(t, r.By, final))
+		back = append([]string{renameColumn(t, final, r.By)}, back...)
+	}
 	switch {
 	case was.Identity != "":
-		there = append(there, moveIdentity(t, was.Identity, away, r.Column)...)
+		there = append(there, moveIdentity(t, was.Identity, away, final)...)
 		back = append(back, moveIdentity(t, was.Identity, r.By, r.Column)...)
 	case was.Sequence != "":
-		there = append(there, moveSequence(t, was, r.Type, away, r.Column)...)
+		there = append(there, moveSequence(t, was, r.Type, away, final)...)
 		back = append(back, moveSequence(t, was, former, r.By, r.Column)...)
 	case was.Default != "" || r.Default != "":
 		// The old column keeps its own, which nothing asks for while it is hidden.
-		there = append(there, defaultTo(t, r.Column, firstNonEmpty(r.Default, was.Default)))
+		there = append(there, defaultTo(t, final, firstNonEmpty(r.Default, was.Default)))
 		back = append(back, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", tableIdent(t), Ident(r.By)))
 	}
 	if was.Comment != "" {
-		there = append(there, columnComment(t, r.Column, was.Comment), columnComment(t, away, ""))
+		there = append(there, columnComment(t, final, was.Comment), columnComment(t, away, ""))
 		back = append(back, columnComment(t, r.Column, was.Comment), columnComment(t, r.By, ""))
 	}
 	return there, back
@@ -274,11 +290,14 @@ func retireKeys(parent spec.Table, replaced []*spec.ReplaceColumn, t *Table, dro
 		case original:
 			away[r.Column] = HiddenName(r.Column)
 		case hidden:
-			taken[r.Column] = true
+			taken[r.Final()] = true
 		}
 	}
 	var units []Unit
 	for _, k := range t.References {
+		if strings.HasPrefix(k.Name, carriedName("")) {
+			continue // it is the one beside
+		}
 		beside := slices.ContainsFunc(t.References, func(other ForeignKey) bool {
 			return other.Table == k.Table && other.Name == carriedName(k.Name)
 		})
@@ -384,7 +403,7 @@ begin
     execute pg_catalog.format('alter table %[3]s rename constraint pleat_not_null to %%I', former);
   end if;
 end
-`, nameOf(HiddenName(r.Column)), nameOf(r.Column), strings.ReplaceAll(strings.ReplaceAll(at, "%", "%%"), "'", "''"))
+`, nameOf(HiddenName(r.Column)), nameOf(r.Final()), strings.ReplaceAll(strings.ReplaceAll(at, "%", "%%"), "'", "''"))
 	quote := dollarQuote(body)
 	return "DO " + quote + body + quote
 }

@@ -118,7 +118,10 @@ func (l *lowering) hiding(o *spec.Sync) shapes {
 	if replaced := l.replaced(o.Table); len(replaced) > 0 {
 		s.swapped = map[string]string{}
 		for _, r := range replaced {
-			s.hidden[r.Column], s.swapped[r.By] = HiddenName(r.Column), r.Column
+			s.hidden[r.Column] = HiddenName(r.Column)
+			if !r.Keep {
+				s.swapped[r.By] = r.Column
+			}
 		}
 		s.columns = l.swappedColumns(o.Table, replaced)
 	}
@@ -174,8 +177,8 @@ func (l *lowering) checkForward(o *spec.Sync, t *Table, column string) {
 			fmt.Sprintf("Column %s of %s cannot be of the old shape and of the new one.", column, o.Table))
 		return
 	}
-	if l.replacedBy(o.Table, column) != nil && t.Column(column) == nil {
-		return // it has the other's name by now
+	if r := l.replacedBy(o.Table, column); r != nil && swapState(t, r) != original {
+		return // it has what the other had by now
 	}
 	c := t.Column(column)
 	if c == nil {
@@ -196,6 +199,11 @@ func (l *lowering) checkBackward(o *spec.Sync, t *Table, column string) {
 	for _, d := range l.droppedColumns(o.Table) {
 		if d.Column == column {
 			return // hidden or gone by this change itself
+		}
+	}
+	for _, r := range l.replaced(o.Table) {
+		if r.Column == column && swapState(t, r) != original {
+			return
 		}
 	}
 	l.unknownColumn(o.Range, o.Table, t, column)

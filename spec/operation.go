@@ -58,10 +58,12 @@ type CreateTable struct {
 	Range      hcl.Range
 }
 
-// AddColumn adds one column.
+// AddColumn adds one column. Like is another one of the table, of whose type and
+// collation it is; "" = the Column says it.
 type AddColumn struct {
 	Table  Table
 	Column Column
+	Like   string `json:",omitempty"`
 	Range  hcl.Range
 }
 
@@ -75,18 +77,27 @@ type DropColumn struct {
 }
 
 // ReplaceColumn gives the name of a column to another one, which a sync of the
-// same change fills with the same values in another type. The two swap names in
-// one transaction, in which default, identity, sequence and comment go over;
+// same change fills with the same values in another type, or has the other one
+// keep its own. The two swap names in one transaction, in which default, identity, sequence and comment go over;
 // indexes and constraints are made for the other one before. What was replaced
 // is dropped once it has been hidden for Hide.
 type ReplaceColumn struct {
 	Table   Table
 	Column  string
 	By      string // its name until the swap
-	Type    string // of By
+	Type    string // of By; "" where it is that of Column
+	Keep    bool   `json:",omitempty"` // By keeps its name: nothing but the name changes
 	Default string // of the column after the swap; "" = what it was before
 	Hide    time.Duration
 	Range   hcl.Range
+}
+
+// Final is what the column that replaces the other is called in the end.
+func (o *ReplaceColumn) Final() string {
+	if o.Keep {
+		return o.By
+	}
+	return o.Column
 }
 
 // DropTable takes a table away: hidden first, dropped after Hide.

@@ -9,7 +9,10 @@ import (
 // reader adds what its block means, so that everything after loading sees the
 // operations alone.
 var shorthands = map[string]func(*shorthand){
-	"change_type": (*shorthand).changeType,
+	"change_type":   (*shorthand).changeType,
+	"rename_column": (*shorthand).renameColumn,
+	"split_column":  (*shorthand).splitColumn,
+	"merge_columns": (*shorthand).mergeColumns,
 }
 
 // shorthand is one such block in its change.
@@ -51,6 +54,52 @@ func (s *shorthand) changeType() {
 	s.contract(&ReplaceColumn{
 		Table: table, Column: column, By: by, Type: kind, Default: s.str("default"), Hide: s.duration("hide"), Range: s.rng(),
 	})
+}
+
+// renameColumn adds a column like the other, which ends in contract.
+func (s *shorthand) renameColumn() {
+	table, column := s.columnLabels()
+	to := s.str("to")
+	if !s.node.problems.identifierAt(s.node.at("to"), to) {
+		return
+	}
+	if to == column {
+		s.node.problems.add(s.node.at("to"), "Same name", "The column is called %s already.", quote(to))
+		return
+	}
+	s.expand(&AddColumn{Table: table, Column: Column{Name: to}, Like: column, Range: s.rng()})
+	s.sync(table, map[string]string{to: quotedName(column)}, map[string]string{column: quotedName(to)})
+	s.contract(&ReplaceColumn{Table: table, Column: column, By: to, Keep: true, Hide: s.duration("hide"), Range: s.rng()})
+}
+
+func (s *shorthand) splitColumn() {
+	table, column := s.columnLabels()
+	forward := map[string]string{}
+	for _, n := range s.blocks("into") {
+		added := &AddColumn{Table: table, Column: n.computed(n.labels[0], 0), Range: n.rng()}
+		s.operationNodes[added] = n
+		s.change.Expand = append(s.change.Expand, added)
+		forward[added.Column.Name] = n.str("using")
+	}
+	s.sync(table, forward, map[string]string{column: s.str("back")})
+	s.contract(&DropColumn{Table: table, Column: column, Hide: s.duration("hide"), Range: s.rng()})
+}
+
+func (s *shorthand) mergeColumns() {
+	table := s.tableLabel(0)
+	added := s.computed(s.labels[1], 1)
+	back := s.columns("back")
+	s.expand(&AddColumn{Table: table, Column: added, Range: s.rng()})
+	s.sync(table, map[string]string{added.Name: s.str("using")}, back)
+	for _, column := range sortedKeys(back) {
+		s.contract(&DropColumn{Table: table, Column: column, Hide: s.duration("hide"), Range: s.rng()})
+	}
+}
+
+// computed is a new column that a sync fills, so that it has no default.
+func (n *node) computed(name string, label int) Column {
+	n.problems.identifierAt(n.labelRange(label), name)
+	return Column{Name: name, Type: n.str("type"), NotNull: !n.flag("null"), Collate: n.str("collate"), Comment: n.str("comment")}
 }
 
 func (s *shorthand) expand(o Operation) {

@@ -13,9 +13,9 @@ var changeTable = &block{
 		{name: "after", kind: kindRefs, target: "change.NAME", doc: "Changes that come before this one."},
 		{name: "requires_absent", kind: kindRefs, target: `service.NAME.release["VERSION"]`, doc: "Expand waits until no instance and no session of these releases is left."},
 	},
-	blocks: []*block{expandTable, changeTypeTable, backfillTable, verifyTable, contractTable},
+	blocks: []*block{expandTable, changeTypeTable, renameColumnTable, splitColumnTable, mergeColumnsTable, backfillTable, verifyTable, contractTable},
 	later: []string{
-		"rename_column", "split_column", "merge_columns", "window", "gate",
+		"window", "gate",
 		"approve", "analysis", "notify", "environment", "task", "lock",
 	},
 }
@@ -29,7 +29,7 @@ var expandTable = &block{
 		addCheckTable, addForeignKeyTable, addUniqueTable, addPrimaryKeyTable, sqlTable,
 	},
 	later: []string{
-		"rename_column", "split_column", "rename_table", "serve", "expose",
+		"rename_table", "serve", "expose",
 		"create_enum", "add_enum_value", "create_view",
 		"create_function", "create_trigger", "create_extension", "create_sequence", "partition", "window", "gate",
 	},
@@ -38,6 +38,9 @@ var expandTable = &block{
 		{"drop_table", "Table dropped inside expand", dropTableSkeleton},
 		{"drop_index", "Index dropped inside expand", dropIndexSkeleton},
 		{"change_type", "Shorthand inside expand", shorthandDetail},
+		{"rename_column", "Shorthand inside expand", shorthandDetail},
+		{"split_column", "Shorthand inside expand", shorthandDetail},
+		{"merge_columns", "Shorthand inside expand", shorthandDetail},
 	},
 }
 
@@ -221,7 +224,7 @@ var contractTable = &block{
 		setNotNullTable, setDefaultTable, dropDefaultTable, sqlTable,
 		quietTable,
 	},
-	later: []string{"window", "gate", "approve", "drop_constraint", "drop_view", "drop_function", "drop_type", "rename_column"},
+	later: []string{"window", "gate", "approve", "drop_constraint", "drop_view", "drop_function", "drop_type"},
 	misplaced: []misplaced{
 		{"create_table", "Addition inside contract", additionDetail},
 		{"add_column", "Addition inside contract", additionDetail},

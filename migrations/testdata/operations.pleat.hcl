@@ -109,6 +109,38 @@ change "change_type" {
   }
 }
 
+change "rename_column" {
+  rename_column "users" "visits_text" {
+    to = "visits"
+  }
+}
+
+change "split_column" {
+  split_column "users" "name" {
+    into "first" {
+      type  = "text"
+      using = "split_part(name, ' ', 1)"
+      null  = false
+    }
+    into "last" {
+      type  = "text"
+      using = "nullif(substr(name, strpos(name || ' ', ' ') + 1), '')"
+    }
+    back = "concat_ws(' ', first, last)"
+  }
+}
+
+change "merge_columns" {
+  merge_columns "users" "contact" {
+    type  = "text"
+    using = "name || ' <' || coalesce(email, '') || '>'"
+    back = {
+      name  = "split_part(contact, ' <', 1)"
+      email = "nullif(rtrim(split_part(contact, ' <', 2), '>'), '')"
+    }
+  }
+}
+
 change "set_not_null__in_expand" {
   expand {
     set_not_null "users" "email" {}

@@ -70,8 +70,8 @@ func held(place int) time.Duration {
 	return 0
 }
 
-func operations() []operation {
-	return slices.Concat(columnOperations(), notNullOperations(), tableOperations(), indexOperations(), constraintOperations(), sqlOperations())
+func operations(t testing.TB) []operation {
+	return slices.Concat(columnOperations(), shorthandOperations(t), notNullOperations(), tableOperations(), indexOperations(), constraintOperations(), sqlOperations())
 }
 
 // TestEveryOperation takes each operation through its life on a table with
@@ -88,7 +88,7 @@ func operations() []operation {
 //   - no client met an error (P23), and both shapes agree row by row;
 //   - no step wrote the table users anew.
 func TestEveryOperation(t *testing.T) {
-	for i, o := range operations() {
+	for i, o := range operations(t) {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
 			want, dumped := madeBy(t, o.end)

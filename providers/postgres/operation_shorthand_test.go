@@ -1,0 +1,109 @@
+package postgres_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pleat/spec"
+)
+
+// written is a change as an author writes its blocks.
+func written(t testing.TB, blocks string) *spec.Change {
+	t.Helper()
+	dir := t.TempDir()
+	text := "database \"main\" {\n  url = \"postgres://localhost/app\"\n}\nchange \"c\" {\n" + blocks + "\n}\n"
+	if err := os.WriteFile(filepath.Join(dir, "a.pleat.hcl"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, diags := spec.Load(dir, spec.Options{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	return s.Changes[0]
+}
+
+// worn is a table of users with much that hangs on its name.
+const worn = usersTable + `
+	alter table users alter name set default 'nobody', add constraint named check (name <> ''), add constraint once unique (id, name);
+	comment on column users.name is 'who it is';
+	create index by_name on users (lower(name)) where name <> 'nobody';`
+
+func shorthandOperations(t testing.TB) []operation {
+	return []operation{
+		{
+			name: "rename a column by a copy", setup: worn,
+			change: written(t, `rename_column "users" "name" {
+				to   = "full_name"
+			}`),
+			end: "create table users (id bigserial primary key, name text not null);" + `
+				alter table users add full_name text not null default 'nobody', add constraint named check (full_name <> ''), add constraint once unique (id, full_name);
+				comment on column users.full_name is 'who it is';
+				create index by_name on users (lower(full_name)) where full_name <> 'nobody';
+				alter table users drop name`,
+			before: names,
+			after: shape{
+				read:   "select id, full_name from users where id = $1",
+				writes: []string{"update users set full_name = 'Ada King' where id = $1", "insert into users (full_name) values ('Grace Hopper')"},
+			},
+			agree: "select id from users where name is distinct from full_name",
+		},
+		{
+			name: "rename the key by a copy", setup: usersTable + "create table orders (id bigserial primary key, user_id bigint references users);",
+			fill: "insert into orders (user_id) select id from users where id < 50",
+			change: written(t, `rename_column "users" "id" {
+				to   = "number"
+			}`),
+			end: `create sequence users_id_seq; create table users (id bigint not null, name text not null, number bigint not null default nextval('users_id_seq'));
+				alter sequence users_id_seq owned by users.number; alter table users drop id, add constraint users_pkey primary key (number);
+				create table orders (id bigserial primary key, user_id bigint references users);`,
+			before: names,
+			after: shape{
+				read:   "select number, name from users where number = $1",
+				writes: []string{"update users set name = 'Ada' where number = $1", "insert into orders (user_id) values (7)"},
+			},
+			agree: "select id from users where number is distinct from id",
+		},
+		{
+			name: "split a column by the shorthand", setup: usersTable,
+			change: written(t, `split_column "users" "name" {
+				into "first" {
+					type  = "text"
+					using = "split_part(name, ' ', 1)"
+					null  = false
+				}
+				into "last" {
+					type  = "text"
+					using = "nullif(substr(name, strpos(name || ' ', ' ') + 1), '')"
+				}
+				back = "concat_ws(' ', first, last)"
+			}`),
+			end:    "create table users (id bigserial primary key, name text not null); alter table users add first text not null, add last text; alter table users drop name",
+			before: names,
+			after: shape{
+				read:   "select id, first, last from users where id = $1",
+				writes: []string{"update users set last = 'Jones' where id = $1", "insert into users (first, last) values ('Mary Ann', 'Smith')"},
+			},
+			agree: namesAgree,
+		},
+		{
+			name: "merge columns", setup: "create table users (id bigserial primary key, name text, town text);",
+			change: written(t, `merge_columns "users" "label" {
+				type  = "text"
+				using = "coalesce(name, '') || '@' || coalesce(town, '')"
+				back  = {
+					name = "nullif(split_part(label, '@', 1), '')"
+					town = "nullif(split_part(label, '@', 2), '')"
+				}
+				null  = false
+			}`),
+			end:    "create table users (id bigserial primary key, name text, town text); alter table users add label text not null; alter table users drop name, drop town",
+			before: shape{read: "select name, town from users where id = $1", writes: []string{"update users set town = 'Paris' where id = $1", "insert into users (name) values ('Ada')"}},
+			after: shape{
+				read:   "select id, label from users where id = $1",
+				writes: []string{"update users set label = 'Ada@London' where id = $1", "insert into users (label) values ('Grace@')"},
+			},
+			agree: "select id from users where label is distinct from coalesce(name, '') || '@' || coalesce(town, '')",
+		},
+	}
+}

@@ -1,0 +1,46 @@
+package spec
+
+var renameColumnTable = &block{
+	name: "rename_column", labels: []string{"TABLE", "COLUMN"}, unique: true,
+	doc: "Gives a column another name while releases read and write it under both. Stands for a new column, a sync, a backfill, and an end of the old one in contract; " +
+		"indexes, checks, keys in and out, NOT NULL, default, identity, sequence and comment go with it.",
+	attributes: []attribute{
+		{name: "to", kind: kindString, required: true, doc: "The new name."},
+		hideArgument,
+	},
+	later: []string{"serve"},
+}
+
+var splitColumnTable = &block{
+	name: "split_column", labels: []string{"TABLE", "COLUMN"}, unique: true,
+	doc: "Makes several columns of one, while releases read and write both shapes. Stands for the new columns, a sync, a backfill, and a drop of the old one in contract.",
+	attributes: []attribute{
+		{name: "back", kind: kindString, required: true, doc: "The old column as a SQL expression of the new ones."},
+		hideArgument,
+	},
+	blocks: []*block{{
+		name: "into", labels: []string{"COLUMN"}, unique: true, required: true,
+		doc: "One of the new columns.",
+		attributes: []attribute{
+			{name: "type", kind: kindString, required: true, doc: "A Postgres type."},
+			{name: "using", kind: kindString, required: true, doc: "Its value as a SQL expression of the old row."},
+			{name: "null", kind: kindBool, fallback: "true", doc: "May be null. Otherwise NOT NULL holds once every row is filled."},
+			{name: "collate", kind: kindString, doc: "A collation, such as `\"C\"`."},
+			{name: "comment", kind: kindString, doc: "What the column is."},
+		},
+	}},
+}
+
+var mergeColumnsTable = &block{
+	name: "merge_columns", labels: []string{"TABLE", "COLUMN"}, unique: true,
+	doc: "Makes COLUMN of several others, while releases read and write both shapes. Stands for the new column, a sync, a backfill, and a drop of the old ones in contract.",
+	attributes: []attribute{
+		{name: "type", kind: kindString, required: true, doc: "A Postgres type."},
+		{name: "using", kind: kindString, required: true, doc: "The new column as a SQL expression of the old ones."},
+		{name: "back", kind: kindStringMap, required: true, doc: "The old columns, as SQL expressions of the new one."},
+		{name: "null", kind: kindBool, fallback: "true", doc: "May be null. Otherwise NOT NULL holds once every row is filled."},
+		{name: "collate", kind: kindString, doc: "A collation, such as `\"C\"`."},
+		{name: "comment", kind: kindString, doc: "What the column is."},
+		hideArgument,
+	},
+}
