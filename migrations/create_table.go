@@ -17,20 +17,44 @@ type createTable struct {
 func (o createTable) form() any {
 	c := *o.CreateTable
 	c.Range = hcl.Range{}
+	c.Uniques, c.Checks, c.Indexes = nil, nil, nil
+	if parts := operationForms(o.parts()); len(parts) > 0 {
+		return []any{c, parts}
+	}
 	return c
 }
 
-func (o createTable) unexpand(l *lowering) { delete(l.next.Tables, o.Table.String()) }
+// parts are the constraints and indexes that are made with the table.
+func (o createTable) parts() []spec.Operation {
+	var all []spec.Operation
+	for _, u := range o.Uniques {
+		all = append(all, u)
+	}
+	for _, c := range o.Checks {
+		all = append(all, c)
+	}
+	for _, i := range o.Indexes {
+		all = append(all, i)
+	}
+	return all
+}
+
+func (o createTable) unexpand(l *lowering) {
+	for _, t := range o.Names().Tables {
+		delete(l.next.Tables, t.Table.String())
+	}
+}
 
 func (o createTable) expand(l *lowering) bool {
 	for _, c := range o.Columns {
 		l.checkColumn(c, o.Range)
 	}
+	o.check(l)
 	u := Unit{
 		ID:         "create." + o.Table.String(),
 		Title:      "table " + o.Table.String(),
 		Mode:       InTransaction,
-		Statements: []string{createTableSQL(o.CreateTable)},
+		Statements: o.statements(),
 		Undo:       []string{"DROP TABLE IF EXISTS " + tableIdent(o.Table)},
 		UndoLock:   AccessExclusive,
 		UndoTitle:  "drop table",
@@ -44,9 +68,58 @@ func (o createTable) expand(l *lowering) bool {
 	}
 	l.program.Expand = append(l.program.Expand, u)
 	if l.next.Table(o.Table) == nil {
-		l.next.Tables[o.Table.String()] = tableOf(o.CreateTable)
+		o.make(l.next)
 	}
 	return true
+}
+
+// check looks at the SQL in constraints, indexes and bounds before it is
+// spliced.
+func (o createTable) check(l *lowering) {
+	var texts []string
+	for _, c := range o.Checks {
+		texts = append(texts, c.Expression)
+	}
+	if o.Partitioning != nil {
+		for _, p := range o.Partitioning.Partitions {
+			texts = append(append(append(texts, p.From...), p.To...), p.In...)
+		}
+		for _, c := range o.Partitioning.Columns {
+			if indexColumn(c) == c {
+				texts = append(texts, c)
+			}
+		}
+	}
+	for _, text := range texts {
+		if err := checkExpression(text); err != nil {
+			l.problem(o.Range, "Invalid expression", fmt.Sprintf("%q of table %s cannot be used: %v.", text, o.Table, err))
+		}
+	}
+	for _, i := range o.Indexes {
+		l.checkIndex(i)
+	}
+}
+
+// statements make all of the table at once: nobody knows it before the commit.
+func (o createTable) statements() []string {
+	all := []string{createTableSQL(o.CreateTable)}
+	if o.Partitioning != nil {
+		for _, p := range o.Partitioning.Partitions {
+			all = append(all, fmt.Sprintf("CREATE TABLE %s PARTITION OF %s %s", tableIdent(p.Table), tableIdent(o.Table), bound(o.Partitioning.By, p)))
+		}
+	}
+	for _, i := range o.Indexes {
+		all = append(all, indexOf(i).Definition)
+	}
+	if o.Comment != "" {
+		all = append(all, fmt.Sprintf("COMMENT ON TABLE %s IS %s", tableIdent(o.Table), Literal(o.Comment)))
+	}
+	for _, c := range o.Columns {
+		if c.Comment != "" {
+			all = append(all, columnComment(o.Table, c.Name, c.Comment))
+		}
+	}
+	return all
 }
 
 func createTableSQL(o *spec.CreateTable) string {
@@ -57,5 +130,64 @@ func createTableSQL(o *spec.CreateTable) string {
 	if len(o.PrimaryKey) > 0 {
 		parts = append(parts, "PRIMARY KEY ("+identList(o.PrimaryKey)+")")
 	}
-	return fmt.Sprintf("CREATE TABLE %s (\n  %s\n)", tableIdent(o.Table), strings.Join(parts, ",\n  "))
+	for _, u := range o.Uniques {
+		parts = append(parts, "CONSTRAINT "+Ident(u.Name)+" "+addUnique{AddUnique: u}.definition())
+	}
+	for _, c := range o.Checks {
+		parts = append(parts, "CONSTRAINT "+Ident(c.Name)+" CHECK "+parenthesized(c.Expression))
+	}
+	sql := fmt.Sprintf("CREATE TABLE %s (\n  %s\n)", tableIdent(o.Table), strings.Join(parts, ",\n  "))
+	if o.Partitioning != nil {
+		sql += " PARTITION BY " + partitionKey(o.Partitioning)
+	}
+	return sql
+}
+
+func partitionKey(p *spec.Partitioning) string {
+	columns := make([]string, len(p.Columns))
+	for i, c := range p.Columns {
+		columns[i] = indexColumn(c)
+	}
+	return strings.ToUpper(p.By) + " (" + strings.Join(columns, ", ") + ")"
+}
+
+// bound says which rows a partition has.
+func bound(by string, p spec.Partition) string {
+	switch {
+	case by == "range" && p.From != nil:
+		return fmt.Sprintf("FOR VALUES FROM (%s) TO (%s)", strings.Join(p.From, ", "), strings.Join(p.To, ", "))
+	case by == "list" && p.In != nil:
+		return fmt.Sprintf("FOR VALUES IN (%s)", strings.Join(p.In, ", "))
+	case by == "hash":
+		return fmt.Sprintf("FOR VALUES WITH (MODULUS %d, REMAINDER %d)", p.Modulus, p.Remainder)
+	}
+	return "DEFAULT"
+}
+
+// make puts the table into a catalog, with its partitions.
+func (o createTable) make(c *Catalog) {
+	t := tableOf(o.CreateTable)
+	t.Comment = o.Comment
+	for _, u := range o.Uniques {
+		t.Constraints = append(t.Constraints, Constraint{
+			Name: u.Name, Definition: addUnique{AddUnique: u}.definition(), Valid: true, Kind: Unique, Columns: u.Columns,
+		})
+		t.Indexes = append(t.Indexes, Index{Name: u.Name, Unique: true, Valid: true, Constraint: u.Name})
+	}
+	for _, k := range o.Checks {
+		t.Constraints = append(t.Constraints, Constraint{Name: k.Name, Definition: "CHECK " + parenthesized(k.Expression), Valid: true, Kind: Check})
+	}
+	for _, i := range o.Indexes {
+		t.Indexes = append(t.Indexes, indexOf(i))
+	}
+	if o.Partitioning != nil {
+		t.Partitioned = partitionKey(o.Partitioning)
+		for _, p := range o.Partitioning.Partitions {
+			t.Partitions = append(t.Partitions, Partition{Table: p.Table.String(), Bound: bound(o.Partitioning.By, p)})
+			child := tableOf(o.CreateTable)
+			child.PartitionOf = o.Table.String()
+			c.Tables[p.Table.String()] = child
+		}
+	}
+	c.Tables[o.Table.String()] = t
 }

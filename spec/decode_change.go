@@ -93,7 +93,7 @@ func (l *loader) operations(n *node) []Operation {
 		}
 		o := operation(c, labels)
 		l.operationNodes[o] = c
-		list = append(list, o)
+		list = append(append(list, o), l.foreignKeys(c)...)
 	}
 	return list
 }
@@ -149,19 +149,6 @@ func sqlLabels(blocks []*node) map[hcl.Range]string {
 		labels[b.rng()] = strconv.Itoa(number)
 	}
 	return labels
-}
-
-func createTable(n *node) *CreateTable {
-	t := &CreateTable{Table: n.tableLabel(0), PrimaryKey: n.strs("primary_key"), Range: n.rng()}
-	var names []string
-	for _, c := range n.blocks("column") {
-		t.Columns = append(t.Columns, column(c, c.labels[0], 0))
-		names = append(names, c.labels[0])
-	}
-	for i, key := range t.PrimaryKey {
-		n.oneOfNames(n.atElement("primary_key", i), "column", key, names)
-	}
-	return t
 }
 
 // oneOfNames reports a name that is not among those the spec declares.

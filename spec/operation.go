@@ -55,7 +55,30 @@ type CreateTable struct {
 	Table      Table
 	Columns    []Column // in the author's order
 	PrimaryKey []string
-	Range      hcl.Range
+	Uniques    []*AddUnique   `json:",omitempty"`
+	Checks     []*AddCheck    `json:",omitempty"`
+	Indexes    []*CreateIndex `json:",omitempty"`
+	Comment    string         `json:",omitempty"`
+	// Partitioning is nil for a table that has its rows itself.
+	Partitioning *Partitioning `json:",omitempty"`
+	Range        hcl.Range
+}
+
+// Partitioning is how a table has its rows in partitions.
+type Partitioning struct {
+	By         string   // "range", "list" or "hash"
+	Columns    []string // or expressions in parentheses
+	Partitions []Partition
+}
+
+// Partition is one table of a partitioned one. Without any bound it has the
+// rows that fit nowhere else.
+type Partition struct {
+	Table     Table
+	From, To  []string `json:",omitempty"` // SQL, one for each column
+	In        []string `json:",omitempty"` // SQL
+	Modulus   int      `json:",omitempty"` // 0: not by hash
+	Remainder int      `json:",omitempty"`
 }
 
 // AddColumn adds one column. Like is another one of the table, of whose type and
@@ -187,13 +210,19 @@ func (o *SQL) Source() hcl.Range { return o.Range }
 // Source is where the author wrote it.
 func (o *Sync) Source() hcl.Range { return o.Range }
 
-// Names are the table and its columns.
+// Names are the table, its columns and its partitions.
 func (o *CreateTable) Names() Names {
 	columns := make([]string, len(o.Columns))
 	for i, c := range o.Columns {
 		columns[i] = c.Name
 	}
-	return naming(o.Table, columns...)
+	n := naming(o.Table, columns...)
+	if o.Partitioning != nil {
+		for _, p := range o.Partitioning.Partitions {
+			n.Tables = append(n.Tables, TableNames{Table: p.Table})
+		}
+	}
+	return n
 }
 
 // Names is the column.

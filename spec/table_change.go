@@ -97,21 +97,6 @@ var changeTypeTable = &block{
 	},
 }
 
-var createTableTable = &block{
-	name: "create_table", labels: []string{"TABLE"}, unique: true,
-	doc: "Makes a table.",
-	attributes: []attribute{
-		{name: "primary_key", kind: kindStrings, doc: "Columns of the primary key."},
-	},
-	blocks: []*block{{
-		name: "column", labels: []string{"NAME"}, unique: true, required: true,
-		doc:        "A column; they are made in the order of the file.",
-		attributes: columnArguments(),
-		later:      []string{"unique", "check", "references"},
-	}},
-	later: []string{"unique", "check", "foreign_key", "index", "partition", "comment", "like"},
-}
-
 func columnArguments() []attribute {
 	return []attribute{
 		{name: "type", kind: kindString, required: true, doc: "A Postgres type."},

@@ -14,8 +14,50 @@ change "create_table" {
         identity = true
       }
       column "name" {
-        type = "text"
+        type    = "text"
+        null    = false
+        comment = "as it is shown"
+      }
+      column "owner" {
+        type = "bigint"
+      }
+      unique {
+        columns = ["name"]
+      }
+      check "named" {
+        check = "name <> ''"
+      }
+      foreign_key {
+        columns    = ["owner"]
+        references = "users"
+      }
+      index "teams_owner" {
+        columns = ["owner"]
+      }
+    }
+  }
+}
+
+change "create_table__with_partitions" {
+  expand {
+    create_table "events" {
+      primary_key = ["id", "at"]
+      column "id" {
+        type     = "bigint"
+        identity = true
+      }
+      column "at" {
+        type = "timestamptz"
         null = false
+      }
+      partition {
+        by      = "range"
+        columns = ["at"]
+        table "events_2026" {
+          from = ["'2026-01-01'"]
+          to   = ["'2027-01-01'"]
+        }
+        table "events_rest" {}
       }
     }
   }

@@ -71,7 +71,7 @@ func held(place int) time.Duration {
 }
 
 func operations(t testing.TB) []operation {
-	return slices.Concat(columnOperations(), shorthandOperations(t), notNullOperations(), tableOperations(), indexOperations(), constraintOperations(), sqlOperations())
+	return slices.Concat(columnOperations(), shorthandOperations(t), notNullOperations(), tableOperations(t), indexOperations(), constraintOperations(), sqlOperations())
 }
 
 // TestEveryOperation takes each operation through its life on a table with
