@@ -62,6 +62,10 @@ func kindOf(op spec.Operation) operation {
 		return dropColumn{DropColumn: o}
 	case *spec.ReplaceColumn:
 		return replaceColumn{ReplaceColumn: o}
+	case *spec.RenameTable:
+		return renameTableOperation{RenameTable: o}
+	case *spec.RetireName:
+		return retireName{RetireName: o}
 	case *spec.DropTable:
 		return dropTable{DropTable: o}
 	case *spec.CreateIndex:

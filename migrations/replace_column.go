@@ -122,7 +122,11 @@ func (o replaceColumn) uncontract(l *lowering) {
 		c.Name = o.Column
 		return
 	}
-	t.Columns = append(t.Columns, Column{Name: o.Column})
+	former := Column{Name: o.Column}
+	if by := t.Column(o.By); o.Keep && by != nil {
+		former.Type, former.Collation = by.Type, by.Collation
+	}
+	t.Columns = append(t.Columns, former)
 }
 
 func (o replaceColumn) takeAway(l *lowering, to Phase) {

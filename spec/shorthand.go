@@ -11,6 +11,7 @@ import (
 var shorthands = map[string]func(*shorthand){
 	"change_type":   (*shorthand).changeType,
 	"rename_column": (*shorthand).renameColumn,
+	"rename_table":  (*shorthand).renameTable,
 	"split_column":  (*shorthand).splitColumn,
 	"merge_columns": (*shorthand).mergeColumns,
 }
@@ -70,6 +71,19 @@ func (s *shorthand) renameColumn() {
 	s.expand(&AddColumn{Table: table, Column: Column{Name: to}, Like: column, Range: s.rng()})
 	s.sync(table, map[string]string{to: quotedName(column)}, map[string]string{column: quotedName(to)})
 	s.contract(&ReplaceColumn{Table: table, Column: column, By: to, Keep: true, Hide: s.duration("hide"), Range: s.rng()})
+}
+
+func (s *shorthand) renameTable() {
+	renamed := &RenameTable{Table: s.tableLabel(0), To: s.str("to"), Range: s.rng()}
+	if !s.node.problems.identifierAt(s.node.at("to"), renamed.To) {
+		return
+	}
+	if renamed.To == renamed.Table.Name {
+		s.node.problems.add(s.node.at("to"), "Same name", "The table is called %s already.", quote(renamed.To))
+		return
+	}
+	s.expand(renamed)
+	s.contract(&RetireName{Table: renamed.Table, Of: renamed.Renamed(), Hide: s.duration("hide"), Range: s.rng()})
 }
 
 func (s *shorthand) splitColumn() {

@@ -13,7 +13,7 @@ var changeTable = &block{
 		{name: "after", kind: kindRefs, target: "change.NAME", doc: "Changes that come before this one."},
 		{name: "requires_absent", kind: kindRefs, target: `service.NAME.release["VERSION"]`, doc: "Expand waits until no instance and no session of these releases is left."},
 	},
-	blocks: []*block{expandTable, changeTypeTable, renameColumnTable, splitColumnTable, mergeColumnsTable, backfillTable, verifyTable, contractTable},
+	blocks: []*block{expandTable, changeTypeTable, renameColumnTable, splitColumnTable, mergeColumnsTable, renameTableTable, backfillTable, verifyTable, contractTable},
 	later: []string{
 		"window", "gate",
 		"approve", "analysis", "notify", "environment", "task", "lock",
@@ -29,7 +29,7 @@ var expandTable = &block{
 		addCheckTable, addForeignKeyTable, addUniqueTable, addPrimaryKeyTable, sqlTable,
 	},
 	later: []string{
-		"rename_table", "serve", "expose",
+		"serve", "expose",
 		"create_enum", "add_enum_value", "create_view",
 		"create_function", "create_trigger", "create_extension", "create_sequence", "partition", "window", "gate",
 	},
@@ -41,6 +41,7 @@ var expandTable = &block{
 		{"rename_column", "Shorthand inside expand", shorthandDetail},
 		{"split_column", "Shorthand inside expand", shorthandDetail},
 		{"merge_columns", "Shorthand inside expand", shorthandDetail},
+		{"rename_table", "Shorthand inside expand", shorthandDetail},
 	},
 }
 

@@ -44,3 +44,14 @@ var mergeColumnsTable = &block{
 		hideArgument,
 	},
 }
+
+var renameTableTable = &block{
+	name: "rename_table", labels: []string{"TABLE"}, unique: true,
+	doc: "Gives a table another name in its schema. In the same moment a view takes the old one, with the same rights, through which rows are read and written as before; it ends in contract. " +
+		"COPY into the view, TRUNCATE and LOCK do not go through it.",
+	attributes: []attribute{
+		{name: "to", kind: kindString, required: true, doc: "The new name, without a schema."},
+		hideArgument,
+	},
+	later: []string{"serve"},
+}

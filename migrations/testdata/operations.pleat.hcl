@@ -63,6 +63,13 @@ change "create_table__with_partitions" {
   }
 }
 
+change "rename_table" {
+  rename_table "orders" {
+    to   = "purchases"
+    hide = "7d"
+  }
+}
+
 change "drop_table" {
   contract {
     drop_table "old_users" {

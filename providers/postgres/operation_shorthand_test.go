@@ -29,6 +29,9 @@ const worn = usersTable + `
 	comment on column users.name is 'who it is';
 	create index by_name on users (lower(name)) where name <> 'nobody';`
 
+// renamer is a role, which all databases of a server have together.
+const renamer = "do $$ begin create role renamer; exception when duplicate_object or unique_violation then end $$; grant usage on sequence users_id_seq to renamer;"
+
 func shorthandOperations(t testing.TB) []operation {
 	return []operation{
 		{
@@ -63,6 +66,20 @@ func shorthandOperations(t testing.TB) []operation {
 				writes: []string{"update users set name = 'Ada' where number = $1", "insert into orders (user_id) values (7)"},
 			},
 			agree: "select id from users where number is distinct from id",
+		},
+		{
+			name: "rename a table", setup: usersTable + `create table orders (id bigserial primary key, user_id bigint references users);
+				` + renamer + `grant select, insert on users to renamer with grant option; grant update (name) on users to public;`,
+			change: written(t, `rename_table "users" {
+				to   = "people"
+			}`),
+			end: usersTable + `create table orders (id bigserial primary key, user_id bigint references users); alter table users rename to people;
+				` + renamer + `grant select, insert on people to renamer with grant option; grant update (name) on people to public;`,
+			before: shape{session: "set role renamer", read: names.read, writes: names.writes},
+			after: shape{
+				read:   "select id, name from people where id = $1",
+				writes: []string{"update people set name = 'Ada King' where id = $1", "insert into people (name) values ('Grace Hopper')"},
+			},
 		},
 		{
 			name: "split a column by the shorthand", setup: usersTable,
