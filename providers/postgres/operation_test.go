@@ -311,7 +311,8 @@ func declared(u migrations.Unit, lock migrations.Lock, also []migrations.TableLo
 		all[other.Table.String()] = other.Lock
 	}
 	if u.Table == (spec.Table{}) {
-		all[anyTable] = lock
+		// It makes its table, which is seen right after the commit at the earliest.
+		all[anyTable] = migrations.AccessExclusive
 		return all
 	}
 	all[u.Table.String()] = lock
