@@ -12,10 +12,10 @@ BUILD    := $(GO) build -trimpath -buildvcs=false
 WITH_POSTGRES = bin=$$(sh $(SETUP)/postgres.sh) && PATH="$$bin:$$PATH"
 # Runs what follows with a C compiler: PostgreSQL's grammar is C.
 WITH_CC       = sh $(SETUP)/cc.sh && export CGO_ENABLED=1
-TEST          = $(GO) test -race -shuffle=on -count=1 -timeout 25m
+TEST          = $(GO) test -shuffle=on -count=1 -timeout 25m
 
 .DEFAULT_GOAL := help
-.PHONY: help build pleat example demo test test-long test-versions bench bench-plan bench-schema lint fmt clean
+.PHONY: help build pleat example demo test test-race test-long test-versions bench bench-plan bench-schema lint fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -41,11 +41,14 @@ demo: build ## releases and a schema change under load, then one that fails; 2 m
 	@CGO_ENABLED=0 $(BUILD) -o bin/demo ./examples/users/demo
 	@$(WITH_POSTGRES) bin/demo
 
-test: build ## the whole suite, with the race detector
+test: build ## the whole suite
 	@$(WITH_CC) && $(WITH_POSTGRES) $(TEST) ./...
 
-test-long: build ## the whole suite with every crash point; takes its time
-	@$(WITH_CC) && $(WITH_POSTGRES) PLEAT_TEST_LONG=1 $(TEST) -timeout 2h ./...
+test-race: build ## the whole suite with the race detector; 20 minutes
+	@$(WITH_CC) && $(WITH_POSTGRES) $(TEST) -race ./...
+
+test-long: build ## the whole suite with every case and crash point, and the race detector; takes its time
+	@$(WITH_CC) && $(WITH_POSTGRES) PLEAT_TEST_LONG=1 $(TEST) -race -timeout 2h ./...
 
 test-versions: ## the schema suite on PostgreSQL 13 to 18, as far as they can be had
 	@$(WITH_CC) && sh $(SETUP)/test_versions.sh $(GO)

@@ -21,7 +21,7 @@ func worlds() int {
 	if long() {
 		return 100_000
 	}
-	return 2_000
+	return 1_200
 }
 
 // patient lets random releases replace each other, whatever their code

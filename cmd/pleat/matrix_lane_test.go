@@ -266,6 +266,5 @@ func (m *matrix) refresh(l *lane, w *matrixWorld) error {
 	if _, err := admin.Exec(ctx, "drop database if exists "+l.database+" with (force)"); err != nil {
 		return err
 	}
-	_, err = admin.Exec(ctx, "create database "+l.database+" template "+template)
-	return err
+	return m.postgres.Create(ctx, l.database, template)
 }

@@ -95,7 +95,7 @@ func (m *matrix) template(w *matrixWorld) (string, error) {
 	}
 	name := "world_" + strings.ToLower(rand.Text())
 	ctx := context.Background()
-	if err := sql(ctx, m.postgres.URL("postgres"), "create database "+name); err != nil {
+	if err := m.postgres.Create(ctx, name, "template1"); err != nil {
 		return "", err
 	}
 	m.templates[w.name] = name

@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"pleat/providers/postgres/pgtest"
 )
 
 var signalSeed = flag.Uint64("signal-seed", uint64(time.Now().UnixNano()), "seed of TestMatrix/interrupted and /terminated")
 
 // rounds is how often a random moment is tried.
 func rounds(sample, all int) int {
-	if long() {
+	if pgtest.Long() {
 		return all
 	}
 	return sample
@@ -154,17 +156,18 @@ func (m *matrix) terminated(t *testing.T, w *matrixWorld, random *rand.Rand) {
 	s.finish()
 }
 
-// terminations ends pleat's sessions now and then, and counts them.
+// terminations ends pleat's sessions now and then, and counts them. The pauses
+// grow: a step on a busy machine must get through in the end.
 func terminations(ctx context.Context, url string, random *rand.Rand) (n int) {
 	c, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return 0
 	}
 	defer c.Close(context.Background())
-	for ctx.Err() == nil {
+	for longest := 250; ctx.Err() == nil; longest += longest / 3 {
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Duration(30+random.IntN(250)) * time.Millisecond):
+		case <-time.After(time.Duration(30+random.IntN(longest)) * time.Millisecond):
 		}
 		var count int
 		err := c.QueryRow(ctx, `

@@ -22,7 +22,7 @@ func (m *matrix) freezes(t *testing.T) {
 	for _, p := range frozenAt {
 		t.Run(p.String(), func(t *testing.T) {
 			for _, action := range w.actions() {
-				if long() || slices.Contains(sampledFrozen, p.String()+"/"+action) {
+				if pgtest.Long() || slices.Contains(sampledFrozen, p.String()+"/"+action) {
 					t.Run(action, func(t *testing.T) { t.Parallel(); m.frozen(t, w, p, action) })
 				}
 			}

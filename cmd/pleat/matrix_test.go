@@ -2,12 +2,13 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"pleat/executor/crash"
+
+	"pleat/providers/postgres/pgtest"
 )
 
 // TestMatrix kills pleat at the named crash points of each world, applies again
@@ -32,7 +33,7 @@ func (m *matrix) kills(t *testing.T) {
 	ran, reached := 0, map[string]bool{}
 	for _, w := range matrixWorlds {
 		t.Run(w.name, func(t *testing.T) {
-			if w.slow && !long() {
+			if w.slow && !pgtest.Long() {
 				t.Skip("only with PLEAT_TEST_LONG")
 			}
 			ran++
@@ -92,13 +93,11 @@ func (w *matrixWorld) places(reach map[string]int) []place {
 // killAt is both cases of a place.
 func (m *matrix) killAt(t *testing.T, w *matrixWorld, p place) {
 	for _, action := range w.actions() {
-		if long() || sampled(w, p, action) {
+		if pgtest.Long() || sampled(w, p, action) {
 			t.Run(action, func(t *testing.T) { t.Parallel(); m.crashed(t, w, p, action) })
 		}
 	}
 }
-
-func long() bool { return os.Getenv("PLEAT_TEST_LONG") != "" }
 
 // matrixSample is what every run of the suite asks: where most has gone wrong or
 // could.

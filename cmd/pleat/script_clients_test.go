@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,35 +16,45 @@ import (
 type audience struct {
 	cancel context.CancelFunc
 	ended  chan public.Summary
+	v2     chan struct{} // closed when /v2/user may be used
 }
 
 // clientsCommand lets clients use the example service; a request that takes
 // longer than two seconds has failed:
 //
-//	clients start
+//	clients start    (uses /v2/user once only releases that have it live)
+//	clients start v1
+//	clients both     (uses /v2/user too, from now on)
 //	clients stop     (prints what they suffered; fails on any error)
 func clientsCommand(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 || args[0] != "start" && args[0] != "stop" {
-		ts.Fatalf("usage: clients start|stop")
-	}
 	w := sceneOf(ts)
-	if args[0] == "start" {
-		w.audience = startClients(ts, "http://"+ts.Getenv("LISTEN"))
-		return
-	}
-	w.audience.cancel()
-	s := <-w.audience.ended
-	fmt.Fprint(ts.Stdout(), s.Lines())
-	if s.Errors > 0 || s.Requests == 0 {
-		ts.Fatalf("%d errors in %d requests", s.Errors, s.Requests)
+	switch strings.Join(args, " ") {
+	case "start":
+		w.audience = startClients(ts)
+		close(w.audience.v2)
+	case "start v1":
+		w.audience = startClients(ts)
+	case "both":
+		close(w.audience.v2)
+	case "stop":
+		w.audience.cancel()
+		s := <-w.audience.ended
+		fmt.Fprint(ts.Stdout(), s.Lines())
+		if s.Errors > 0 || s.Requests == 0 {
+			ts.Fatalf("%d errors in %d requests", s.Errors, s.Requests)
+		}
+	default:
+		ts.Fatalf("usage: clients start [v1]|both|stop")
 	}
 }
 
-func startClients(ts *testscript.TestScript, url string) *audience {
+func startClients(ts *testscript.TestScript) *audience {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &audience{cancel, make(chan public.Summary, 1)}
+	c := &audience{cancel, make(chan public.Summary, 1), make(chan struct{})}
 	go func() {
-		s, err := public.Run(ctx, public.Options{URL: url, Rate: 200, Clients: 8, Timeout: 2 * time.Second})
+		s, err := public.Run(ctx, public.Options{
+			URL: "http://" + ts.Getenv("LISTEN"), Rate: 200, Clients: 8, Timeout: 2 * time.Second, V2From: c.v2,
+		})
 		if err != nil {
 			s.Errors++
 		}

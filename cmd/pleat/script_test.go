@@ -84,7 +84,9 @@ type stage struct {
 // sockets ($SOCKETS) and two free addresses ($LISTEN, $FREE).
 func (s *stage) setup(env *testscript.Env) error {
 	name := fmt.Sprintf("script_%d_%d", os.Getpid(), s.serial.Add(1))
-	s.postgres.Exec(s.t, "create database "+name)
+	if err := s.postgres.Create(s.t.Context(), name, "template1"); err != nil {
+		return err
+	}
 	sockets, err := os.MkdirTemp("", "pleat")
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -11,29 +12,35 @@ import (
 )
 
 // The bench goes with the program: on a small table, without peers, each part
-// whose length is its table's gives its figures, and no write fails.
+// whose length is its table's gives its figures, and no write fails. Without
+// PLEAT_TEST_LONG two parts stand for all.
 func TestBenchMeasures(t *testing.T) {
 	pleat := filepath.Join(t.TempDir(), "pleat")
 	if out, err := exec.Command("go", "build", "-o", pleat, "pleat/cmd/pleat").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	only, names := "noop|errors", []string{"noop_apply_ms", "client_errors"}
+	lines := []string{"figure client_errors 0 "}
+	if os.Getenv("PLEAT_TEST_LONG") != "" {
+		only += "|backfill|operation|reader"
+		names = append(names, "backfill_vs_bare", "writer_p99_vs_undisturbed", "split_name_pleat_s", "create_index_bare_s",
+			"held_reader_worst_stall_ms", "worst_stall_over_budget_ms")
+		lines = append(lines, "figure backfill_pleat_wrong 0 ", "figure backfill_pleat_errors 0 ")
+	}
 	var out, talk strings.Builder
 	err := run(t.Context(), []string{
 		"-pleat", pleat, "-rows", "2000", "-rounds", "1", "-runs", "1", "-alone", "300ms", "-hold", "300ms",
-		"-only", "noop|backfill|operation|reader|errors",
+		"-only", only,
 	}, &out, &talk)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, talk.String())
 	}
-	for _, name := range []string{
-		"noop_apply_ms", "backfill_vs_bare", "writer_p99_vs_undisturbed", "split_name_pleat_s", "create_index_bare_s",
-		"held_reader_worst_stall_ms", "client_errors", "worst_stall_over_budget_ms",
-	} {
+	for _, name := range names {
 		if !regexp.MustCompile(`(?m)^figure ` + name + ` -?[0-9.]+ \S`).MatchString(out.String()) {
 			t.Errorf("no figure %s in:\n%s", name, out.String())
 		}
 	}
-	for _, line := range []string{"figure client_errors 0 ", "figure backfill_pleat_wrong 0 ", "figure backfill_pleat_errors 0 "} {
+	for _, line := range lines {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("no %q in:\n%s%s", line, out.String(), talk.String())
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,13 +83,18 @@ func parse(text string) (*order, error) {
 	return o, nil
 }
 
+// carryOut sends the signal and waits for it: it may reach another thread
+// first, and this one must not go on meanwhile.
 func (o *order) carryOut() {
+	continued := make(chan os.Signal, 1)
+	if o.signal == syscall.SIGSTOP {
+		signal.Notify(continued, syscall.SIGCONT)
+		defer signal.Stop(continued)
+	}
 	if err := syscall.Kill(os.Getpid(), o.signal); err != nil {
 		panic(err)
 	}
-	if o.signal == syscall.SIGKILL {
-		select {} // the signal may reach another thread first
-	}
+	<-continued
 }
 
 // write opens the file each time: the program may die anywhere, and nobody

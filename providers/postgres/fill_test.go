@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -65,7 +64,7 @@ func TestSeveralWorkersFillEachRowOnce(t *testing.T) {
 func TestKillsAllOverABackfillLoseNothing(t *testing.T) {
 	t.Parallel()
 	rows, kills := 60_000, int64(8)
-	if os.Getenv("PLEAT_TEST_LONG") != "" {
+	if pgtest.Long() {
 		rows, kills = 1_000_000, 50
 	}
 	w := newWorld(t, fmt.Sprintf(`create table users (id bigint primary key, n int not null default 0, w int not null default 0);

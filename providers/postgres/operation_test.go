@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -62,7 +61,7 @@ const operationRows = 2000
 // timeout and what is allowed besides.
 func held(place int) time.Duration {
 	switch {
-	case os.Getenv("PLEAT_TEST_LONG") != "":
+	case pgtest.Long():
 		return 10 * time.Second
 	case place == 0:
 		return 400 * time.Millisecond

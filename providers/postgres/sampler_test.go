@@ -14,7 +14,7 @@ import (
 	"pleat/providers/postgres/pgtest"
 )
 
-const samplePeriod = 5 * time.Millisecond
+const samplePeriod = 10 * time.Millisecond
 
 // anyTable stands for every table in locks.
 const anyTable = "*"

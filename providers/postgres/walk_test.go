@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"testing"
@@ -27,7 +26,7 @@ const (
 // direct DDL makes. A walk is drawn from its seed, which is its name.
 func TestWalk(t *testing.T) {
 	walks := fewWalks
-	if os.Getenv("PLEAT_TEST_LONG") != "" {
+	if pgtest.Long() {
 		walks = manyWalks
 	}
 	for seed := range walks {

@@ -69,9 +69,28 @@ func Own(t testing.TB) *Server {
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := "t_" + strings.ToLower(rand.Text()[:12])
-	s.Exec(t, "create database "+name)
+	if err := s.Create(context.WithoutCancel(t.Context()), name, "template1"); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { s.Exec(t, "drop database if exists "+name+" with (force)") })
 	return s.URL(name)
+}
+
+// Create makes a database of that name, a copy of template. The template's files
+// are copied where the server can (15 and later): through the log, as it does
+// by itself, takes three times as long.
+func (s *Server) Create(ctx context.Context, name, template string) error {
+	c, err := pgx.Connect(ctx, s.base.String())
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx)
+	sql := "create database " + name + " template " + template
+	if version, _, _ := strings.Cut(c.PgConn().ParameterStatus("server_version"), "."); len(version) == 2 && version >= "15" {
+		sql += " strategy file_copy"
+	}
+	_, err = c.Exec(ctx, sql)
+	return err
 }
 
 // Exec runs SQL as the superuser in the database postgres.

@@ -18,6 +18,8 @@ const (
 // shapes knows which releases answer /v2/user, and whether only those are
 // live. It may be used from several goroutines.
 type shapes struct {
+	from <-chan struct{} // Options.V2From
+
 	mu    sync.Mutex
 	knows map[string]bool
 	old   time.Time // the last answer of a release that is not in knows
@@ -60,6 +62,13 @@ func (s *shapes) saw(release string, now time.Time) {
 
 // both tells whether /v2/user may be used.
 func (s *shapes) both(now time.Time) bool {
+	if s.from != nil {
+		select {
+		case <-s.from:
+		default:
+			return false
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.knows) > 0 && now.Sub(s.old) > settled

@@ -23,6 +23,10 @@ type Options struct {
 	V1Only  bool          // never use /v2/user, even where it answers
 	Seed    uint64        // of the choice of requests; the same for the same load
 
+	// V2From, once closed, lets /v2/user be used where it answers; nil: at once.
+	// A release that reads rows which are not filled yet needs it.
+	V2From <-chan struct{}
+
 	// Known says that users 1 to Known exist, that each is called Name(id), and
 	// that nobody writes them; they are read at random. 0: only users that the
 	// load made are read.
@@ -61,7 +65,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	}
 	begin := time.Now()
 	r := newRecorder()
-	s := &shapes{knows: map[string]bool{}}
+	s := &shapes{knows: map[string]bool{}, from: o.V2From}
 	var running sync.WaitGroup
 	if !o.V1Only {
 		running.Go(func() { s.watch(ctx, newCaller(o)) })

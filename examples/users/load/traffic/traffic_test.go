@@ -117,7 +117,7 @@ func TestStallIsFeltByEveryRequestOfItsTime(t *testing.T) {
 		m.ServeHTTP(w, r)
 	})
 	s := load(t, h, time.Second, Options{Rate: 200, Clients: 4})
-	if s.Worst < 690 || s.Stall < 690 || s.Stall > 900 {
+	if s.Worst < 690 || s.Stall < 690 {
 		t.Errorf("a stall of %v is not seen:\n%s", stall, s.Lines())
 	}
 	// 140 of 200 requests fall into the stall, so half of all wait 200 ms and
