@@ -57,6 +57,7 @@ func (o createTable) expand(l *lowering) bool {
 		Statements: o.statements(),
 		Undo:       []string{"DROP TABLE IF EXISTS " + tableIdent(o.Table)},
 		UndoLock:   AccessExclusive,
+		UndoAlso:   o.locks(),
 		UndoTitle:  "drop table",
 		Loses:      "every row of " + o.Table.String(),
 		Applied:    l.live.Table(o.Table) != nil,
@@ -71,6 +72,17 @@ func (o createTable) expand(l *lowering) bool {
 		o.make(l.next)
 	}
 	return true
+}
+
+// locks are those that dropping the table takes, its own before its partitions'.
+func (o createTable) locks() []TableLock {
+	all := []TableLock{{Table: o.Table, Lock: AccessExclusive}}
+	if o.Partitioning != nil {
+		for _, p := range o.Partitioning.Partitions {
+			all = append(all, TableLock{Table: p.Table, Lock: AccessExclusive})
+		}
+	}
+	return all
 }
 
 // check looks at the SQL in constraints, indexes and bounds before it is

@@ -29,9 +29,16 @@ func (p Piece) Last() int { return p.Statements[len(p.Statements)-1].Number }
 
 // Locks are the locks that the piece takes on tables which were there before
 // it, one for each, as far as its text tells.
-func (p Piece) Locks() []NamedLock {
+func (p Piece) Locks() []NamedLock { return namedLocks(p.does()) }
+
+// LocksOf are Piece.Locks of an author's statements in one transaction.
+func LocksOf(statements []string) []NamedLock {
+	return Piece{Text: strings.Join(statements, ";\n")}.Locks()
+}
+
+func namedLocks(statements []hazard.Statement) []NamedLock {
 	var locks []NamedLock
-	for _, s := range p.does() {
+	for _, s := range statements {
 		for _, l := range s.Locks {
 			i := slices.IndexFunc(locks, func(n NamedLock) bool { return n.Table == named(l.Table) })
 			switch {
@@ -68,18 +75,6 @@ var modes = map[Lock]hazard.Mode{
 	"ACCESS SHARE": hazard.AccessShare, "ROW SHARE": hazard.RowShare, RowExclusive: hazard.RowExclusive,
 	ShareUpdateExclusive: hazard.ShareUpdateExclusive, Share: hazard.Share, ShareRowExclusive: hazard.ShareRowExclusive,
 	Exclusive: hazard.Exclusive, AccessExclusive: hazard.AccessExclusive,
-}
-
-// Strong are the tables, as the piece names them, that it keeps writers away
-// from until it commits.
-func (p Piece) Strong() []string {
-	var tables []string
-	for _, l := range p.Locks() {
-		if modes[l.Lock].BlocksWrites() {
-			tables = append(tables, l.Table)
-		}
-	}
-	return tables
 }
 
 // FileStatement is one statement of a migration file, without what follows it.

@@ -103,7 +103,7 @@ func (w *work) locked(ctx context.Context, tx conn.Tx, a *planner.Transaction, l
 		return err
 	}
 	held := time.Now()
-	if strong(a.Lock) {
+	if keeps(a) {
 		if err := limitHold(ctx, tx, limits.Hold); err != nil {
 			return err
 		}
@@ -115,8 +115,9 @@ func (w *work) locked(ctx context.Context, tx conn.Tx, a *planner.Transaction, l
 }
 
 func (w *work) statements(ctx context.Context, tx conn.Tx, a *planner.Transaction, limits planner.Limits, held time.Time) error {
+	keeps := keeps(a)
 	for _, sql := range a.SQL {
-		if strong(a.Lock) {
+		if keeps {
 			if err := limitHold(ctx, tx, limits.Hold-limits.Hold/4-time.Since(held)); err != nil {
 				return err
 			}
@@ -125,7 +126,7 @@ func (w *work) statements(ctx context.Context, tx conn.Tx, a *planner.Transactio
 			return w.statementError(ctx, a, limits, sql, err)
 		}
 	}
-	if !strong(a.Lock) {
+	if !keeps {
 		return nil
 	}
 	// The last quarter is for what is recorded.
@@ -189,8 +190,8 @@ func limitHold(ctx context.Context, tx conn.Tx, left time.Duration) error {
 }
 
 func (w *work) statementError(ctx context.Context, a *planner.Transaction, limits planner.Limits, sql string, err error) error {
-	if sqlState(err) == queryCanceled && strong(a.Lock) && !stopped(ctx) {
-		return &HoldError{Table: a.Table.String(), Hold: limits.Hold, SQL: sql}
+	if sqlState(err) == queryCanceled && keeps(a) && !stopped(ctx) {
+		return &HoldError{Table: subject(a.Table), Hold: limits.Hold, SQL: sql}
 	}
 	return fmt.Errorf("%s: %w", firstLine(sql), err)
 }

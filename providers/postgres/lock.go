@@ -25,6 +25,7 @@ type Blocker struct {
 	Age         time.Duration // of its transaction; 0 = not to be seen
 	Idle        time.Duration // since it did something last; 0 = not to be seen
 	Query       string        // its first line
+	Maintains   bool          // it holds what a vacuum holds
 }
 
 // String is the blocker as a person reads it.
@@ -178,7 +179,7 @@ func holders(ctx context.Context, q conn.Tx, lock string, args ...any) ([]Blocke
 		select coalesce(k.pid, 0), coalesce(a.application_name, ''), coalesce(a.state, ''),
 		       coalesce(extract(epoch from pg_catalog.clock_timestamp() - a.xact_start), 0)::float8,
 		       coalesce(extract(epoch from pg_catalog.clock_timestamp() - a.state_change), 0)::float8,
-		       coalesce(a.query, '')
+		       coalesce(a.query, ''), k.mode = 'ShareUpdateExclusiveLock'
 		from pg_catalog.pg_locks k
 		left join pg_catalog.pg_stat_activity a on a.pid = k.pid
 		where k.granted
@@ -199,7 +200,7 @@ func holders(ctx context.Context, q conn.Tx, lock string, args ...any) ([]Blocke
 func blocker(row pgx.CollectableRow) (Blocker, error) {
 	var b Blocker
 	var age, idle float64
-	err := row.Scan(&b.PID, &b.Application, &b.State, &age, &idle, &b.Query)
+	err := row.Scan(&b.PID, &b.Application, &b.State, &age, &idle, &b.Query, &b.Maintains)
 	b.Age, b.Idle = time.Duration(age*float64(time.Second)), time.Duration(idle*float64(time.Second))
 	b.Query = firstLine(b.Query)
 	return b, err

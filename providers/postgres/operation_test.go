@@ -283,7 +283,7 @@ func (l *life) units(p *migrations.Program, units []migrations.Unit, phase migra
 		if i < len(units)-1 {
 			said = ""
 		}
-		l.declare(declared(u, u.Lock, u.Also))
+		l.declare(declared(u, u.Lock, u.Also, u.Statements))
 		l.apply(forward(p, u, said))
 	}
 }
@@ -295,26 +295,27 @@ func (l *life) back(p *migrations.Program, units []migrations.Unit, phase migrat
 		if len(u.Undo) == 0 {
 			continue
 		}
-		l.declare(declared(u, u.UndoLock, u.UndoAlso))
+		l.declare(declared(u, u.UndoLock, u.UndoAlso, u.Undo))
 		l.apply(backward(p, u, phase))
 	}
 }
 
-// declared is what a unit says that it locks, by table.
-func declared(u migrations.Unit, lock migrations.Lock, also []migrations.TableLock) locks {
-	if lock == "" && !u.Visible {
-		return nil // an author's SQL, of which the plan says what it locks
-	}
+// declared is what a unit says that it locks, by table; of an author's SQL it
+// is what pleat reads in it.
+func declared(u migrations.Unit, lock migrations.Lock, also []migrations.TableLock, statements []string) locks {
 	all := locks{}
+	if lock == "" && !u.Visible {
+		for _, l := range migrations.LocksOf(statements) {
+			all[strings.ReplaceAll(l.Table, `"`, "")] = l.Lock
+		}
+		return all
+	}
 	for _, other := range also {
 		all[other.Table.String()] = other.Lock
 	}
-	if u.Table == (spec.Table{}) {
-		// It makes its table, which is seen right after the commit at the earliest.
-		all[anyTable] = migrations.AccessExclusive
-		return all
+	if u.Table != (spec.Table{}) {
+		all[u.Table.String()] = lock
 	}
-	all[u.Table.String()] = lock
 	return all
 }
 
@@ -322,7 +323,10 @@ func declared(u migrations.Unit, lock migrations.Lock, also []migrations.TableLo
 // its own, so that its sessions can be told from those of others.
 func (l *life) declare(may locks) {
 	l.ticket.Run = fmt.Sprintf("step%d", l.steps+1)
-	l.sampler.declare(application(l.ticket.Run), may)
+	there := strings.Fields(l.value(`
+		select coalesce(string_agg(n.nspname || '.' || c.relname, ' '), '') from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		where n.nspname not in ('pg_catalog', 'pg_toast', 'information_schema', 'pleat') and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')`))
+	l.sampler.declare(application(l.ticket.Run), may, there)
 }
 
 func application(run string) string { return "pleat/" + run }

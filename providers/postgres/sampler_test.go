@@ -16,10 +16,7 @@ import (
 
 const samplePeriod = 10 * time.Millisecond
 
-// anyTable stands for every table in locks.
-const anyTable = "*"
-
-// locks are lock modes by table; nil is anything at all.
+// locks are lock modes by table.
 type locks map[string]migrations.Lock
 
 // strengths orders the modes so that each one conflicts with whatever those
@@ -32,7 +29,8 @@ const free = 1
 
 var modes = map[migrations.Lock]string{
 	migrations.RowExclusive: "RowExclusiveLock", migrations.ShareUpdateExclusive: "ShareUpdateExclusiveLock",
-	migrations.ShareRowExclusive: "ShareRowExclusiveLock", migrations.AccessExclusive: "AccessExclusiveLock",
+	migrations.Share: "ShareLock", migrations.ShareRowExclusive: "ShareRowExclusiveLock",
+	migrations.Exclusive: "ExclusiveLock", migrations.AccessExclusive: "AccessExclusiveLock",
 }
 
 // sampler looks at the server's locks every samplePeriod.
@@ -45,6 +43,7 @@ type sampler struct {
 
 	mutex  sync.Mutex
 	may    map[string]locks // by application_name of the step's sessions
+	there  map[string]bool  // tables from before the last step: one that it makes is its own
 	seen   map[string]bool  // complaints, each once
 	queued stalls           // behind a step that waits for its lock itself
 	behind stalls           // behind a step that waits or has its lock
@@ -91,10 +90,14 @@ func (s *sampler) end() {
 	<-s.done
 }
 
-func (s *sampler) declare(step string, may locks) {
+func (s *sampler) declare(step string, may locks, there []string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.may[step] = may
+	s.there = map[string]bool{}
+	for _, table := range there {
+		s.there[plain(table)] = true
+	}
 }
 
 func (s *sampler) run(ctx context.Context, c *pgx.Conn, waitstart string) error {
@@ -174,12 +177,12 @@ func (s *sampler) judge(step, table, mode string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	may, known := s.may[step]
-	if known && may == nil {
+	if known && !s.there[plain(table)] {
 		return
 	}
 	allowed := free
 	for name, lock := range may {
-		if name == anyTable || plain(name) == plain(table) {
+		if plain(name) == plain(table) {
 			allowed = max(allowed, slices.Index(strengths, modes[lock]))
 		}
 	}

@@ -45,15 +45,32 @@ type effort struct {
 	locks []migrations.TableLock // those that are known, in the order in which they are taken
 	// named are those of authors' SQL, whose names its search path resolves.
 	named []migrations.NamedLock
-	path  spec.Table // whose schema that begins with
+	path  spec.Table // whose schema the search path begins with
 	once  func(ctx context.Context, limits planner.Limits) error
 }
 
 // transaction is the effort of a Transaction step.
 func (w *work) transaction(a *planner.Transaction) effort {
-	return effort{what: subject(a.Table), locks: locksOf(a), once: func(ctx context.Context, limits planner.Limits) error {
+	return effort{what: subject(a.Table), locks: locksOf(a), named: namedBy(a), path: public, once: func(ctx context.Context, limits planner.Limits) error {
 		return w.attempt(ctx, a, limits)
 	}}
+}
+
+// public is where the names in an author's SQL are looked for.
+var public = spec.Table{Schema: "public"}
+
+// namedBy are the locks of statements that declare none: an author's.
+func namedBy(a *planner.Transaction) []migrations.NamedLock {
+	if a.Lock != "" || a.Table != (spec.Table{}) {
+		return nil
+	}
+	return migrations.LocksOf(a.SQL)
+}
+
+// keeps tells whether the statements keep others away from a table that was
+// there before them, until the commit.
+func keeps(a *planner.Transaction) bool {
+	return strong(a.Lock) || slices.ContainsFunc(namedBy(a), func(l migrations.NamedLock) bool { return strong(l.Lock) })
 }
 
 // locksOf are the locks of a transaction: other tables come before its own.
@@ -114,6 +131,9 @@ func (w *work) transact(ctx context.Context, e effort) (err error) {
 		w.gather(ctx, &crowd)
 		if locked, ok := met.(*LockBudgetError); ok {
 			locked.Behind, locked.Wait = crowd.behind, limits.LockWait
+			if err := w.askVacuum(ctx, e, seen); err != nil {
+				return err
+			}
 		}
 		if time.Now().Add(pause).After(deadline) {
 			return met
@@ -220,6 +240,9 @@ func (w *work) awaitClear(ctx context.Context, e effort, deadline time.Time) err
 			return &LockBudgetError{Table: e.what, Patience: w.limits().Patience, Blockers: found}
 		}
 		if err := w.evict(ctx, e.what, found); err != nil {
+			return err
+		}
+		if err := w.askVacuum(ctx, e, found); err != nil {
 			return err
 		}
 		if err := sleep(ctx, look); err != nil {
