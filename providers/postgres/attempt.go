@@ -50,9 +50,9 @@ func (w *work) attempt(ctx context.Context, a *planner.Transaction, limits plann
 		w.at("step.sent")
 		e := entry{change: a.Change, digest: a.Digest, unit: a.Unit, reverse: a.Reverse, phase: a.Phase}
 		if err := record(ctx, tx, e); err != nil {
-			return err
+			return overHold(ctx, a, limits, "", err)
 		}
-		return forgetFills(ctx, tx, a.Change)
+		return overHold(ctx, a, limits, "", forgetFills(ctx, tx, a.Change))
 	})
 }
 
@@ -119,18 +119,18 @@ func (w *work) statements(ctx context.Context, tx conn.Tx, a *planner.Transactio
 	for _, sql := range a.SQL {
 		if keeps {
 			if err := limitHold(ctx, tx, limits.Hold-limits.Hold/4-time.Since(held)); err != nil {
-				return err
+				return overHold(ctx, a, limits, "", err)
 			}
 		}
 		if _, err := tx.Exec(ctx, sql); err != nil {
-			return w.statementError(ctx, a, limits, sql, err)
+			return overHold(ctx, a, limits, sql, fmt.Errorf("%s: %w", firstLine(sql), err))
 		}
 	}
 	if !keeps {
 		return nil
 	}
 	// The last quarter is for what is recorded.
-	return limitHold(ctx, tx, limits.Hold-time.Since(held))
+	return overHold(ctx, a, limits, "", limitHold(ctx, tx, limits.Hold-time.Since(held)))
 }
 
 // lockTables takes locks in their order. The wait for all of them together is
@@ -189,9 +189,11 @@ func limitHold(ctx context.Context, tx conn.Tx, left time.Duration) error {
 	})
 }
 
-func (w *work) statementError(ctx context.Context, a *planner.Transaction, limits planner.Limits, sql string, err error) error {
+// overHold is the error of a statement under the lock; sql is "" for pleat's own,
+// which take no time by themselves.
+func overHold(ctx context.Context, a *planner.Transaction, limits planner.Limits, sql string, err error) error {
 	if sqlState(err) == queryCanceled && keeps(a) && !stopped(ctx) {
 		return &HoldError{Table: subject(a.Table), Hold: limits.Hold, SQL: sql}
 	}
-	return fmt.Errorf("%s: %w", firstLine(sql), err)
+	return err
 }

@@ -59,7 +59,7 @@ func (c *crowd) during(ctx context.Context, wait time.Duration, once func() erro
 func (c *crowd) look(ctx context.Context) []Blocker {
 	rows, err := c.conn.Query(ctx, `
 		select a.pid, coalesce(a.application_name, ''), coalesce(a.state, ''),
-		       coalesce(extract(epoch from pg_catalog.clock_timestamp() - a.xact_start), 0)::float8, 0::float8, coalesce(a.query, '')
+		       coalesce(extract(epoch from pg_catalog.clock_timestamp() - a.xact_start), 0)::float8, 0::float8, coalesce(a.query, ''), false
 		from pg_catalog.pg_locks k join pg_catalog.pg_stat_activity a on a.pid = k.pid
 		where not k.granted and $1 = any(pg_catalog.pg_blocking_pids(k.pid))
 		order by a.xact_start nulls last, a.pid`, int32(c.pid))

@@ -86,20 +86,29 @@ func (e *EvidenceError) Hint() string {
 
 func (e *EvidenceError) reason() string { return e.Found }
 
-// HoldError is a statement that would have kept others away from a table for
-// longer than the budget. It was rolled back.
+// HoldError is a transaction that would have kept others away from a table for
+// longer than the budget. It was rolled back, each time that it was tried.
 type HoldError struct {
 	Table string
 	Hold  time.Duration
-	SQL   string
+	SQL   string // the statement that was at work; "" = the budget was used up between them
 }
 
 func (e *HoldError) Error() string {
-	return fmt.Sprintf("holding %s for longer than %s: %s", e.Table, e.Hold, firstLine(e.SQL))
+	text := fmt.Sprintf("holding %s for longer than %s", e.Table, e.Hold)
+	if e.SQL != "" {
+		text += ": " + firstLine(e.SQL)
+	}
+	return text
 }
+
+func (e *HoldError) reason() string { return "a quieter moment: " + e.Error() }
 
 // Hint is what to do about it.
 func (e *HoldError) Hint() string {
+	if e.SQL == "" {
+		return "the server, or the way to it, is too slow for the budget: apply again, or raise lock.hold"
+	}
 	return "the statement scans or rewrites the table; do it in smaller steps, or raise lock.hold"
 }
 

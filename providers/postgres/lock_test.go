@@ -241,6 +241,53 @@ func TestAStatementThatHoldsALockTooLongIsRolledBack(t *testing.T) {
 	}
 }
 
+// A machine that is busy for once is no reason to fail.
+func TestATransactionThatWasOverItsHoldOnceIsTriedAgain(t *testing.T) {
+	w := newWorld(t, usersTable+"create sequence tries")
+	w.db.Lock.Hold = 200 * time.Millisecond
+	a := addNote()
+	a.SQL = append(a.SQL, "select case nextval('tries') when 1 then pg_sleep(30) end")
+	if err := w.try(t.Context(), w.step(a)); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.value("select last_value::text from tries"); n != "2" {
+		t.Errorf("tried %s times, want 2", n)
+	}
+}
+
+// An author's SQL names no table to lock; what it locks is read in it.
+func TestSQLOfAnAuthorMayNotHoldALockTooLong(t *testing.T) {
+	w := newWorld(t, usersTable)
+	w.db.Lock.Hold = 200 * time.Millisecond
+	var hold *postgres.HoldError
+	err := w.try(t.Context(), w.step(&planner.Transaction{
+		SQL: []string{"alter table users add note text", "select pg_sleep(30)"}, Change: "c", Unit: "expand.sql", Digest: "d",
+	}))
+	if !errors.As(err, &hold) {
+		t.Fatalf("got %v, want a *HoldError", err)
+	}
+}
+
+// Nobody is made to queue behind an author's SQL that has to wait.
+func TestSQLOfAnAuthorDoesNotAskForALockThatIsKnownNotToBeHad(t *testing.T) {
+	w := newWorld(t, usersTable)
+	w.db.Lock.Patience = 300 * time.Millisecond
+	w.db.Lock.Timeout = time.Minute
+	begin(t, w.as("reports@7/web.1"), "select 1 from users")
+	wait(t, 60*time.Millisecond)
+	start := time.Now()
+	err := w.try(t.Context(), w.step(&planner.Transaction{
+		SQL: []string{"alter table users add note text"}, Change: "c", Unit: "expand.sql", Digest: "d",
+	}))
+	var budget *postgres.LockBudgetError
+	if !errors.As(err, &budget) || !strings.Contains(err.Error(), "reports@7/web.1") {
+		t.Fatalf("got %v, want a *LockBudgetError that says who is in the way", err)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("it stood in the queue for %s", took)
+	}
+}
+
 // M14: a client that freezes with the lock in hand loses its session, and
 // begins again when it wakes up.
 func TestAFrozenClientDoesNotKeepTheLock(t *testing.T) {

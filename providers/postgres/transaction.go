@@ -19,6 +19,9 @@ const (
 	look       = 20 * time.Millisecond // between two looks at who holds a table
 	firstPause = 50 * time.Millisecond
 	longest    = 30 * time.Second
+	// holds is how often a transaction is tried that was over its hold: a busy
+	// machine is as likely as a statement that takes long.
+	holds = 3
 )
 
 // limits are the step's; what it leaves open is the database's budget. An
@@ -115,6 +118,7 @@ func (w *work) transact(ctx context.Context, e effort) (err error) {
 	var seen []Blocker
 	var met obstacle
 	var crowd crowd
+	over := 0
 	defer func() { err = errors.Join(err, crowd.leave(ctx)) }()
 	defer w.report(planner.Waiting{})
 	for {
@@ -122,7 +126,11 @@ func (w *work) transact(ctx context.Context, e effort) (err error) {
 			return err
 		}
 		err := crowd.during(ctx, limits.LockWait, func() error { return e.once(ctx, limits) })
-		if err == nil || !mayPass(err) {
+		var held *HoldError
+		if errors.As(err, &held) {
+			over++
+		}
+		if err == nil || !mayPass(err) || over == holds {
 			return err
 		}
 		if met, seen, err = w.obstacle(ctx, e, err, seen); err != nil {
@@ -155,7 +163,8 @@ type obstacle interface {
 func mayPass(err error) bool {
 	var unmet *EvidenceError
 	var locked *LockBudgetError
-	return errors.As(err, &unmet) || errors.As(err, &locked) || retryable(err)
+	var held *HoldError
+	return errors.As(err, &unmet) || errors.As(err, &locked) || errors.As(err, &held) || retryable(err)
 }
 
 // obstacle says what an attempt met. A session that was seen ends the quiet
@@ -168,6 +177,10 @@ func (w *work) obstacle(ctx context.Context, e effort, failed error, seen []Bloc
 	var locked *LockBudgetError
 	if errors.As(failed, &locked) {
 		return locked, seen, nil
+	}
+	var held *HoldError
+	if errors.As(failed, &held) {
+		return held, seen, nil
 	}
 	seen, err := w.lookAgain(ctx, e, seen)
 	return &LockBudgetError{Table: e.what, Patience: w.limits().Patience, Blockers: seen}, seen, err
