@@ -67,10 +67,46 @@ func (a *app) apply(ctx context.Context, o applyOptions, file string) error {
 			return err
 		}
 	}
-	meant := func(st *planner.State) error { return forTarget(saved, st) }
-	return a.underLease(ctx, sp, meant, func(ctx context.Context, r *runner) error {
+	var nothing *planner.Plan
+	meant := func(st *planner.State) error {
+		if nothing = a.nothingToDo(sp, st, o, saved); nothing != nil {
+			return errNothing
+		}
+		return forTarget(saved, st)
+	}
+	err = a.underLease(ctx, sp, meant, func(ctx context.Context, r *runner) error {
 		return r.apply(ctx, o, saved)
 	})
+	if nothing != nil && errors.Is(err, errNothing) {
+		return a.preview(nothing)
+	}
+	return err
+}
+
+// errNothing is an apply that has nothing to do: it needs no lease, and writes
+// nothing.
+var errNothing = errors.New("nothing to do")
+
+// nothingToDo is the empty plan of what is live, or nil: there is something to
+// do, to go on with or to refuse.
+func (a *app) nothingToDo(sp *spec.Spec, st *planner.State, o applyOptions, saved *planner.Plan) *planner.Plan {
+	if saved != nil || o.expect != "" || st.Journal.Open != nil {
+		return nil
+	}
+	plan, diags := planner.Make(sp, st, o.goal())
+	if diags.HasErrors() || !plan.Empty() {
+		return nil
+	}
+	a.warn(diags)
+	return plan
+}
+
+// preview prints a plan for a person; with --json the events and the summary say it all.
+func (a *app) preview(plan *planner.Plan) error {
+	if a.json {
+		return nil
+	}
+	return plan.WriteText(a.out, planner.RenderOptions{Width: a.width(a.out), Color: a.color(a.out)})
 }
 
 // checkSaved refuses a saved plan before anything is looked at.
@@ -204,10 +240,7 @@ func fits(p *planner.Plan, st *planner.State) error {
 // that are not to be had, and asks.
 func (r *runner) present(ctx context.Context, plan *planner.Plan, reviewed bool, o applyOptions) error {
 	a := r.app
-	var unseen error
-	if !a.json {
-		unseen = plan.WriteText(a.out, planner.RenderOptions{Width: a.width(a.out), Color: a.color(a.out)})
-	}
+	unseen := a.preview(plan)
 	if plan.Empty() {
 		return nil
 	}

@@ -3,6 +3,9 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,20 +18,11 @@ import (
 func catalog(ctx context.Context, c *pgx.Conn, tables []spec.Table) (*migrations.Catalog, error) {
 	r := &reader{conn: c, tables: map[uint32]*migrations.Table{}}
 	cat := &migrations.Catalog{Tables: map[string]*migrations.Table{}}
-	for _, t := range tables {
-		hidden := spec.Table{Schema: t.Schema, Name: migrations.HiddenName(t.Name)}
-		for _, name := range []spec.Table{t, hidden} {
-			found, err := r.table(ctx, name)
-			if err != nil {
-				return nil, fmt.Errorf("reading table %s: %w", name, err)
-			}
-			if found != nil {
-				cat.Tables[name.String()] = found
-			}
-		}
-	}
-	if err := r.version(ctx, cat); err != nil {
+	if err := r.version(cat); err != nil {
 		return nil, err
+	}
+	if err := r.find(ctx, tables, cat); err != nil {
+		return nil, fmt.Errorf("looking for tables: %w", err)
 	}
 	if err := r.details(ctx); err != nil {
 		return nil, fmt.Errorf("reading the catalog: %w", err)
@@ -60,79 +54,86 @@ func tablesOf(ctx context.Context, c *pgx.Conn, indexes []spec.Table) ([]spec.Ta
 	return tables, nil
 }
 
-// reader fills tables by their oid.
+// reader fills tables by their oid. What it asks about all of them goes to the
+// server at once: a round trip may be longer than all the answers.
 type reader struct {
 	conn   *pgx.Conn
 	server int // its version
 	tables map[uint32]*migrations.Table
+	oids   []uint32
+	batch  pgx.Batch
 }
 
-func (r *reader) version(ctx context.Context, cat *migrations.Catalog) error {
-	err := r.conn.QueryRow(ctx, "select pg_catalog.current_setting('server_version_num')::int / 10000").Scan(&cat.Version)
+func (r *reader) version(cat *migrations.Catalog) error {
+	said := r.conn.PgConn().ParameterStatus("server_version")
+	digits := strings.IndexFunc(said+".", func(c rune) bool { return !unicode.IsDigit(c) }) // "18.1", "19beta2"
+	n, err := strconv.Atoi(said[:digits])
 	if err != nil {
-		return fmt.Errorf("asking for the server's version: %w", err)
+		return fmt.Errorf("the server says that its version is %q", said)
 	}
-	r.server = cat.Version
+	cat.Version, r.server = n, n
 	return nil
 }
 
-func (r *reader) table(ctx context.Context, name spec.Table) (*migrations.Table, error) {
-	var oid uint32
-	t := &migrations.Table{Columns: []migrations.Column{}}
-	err := r.conn.QueryRow(ctx, `
-		select c.oid, coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), ''),
+// find looks for the tables, and for each under the name that hiding gives it.
+func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.Catalog) error {
+	var schemas, names []string
+	for _, t := range tables {
+		schemas = append(schemas, t.Schema, t.Schema)
+		names = append(names, t.Name, migrations.HiddenName(t.Name))
+	}
+	rows, err := r.conn.Query(ctx, `
+		select distinct c.oid, n.nspname, c.relname, coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), ''),
 		       greatest(c.reltuples, 0)::bigint, pg_catalog.pg_relation_size(c.oid),
 		       coalesce(pg_catalog.pg_get_partkeydef(c.oid), ''), c.relrowsecurity,
 		       coalesce((select case p.nspname when 'public' then '' else p.nspname || '.' end || k.relname
 		                 from pg_catalog.pg_inherits h join pg_catalog.pg_class k on k.oid = h.inhparent
 		                 join pg_catalog.pg_namespace p on p.oid = k.relnamespace
 		                 where h.inhrelid = c.oid and c.relispartition), '')
-		from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-		where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p')`, name.Schema, name.Name).
-		Scan(&oid, &t.Comment, &t.Rows, &t.Bytes, &t.Partitioned, &t.RowSecurity, &t.PartitionOf)
-	if err == pgx.ErrNoRows {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	r.tables[oid] = t
-	return t, nil
-}
-
-func (r *reader) details(ctx context.Context) error {
-	for _, read := range []func(context.Context) error{
-		r.columns, r.primaryKeys, r.indexes, r.triggers, r.constraints, r.dependents,
-		r.references, r.partitions, r.children, r.publications,
-	} {
-		if err := read(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// each asks about all tables at once. The first column is the table's oid.
-func (r *reader) each(ctx context.Context, sql string, fields []any, add func(*migrations.Table)) error {
-	oids := make([]uint32, 0, len(r.tables))
-	for oid := range r.tables {
-		oids = append(oids, oid)
-	}
-	rows, err := r.conn.Query(ctx, sql, oids)
+		from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) as wanted (schema, name)
+		join pg_catalog.pg_namespace n on n.nspname = wanted.schema
+		join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name and c.relkind in ('r', 'p')`, schemas, names)
 	if err != nil {
 		return err
 	}
 	var oid uint32
-	_, err = pgx.ForEachRow(rows, append([]any{&oid}, fields...), func() error {
-		add(r.tables[oid])
+	var name spec.Table
+	var t migrations.Table
+	_, err = pgx.ForEachRow(rows, []any{&oid, &name.Schema, &name.Name, &t.Comment, &t.Rows, &t.Bytes, &t.Partitioned, &t.RowSecurity, &t.PartitionOf}, func() error {
+		found := t
+		found.Columns = []migrations.Column{}
+		r.tables[oid], cat.Tables[name.String()] = &found, &found
+		r.oids = append(r.oids, oid)
 		return nil
 	})
 	return err
 }
 
-func (r *reader) columns(ctx context.Context) error {
+func (r *reader) details(ctx context.Context) error {
+	for _, ask := range []func(){
+		r.columns, r.primaryKeys, r.indexes, r.triggers, r.constraints, r.dependents,
+		r.references, r.partitions, r.children, r.publications,
+	} {
+		ask()
+	}
+	return r.conn.SendBatch(ctx, &r.batch).Close()
+}
+
+// each asks about all tables at once. The first column is the table's oid.
+func (r *reader) each(sql string, fields []any, add func(*migrations.Table)) {
+	r.batch.Queue(sql, r.oids).Query(func(rows pgx.Rows) error {
+		var oid uint32
+		_, err := pgx.ForEachRow(rows, append([]any{&oid}, fields...), func() error {
+			add(r.tables[oid])
+			return nil
+		})
+		return err
+	})
+}
+
+func (r *reader) columns() {
 	var c migrations.Column
-	return r.each(ctx, `
+	r.each(`
 		select a.attrelid, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
 		       coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ''),
 		       coalesce(pg_catalog.col_description(a.attrelid, a.attnum), ''),
@@ -157,9 +158,9 @@ func (r *reader) columns(ctx context.Context) error {
 		func(t *migrations.Table) { t.Columns = append(t.Columns, c) })
 }
 
-func (r *reader) primaryKeys(ctx context.Context) error {
+func (r *reader) primaryKeys() {
 	var column, name string
-	return r.each(ctx, `
+	r.each(`
 		select i.indrelid, a.attname, (select conname from pg_catalog.pg_constraint where conindid = i.indexrelid and contype = 'p')
 		from pg_catalog.pg_index i, pg_catalog.unnest(i.indkey::int2[]) with ordinality as k (num, place),
 		     pg_catalog.pg_attribute a
@@ -169,9 +170,9 @@ func (r *reader) primaryKeys(ctx context.Context) error {
 		func(t *migrations.Table) { t.PrimaryKey, t.PrimaryKeyName = append(t.PrimaryKey, column), name })
 }
 
-func (r *reader) indexes(ctx context.Context) error {
+func (r *reader) indexes() {
 	var i migrations.Index
-	return r.each(ctx, `
+	r.each(`
 		select i.indrelid, c.relname, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisunique, i.indisvalid and i.indisready,
 		       coalesce((select conname from pg_catalog.pg_constraint where conindid = i.indexrelid and contype in ('p', 'u', 'x')), ''),
 		       coalesce((select p.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class p on p.oid = h.inhparent
@@ -193,9 +194,9 @@ func (r *reader) indexes(ctx context.Context) error {
 }
 
 // triggers tells BEFORE ROW by the bits of tgtype: 1 is ROW, 2 is BEFORE.
-func (r *reader) triggers(ctx context.Context) error {
+func (r *reader) triggers() {
 	var g migrations.Trigger
-	return r.each(ctx, `
+	r.each(`
 		select g.tgrelid, g.tgname, pg_catalog.pg_get_triggerdef(g.oid),
 		       case when g.tgname like 'zzz\_pleat\_%' then pg_catalog.pg_get_functiondef(g.tgfoid) else '' end, g.tgtype & 3 = 3,
 		       coalesce(pg_catalog.obj_description(g.oid, 'pg_trigger'), ''),
@@ -208,9 +209,9 @@ func (r *reader) triggers(ctx context.Context) error {
 		func(t *migrations.Table) { t.Triggers = append(t.Triggers, g) })
 }
 
-func (r *reader) constraints(ctx context.Context) error {
+func (r *reader) constraints() {
 	var c migrations.Constraint
-	return r.each(ctx, `
+	r.each(`
 		select c.conrelid, c.conname, pg_catalog.pg_get_constraintdef(c.oid), c.convalidated,
 		       case c.contype when 'c' then 'check' when 'f' then 'foreign_key' when 'u' then 'unique' when 'x' then 'exclusion' else '' end,
 		       coalesce((select pg_catalog.array_agg(a.attname order by k.place)
@@ -229,9 +230,9 @@ func (r *reader) constraints(ctx context.Context) error {
 
 // dependents are views, by the rules that they are made of, and foreign keys
 // of other tables.
-func (r *reader) dependents(ctx context.Context) error {
+func (r *reader) dependents() {
 	var d migrations.Dependent
-	return r.each(ctx, `
+	r.each(`
 		select distinct dep.refobjid, coalesce(a.attname, '') as attname,
 		       coalesce(pg_catalog.pg_describe_object('pg_class'::regclass, w.ev_class, 0),
 		                pg_catalog.pg_describe_object(dep.classid, dep.objid, 0)) as object
@@ -249,9 +250,9 @@ func (r *reader) dependents(ctx context.Context) error {
 
 // references are foreign keys to the tables; those of partitions are their
 // parent's.
-func (r *reader) references(ctx context.Context) error {
+func (r *reader) references() {
 	var k migrations.ForeignKey
-	return r.each(ctx, `
+	r.each(`
 		select c.confrelid, c.conname, case n.nspname when 'public' then '' else n.nspname || '.' end || t.relname,
 		       (select pg_catalog.array_agg(a.attname order by k.place)
 		        from pg_catalog.unnest(c.conkey) with ordinality as k (num, place)
@@ -271,13 +272,13 @@ func (r *reader) references(ctx context.Context) error {
 
 // partitions are read with the sign, which servers have from 14 on, that one
 // is on its way out.
-func (r *reader) partitions(ctx context.Context) error {
+func (r *reader) partitions() {
 	detaching := "false"
 	if r.server >= 14 {
 		detaching = "h.inhdetachpending"
 	}
 	var p migrations.Partition
-	return r.each(ctx, `
+	r.each(`
 		select h.inhparent, case n.nspname when 'public' then '' else n.nspname || '.' end || t.relname,
 		       pg_catalog.pg_get_expr(t.relpartbound, t.oid), `+detaching+`
 		from pg_catalog.pg_inherits h
@@ -289,9 +290,9 @@ func (r *reader) partitions(ctx context.Context) error {
 		func(t *migrations.Table) { t.Partitions = append(t.Partitions, p) })
 }
 
-func (r *reader) children(ctx context.Context) error {
+func (r *reader) children() {
 	var name string
-	return r.each(ctx, `
+	r.each(`
 		select h.inhparent, case n.nspname when 'public' then '' else n.nspname || '.' end || t.relname
 		from pg_catalog.pg_inherits h
 		join pg_catalog.pg_class t on t.oid = h.inhrelid
@@ -302,9 +303,9 @@ func (r *reader) children(ctx context.Context) error {
 		func(t *migrations.Table) { t.Children = append(t.Children, name) })
 }
 
-func (r *reader) publications(ctx context.Context) error {
+func (r *reader) publications() {
 	var name string
-	return r.each(ctx, `
+	r.each(`
 		select t.oid, p.pubname
 		from pg_catalog.pg_class t
 		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
