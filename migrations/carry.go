@@ -2,8 +2,11 @@ package migrations
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -23,17 +26,20 @@ type carrying struct {
 	next    *Table            // as the units make it
 	columns map[string]string // those that are replaced, to those that replace them, by their names now
 	before  map[string]string // of the latter, their names until the swap
+	types   map[string]string // other than built-in ones, to those of what replaces their columns
 	source  hcl.Range
 }
 
 func (l *lowering) carry(t spec.Table, next *Table) {
-	k := &carrying{lowering: l, table: t, live: l.live.Table(t), next: next, columns: map[string]string{}, before: map[string]string{}, source: l.replaced(t)[0].Range}
+	k := &carrying{lowering: l, table: t, live: l.live.Table(t), next: next, columns: map[string]string{}, before: map[string]string{}, types: map[string]string{}, source: l.replaced(t)[0].Range}
 	for _, r := range l.replaced(t) {
 		switch swapState(k.live, r) {
 		case original:
 			k.columns[r.Column], k.before[r.By] = r.By, r.By
+			k.retype(r, r.Column, r.By)
 		case hidden:
 			k.columns[HiddenName(r.Column)], k.before[r.Final()] = r.Final(), r.By
+			k.retype(r, HiddenName(r.Column), r.Final())
 		}
 	}
 	if len(k.columns) == 0 || k.live == nil {
@@ -57,6 +63,48 @@ func (l *lowering) carry(t spec.Table, next *Table) {
 	}
 }
 
+// retype has constants of a type that is the database's own be of the new one.
+// An index is built where no search path finds a name, so that has its schema.
+func (k *carrying) retype(r *spec.ReplaceColumn, column, by string) {
+	c, to := k.live.Column(column), r.Type
+	if c == nil || c.Type == "" || to == "" || knownType(c.Type) {
+		return
+	}
+	if enum := spec.ParseTable(to); k.lowering.next.Enum(enum) != nil {
+		to = tableIdent(enum)
+	} else if there := k.live.Column(by); there != nil {
+		to = there.Type
+	}
+	k.types[c.Type] = to
+}
+
+// renamed is SQL of the table with what replaces columns, and their types.
+func (k *carrying) renamed(sql string) string {
+	sql = spec.RenameColumns(sql, k.columns)
+	for _, from := range slices.Sorted(maps.Keys(k.types)) {
+		sql = recast(sql, from, k.types[from])
+	}
+	return sql
+}
+
+// recast gives casts to a type, as the server writes them, another type.
+func recast(sql, from, to string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(sql, "::"+from)
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		if next, _ := utf8.DecodeRuneInString(after); next == '_' || next == '.' || next == '"' || unicode.IsLetter(next) || unicode.IsDigit(next) {
+			b.WriteString("::" + from)
+		} else {
+			b.WriteString("::" + to)
+		}
+		sql = after
+	}
+}
+
 func (k *carrying) concerns(columns []string) bool {
 	return slices.ContainsFunc(columns, func(c string) bool { return k.columns[c] != "" })
 }
@@ -68,7 +116,7 @@ func (k *carrying) index(i Index) {
 	if !ok || !i.Valid || strings.HasPrefix(i.Name, carriedName("")) {
 		return
 	}
-	renamed := spec.RenameColumns(rest, k.columns)
+	renamed := k.renamed(rest)
 	if renamed == rest {
 		return
 	}
@@ -106,7 +154,7 @@ func (k *carrying) constraint(c Constraint) {
 	definition := notValid(c.Definition)
 	switch c.Kind {
 	case Check:
-		definition = spec.RenameColumns(definition, k.columns)
+		definition = k.renamed(definition)
 	case Foreign:
 		own, referenced, _ := strings.Cut(definition, " REFERENCES ")
 		definition = spec.RenameColumns(own, k.columns) + " REFERENCES " + referenced

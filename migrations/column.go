@@ -141,6 +141,12 @@ func canonicalType(sql string) string {
 	return base + rest
 }
 
+// sameType tells whether two texts name one type, of which either may leave out
+// the schema public.
+func sameType(a, b string) bool {
+	return strings.TrimPrefix(canonicalType(a), "public.") == strings.TrimPrefix(canonicalType(b), "public.")
+}
+
 func knownType(sql string) bool {
 	base, _, _ := strings.Cut(canonicalType(sql), "(")
 	return slices.Contains(plainTypes, base)

@@ -35,6 +35,10 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 		l.unknownColumn(r.Range, r.Table, t, r.Column)
 		return
 	}
+	if r.Type != "" && r.Default == "" && !knownType(c.Type) && !sameType(c.Type, r.Type) && strings.Contains(c.Default, "::"+c.Type) {
+		l.problem(r.Range, "Default of the former type", fmt.Sprintf(
+			"%s.%s has the default %s, which is no value of %s. Give change_type a default.", r.Table, r.Column, c.Default, r.Type))
+	}
 	if found := inTheWay(t, c); len(found) > 0 {
 		l.problem(r.Range, "Something else needs the column as it is", fmt.Sprintf(
 			"%s.%s cannot be replaced while there is: %s. Take it away in an sql block before, and make it again afterwards.",

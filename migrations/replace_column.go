@@ -69,7 +69,7 @@ func swapState(t *Table, r *spec.ReplaceColumn) presence {
 		return original
 	case t.Column(HiddenName(r.Column)) != nil:
 		return hidden
-	case t.Column(r.Column) != nil && canonicalType(t.Column(r.Column).Type) == canonicalType(r.Type):
+	case t.Column(r.Column) != nil && sameType(t.Column(r.Column).Type, r.Type):
 		return gone
 	}
 	return original

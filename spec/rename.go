@@ -14,17 +14,19 @@ import (
 func RenameColumns(sql string, names map[string]string) string {
 	var b strings.Builder
 	last := byte(0) // the last byte before this place that is not white space
+	ofType := false // what the last byte is of is a type's name
 	for i := 0; i < len(sql); {
 		n := span(sql[i:])
 		piece := sql[i : i+n]
 		by := names[nameIn(piece)]
-		if by == "" || last == ':' || strings.HasPrefix(sql[i+n:], "(") && piece[0] != '"' {
+		typed := last == ':' || last == '.' && ofType
+		if by == "" || typed || strings.HasPrefix(sql[i+n:], "(") && piece[0] != '"' {
 			b.WriteString(piece)
 		} else {
 			b.WriteString(quotedName(by))
 		}
 		if strings.TrimSpace(piece) != "" {
-			last = piece[n-1]
+			last, ofType = piece[n-1], typed || ofType && piece == "."
 		}
 		i += n
 	}

@@ -15,6 +15,7 @@ func TestRenameColumnsLeavesAloneWhatIsNoColumn(t *testing.T) {
 		{`'age' || E'\'age' || $$age$$ || $x$ age $x$`, `'age' || E'\'age' || $$age$$ || $x$ age $x$`},
 		{`"Id" = id`, `"other" = id`},
 		{`date::date`, `"day"::date`},
+		{`age = 'x'::public.age AND age > 1.5`, `"new_age" = 'x'::public.age AND "new_age" > 1.5`},
 		{`CAST(age AS date)`, `CAST("new_age" AS "day")`},
 		{`age -- age
   + age /* age */`, `"new_age" -- age
