@@ -15,6 +15,9 @@ type Catalog struct {
 	// form; one that does not exist is absent.
 	Enums map[string][]string `json:"enums,omitempty"`
 
+	// TypeUses are what would stop a drop of those types, by the same form.
+	TypeUses map[string][]TypeUse `json:"type_uses,omitempty"`
+
 	// Functions are the volatility (pg_proc.provolatile) of functions that
 	// defaults call, by name; of several that have one name, the worst. One that
 	// does not exist is absent.
@@ -131,6 +134,14 @@ type Partition struct {
 type Dependent struct {
 	Column string `json:"column,omitempty"` // "" = the table as a whole
 	Object string `json:"object"`           // as Postgres describes it: "view users_view"
+}
+
+// TypeUse is a thing that needs a type. It goes away with its Table, or with
+// any of the Columns.
+type TypeUse struct {
+	Table   string   `json:"table,omitempty"` // as spec.Table's text; "" = it is no part of a table
+	Columns []string `json:"columns,omitempty"`
+	Object  string   `json:"object"` // as Postgres describes it: "column status of table orders"
 }
 
 // atLeast tells whether the server has what came with a version; also on a nil

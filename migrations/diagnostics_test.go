@@ -25,6 +25,8 @@ func sync(forward, backward string) *spec.Sync {
 
 var first = add(spec.Column{Name: "first", Type: "text"})
 
+var mood = spec.ParseTable("mood")
+
 func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -57,6 +59,20 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"type that is more than a type", expand(add(spec.Column{Name: "n", Type: "text; drop table users"})), `Invalid type: The type of column n cannot be used: ";" is not part of an expression`},
 		{"default that closes what it did not open", expand(add(spec.Column{Name: "n", Type: "text", Default: "'a') , add column x int default ('b'"})), `")" closes nothing`},
 		{"table that is not there", expand(&spec.AddColumn{Table: spec.ParseTable("nobody"), Column: spec.Column{Name: "n", Type: "text"}}), "Unknown table: Table nobody does not exist"},
+		{"enum that is there with other values", expand(&spec.CreateEnum{Enum: mood, Values: []string{"high", "low"}}),
+			"Enum with other values: There is an enum mood already, of low, high; this change would make it of high, low."},
+		{"enum that got more values since", expand(&spec.CreateEnum{Enum: mood, Values: []string{"high"}}), ""},
+		{"value of no enum", expand(&spec.AddEnumValue{Enum: spec.ParseTable("moot"), Value: "ok"}), "Unknown enum: Enum moot does not exist"},
+		{"value beside no value", expand(&spec.AddEnumValue{Enum: mood, Value: "ok", Before: "hi"}), "Unknown enum value: Enum mood has no value hi. It has low, high."},
+		{"value beside one of the same change", expand(&spec.AddEnumValue{Enum: mood, Value: "ok"}, &spec.AddEnumValue{Enum: mood, Value: "best", After: "ok"}), ""},
+		{"value of an enum of the same change", expand(&spec.AddEnumValue{Enum: spec.ParseTable("e"), Value: "b"}, &spec.CreateEnum{Enum: spec.ParseTable("e"), Values: []string{"a"}}), ""},
+		{"value renamed in expand", expand(&spec.RenameEnumValue{Enum: mood, Value: "low", To: "bad"}), "Operation belongs in contract"},
+		{"value renamed that is none", contract(&spec.RenameEnumValue{Enum: mood, Value: "lo", To: "bad"}), "Unknown enum value: Enum mood has no value lo."},
+		{"value renamed to another", contract(&spec.RenameEnumValue{Enum: mood, Value: "low", To: "high"}), "Value is there already"},
+		{"enum dropped that something uses", contract(&spec.DropEnum{Enum: mood}),
+			"Postgres would refuse to drop enum mood, which is used by: column mood of table users; function f(mood)."},
+		{"enum dropped with its column", contract(&spec.DropEnum{Enum: mood}, &spec.DropColumn{Table: users, Column: "mood"}), "which is used by: function f(mood)."},
+		{"enum dropped after an author's SQL", contract(&spec.SQL{Label: "1", Up: "drop function f; alter table users drop mood"}, &spec.DropEnum{Enum: mood}), ""},
 		{"drop in expand", expand(&spec.DropColumn{Table: users, Column: "name"}), "Operation belongs in contract"},
 
 		{"sync without a column", expand(sync("name", "first")), "Unknown column: Table users has no column first. It has id, name."},
@@ -89,6 +105,8 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 				Columns:    []migrations.Column{{Name: "a", Type: "text"}, {Name: "b", Type: "text"}},
 				Dependents: []migrations.Dependent{{Column: "a", Object: "view public.v"}},
 			}
+			cat.Enums = map[string][]string{"mood": {"low", "high"}}
+			cat.TypeUses = map[string][]migrations.TypeUse{"mood": {{Table: "users", Columns: []string{"mood"}, Object: "column mood of table users"}, {Object: "function f(mood)"}}}
 			_, diags := migrations.Lower(test.change, cat)
 			var said []string
 			for _, d := range diags {

@@ -18,6 +18,7 @@ func (l *lowering) contract() {
 		}
 	}
 	l.endSyncs()
+	l.program.Drop = append(l.program.Drop, l.types...)
 }
 
 type dropColumn struct {

@@ -17,6 +17,9 @@ type lowering struct {
 	next    *Catalog
 	program *Program
 	diags   hcl.Diagnostics
+
+	// types go at the end of contract, when nothing that it takes uses them.
+	types []Unit
 }
 
 // Lower turns a change into units of SQL against a catalog. The catalog is
@@ -48,8 +51,8 @@ func Lower(c *spec.Change, cat *Catalog) (*Program, hcl.Diagnostics) {
 	return l.program, l.diags
 }
 
-// expandOrder brings columns before the triggers that use them and indexes
-// last. An author's SQL stays where it is: what it needs is not known.
+// expandOrder brings types before the columns that use them, those before
+// triggers, and indexes last. An author's SQL stays where it is: what it needs is not known.
 func expandOrder(ops []spec.Operation) []operation {
 	ordered := kindsOf(ops)
 	start := 0

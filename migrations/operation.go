@@ -10,8 +10,8 @@ import (
 // has a file of its own. What a kind has nothing to say to it takes from plain.
 type operation interface {
 	spec.Operation
-	// rank orders an expand block between the author's SQL: columns before
-	// triggers before indexes. 0 stays where it is, whatever stands around it.
+	// rank orders an expand block between the author's SQL: types before
+	// columns before triggers before indexes. 0 stays where it is, whatever stands around it.
 	rank() int
 	// form is what of the operation decides which schema and data it makes.
 	form() any
@@ -45,6 +45,8 @@ func (plain) takeAway(*lowering, Phase)    {}
 // The ranks of operations within an expand block.
 const (
 	rankAuthor = iota // stays where the author put it
+	rankType
+	rankValue
 	rankColumn
 	rankSync
 	rankIndex
@@ -54,6 +56,14 @@ const (
 // kindOf is the one place that lists the operations.
 func kindOf(op spec.Operation) operation {
 	switch o := op.(type) {
+	case *spec.CreateEnum:
+		return createEnum{CreateEnum: o}
+	case *spec.AddEnumValue:
+		return addEnumValue{AddEnumValue: o}
+	case *spec.RenameEnumValue:
+		return renameEnumValue{RenameEnumValue: o}
+	case *spec.DropEnum:
+		return dropEnum{DropEnum: o}
 	case *spec.CreateTable:
 		return createTable{CreateTable: o}
 	case *spec.AddColumn:

@@ -58,7 +58,7 @@ func TestEveryOperationHasAnExample(t *testing.T) {
 	}
 	_, rest, _ := strings.Cut(string(reference), "### `change ")
 	change, _, _ := strings.Cut(rest, "\n### ")
-	for _, m := range regexp.MustCompile("(?m)^####+ `([a-z_]+) \"(?:TABLE|NAME|INDEX)\"").FindAllStringSubmatch(change, -1) {
+	for _, m := range regexp.MustCompile("(?m)^####+ `([a-z_]+) \"(?:TABLE|NAME|INDEX|ENUM)\"").FindAllStringSubmatch(change, -1) {
 		name := m[1]
 		if unlike := []string{"verify", "quiet", "column"}; !contains(unlike, name) && !strings.Contains(string(source), name+" \"") {
 			t.Errorf("%s has no example in %s", name, examplesFile)
@@ -233,7 +233,7 @@ func exampleTables() *migrations.Catalog {
 	}
 	name, status, visits := text("name"), text("status"), text("visits_text")
 	name.NotNull, status.Default, visits.NotNull = true, "'new'::text", true
-	return &migrations.Catalog{Version: 18, Tables: map[string]*migrations.Table{
+	return &migrations.Catalog{Version: 18, Enums: map[string][]string{"mood": {"low", "high"}}, Tables: map[string]*migrations.Table{
 		"users": {
 			Columns:    []migrations.Column{key("id"), name, text("email"), status, visits},
 			PrimaryKey: []string{"id"}, PrimaryKeyName: "users_pkey",

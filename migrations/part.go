@@ -15,9 +15,9 @@ func (c *Catalog) Part(change *spec.Change) *Catalog {
 		return nil
 	}
 	if names == nil {
-		return &Catalog{Version: c.Version, Tables: maps.Clone(c.Tables), Former: c.Former, Enums: c.Enums, Functions: c.Functions}
+		return &Catalog{Version: c.Version, Tables: maps.Clone(c.Tables), Former: c.Former, Enums: c.Enums, TypeUses: c.TypeUses, Functions: c.Functions}
 	}
-	out := &Catalog{Version: c.Version, Tables: make(map[string]*Table, len(names)), Former: c.Former, Enums: c.Enums, Functions: c.Functions}
+	out := &Catalog{Version: c.Version, Tables: make(map[string]*Table, len(names)), Former: c.Former, Enums: c.Enums, TypeUses: c.TypeUses, Functions: c.Functions}
 	for name := range names {
 		if t := c.Tables[name]; t != nil {
 			out.Tables[name] = t

@@ -120,7 +120,7 @@ func (c *Catalog) clone() *Catalog {
 	}
 	copied.Version = c.Version
 	maps.Copy(copied.Former, c.Former)
-	copied.Enums, copied.Functions = maps.Clone(c.Enums), c.Functions
+	copied.Enums, copied.TypeUses, copied.Functions = maps.Clone(c.Enums), c.TypeUses, c.Functions
 	for name, t := range c.Tables {
 		table := *t
 		table.Columns = slices.Clone(t.Columns)

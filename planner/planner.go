@@ -158,7 +158,10 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 func (p *planning) lower() {
 	catalogs := map[string]*migrations.Catalog{}
 	for name, db := range p.state.Databases {
-		catalogs[name] = &migrations.Catalog{Version: db.Catalog.Version, Tables: maps.Clone(db.Catalog.Tables), Enums: db.Catalog.Enums, Functions: db.Catalog.Functions}
+		catalogs[name] = &migrations.Catalog{
+			Version: db.Catalog.Version, Tables: maps.Clone(db.Catalog.Tables),
+			Enums: db.Catalog.Enums, TypeUses: db.Catalog.TypeUses, Functions: db.Catalog.Functions,
+		}
 	}
 	taken := p.untake(catalogs)
 	for _, c := range p.changes {

@@ -109,6 +109,11 @@ var operationDecoders = map[string]func(*node) Operation{
 	"drop_table":   func(n *node) Operation { return dropTable(n) },
 	"drop_index":   func(n *node) Operation { return dropIndex(n) },
 
+	"create_enum":       func(n *node) Operation { return createEnum(n) },
+	"add_enum_value":    func(n *node) Operation { return addEnumValue(n) },
+	"rename_enum_value": func(n *node) Operation { return renameEnumValue(n) },
+	"drop_enum":         func(n *node) Operation { return dropEnum(n) },
+
 	"add_check":       func(n *node) Operation { return addCheck(n) },
 	"add_foreign_key": func(n *node) Operation { return addForeignKey(n) },
 	"add_unique":      func(n *node) Operation { return addUnique(n) },

@@ -24,19 +24,22 @@ var expandTable = &block{
 	name: "expand", single: true,
 	doc: "What is added. The operations run in the order of the file.",
 	blocks: []*block{
+		createEnumTable, addEnumValueTable,
 		createTableTable, addColumnTable, createIndexTable, syncTable,
 		setNotNullTable, dropNotNullTable, setDefaultTable, dropDefaultTable, commentOnTable,
 		addCheckTable, addForeignKeyTable, addUniqueTable, addPrimaryKeyTable, sqlTable,
 	},
 	later: []string{
 		"serve", "expose",
-		"create_enum", "add_enum_value", "create_view",
+		"create_view",
 		"create_function", "create_trigger", "create_extension", "create_sequence", "partition", "window", "gate",
 	},
 	misplaced: []misplaced{
 		{"drop_column", "Column dropped inside expand", dropColumnSkeleton},
 		{"drop_table", "Table dropped inside expand", dropTableSkeleton},
 		{"drop_index", "Index dropped inside expand", dropIndexSkeleton},
+		{"drop_enum", "Enum dropped inside expand", dropEnumSkeleton},
+		{"rename_enum_value", "Value renamed inside expand", renameEnumValueSkeleton},
 		{"change_type", "Shorthand inside expand", shorthandDetail},
 		{"rename_column", "Shorthand inside expand", shorthandDetail},
 		{"split_column", "Shorthand inside expand", shorthandDetail},
@@ -76,6 +79,15 @@ func dropTableSkeleton(labels []string) string {
 
 func dropIndexSkeleton(labels []string) string {
 	return dropReason + fmt.Sprintf("  contract {\n    drop_index %q {}\n  }", labelOr(labels, 0, "INDEX"))
+}
+
+func dropEnumSkeleton(labels []string) string {
+	return dropReason + fmt.Sprintf("  contract {\n    drop_enum %q {}\n  }", labelOr(labels, 0, "ENUM"))
+}
+
+func renameEnumValueSkeleton(labels []string) string {
+	return "While a change is expanded, releases still run that send the old word, which Postgres would refuse from then on. It is renamed in contract, once they are gone:\n\n" +
+		fmt.Sprintf("  contract {\n    rename_enum_value %q %q {\n      to = \"NEW\"\n    }\n  }", labelOr(labels, 0, "ENUM"), labelOr(labels, 1, "VALUE"))
 }
 
 func labelOr(labels []string, i int, fallback string) string {
@@ -206,6 +218,7 @@ var contractTable = &block{
 			doc: "Takes a table away.", attributes: []attribute{hideArgument}},
 		{name: "drop_index", labels: []string{"NAME"}, unique: true,
 			doc: "Takes an index away without blocking writers."},
+		renameEnumValueTable, dropEnumTable,
 		addCheckTable, addForeignKeyTable, addUniqueTable,
 		setNotNullTable, setDefaultTable, dropDefaultTable, sqlTable,
 		quietTable,
@@ -215,6 +228,8 @@ var contractTable = &block{
 		{"create_table", "Addition inside contract", additionDetail},
 		{"add_column", "Addition inside contract", additionDetail},
 		{"create_index", "Addition inside contract", additionDetail},
+		{"create_enum", "Addition inside contract", additionDetail},
+		{"add_enum_value", "Addition inside contract", additionDetail},
 		{"sync", "Addition inside contract", additionDetail},
 	},
 }

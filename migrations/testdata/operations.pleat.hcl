@@ -293,6 +293,36 @@ change "add_primary_key" {
   }
 }
 
+change "create_enum" {
+  expand {
+    create_enum "order_state" {
+      values = ["new", "paid", "sent"]
+    }
+  }
+}
+
+change "add_enum_value" {
+  expand {
+    add_enum_value "mood" "fine" {
+      before = "high"
+    }
+  }
+}
+
+change "rename_enum_value" {
+  contract {
+    rename_enum_value "mood" "high" {
+      to = "great"
+    }
+  }
+}
+
+change "drop_enum" {
+  contract {
+    drop_enum "mood" {}
+  }
+}
+
 change "sql" {
   expand {
     sql "view" {

@@ -316,28 +316,6 @@ func (r *reader) publications() {
 		func(t *migrations.Table) { t.Publications = append(t.Publications, name) })
 }
 
-// enums are the labels of those types that exist.
-func enums(ctx context.Context, c *pgx.Conn, types []spec.Table) (map[string][]string, error) {
-	found := map[string][]string{}
-	for _, t := range types {
-		var labels []string
-		err := c.QueryRow(ctx, `
-			select pg_catalog.array_agg(e.enumlabel::text order by e.enumsortorder)
-			from pg_catalog.pg_type y join pg_catalog.pg_namespace n on n.oid = y.typnamespace
-			left join pg_catalog.pg_enum e on e.enumtypid = y.oid
-			where n.nspname = $1 and y.typname = $2 and y.typtype = 'e'
-			group by y.oid`, t.Schema, t.Name).Scan(&labels)
-		if err == pgx.ErrNoRows {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading type %s: %w", t, err)
-		}
-		found[t.String()] = labels
-	}
-	return found, nil
-}
-
 // functions are the volatility of those that exist, in any schema; of several
 // of one name, the worst.
 func functions(ctx context.Context, c *pgx.Conn, names []string) (map[string]string, error) {

@@ -75,6 +75,9 @@ func observe(ctx context.Context, c *pgx.Conn, scope Scope, db *planner.Database
 	if db.Catalog.Enums, err = enums(ctx, c, scope.Types); err != nil {
 		return err
 	}
+	if db.Catalog.TypeUses, err = typeUses(ctx, c, scope.Types); err != nil {
+		return err
+	}
 	if db.Catalog.Functions, err = functions(ctx, c, scope.Functions); err != nil {
 		return err
 	}

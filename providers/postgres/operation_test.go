@@ -27,6 +27,7 @@ import (
 //   - before and after are what releases of either shape do meanwhile: before
 //     from the beginning until hide, and again while it is un-hidden; after
 //     from expand on. Leave one empty where no such release exists.
+//   - stays is DDL of what the way back leaves, because nothing takes it away.
 //   - agree is a query for rows of which both shapes do not say the same.
 //
 // TestEveryOperation does the rest.
@@ -37,6 +38,7 @@ type operation struct {
 	end           string
 	before, after shape
 	agree         string
+	stays         string
 }
 
 // shape is what a release does to the schema that it was built for: a query
@@ -70,7 +72,7 @@ func held(place int) time.Duration {
 }
 
 func operations(t testing.TB) []operation {
-	return slices.Concat(columnOperations(), shorthandOperations(t), notNullOperations(), tableOperations(t), indexOperations(), constraintOperations(), sqlOperations())
+	return slices.Concat(columnOperations(), shorthandOperations(t), notNullOperations(), tableOperations(t), indexOperations(), constraintOperations(), sqlOperations(), enumOperations(t))
 }
 
 // TestEveryOperation takes each operation through its life on a table with
@@ -156,7 +158,7 @@ type life struct {
 
 	program   *migrations.Program // before anything was done
 	users     string              // the table users by its oid, and the file of its rows
-	untouched string              // the schema then
+	untouched string              // the schema then, and after the way back
 }
 
 func newLife(t *testing.T, o operation) *life {
@@ -171,6 +173,9 @@ func newLife(t *testing.T, o operation) *life {
 		w.exec(o.fill)
 	}
 	l := &life{world: w, operation: o, untouched: w.schema()}
+	if o.stays != "" {
+		l.untouched, _ = madeBy(t, o.setup+o.stays)
+	}
 	l.users = w.value("select coalesce(max(oid || ' ' || relfilenode), '') from pg_class where oid = to_regclass('public.users')")
 	l.sampler = sample(w)
 	l.clients(&l.control, shape{read: "select id from pleat.beside where id = $1"})
@@ -201,7 +206,7 @@ func (l *life) revert() {
 	l.leave(&l.new)
 	p := l.lower(l.change)
 	l.back(p, present(slices.Concat(p.Expand, p.Validate)), migrations.Absent)
-	l.at(migrations.Absent, len(p.Expand) > 0)
+	l.at(migrations.Absent, slices.ContainsFunc(p.Expand, func(u migrations.Unit) bool { return len(u.Undo) > 0 || u.Undo == nil }))
 	l.work(l.old)
 	l.same("after the way back", l.untouched)
 }
