@@ -35,7 +35,7 @@ func enums(ctx context.Context, c *pgx.Conn, types []spec.Table) (map[string][]s
 // typeUses are what needs the types, or their arrays, by the type. What goes away
 // with columns depends on them automatically (deptype a).
 func typeUses(ctx context.Context, c *pgx.Conn, types []spec.Table) (map[string][]migrations.TypeUse, error) {
-	found := map[string][]migrations.TypeUse{}
+	var found map[string][]migrations.TypeUse
 	for _, t := range types {
 		rows, err := c.Query(ctx, `
 			with uses as (
@@ -68,9 +68,13 @@ func typeUses(ctx context.Context, c *pgx.Conn, types []spec.Table) (map[string]
 		if err != nil {
 			return nil, fmt.Errorf("reading what uses type %s: %w", t, err)
 		}
-		if len(uses) > 0 {
-			found[t.String()] = uses
+		if len(uses) == 0 {
+			continue
 		}
+		if found == nil {
+			found = map[string][]migrations.TypeUse{}
+		}
+		found[t.String()] = uses
 	}
 	return found, nil
 }

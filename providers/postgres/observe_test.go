@@ -27,6 +27,9 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 		create unique index by_a on users (a) where id > 0;
 		create view names as select a from users;
 		create table orders (user_id int, user_a varchar(10), foreign key (user_id, user_a) references users);
+		create table notes (m mood[], n text default 'low'::mood);
+		create view lows as select 'low'::mood;
+		create function felt(mood) returns int language sql as 'select 1';
 		create table pleat_hidden_gone (id int primary key)`)
 	p := postgres.New(&spec.Database{Name: "main", URL: spec.Secret("test", url)}, nil)
 	scope := postgres.Scope{Tables: []spec.Table{users, spec.ParseTable("gone"), spec.ParseTable("never")}, Types: []spec.Table{spec.ParseTable("mood"), spec.ParseTable("none")}, Changes: []string{"c"}}
@@ -59,7 +62,13 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 			PrimaryKey: []string{"id"}, PrimaryKeyName: "pleat_hidden_gone_pkey",
 			Indexes: []migrations.Index{{Name: "pleat_hidden_gone_pkey", Definition: "CREATE UNIQUE INDEX pleat_hidden_gone_pkey ON public.pleat_hidden_gone USING btree (id)", Unique: true, Valid: true, Constraint: "pleat_hidden_gone_pkey", Key: []string{"id"}}},
 		},
-	}, Enums: map[string][]string{"mood": {"low", "high"}}}
+	}, Enums: map[string][]string{"mood": {"low", "high"}}, TypeUses: map[string][]migrations.TypeUse{"mood": {
+		{Table: "notes", Columns: []string{"m"}, Object: "column m of table public.notes"},
+		{Table: "lows", Columns: []string{"mood"}, Object: "column mood of view public.lows"},
+		{Table: "notes", Columns: []string{"n"}, Object: "default value for column n of table public.notes"},
+		{Columns: []string{}, Object: "function public.felt(public.mood)"},
+		{Columns: []string{}, Object: "view public.lows"},
+	}}}
 	if diff := cmp.Diff(want, got.Catalog); diff != "" {
 		t.Errorf("catalog (-want +got):\n%s", diff)
 	}
