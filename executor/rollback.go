@@ -201,7 +201,7 @@ func (r *run) undo(ctx context.Context, s planner.Step) error {
 // it was cut short: Postgres keeps an invalid index.
 func leavesRest(s planner.Step) bool {
 	switch s.Action.(type) {
-	case *planner.BuildIndex, *planner.RemoveIndex:
+	case *planner.BuildIndex, *planner.RemoveIndex, *planner.RunAlone:
 		return true
 	}
 	return false

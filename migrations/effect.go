@@ -32,6 +32,18 @@ const (
 	Repeatable EffectKind = "repeatable"
 )
 
+// Settles tells whether the catalog says what became of a statement that was
+// sent, or it may be sent again in any case.
+func (e Effect) Settles() bool {
+	switch e.Kind {
+	case MakesIndex, TakesIndex, RemakesIndex, RemakesIndexes, DetachesPartition:
+		return e.Name != ""
+	case Repeatable:
+		return true
+	}
+	return false
+}
+
 // effect tells from a statement's text what the catalog shows of it.
 func (s statement) effect() Effect {
 	e := (&reader{tokens: s.tokens}).statement()

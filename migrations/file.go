@@ -87,6 +87,18 @@ type FileStatement struct {
 	Session bool // it sets something for the statements after it, such as search_path
 }
 
+// AloneStatement is SQL of one statement that allows no transaction.
+func AloneStatement(sql string) (FileStatement, error) {
+	all, err := statements(sql)
+	if err != nil {
+		return FileStatement{}, err
+	}
+	if len(all) != 1 {
+		return FileStatement{}, fmt.Errorf("%d statements where one is to run alone", len(all))
+	}
+	return FileStatement{Number: 1, Text: all[0].text, Effect: all[0].effect()}, nil
+}
+
 // NamedLock is a lock on a table by its name in SQL, perhaps without a schema.
 type NamedLock struct {
 	Table string

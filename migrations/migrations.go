@@ -59,6 +59,7 @@ const (
 	InTransaction Mode = "transaction"  // all statements in one transaction, with the step's mark
 	BuildIndex    Mode = "build_index"  // CREATE INDEX CONCURRENTLY
 	RemoveIndex   Mode = "remove_index" // DROP INDEX CONCURRENTLY
+	Alone         Mode = "alone"        // one statement that allows no transaction
 )
 
 // Hazard is a risk that must be allowed by name. Codes are stable.
@@ -83,6 +84,7 @@ type Unit struct {
 	Index      spec.Table // the index that BuildIndex and RemoveIndex are about
 	Statements []string   //
 	Undo       []string   // nil: there is no way back; empty: nothing needs to be taken back
+	UndoMode   Mode       // of an author's SQL; "" where Mode tells it
 	UndoTitle  string     // "drop columns"
 	Loses      string     // what the undo loses: "what was written to users.first, users.last"; "" = nothing
 	Hazards    []Hazard   //

@@ -50,6 +50,18 @@ type BuildIndex struct {
 	Digest   string           `json:"digest"`
 }
 
+// RunAlone runs an author's statement that allows no transaction. The catalog
+// says what became of it, or a second time does no harm.
+type RunAlone struct {
+	Database string           `json:"database"`
+	SQL      string           `json:"sql"`
+	Change   string           `json:"change"`
+	Unit     string           `json:"unit"`
+	Reverse  bool             `json:"reverse,omitempty"` // this takes the unit back
+	Phase    migrations.Phase `json:"phase,omitempty"`
+	Digest   string           `json:"digest"`
+}
+
 // RemoveIndex drops an index of the table concurrently; where the table has
 // none of that name it is done. An index of another table is never dropped.
 type RemoveIndex struct {
@@ -203,6 +215,9 @@ func (a *BuildIndex) Provider() spec.Address { return databaseAddress(a.Database
 func (a *RemoveIndex) Provider() spec.Address { return databaseAddress(a.Database) }
 
 // Provider is the database.
+func (a *RunAlone) Provider() spec.Address { return databaseAddress(a.Database) }
+
+// Provider is the database.
 func (a *Backfill) Provider() spec.Address { return databaseAddress(a.Database) }
 
 // Provider is the database.
@@ -232,6 +247,7 @@ func (a *Checkpoint) Provider() spec.Address { return "" }
 func (a *Transaction) action() {}
 func (a *BuildIndex) action()  {}
 func (a *RemoveIndex) action() {}
+func (a *RunAlone) action()    {}
 func (a *Backfill) action()    {}
 func (a *Verify) action()      {}
 func (a *Migrate) action()     {}

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,6 +84,8 @@ func (e *emitter) forward(c *spec.Change, u migrations.Unit, phase migrations.Ph
 		return &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Statements[0], Change: c.Name, Unit: u.ID, Phase: phase, Digest: digest}
 	case migrations.RemoveIndex:
 		return &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Statements[0], Change: c.Name, Unit: u.ID, Phase: phase, Digest: digest}
+	case migrations.Alone:
+		return &RunAlone{Database: c.Database.Name, SQL: u.Statements[0], Change: c.Name, Unit: u.ID, Phase: phase, Digest: digest}
 	default:
 		return &Transaction{
 			Database: c.Database.Name, Table: u.Table, Lock: u.Lock, Also: u.Also, SQL: u.Statements,
@@ -102,7 +105,9 @@ func (e *emitter) backward(c *spec.Change, u migrations.Unit) *Undo {
 	if len(u.Undo) == 0 {
 		return undo
 	}
-	switch u.Mode {
+	switch cmp.Or(u.UndoMode, u.Mode) {
+	case migrations.Alone:
+		undo.Action = &RunAlone{Database: c.Database.Name, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest}
 	case migrations.BuildIndex:
 		undo.Action = &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest}
 	case migrations.RemoveIndex:

@@ -17,7 +17,7 @@ import (
 // The kinds of action and guard as a saved plan names them.
 var (
 	actionTypes = map[string]Action{
-		"transaction": &Transaction{}, "build_index": &BuildIndex{}, "remove_index": &RemoveIndex{},
+		"transaction": &Transaction{}, "build_index": &BuildIndex{}, "remove_index": &RemoveIndex{}, "run_alone": &RunAlone{},
 		"backfill": &Backfill{}, "verify": &Verify{}, "start": &Start{}, "stop": &Stop{},
 		"attach": &Attach{}, "drain": &Drain{}, "checkpoint": &Checkpoint{}, "migrate": &Migrate{}, "pause": &Pause{},
 	}

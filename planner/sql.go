@@ -43,6 +43,8 @@ func sqlOf(a Action) []string {
 		return []string{a.SQL}
 	case *RemoveIndex:
 		return []string{a.SQL}
+	case *RunAlone:
+		return []string{a.SQL}
 	case *Verify:
 		return []string{a.SQL}
 	}

@@ -158,7 +158,7 @@ var syncTable = &block{
 
 var sqlTable = &block{
 	name: "sql", labels: []string{"NAME"}, optionalLabel: true, unique: true,
-	doc: "Your own statements, for what no operation says.",
+	doc: "Your own statements, for what no operation says. They share a transaction; one that allows none, such as `VACUUM`, has a block of its own.",
 	attributes: []attribute{
 		{name: "up", kind: kindString, required: true, doc: "SQL."},
 		{name: "down", kind: kindString, doc: "SQL that takes it back. Without it, there is no way back."},

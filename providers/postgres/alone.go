@@ -20,7 +20,7 @@ import (
 func (w *work) pieceAlone(ctx context.Context, f *file, p migrations.Piece, next planner.Halfway) error {
 	s := p.Statements[0]
 	again := f.at.Doing == s.Number
-	if again && !settles(s.Effect) {
+	if again && !s.Effect.Settles() {
 		return w.unsettled(f.Migrate, s)
 	}
 	if !again {
@@ -34,7 +34,7 @@ func (w *work) pieceAlone(ctx context.Context, f *file, p migrations.Piece, next
 	if err := w.prepareFile(ctx, f, p); err != nil {
 		return err
 	}
-	err := w.sendAlone(ctx, f, s, again)
+	err := w.sendAlone(ctx, s, again)
 	if err := errors.Join(err, w.leaveRole(ctx)); err != nil {
 		return w.migrationError(f.Migrate, p, err)
 	}
@@ -54,35 +54,42 @@ func (w *work) prepareFile(ctx context.Context, f *file, p migrations.Piece) err
 	return w.prepareConcurrent(ctx)
 }
 
-// settles tells whether the catalog says what became of a statement that was
-// sent, or it may be sent again in any case.
-func settles(e migrations.Effect) bool {
-	switch e.Kind {
-	case migrations.MakesIndex, migrations.TakesIndex, migrations.RemakesIndex, migrations.RemakesIndexes, migrations.DetachesPartition:
-		return e.Name != ""
-	case migrations.Repeatable:
-		return true
+// runAlone runs an author's statement that allows no transaction. Whether an
+// earlier attempt had its effect is what the catalog says.
+func (w *work) runAlone(ctx context.Context, a *planner.RunAlone) error {
+	s, err := migrations.AloneStatement(a.SQL)
+	if err != nil {
+		return err
 	}
-	return false
+	if _, err := w.conn.Exec(ctx, "select pg_catalog.set_config('search_path', $1, false)", searchPath(public)); err != nil {
+		return fmt.Errorf("setting the search path: %w", err)
+	}
+	if err := w.prepareConcurrent(ctx); err != nil {
+		return err
+	}
+	if err := errors.Join(w.sendAlone(ctx, s, true), w.leaveRole(ctx)); err != nil {
+		return err
+	}
+	return w.finish(ctx, entry{change: a.Change, digest: a.Digest, unit: a.Unit, reverse: a.Reverse, phase: a.Phase}, nothingElse)
 }
 
 // sendAlone ends with the statement's effect there, or with an error that says
 // why not. again: an earlier attempt may have had the effect, or part of it.
-func (w *work) sendAlone(ctx context.Context, f *file, s migrations.FileStatement, again bool) error {
+func (w *work) sendAlone(ctx context.Context, s migrations.FileStatement, again bool) error {
 	defer w.report(planner.Waiting{})
 	for attempt := 0; ; attempt++ {
-		done, err := w.clearFor(ctx, f, s, again)
+		done, err := w.clearFor(ctx, s, again)
 		if err != nil || done {
 			return err
 		}
 		err = w.watched(ctx, s.Text)
 		if err == nil {
-			return w.confirmAlone(ctx, f, s)
+			return w.confirmAlone(ctx, s)
 		}
 		// 42P07: an orphan's build, which no catalog showed yet, was first.
 		orphans := again && sqlState(err) == duplicateTable
 		if attempt >= rebuilds || !retryable(err) && !orphans {
-			return errors.Join(err, w.tidy(ctx, f, s, err))
+			return errors.Join(err, w.tidy(ctx, s, err))
 		}
 		again = true
 	}
@@ -90,10 +97,10 @@ func (w *work) sendAlone(ctx context.Context, f *file, s migrations.FileStatemen
 
 // clearFor takes away what an interrupted attempt left, whoever's it was, and
 // tells whether the effect is there already.
-func (w *work) clearFor(ctx context.Context, f *file, s migrations.FileStatement, again bool) (done bool, err error) {
+func (w *work) clearFor(ctx context.Context, s migrations.FileStatement, again bool) (done bool, err error) {
 	switch s.Effect.Kind {
 	case migrations.MakesIndex:
-		return w.clearIndex(ctx, f, s, again)
+		return w.clearIndex(ctx, s, again)
 	case migrations.TakesIndex:
 		_, there, err := w.relation(ctx, s.Effect.Name)
 		return again && !there, err
@@ -107,7 +114,7 @@ func (w *work) clearFor(ctx context.Context, f *file, s migrations.FileStatement
 
 // clearIndex drops the invalid index that an interrupted build left: IF NOT
 // EXISTS would take it for the index.
-func (w *work) clearIndex(ctx context.Context, f *file, s migrations.FileStatement, again bool) (done bool, err error) {
+func (w *work) clearIndex(ctx context.Context, s migrations.FileStatement, again bool) (done bool, err error) {
 	index, table, err := w.indexOf(ctx, s.Effect)
 	if err != nil || index == (spec.Table{}) {
 		return false, err
@@ -222,7 +229,7 @@ func (w *work) watched(ctx context.Context, sql string) error {
 }
 
 // confirmAlone refuses an index that is there and not valid after all.
-func (w *work) confirmAlone(ctx context.Context, f *file, s migrations.FileStatement) error {
+func (w *work) confirmAlone(ctx context.Context, s migrations.FileStatement) error {
 	if s.Effect.Kind != migrations.MakesIndex {
 		return nil
 	}
@@ -238,14 +245,14 @@ func (w *work) confirmAlone(ctx context.Context, f *file, s migrations.FileState
 }
 
 // tidy leaves no invalid index behind where the server refused the statement.
-func (w *work) tidy(ctx context.Context, f *file, s migrations.FileStatement, failed error) error {
+func (w *work) tidy(ctx context.Context, s migrations.FileStatement, failed error) error {
 	var refusal *pgconn.PgError
 	if w.conn.IsClosed() || !errors.As(failed, &refusal) {
 		return nil
 	}
 	switch s.Effect.Kind {
 	case migrations.MakesIndex:
-		_, err := w.clearIndex(ctx, f, s, true)
+		_, err := w.clearIndex(ctx, s, true)
 		return err
 	case migrations.RemakesIndex, migrations.RemakesIndexes:
 		return w.clearRebuilds(ctx, s.Effect)
@@ -260,7 +267,7 @@ func (w *work) halfwayOutcome(ctx context.Context, a *planner.Migrate, h *planne
 		return planner.Unknown, err
 	}
 	for _, p := range pieces {
-		if s := p.Statements[0]; p.Alone && s.Number == h.Doing && !settles(s.Effect) {
+		if s := p.Statements[0]; p.Alone && s.Number == h.Doing && !s.Effect.Settles() {
 			return planner.Unknown, w.unsettled(a, s)
 		}
 	}

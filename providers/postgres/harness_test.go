@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,8 +155,8 @@ func forward(p *migrations.Program, u migrations.Unit, phase migrations.Phase) p
 }
 
 func backward(p *migrations.Program, u migrations.Unit, phase migrations.Phase) planner.Action {
-	mode := u.Mode
-	switch u.Mode {
+	mode := cmp.Or(u.UndoMode, u.Mode)
+	switch mode {
 	case migrations.BuildIndex:
 		mode = migrations.RemoveIndex
 	case migrations.RemoveIndex:
@@ -169,6 +170,8 @@ func action(p *migrations.Program, u migrations.Unit, mode migrations.Mode, sql 
 	switch mode {
 	case migrations.BuildIndex:
 		return &planner.BuildIndex{Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Unit: u.ID, Phase: phase, Digest: p.Digest}
+	case migrations.Alone:
+		return &planner.RunAlone{SQL: sql[0], Change: p.Change.Name, Unit: u.ID, Reverse: reverse, Phase: phase, Digest: p.Digest}
 	case migrations.RemoveIndex:
 		return &planner.RemoveIndex{Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Phase: phase, Digest: p.Digest}
 	}

@@ -54,6 +54,32 @@ func TestAnInvalidLeftoverIsBuiltAgain(t *testing.T) {
 	}
 }
 
+// An author's own build is no less careful, and a second attempt finds out
+// what became of the first.
+func TestAStatementThatAllowsNoTransactionIsSettledByTheCatalog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable+"insert into users (name) values ('a'), ('a')")
+	build := &planner.RunAlone{SQL: uniqueName().SQL, Change: "c", Unit: "expand.sql.1", Digest: "d"}
+	if _, err := w.admin.Exec(t.Context(), build.SQL); err == nil {
+		t.Fatal("the index was built over duplicates")
+	}
+	w.exec("update users set name = 'b' where id = 2")
+	w.apply(build)
+	if got := w.value(indexState); got != "true" {
+		t.Errorf("the index is %s, want valid", got)
+	}
+	w.apply(build)
+	if units := w.value("select units::text from pleat.change where name = 'c'"); units != `{"expand.sql.1": true}` {
+		t.Errorf("recorded are %s", units)
+	}
+	drop := &planner.RunAlone{SQL: "drop index concurrently users_name", Change: "c", Unit: "expand.sql.1", Reverse: true, Digest: "d"}
+	w.apply(drop)
+	w.apply(drop)
+	if got := w.value(indexState); got != "absent" {
+		t.Errorf("the index is %s, want absent", got)
+	}
+}
+
 func TestDuplicatesAreNamedAndNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, usersTable+"insert into users (name) values ('a'), ('a')")

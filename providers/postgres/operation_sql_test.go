@@ -48,6 +48,9 @@ func sqlOperations() []operation {
 			"create type place as (city text, street text); create domain email as text check (value like '%@%')",
 			"drop domain email; drop type place",
 			shape{read: "select ('a', 'b')::place, 'a@b'::email"}),
+		alone("an index by a statement that allows no transaction", "create index users_lower on users (lower(name))",
+			"create index concurrently users_lower on users (lower(name))", "drop index concurrently users_lower"),
+		alone("a vacuum", "", "vacuum (analyze) users", "select"),
 		authored("an extension",
 			"create extension if not exists plpgsql", "select",
 			shape{read: "select name from users where id = $1"}),
@@ -63,4 +66,12 @@ func authored(name, up, down string, after shape) operation {
 		before: names,
 		after:  after,
 	}
+}
+
+// alone is a statement that cannot be sent together with others; makes is DDL
+// that ends with the same.
+func alone(name, makes, up, down string) operation {
+	o := authored(name, up, down, shape{read: "select name from users where id = $1"})
+	o.end = usersTable + makes
+	return o
 }

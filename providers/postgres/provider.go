@@ -123,6 +123,8 @@ func (w *work) apply(ctx context.Context) error {
 		return w.buildIndex(ctx, a)
 	case *planner.RemoveIndex:
 		return w.removeIndex(ctx, a)
+	case *planner.RunAlone:
+		return w.runAlone(ctx, a)
 	case *planner.Backfill:
 		return w.backfill(ctx, a)
 	case *planner.Verify:
