@@ -94,7 +94,7 @@ func (c late) scanned() []TableLock {
 	var all []TableLock
 	for _, l := range c.also {
 		if c.constraint.Kind == Check {
-			all = append(all, TableLock{l.Table, ShareUpdateExclusive})
+			all = append(all, TableLock{Table: l.Table, Lock: ShareUpdateExclusive})
 		}
 	}
 	return all
@@ -184,12 +184,12 @@ func (t *Table) family(name spec.Table, lock Lock) []TableLock {
 	if t == nil || len(t.Partitions)+len(t.Children) == 0 {
 		return nil
 	}
-	all := []TableLock{{name, lock}}
+	all := []TableLock{{Table: name, Lock: lock}}
 	for _, p := range t.Partitions {
-		all = append(all, TableLock{spec.ParseTable(p.Table), lock})
+		all = append(all, TableLock{Table: spec.ParseTable(p.Table), Lock: lock})
 	}
 	for _, c := range t.Children {
-		all = append(all, TableLock{spec.ParseTable(c), lock})
+		all = append(all, TableLock{Table: spec.ParseTable(c), Lock: lock})
 	}
 	return all
 }

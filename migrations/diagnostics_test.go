@@ -25,6 +25,11 @@ func sync(forward, backward string) *spec.Sync {
 
 var first = add(spec.Column{Name: "first", Type: "text"})
 
+var (
+	events = spec.ParseTable("events")
+	year   = spec.Partition{Table: spec.ParseTable("y"), From: []string{"'2025-01-01'"}, To: []string{"MAXVALUE"}}
+)
+
 var mood = spec.ParseTable("mood")
 
 func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
@@ -73,6 +78,15 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 			"Postgres would refuse to drop enum mood, which is used by: column mood of table users; function f(mood)."},
 		{"enum dropped with its column", contract(&spec.DropEnum{Enum: mood}, &spec.DropColumn{Table: users, Column: "mood"}), "which is used by: function f(mood)."},
 		{"enum dropped after an author's SQL", contract(&spec.SQL{Label: "1", Up: "drop function f; alter table users drop mood"}, &spec.DropEnum{Enum: mood}), ""},
+		{"partition of a table without any", expand(&spec.CreatePartition{Table: users, Partition: year}), "Table is not partitioned"},
+		{"bound of another kind", expand(&spec.CreatePartition{Table: events, Partition: spec.Partition{Table: spec.ParseTable("p"), In: []string{"1"}}}), "Bound of another kind"},
+		{"bound that is more than a bound", expand(&spec.CreatePartition{Table: events, Partition: spec.Partition{Table: spec.ParseTable("p"), From: []string{"1) (2"}, To: []string{"3"}}}), "Invalid bound"},
+		{"partition of a taken name", expand(&spec.CreatePartition{Table: events, Partition: spec.Partition{Table: users, From: []string{"1"}, To: []string{"3"}}}), "Name is taken"},
+		{"partition that would have the default one read", expand(&spec.CreatePartition{Table: events, Partition: spec.Partition{Table: spec.ParseTable("p"), From: []string{"now()"}, To: []string{"'2030-01-01'"}}}), "Default partition would be read"},
+		{"partition that would be read", expand(&spec.AttachPartition{Table: events, Partition: spec.Partition{Table: spec.ParseTable("y"), From: []string{"date '2025-01-01'"}, To: []string{"'2030-01-01'"}}}), "Rows would be read under a lock"},
+		{"partition that lacks what its table has", expand(&spec.AttachPartition{Table: events, Partition: year}),
+			"Before y can be attached to events it needs: a column at of type date; no column b; a constraint named CHECK (id > 0); an index like events_at."},
+		{"partition of another table attached", expand(&spec.AttachPartition{Table: events, Partition: spec.Partition{Table: spec.ParseTable("z"), From: year.From, To: year.To}}), "Partition of another table: Table z is a partition of others."},
 		{"drop in expand", expand(&spec.DropColumn{Table: users, Column: "name"}), "Operation belongs in contract"},
 
 		{"sync without a column", expand(sync("name", "first")), "Unknown column: Table users has no column first. It has id, name."},
@@ -105,6 +119,14 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 				Columns:    []migrations.Column{{Name: "a", Type: "text"}, {Name: "b", Type: "text"}},
 				Dependents: []migrations.Dependent{{Column: "a", Object: "view public.v"}},
 			}
+			cat.Tables["events"] = &migrations.Table{
+				Columns: []migrations.Column{{Name: "id", Type: "int"}, {Name: "at", Type: "date"}}, Partitioned: "RANGE (at)",
+				Partitions:  []migrations.Partition{{Table: "rest", Bound: "DEFAULT"}},
+				Constraints: []migrations.Constraint{{Name: "named", Kind: migrations.Check, Definition: "CHECK (id > 0)", Valid: true}},
+				Indexes:     []migrations.Index{{Name: "events_at", Definition: "CREATE INDEX events_at ON ONLY public.events USING btree (at)", Valid: true}},
+			}
+			cat.Tables["y"] = &migrations.Table{Columns: []migrations.Column{{Name: "id", Type: "int"}, {Name: "b", Type: "date"}}}
+			cat.Tables["z"] = &migrations.Table{Columns: cat.Tables["events"].Columns, PartitionOf: "others"}
 			cat.Enums = map[string][]string{"mood": {"low", "high"}}
 			cat.TypeUses = map[string][]migrations.TypeUse{"mood": {{Table: "users", Columns: []string{"mood"}, Object: "column mood of table users"}, {Object: "function f(mood)"}}}
 			_, diags := migrations.Lower(test.change, cat)

@@ -34,7 +34,7 @@ func (o addForeignKey) late(l *lowering) late {
 		},
 	}
 	if o.References != o.Table {
-		c.also = []TableLock{{o.References, ShareRowExclusive}}
+		c.also = []TableLock{{Table: o.References, Lock: ShareRowExclusive}}
 	}
 	c.also = append(c.also, l.next.Table(o.References).family(o.References, ShareRowExclusive)...)
 	return c

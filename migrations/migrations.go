@@ -115,6 +115,7 @@ type reverse struct {
 type TableLock struct {
 	Table spec.Table `json:"table"`
 	Lock  Lock       `json:"lock"`
+	Only  bool       `json:"only,omitempty"` // and on none of its partitions
 }
 
 // Whole is the unit with an undo that takes all of it away, also what was

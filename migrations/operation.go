@@ -51,6 +51,7 @@ const (
 	rankSync
 	rankIndex
 	rankConstraint
+	rankPartition
 )
 
 // kindOf is the one place that lists the operations.
@@ -102,6 +103,10 @@ func kindOf(op spec.Operation) operation {
 		return commentOn{CommentOn: o}
 	case *spec.Sync:
 		return syncOperation{Sync: o}
+	case *spec.AttachPartition:
+		return attachPartition{AttachPartition: o}
+	case *spec.CreatePartition:
+		return createPartition{CreatePartition: o}
 	case *spec.SQL:
 		return sqlOperation{SQL: o}
 	}

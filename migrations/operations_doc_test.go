@@ -244,6 +244,11 @@ func exampleTables() *migrations.Catalog {
 			Rows: 1_000_000,
 		},
 		"orders":    {Columns: []migrations.Column{key("id"), key("user_id"), {Name: "amount", Type: "numeric"}}, Rows: 1_000_000},
+		"events": {
+			Columns: []migrations.Column{key("id"), {Name: "at", Type: "timestamp with time zone"}}, Partitioned: "RANGE (at)",
+			Partitions: []migrations.Partition{{Table: "events_2026", Bound: "FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2027-01-01 00:00:00+00')"}, {Table: "events_rest", Bound: "DEFAULT"}},
+		},
+		"events_2025": {Columns: []migrations.Column{key("id"), {Name: "at", Type: "timestamp with time zone"}}, Rows: 1_000_000},
 		"old_users": {Columns: []migrations.Column{key("id")}},
 	}}
 }

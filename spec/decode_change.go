@@ -114,6 +114,9 @@ var operationDecoders = map[string]func(*node) Operation{
 	"rename_enum_value": func(n *node) Operation { return renameEnumValue(n) },
 	"drop_enum":         func(n *node) Operation { return dropEnum(n) },
 
+	"attach_partition": func(n *node) Operation { return attachPartition(n) },
+	"create_partition": func(n *node) Operation { return createPartition(n) },
+
 	"add_check":       func(n *node) Operation { return addCheck(n) },
 	"add_foreign_key": func(n *node) Operation { return addForeignKey(n) },
 	"add_unique":      func(n *node) Operation { return addUnique(n) },

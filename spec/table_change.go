@@ -27,12 +27,13 @@ var expandTable = &block{
 		createEnumTable, addEnumValueTable,
 		createTableTable, addColumnTable, createIndexTable, syncTable,
 		setNotNullTable, dropNotNullTable, setDefaultTable, dropDefaultTable, commentOnTable,
-		addCheckTable, addForeignKeyTable, addUniqueTable, addPrimaryKeyTable, sqlTable,
+		addCheckTable, addForeignKeyTable, addUniqueTable, addPrimaryKeyTable,
+		attachPartitionTable, createPartitionTable, sqlTable,
 	},
 	later: []string{
 		"serve", "expose",
 		"create_view",
-		"create_function", "create_trigger", "create_extension", "create_sequence", "partition", "window", "gate",
+		"create_function", "create_trigger", "create_extension", "create_sequence", "window", "gate",
 	},
 	misplaced: []misplaced{
 		{"drop_column", "Column dropped inside expand", dropColumnSkeleton},
@@ -223,13 +224,15 @@ var contractTable = &block{
 		setNotNullTable, setDefaultTable, dropDefaultTable, sqlTable,
 		quietTable,
 	},
-	later: []string{"window", "gate", "approve", "drop_constraint", "drop_view", "drop_function", "drop_type"},
+	later: []string{"window", "gate", "approve", "detach_partition", "drop_constraint", "drop_view", "drop_function", "drop_type"},
 	misplaced: []misplaced{
 		{"create_table", "Addition inside contract", additionDetail},
 		{"add_column", "Addition inside contract", additionDetail},
 		{"create_index", "Addition inside contract", additionDetail},
 		{"create_enum", "Addition inside contract", additionDetail},
 		{"add_enum_value", "Addition inside contract", additionDetail},
+		{"attach_partition", "Addition inside contract", additionDetail},
+		{"create_partition", "Addition inside contract", additionDetail},
 		{"sync", "Addition inside contract", additionDetail},
 	},
 }

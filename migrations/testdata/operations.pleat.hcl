@@ -323,6 +323,24 @@ change "drop_enum" {
   }
 }
 
+change "attach_partition" {
+  expand {
+    attach_partition "events" "events_2025" {
+      from = ["'2025-01-01'"]
+      to   = ["'2026-01-01'"]
+    }
+  }
+}
+
+change "create_partition" {
+  expand {
+    create_partition "events" "events_2027" {
+      from = ["'2027-01-01'"]
+      to   = ["'2028-01-01'"]
+    }
+  }
+}
+
 change "sql" {
   expand {
     sql "view" {

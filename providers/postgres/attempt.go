@@ -145,7 +145,7 @@ func lockTables(ctx context.Context, tx conn.Tx, locks []migrations.TableLock, w
 				return err
 			}
 		}
-		if err := lockTable(ctx, tx, l.Table, l.Lock); err != nil {
+		if err := lockTable(ctx, tx, l); err != nil {
 			return err
 		}
 	}
@@ -154,15 +154,20 @@ func lockTables(ctx context.Context, tx conn.Tx, locks []migrations.TableLock, w
 
 // lockTable leaves a table alone that is not there: the statements say so, or
 // do not mind.
-func lockTable(ctx context.Context, tx conn.Tx, t spec.Table, l migrations.Lock) error {
-	if l == "" || t == (spec.Table{}) {
+func lockTable(ctx context.Context, tx conn.Tx, l migrations.TableLock) error {
+	t := l.Table
+	if l.Lock == "" || t == (spec.Table{}) {
 		return nil
 	}
 	there, err := isTable(ctx, tx, t)
 	if err != nil || !there {
 		return err
 	}
-	if _, err := tx.Exec(ctx, "lock table "+migrations.Ident(t.Schema, t.Name)+" in "+string(l)+" mode"); err != nil {
+	only := ""
+	if l.Only {
+		only = "only "
+	}
+	if _, err := tx.Exec(ctx, "lock table "+only+migrations.Ident(t.Schema, t.Name)+" in "+string(l.Lock)+" mode"); err != nil {
 		return fmt.Errorf("locking %s: %w", t, err)
 	}
 	return nil

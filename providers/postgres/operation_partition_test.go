@@ -1,0 +1,76 @@
+package postgres_test
+
+import "testing"
+
+// events are in partitions, with all that a partition has to have as well; last
+// is a table of the same kind.
+const (
+	events = `create table kinds (kind text primary key); insert into kinds values ('a');
+		create table events (id int not null, at timestamptz not null, kind text default 'a' references kinds, constraint named check (id > 0), primary key (id, at)) partition by range (at);
+		create index events_kind on events (kind);
+		create table events_2025 partition of events for values from ('2025-01-01') to ('2026-01-01');`
+	rest = "create table events_rest partition of events default;"
+	last = `create table events_2024 (id int not null, at timestamptz not null, kind text default 'a' references kinds, constraint named check (id > 0), primary key (id, at));
+		create index events_2024_kind_idx on events_2024 (kind);`
+	fillEvents = `insert into events select i, timestamptz '2025-01-01' + i * interval '1 hour' from generate_series(1, 2000) i;`
+	fillLast   = `insert into events_2024 select i, timestamptz '2024-01-01' + i * interval '1 hour' from generate_series(1, 2000) i;`
+)
+
+var eventful = shape{
+	read: "select id, at, kind from events where id = $1",
+	writes: []string{
+		"update events set kind = 'a' where id = $1",
+		"insert into events select (random() * 1e9)::int + 10000, timestamptz '2025-06-01' + random() * interval '1 day' where $1 > 0",
+	},
+}
+
+func partitionOperations(t testing.TB) []operation {
+	attach := `expand {
+		attach_partition "events" "events_2024" {
+			from = ["'2024-01-01'"]
+			to   = ["'2025-01-01'"]
+		}
+	}`
+	attached := "alter table events attach partition events_2024 for values from ('2024-01-01') to ('2025-01-01');"
+	create := `expand {
+		create_partition "events" "events_2026" {
+			from = ["'2026-01-01'"]
+			to   = ["'2027-01-01'"]
+		}
+	}`
+	created := "create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');"
+	return []operation{
+		{
+			name: "attach a partition", setup: events + last, fill: fillEvents + fillLast,
+			change: written(t, attach), end: events + last + attached,
+			before: eventful, after: eventful,
+		},
+		{
+			name: "attach a partition beside a default one", setup: events + rest + last, fill: fillEvents + fillLast,
+			change: written(t, attach), end: events + rest + last + attached,
+			before: eventful, after: eventful,
+		},
+		{
+			name: "attach a partition by list", setup: "create table parts (id bigint, kind varchar(9)) partition by list (kind); create table parts_a (id bigint, kind varchar(9));",
+			fill: "insert into parts_a select i, 'a' from generate_series(1, 2000) i",
+			change: written(t, `expand {
+				attach_partition "parts" "parts_a" {
+					in = ["'a'", "'b'"]
+				}
+			}`),
+			end:    "create table parts (id bigint, kind varchar(9)) partition by list (kind); create table parts_a partition of parts for values in ('a', 'b');",
+			before: shape{read: "select id from parts where id = $1"},
+			after:  shape{writes: []string{"insert into parts values ($1, 'b')"}},
+		},
+		{
+			name: "create a partition", setup: events, fill: fillEvents,
+			change: written(t, create), end: events + created,
+			before: eventful, after: shape{writes: []string{"insert into events select (random() * 1e9)::int, timestamptz '2026-06-01' + random() * interval '1 day' where $1 > 0"}},
+		},
+		{
+			name: "create a partition beside a default one", setup: events + rest, fill: fillEvents,
+			change: written(t, create), end: events + rest + created,
+			before: eventful,
+		},
+	}
+}

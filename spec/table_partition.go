@@ -1,0 +1,24 @@
+package spec
+
+func boundArguments() []attribute {
+	return []attribute{
+		{name: "from", kind: kindStrings, doc: "By range: its rows begin here, a SQL expression for each column."},
+		{name: "to", kind: kindStrings, doc: "By range: its rows end before."},
+		{name: "in", kind: kindStrings, doc: "By list: SQL expressions that its rows have."},
+	}
+}
+
+var attachPartitionTable = &block{
+	name: "attach_partition", labels: []string{"TABLE", "PARTITION"}, unique: true,
+	doc: "Makes the table PARTITION, with its rows, a partition of TABLE. A check that is validated first says that its rows fit, so that nobody waits while they are looked at; so does one of the default partition, that it has none of them. " +
+		"It must have the columns, checks, foreign keys and indexes of TABLE already.",
+	attributes: boundArguments(),
+}
+
+var createPartitionTable = &block{
+	name: "create_partition", labels: []string{"TABLE", "PARTITION"}, unique: true,
+	doc: "Makes a new partition of a table that is in use, without keeping anybody waiting. One that says nothing of its rows has those that fit nowhere else.",
+	attributes: append(boundArguments(),
+		attribute{name: "modulus", kind: kindCount, min: 1, max: 1 << 20, doc: "By hash: how many partitions there are."},
+		attribute{name: "remainder", kind: kindCount, min: 0, max: 1 << 20, doc: "By hash: which of them this is, from 0 on."}),
+}
