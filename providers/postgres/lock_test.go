@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -195,30 +196,66 @@ func (w *world) probe(s planner.Step) planner.Outcome {
 	return outcome
 }
 
-// P22: the statement itself says under which limits it runs.
+// seen keeps under which limits it runs: the lock timeout, and whether there is
+// a bound for the statement and for a client that froze.
+const seen = `create table seen as select current_setting('lock_timeout') as lock,
+	(select setting::int between 1 and 2000 from pg_settings where name = 'statement_timeout') as statement,
+	(select setting::int between 1 and 2000 from pg_settings where name = 'idle_in_transaction_session_timeout') as idle`
+
+// once ends its own session the first time.
+const once = "select case nextval('tries') when 1 then pg_terminate_backend(pg_backend_pid()) end"
+
+// P22: the statement itself says under which limits it runs, on each path that
+// leads to the server, also in the session that comes after a lost one.
 func TestLimitsAreOnTheServerForTheStatement(t *testing.T) {
 	tests := []struct {
-		name string
-		lock migrations.Lock
-		want string
+		name      string
+		statement func(sql ...string) planner.Action
+		asked     string
+		want      string
 	}{
-		{"strong lock", migrations.AccessExclusive, "100ms|true|true"},
-		{"no lock known", "", "100ms|false|false"},
+		{"strong lock", func(sql ...string) planner.Action { a := addNote(); a.SQL = sql; return a }, "", "100ms|true|true"},
+		{"author's strong lock", func(sql ...string) planner.Action {
+			return &planner.Transaction{SQL: append([]string{"alter table users add note text"}, sql...), Change: "c", Unit: "u", Digest: "d"}
+		}, "", "100ms|true|true"},
+		{"no lock known", func(sql ...string) planner.Action {
+			return &planner.Transaction{SQL: sql, Change: "c", Unit: "u", Digest: "d"}
+		}, "", "100ms|false|false"},
+		{"a file", func(sql ...string) planner.Action { return migrateTo(0, 1, strings.Join(sql, ";\n")) }, "", "100ms|false|false"},
+		{"a file by pieces", func(sql ...string) planner.Action {
+			return migrateTo(0, 1, "create index concurrently users_name on users (name);\n"+strings.Join(sql, ";\n"))
+		}, "", "100ms|false|false"},
+		{"a batch", func(...string) planner.Action {
+			a := filling("id")
+			a.Set[0].Expression, a.Where = "case when current_setting('lock_timeout') = '100ms' and current_setting('statement_timeout') <> '0' then 1 end", "n IS DISTINCT FROM 1"
+			return a
+		}, "select 'filled|' || count(n) from users", "filled|3"},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, usersTable)
-			a := addNote()
-			a.Lock = test.lock
-			a.SQL = []string{`create table seen as select current_setting('lock_timeout') as lock,
-				(select setting::int between 1 and 2000 from pg_settings where name = 'statement_timeout') as statement,
-				(select setting::int between 1 and 2000 from pg_settings where name = 'idle_in_transaction_session_timeout') as idle`}
-			w.apply(a)
-			if got := w.value("select concat_ws('|', lock, statement::text, idle::text) from seen"); got != test.want {
-				t.Errorf("the statement saw %s, want %s", got, test.want)
+		for _, lost := range []bool{false, true} {
+			if lost && test.asked != "" {
+				continue // a batch whose session was lost is sent again: P4
 			}
-		})
+			t.Run(fmt.Sprintf("%s, lost %t", test.name, lost), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, "create table users (id bigserial primary key, name text, n bigint); insert into users (name) values ('a'), ('b'), ('c'); create sequence tries")
+				sql := []string{seen}
+				if lost {
+					sql = []string{once, seen}
+				}
+				w.apply(test.statement(sql...))
+				if lost && w.value("select is_called::text from tries") != "true" {
+					t.Fatal("no session was lost")
+				}
+				asked := test.asked
+				if asked == "" {
+					asked = "select concat_ws('|', lock, statement::text, idle::text) from seen"
+				}
+				if got := w.value(asked); got != test.want {
+					t.Errorf("the statement saw %s, want %s", got, test.want)
+				}
+			})
+		}
 	}
 }
 
