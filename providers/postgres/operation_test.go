@@ -331,6 +331,12 @@ func (l *life) declare(may locks) {
 	there := strings.Fields(l.value(`
 		select coalesce(string_agg(n.nspname || '.' || c.relname, ' '), '') from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		where n.nspname not in ('pg_catalog', 'pg_toast', 'information_schema', 'pleat') and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')`))
+	// A DROP INDEX names no table.
+	for name, lock := range may {
+		if table := l.value("select coalesce((select indrelid::regclass::text from pg_index where indexrelid = to_regclass($1)), '')", name); table != "" {
+			may[table] = lock
+		}
+	}
 	l.sampler.declare(application(l.ticket.Run), may, there)
 }
 
