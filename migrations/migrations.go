@@ -93,12 +93,16 @@ type Unit struct {
 	// Author is what Statements do, where an author wrote them.
 	Author  AuthorSQL
 	Applied bool // the catalog shows the effect
-	Visible bool // the catalog can show the effect; false for raw SQL, where only the journal knows
-	HideFor time.Duration
-	Drops   []string // what is gone for good afterwards: "users.name"; a person must name it first
-	Verb    string   // what a contract's unit does, where it is not to hide or to drop: "enforce"
-	Source  hcl.Range
+	// Restored says of a unit that only a way back goes through that what it
+	// makes is there.
+	Restored bool
+	Visible  bool // the catalog can show the effect; false for raw SQL, where only the journal knows
+	HideFor  time.Duration
+	Drops    []string // what is gone for good afterwards: "users.name"; a person must name it first
+	Verb     string   // what a contract's unit does, where it is not to hide or to drop: "enforce"
+	Source   hcl.Range
 
+	takes   bool     // it takes away, already in expand, what an earlier change may have made
 	missing []string // the objects that an Applied unit would show
 	all     *reverse // takes back also what was there before; nil: the undo does
 	unlike  string   // definition that was found under the unit's name, and may be another

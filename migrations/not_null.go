@@ -189,7 +189,7 @@ func (o dropNotNull) expand(l *lowering) bool {
 		ID: "nullable." + n.name(), Title: n.name() + " may be null", Mode: InTransaction,
 		Table: o.Table, Lock: AccessExclusive, UndoLock: AccessExclusive,
 		Statements: []string{n.drop(), n.dropCheck()}, Undo: []string{n.addCheck()}, UndoTitle: "refuse nulls by a check",
-		Applied: !n.there() && n.check() == nil, Visible: true, Source: o.Range,
+		Applied: !n.there() && n.check() == nil, Visible: true, Source: o.Range, takes: true,
 	}
 	if !u.Applied {
 		u.missing = []string{"the nullable column " + n.name()}
@@ -207,7 +207,7 @@ func wayBackOnly(u Unit) Unit {
 	return Unit{
 		ID: "back." + u.ID, Title: u.Title, Mode: InTransaction, Table: u.Table, Lock: u.Lock, UndoLock: u.Lock,
 		Undo: []string{}, UndoTitle: "make", Applied: true, Visible: true, Source: u.Source,
-		all: &reverse{statements: u.Statements},
+		Restored: u.Applied, all: &reverse{statements: u.Statements},
 	}
 }
 

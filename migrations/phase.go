@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,13 @@ func (p *Program) Phase(rec Recorded) (Phase, []string) {
 		return phase, nil
 	}
 	return phase, p.drift(rec, phase)
+}
+
+// Takes tells whether the expand block has taken away what an earlier change
+// may have made: the record says so, because what never was there looks the
+// same to the catalog.
+func (p *Program) Takes(rec Recorded) bool {
+	return slices.ContainsFunc(p.Expand, func(u Unit) bool { return u.takes && rec.Units[u.ID] })
 }
 
 func (p *Program) derive(rec Recorded) Phase {

@@ -34,7 +34,7 @@ func (o renameTableOperation) expand(l *lowering) bool {
 		UndoAlso:   []TableLock{{Table: o.Renamed(), Lock: AccessExclusive}},
 		Statements: append([]string{renameTable(o.Table, o.Renamed())}, formerName(o.Table, o.Renamed(), l.live.Version)...),
 		Undo:       []string{"DROP VIEW IF EXISTS " + tableIdent(o.Table), renameTable(o.Renamed(), o.Table)},
-		UndoTitle:  "rename it back", Applied: from == nil, Visible: true, Source: o.Range,
+		UndoTitle:  "rename it back", Applied: from == nil, Visible: true, Source: o.Range, takes: true,
 	}
 	if !u.Applied {
 		u.missing = []string{"table " + o.Renamed().String()}

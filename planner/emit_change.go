@@ -138,10 +138,11 @@ func (e *emitter) revert(c *spec.Change) {
 	units := e.made(c)
 	for i := len(units) - 1; i >= 0; i-- {
 		u := units[i]
-		if len(unapplied(units[i:i+1], e.recorded(c))) > 0 || u.Undo != nil && len(u.Undo) == 0 {
+		whole := u.Whole()
+		if u.Restored || len(unapplied(units[i:i+1], e.recorded(c))) > 0 || whole.Undo != nil && len(whole.Undo) == 0 {
 			continue
 		}
-		undo := e.backward(c, u.Whole())
+		undo := e.backward(c, whole)
 		if undo == nil {
 			e.diags = append(e.diags, problem("No way back", fmt.Sprintf("%s of %s has no undo: it cannot be taken back.", u.Title, c.Address()), u.Source))
 			continue

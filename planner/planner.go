@@ -170,7 +170,10 @@ func (p *planning) lower() {
 			continue
 		}
 		if own := taken[c.Name]; own != nil {
-			p.lowerOne(c, own)
+			program, phase := p.lowerOne(c, own)
+			if !phase.AtLeast(migrations.Expanded) {
+				own = migrations.Project(own, program, migrations.Expanded)
+			}
 			cat.Replace(c, own)
 			continue
 		}
@@ -184,16 +187,17 @@ func (p *planning) lower() {
 }
 
 // untake brings back into the catalogs what hidden and contracted changes have
-// taken away, the last first, so that an earlier change is judged by what it
-// made and not by what a later one took. The result is the catalog that each
-// of those changes is judged by itself, and that it leaves to those after it:
-// one of them may have made again what it took.
+// taken away, and those that take away in expand already: the last first, so
+// that an earlier change is judged by what it made and not by what a later one
+// took. The result is the catalog that each of those changes is judged by
+// itself, and that it leaves to those after it: one of them may have made again
+// what it took.
 func (p *planning) untake(catalogs map[string]*migrations.Catalog) map[string]*migrations.Catalog {
 	taken := map[string]*migrations.Catalog{}
 	for i := len(p.changes) - 1; i >= 0; i-- {
 		c := p.changes[i]
 		cat := catalogs[c.Database.Name]
-		if c.Contract == nil || cat == nil {
+		if cat == nil || c.Contract == nil && len(p.recorded(c).Units) == 0 {
 			continue
 		}
 		part := cat.Part(c)
@@ -201,7 +205,7 @@ func (p *planning) untake(catalogs map[string]*migrations.Catalog) map[string]*m
 		if diags.HasErrors() {
 			continue // its table is not there yet; else lowerOne says what is wrong
 		}
-		if phase, _ := program.Phase(p.recorded(c)); phase.AtLeast(migrations.Hidden) {
+		if phase, _ := program.Phase(p.recorded(c)); phase.AtLeast(migrations.Hidden) || program.Takes(p.recorded(c)) {
 			taken[c.Name] = part
 			cat.Replace(c, migrations.Project(part, program, migrations.Absent))
 		}
