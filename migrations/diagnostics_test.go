@@ -23,6 +23,10 @@ func sync(forward, backward string) *spec.Sync {
 	return &spec.Sync{Table: users, Forward: map[string]string{"first": forward}, Backward: map[string]string{"name": backward}}
 }
 
+func dropped(constraint, definition string) *spec.DropConstraint {
+	return &spec.DropConstraint{Table: spec.ParseTable("seen"), Name: constraint, Definition: definition}
+}
+
 var first = add(spec.Column{Name: "first", Type: "text"})
 
 var (
@@ -110,6 +114,24 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"drop under a view", contract(&spec.DropColumn{Table: spec.ParseTable("seen"), Column: "a"}), "Something else needs it: The view public.v depends on it"},
 		{"drop after SQL that may take care", contract(&spec.SQL{Label: "1", Up: "drop view v"}, &spec.DropColumn{Table: spec.ParseTable("seen"), Column: "a"}), ""},
 		{"drop of another column than the view's", contract(&spec.DropColumn{Table: spec.ParseTable("seen"), Column: "b"}), ""},
+		{"drop of no way back", expand(dropped("positive", "")), `Missing definition: Once positive is gone, no catalog tells what to bring back if this change is taken back. Say it here:
+  definition = "CHECK ((a > 0))"`},
+		{"drop of another check", expand(dropped("positive", "CHECK (a > 1)")), "Constraint with another definition: The constraint positive on seen is\n  CHECK ((a > 0))"},
+		{"drop of a check", expand(dropped("positive", "CHECK (a > 0)")), ""},
+		{"drop of what defines nothing", expand(dropped("positive", "a > 0")), "defines no constraint"},
+		{"drop of two things", expand(dropped("gone", "CHECK (a > 0), drop column b")), "it defines more than one thing"},
+		{"drop of a statement", expand(dropped("positive", "CHECK (a > 0); drop table users")), `";" is not part of an expression`},
+		{"drop of a key in expand", expand(dropped("apart", "UNIQUE (a)")), "Key dropped inside expand: Releases that still run may name"},
+		{"drop of a key that others refer to", contract(dropped("apart", "")), "Something else needs it: The foreign key of_seen of others refers to (a)"},
+		{"drop of the primary key", contract(dropped("seen_pkey", "")), "Primary key dropped"},
+		{"drop of what is gone", contract(dropped("nothing", "")), ""},
+		{"rename of nothing", expand(&spec.RenameConstraint{Table: spec.ParseTable("seen"), Name: "a", To: "b"}), "Unknown constraint: Table seen has no constraint a. It has apart, positive, seen_pkey."},
+		{"rename onto another", expand(&spec.RenameConstraint{Table: spec.ParseTable("seen"), Name: "apart", To: "positive"}), "Name is taken"},
+		{"rename of no index", expand(&spec.RenameIndex{Schema: "public", Name: "a", To: "b"}), "Unknown index: There is no index a."},
+		{"rename in contract", contract(&spec.RenameIndex{Schema: "public", Name: "a", To: "b"}), "Operation belongs in expand"},
+		{"exclusion", expand(&spec.AddExclusion{Table: users, Name: "x", Method: "gist", Elements: []string{"name WITH ="}}), "Table users has about 0 rows in 0 kB"},
+		{"exclusion without an operator", expand(&spec.AddExclusion{Table: users, Name: "x", Method: "gist", Elements: []string{"name"}}), `"name" does not say how it is compared`},
+		{"exclusion that allows what is not there", expand(&spec.AddExclusion{Table: users, Name: "x", Method: "gist", Elements: []string{"name WITH ="}, Allow: []string{"exclusions"}}), "Unknown hazard"},
 		{"add in contract", contract(first), "Operation belongs in expand"},
 	}
 	for _, test := range tests {
@@ -118,6 +140,12 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 			cat.Tables["seen"] = &migrations.Table{
 				Columns:    []migrations.Column{{Name: "a", Type: "text"}, {Name: "b", Type: "text"}},
 				Dependents: []migrations.Dependent{{Column: "a", Object: "view public.v"}},
+				Constraints: []migrations.Constraint{
+					{Name: "apart", Kind: migrations.Unique, Definition: "UNIQUE (a)", Columns: []string{"a"}, Valid: true},
+					{Name: "positive", Kind: migrations.Check, Definition: "CHECK ((a > 0))", Columns: []string{"a"}, Valid: true},
+				},
+				PrimaryKey: []string{"c"}, PrimaryKeyName: "seen_pkey",
+				References: []migrations.ForeignKey{{Name: "of_seen", Table: "others", Columns: []string{"x"}, Referenced: []string{"a"}}},
 			}
 			cat.Tables["events"] = &migrations.Table{
 				Columns: []migrations.Column{{Name: "id", Type: "int"}, {Name: "at", Type: "date"}}, Partitioned: "RANGE (at)",

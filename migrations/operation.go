@@ -91,6 +91,14 @@ func kindOf(op spec.Operation) operation {
 		return addUnique{AddUnique: o}
 	case *spec.AddPrimaryKey:
 		return addPrimaryKey{AddPrimaryKey: o}
+	case *spec.AddExclusion:
+		return addExclusion{AddExclusion: o}
+	case *spec.DropConstraint:
+		return dropConstraint{DropConstraint: o}
+	case *spec.RenameConstraint:
+		return renameConstraint{RenameConstraint: o}
+	case *spec.RenameIndex:
+		return renameIndex{RenameIndex: o}
 	case *spec.SetNotNull:
 		return setNotNull{SetNotNull: o}
 	case *spec.DropNotNull:

@@ -219,6 +219,9 @@ func code(sql string) string {
 // is asserted where they run: TestEveryOperation of the provider.
 func rowsOf(statements []string) string {
 	all := strings.Join(statements, "\n")
+	if strings.Contains(all, "EXCLUDE USING") {
+		return "read, while everybody waits"
+	}
 	if strings.Contains(all, "VALIDATE CONSTRAINT") || strings.Contains(all, "INDEX CONCURRENTLY") && strings.Contains(all, "CREATE") {
 		return "read, while others go on"
 	}
@@ -243,12 +246,22 @@ func exampleTables() *migrations.Catalog {
 			},
 			Rows: 1_000_000,
 		},
-		"orders":    {Columns: []migrations.Column{key("id"), key("user_id"), {Name: "amount", Type: "numeric"}}, Rows: 1_000_000},
+		"orders": {Columns: []migrations.Column{key("id"), key("user_id"), {Name: "amount", Type: "numeric"}}, Rows: 1_000_000},
 		"events": {
 			Columns: []migrations.Column{key("id"), {Name: "at", Type: "timestamp with time zone"}}, Partitioned: "RANGE (at)",
 			Partitions: []migrations.Partition{{Table: "events_2026", Bound: "FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2027-01-01 00:00:00+00')"}, {Table: "events_rest", Bound: "DEFAULT"}},
 		},
 		"events_2025": {Columns: []migrations.Column{key("id"), {Name: "at", Type: "timestamp with time zone"}}, Rows: 1_000_000},
+		"bookings": {
+			Columns: []migrations.Column{key("id"), key("user_id"), text("code"), {Name: "cost", Type: "numeric"}, {Name: "during", Type: "tstzrange"}, {Name: "cancelled", Type: "boolean"}},
+			Constraints: []migrations.Constraint{
+				{Name: "bookings_code_key", Kind: migrations.Unique, Definition: "UNIQUE (code)", Columns: []string{"code"}, Valid: true},
+				{Name: "bookings_user_id_fkey", Kind: migrations.Foreign, Definition: "FOREIGN KEY (user_id) REFERENCES public.users(id)", Columns: []string{"user_id"}, References: "users", Valid: true},
+				{Name: "cost_positive", Kind: migrations.Check, Definition: "CHECK ((cost > (0)::numeric))", Columns: []string{"cost"}, Valid: true},
+			},
+			Indexes: []migrations.Index{{Name: "bookings_code_key", Constraint: "bookings_code_key", Definition: "CREATE UNIQUE INDEX bookings_code_key ON public.bookings USING btree (code)", Unique: true, Valid: true}},
+			Rows:    1_000_000,
+		},
 		"old_users": {Columns: []migrations.Column{key("id")}},
 	}}
 }

@@ -121,11 +121,16 @@ var operationDecoders = map[string]func(*node) Operation{
 	"add_foreign_key": func(n *node) Operation { return addForeignKey(n) },
 	"add_unique":      func(n *node) Operation { return addUnique(n) },
 	"add_primary_key": func(n *node) Operation { return addPrimaryKey(n) },
+	"add_exclusion":   func(n *node) Operation { return addExclusion(n) },
+	"drop_constraint": func(n *node) Operation { return dropConstraint(n) },
 	"set_not_null":    func(n *node) Operation { return setNotNull(n) },
 	"drop_not_null":   func(n *node) Operation { return dropNotNull(n) },
 	"set_default":     func(n *node) Operation { return setDefault(n) },
 	"drop_default":    func(n *node) Operation { return dropDefault(n) },
 	"comment_on":      func(n *node) Operation { return commentOn(n) },
+
+	"rename_constraint": func(n *node) Operation { return renameConstraint(n) },
+	"rename_index":      func(n *node) Operation { return renameIndex(n) },
 }
 
 func operation(n *node, labels map[hcl.Range]string) Operation {

@@ -39,6 +39,46 @@ func addPrimaryKey(n *node) *AddPrimaryKey {
 	return k
 }
 
+func addExclusion(n *node) *AddExclusion {
+	n.problems.identifierAt(n.labelRange(1), n.labels[1])
+	e := &AddExclusion{
+		Table: n.tableLabel(0), Name: n.labels[1], Method: n.str("method"), Elements: n.strs("elements"), Where: n.str("where"),
+		Deferral: n.deferral(), Allow: n.strs("allow"), Range: n.rng(),
+	}
+	if e.Elements != nil && len(e.Elements) == 0 {
+		n.problems.add(n.at("elements"), "Nothing to compare", "%s needs at least one element, such as \"during WITH &&\".", n.title())
+	}
+	return e
+}
+
+func dropConstraint(n *node) *DropConstraint {
+	n.problems.identifierAt(n.labelRange(1), n.labels[1])
+	return &DropConstraint{Table: n.tableLabel(0), Name: n.labels[1], Definition: n.str("definition"), Range: n.rng()}
+}
+
+func renameConstraint(n *node) *RenameConstraint {
+	n.problems.identifierAt(n.labelRange(1), n.labels[1])
+	return &RenameConstraint{Table: n.tableLabel(0), Name: n.labels[1], To: n.newName(n.labels[1]), Range: n.rng()}
+}
+
+func renameIndex(n *node) *RenameIndex {
+	t := n.tableLabel(0)
+	return &RenameIndex{Schema: t.Schema, Name: t.Name, To: n.newName(t.Name), Range: n.rng()}
+}
+
+// newName is the argument `to`, which is a name and another one than before.
+func (n *node) newName(before string) string {
+	to := n.str("to")
+	if to == "" {
+		return "" // which is said elsewhere
+	}
+	n.problems.identifierAt(n.at("to"), to)
+	if to == before {
+		n.problems.add(n.at("to"), "Same name", "%s is called that already.", n.title())
+	}
+	return to
+}
+
 func (n *node) action(name string) string {
 	action := n.str(name)
 	if action == "no action" {

@@ -54,6 +54,35 @@ type AddPrimaryKey struct {
 	Range    hcl.Range
 }
 
+// AddExclusion adds an exclusion constraint: no two rows for which all
+// comparisons are true. Postgres has no way to add one in steps.
+type AddExclusion struct {
+	Table    Table
+	Name     string
+	Method   string
+	Elements []string // SQL: "during WITH &&"
+	Where    string   // SQL over a row; "" = all rows
+	Deferral Deferral
+	Allow    []string // codes of the hazards that it may have
+	Range    hcl.Range
+}
+
+// DropConstraint takes a constraint away.
+type DropConstraint struct {
+	Table      Table
+	Name       string
+	Definition string // SQL of what it was; "" = what the catalog says while it is there
+	Range      hcl.Range
+}
+
+// RenameConstraint gives a constraint another name.
+type RenameConstraint struct {
+	Table Table
+	Name  string
+	To    string
+	Range hcl.Range
+}
+
 // Deferral is when a constraint is looked at.
 type Deferral struct {
 	Deferrable bool
@@ -64,6 +93,10 @@ func (o *AddCheck) operation()      {}
 func (o *AddForeignKey) operation() {}
 func (o *AddUnique) operation()     {}
 func (o *AddPrimaryKey) operation() {}
+
+func (o *AddExclusion) operation()     {}
+func (o *DropConstraint) operation()   {}
+func (o *RenameConstraint) operation() {}
 
 // Source is where the author wrote it.
 func (o *AddCheck) Source() hcl.Range { return o.Range }
@@ -92,6 +125,26 @@ func (o *AddUnique) Names() Names { return namingKey(o.Table, o.Name, o.Columns,
 
 // Names are the table, its columns, the constraint and its index.
 func (o *AddPrimaryKey) Names() Names { return namingKey(o.Table, o.Name, o.Columns, o.Include) }
+
+// Source is where the author wrote it.
+func (o *AddExclusion) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *DropConstraint) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *RenameConstraint) Source() hcl.Range { return o.Range }
+
+// Names are the table, the constraint and its index.
+func (o *AddExclusion) Names() Names { return namingKey(o.Table, o.Name) }
+
+// Names are the table and the constraint.
+func (o *DropConstraint) Names() Names { return namingConstraint(o.Table, o.Name) }
+
+// Names are the table and both names.
+func (o *RenameConstraint) Names() Names {
+	return Names{Tables: []TableNames{{Table: o.Table, Constraints: []string{o.Name, o.To}}}}
+}
 
 func namingKey(t Table, name string, lists ...[]string) Names {
 	n := namingConstraint(t, name, slices.Concat(lists...)...)

@@ -27,7 +27,8 @@ var expandTable = &block{
 		createEnumTable, addEnumValueTable,
 		createTableTable, addColumnTable, createIndexTable, syncTable,
 		setNotNullTable, dropNotNullTable, setDefaultTable, dropDefaultTable, commentOnTable,
-		addCheckTable, addForeignKeyTable, addUniqueTable, addPrimaryKeyTable,
+		addCheckTable, addForeignKeyTable, addUniqueTable, addPrimaryKeyTable, addExclusionTable,
+		dropConstraintTable, renameConstraintTable, renameIndexTable,
 		attachPartitionTable, createPartitionTable, sqlTable,
 	},
 	later: []string{
@@ -220,11 +221,11 @@ var contractTable = &block{
 		{name: "drop_index", labels: []string{"NAME"}, unique: true,
 			doc: "Takes an index away without blocking writers."},
 		renameEnumValueTable, dropEnumTable,
-		addCheckTable, addForeignKeyTable, addUniqueTable,
+		addCheckTable, addForeignKeyTable, addUniqueTable, addExclusionTable, dropConstraintTable,
 		setNotNullTable, setDefaultTable, dropDefaultTable, sqlTable,
 		quietTable,
 	},
-	later: []string{"window", "gate", "approve", "detach_partition", "drop_constraint", "drop_view", "drop_function", "drop_type"},
+	later: []string{"window", "gate", "approve", "detach_partition", "drop_view", "drop_function", "drop_type"},
 	misplaced: []misplaced{
 		{"create_table", "Addition inside contract", additionDetail},
 		{"add_column", "Addition inside contract", additionDetail},

@@ -55,3 +55,38 @@ var addPrimaryKeyTable = &block{
 		{name: "include", kind: kindStrings, doc: "Columns that are in the index, and not in its key."},
 	}, deferralArguments()...),
 }
+
+var addExclusionTable = &block{
+	name: "add_exclusion", labels: []string{"TABLE", "NAME"}, unique: true,
+	doc: "Adds an exclusion constraint: no two rows for which all comparisons are true. Postgres builds its index while nobody reads or writes the table, and has no other way: " +
+		"on a table that is there it is the hazard `exclusion_constraint`, which must be allowed by name. A build that takes longer than `lock.hold` of the database is given up. " +
+		"In `expand`, live releases must keep it already. In `contract`, it holds once the releases are gone that do not know the change.",
+	attributes: append([]attribute{
+		{name: "elements", kind: kindStrings, required: true, doc: "What is compared, and how: a column or an expression in parentheses, `WITH` and an operator, such as `during WITH &&`."},
+		{name: "method", kind: kindString, fallback: "gist", oneOf: []string{"gist", "spgist", "btree", "hash"}, doc: "Access method of its index."},
+		{name: "where", kind: kindString, doc: "SQL condition: other rows are not compared."},
+		{name: "allow", kind: kindStrings, doc: "Hazards that it may have, by code: `[\"exclusion_constraint\"]`."},
+	}, deferralArguments()...),
+}
+
+var dropConstraintTable = &block{
+	name: "drop_constraint", labels: []string{"TABLE", "NAME"}, unique: true,
+	doc: "Takes a constraint away. In `expand`, a check or a foreign key: releases to come write what it refuses, and live ones must be able to read that. " +
+		"It comes back without keeping anybody waiting, and rows that break it by then are found when it is validated. " +
+		"In `contract`, also a unique or an exclusion constraint, which releases may name in ON CONFLICT: its index goes with it, and there is no way back.",
+	attributes: []attribute{
+		{name: "definition", kind: kindString, doc: "What it is, as `pg_get_constraintdef()` writes it, such as `CHECK (amount > 0)`. Required in `expand`: afterwards no catalog tells what to bring back."},
+	},
+}
+
+var renameConstraintTable = &block{
+	name: "rename_constraint", labels: []string{"TABLE", "NAME"}, unique: true,
+	doc:        "Gives a constraint another name, and its index with it. Live releases must not use the old one, in `ON CONFLICT ON CONSTRAINT` or to tell errors apart.",
+	attributes: []attribute{{name: "to", kind: kindString, required: true, doc: "The new name."}},
+}
+
+var renameIndexTable = &block{
+	name: "rename_index", labels: []string{"NAME"}, unique: true,
+	doc:        "Gives an index another name, and the constraint with it that it belongs to. Nobody waits for it.",
+	attributes: []attribute{{name: "to", kind: kindString, required: true, doc: "The new name, in the same schema."}},
+}

@@ -252,6 +252,14 @@ change "drop_index" {
   }
 }
 
+change "rename_index" {
+  expand {
+    rename_index "users_by_name" {
+      to = "users_name"
+    }
+  }
+}
+
 change "add_check__in_expand" {
   expand {
     add_check "orders" "amount_positive" {
@@ -289,6 +297,54 @@ change "add_primary_key" {
   expand {
     add_primary_key "orders" {
       columns = ["id"]
+    }
+  }
+}
+
+change "add_exclusion" {
+  expand {
+    add_exclusion "bookings" "one_at_a_time" {
+      elements = ["during WITH &&"]
+      where    = "not cancelled"
+      allow    = ["exclusion_constraint"]
+    }
+  }
+}
+
+change "drop_constraint__in_expand" {
+  expand {
+    drop_constraint "bookings" "cost_positive" {
+      definition = "CHECK (cost > 0)"
+    }
+  }
+}
+
+change "drop_constraint__foreign_key" {
+  expand {
+    drop_constraint "bookings" "bookings_user_id_fkey" {
+      definition = "FOREIGN KEY (user_id) REFERENCES users (id)"
+    }
+  }
+}
+
+change "drop_constraint__in_contract" {
+  contract {
+    drop_constraint "bookings" "bookings_code_key" {}
+  }
+}
+
+change "rename_constraint" {
+  expand {
+    rename_constraint "bookings" "cost_positive" {
+      to = "cost_is_positive"
+    }
+  }
+}
+
+change "rename_constraint__with_an_index" {
+  expand {
+    rename_constraint "bookings" "bookings_code_key" {
+      to = "bookings_are_told_apart"
     }
   }
 }

@@ -81,6 +81,62 @@ func constraintOperations() []operation {
 			before: names, after: names,
 		},
 		{
+			name: "drop a check", setup: checkedOrders, fill: ordersRows,
+			change: &spec.Change{Name: "c", Expand: []spec.Operation{
+				&spec.DropConstraint{Table: orders, Name: "total_is_known", Definition: "CHECK (total >= 0)"},
+			}},
+			end:    ordersTables,
+			before: ordering, after: ordering,
+		},
+		{
+			name: "drop a foreign key", setup: belongingOrders, fill: ordersRows,
+			change: &spec.Change{Name: "c", Expand: []spec.Operation{
+				&spec.DropConstraint{Table: orders, Name: "orders_user_id_fkey", Definition: "FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE"},
+			}},
+			end:    ordersTables,
+			before: ordering, after: ordering,
+		},
+		{
+			name: "drop constraints in contract", setup: belongingOrders + checkedAgain + "alter table orders add constraint told_apart unique (id, total);", fill: ordersRows,
+			change: &spec.Change{Name: "c", Contract: &spec.Contract{Operations: []spec.Operation{
+				&spec.DropConstraint{Table: orders, Name: "orders_user_id_fkey"},
+				&spec.DropConstraint{Table: orders, Name: "total_is_known"},
+				&spec.DropConstraint{Table: orders, Name: "told_apart"},
+			}}},
+			end:    ordersTables,
+			before: ordering, after: ordering,
+		},
+		{
+			name: "rename constraints", setup: belongingOrders + checkedAgain + "alter table orders add constraint told_apart unique (id, total);", fill: ordersRows,
+			change: &spec.Change{Name: "c", Expand: []spec.Operation{
+				&spec.RenameConstraint{Table: orders, Name: "orders_user_id_fkey", To: "of_a_user"},
+				&spec.RenameConstraint{Table: orders, Name: "total_is_known", To: "known"},
+				&spec.RenameConstraint{Table: orders, Name: "told_apart", To: "apart"},
+				&spec.RenameConstraint{Table: orders, Name: "orders_pkey", To: "the_key"},
+			}},
+			end: `create table users (id bigserial primary key, name text not null);
+				create table orders (id bigserial constraint the_key primary key, user_id bigint, total int);
+				alter table orders add constraint of_a_user foreign key (user_id) references users on delete cascade;
+				alter table orders add constraint known check (total >= 0); alter table orders add constraint apart unique (id, total)`,
+			before: ordering, after: ordering,
+		},
+		{
+			name: "add an exclusion constraint", setup: bookings, fill: bookingRows,
+			change: &spec.Change{Name: "c", Expand: []spec.Operation{
+				&spec.AddExclusion{Table: booked, Name: "one_at_a_time", Method: "gist", Elements: []string{"during WITH &&"}, Where: "not cancelled"},
+			}},
+			end:    bookings + "alter table bookings add constraint one_at_a_time exclude using gist (during with &&) where (not cancelled)",
+			before: booking, after: booking,
+		},
+		{
+			name: "enforce an exclusion constraint", setup: bookings, fill: bookingRows,
+			change: &spec.Change{Name: "c", Contract: &spec.Contract{Operations: []spec.Operation{
+				&spec.AddExclusion{Table: booked, Name: "one_at_a_time", Method: "gist", Elements: []string{"during WITH &&"}, Deferral: spec.Deferral{Deferrable: true}},
+			}}},
+			end:    bookings + "alter table bookings add constraint one_at_a_time exclude using gist (during with &&) deferrable",
+			before: booking, after: booking,
+		},
+		{
 			name: "index with all arguments", setup: usersTable,
 			change: &spec.Change{Name: "c", Expand: []spec.Operation{
 				&spec.CreateIndex{Name: "by_name", Table: users, Columns: []string{"name text_pattern_ops", "id DESC NULLS LAST"},
@@ -100,6 +156,26 @@ func constraintOperations() []operation {
 			before: happening, after: happening,
 		},
 	}
+}
+
+// What there is before a constraint is dropped.
+const (
+	checkedAgain    = "alter table orders add constraint total_is_known check (total >= 0);"
+	checkedOrders   = ordersTables + checkedAgain
+	belongingOrders = ordersTables + "alter table orders add foreign key (user_id) references users on delete cascade;"
+)
+
+var booked = spec.ParseTable("bookings")
+
+// bookings is a table of which no two rows are about the same time.
+const (
+	bookings    = "create table bookings (id int primary key, during int4range, cancelled bool default false);"
+	bookingRows = "insert into bookings select i, int4range(i, i + 1) from generate_series(1, 2000) i"
+)
+
+var booking = shape{
+	read:   "select during from bookings where id = $1",
+	writes: []string{"update bookings set during = int4range(id, id + 1) where id = $1", "insert into bookings (id, during) values ($1, int4range($1, $1 + 1)) on conflict (id) do nothing"},
 }
 
 const partitionedTables = `create table events (id int, kind int) partition by range (id);

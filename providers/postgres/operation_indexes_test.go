@@ -20,5 +20,14 @@ func indexOperations() []operation {
 			end:    usersTable,
 			before: names, after: names,
 		},
+		{
+			name: "rename indexes", setup: usersTable + "create index by_name on users (name); alter table users add constraint apart unique (id, name)",
+			change: &spec.Change{Name: "c", Expand: []spec.Operation{
+				&spec.RenameIndex{Schema: "public", Name: "by_name", To: "users_name"},
+				&spec.RenameIndex{Schema: "public", Name: "apart", To: "told_apart"},
+			}},
+			end:    usersTable + "create index users_name on users (name); alter table users add constraint told_apart unique (id, name)",
+			before: names, after: names,
+		},
 	}
 }
