@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	fewWalks  = 20
+	fewWalks  = 12
 	manyWalks = 2000 // with PLEAT_TEST_LONG
 )
 
