@@ -79,6 +79,8 @@ func (n notNull) validate() Unit {
 	}
 }
 
+// settle has two statements: in one, the server drops the check first, has
+// nothing left to believe and reads the table.
 func (n notNull) settle() Unit {
 	u := Unit{
 		ID: "settle." + n.name(), Title: n.name() + " NOT NULL", Mode: InTransaction,
