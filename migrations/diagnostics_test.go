@@ -91,6 +91,8 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"partition that lacks what its table has", expand(&spec.AttachPartition{Table: events, Partition: year}),
 			"Before y can be attached to events it needs: a column at of type date; no column b; a constraint named CHECK (id > 0); an index like events_at."},
 		{"partition of another table attached", expand(&spec.AttachPartition{Table: events, Partition: spec.Partition{Table: spec.ParseTable("z"), From: year.From, To: year.To}}), "Partition of another table: Table z is a partition of others."},
+		{"partition detached beside a default one", contract(&spec.DetachPartition{Table: events, Partition: year}), "Rows would go to the default partition"},
+		{"partition detached in expand", expand(&spec.DetachPartition{Table: events, Partition: year}), "Operation belongs in contract"},
 		{"drop in expand", expand(&spec.DropColumn{Table: users, Column: "name"}), "Operation belongs in contract"},
 
 		{"sync without a column", expand(sync("name", "first")), "Unknown column: Table users has no column first. It has id, name."},

@@ -113,6 +113,8 @@ func kindOf(op spec.Operation) operation {
 		return syncOperation{Sync: o}
 	case *spec.AttachPartition:
 		return attachPartition{AttachPartition: o}
+	case *spec.DetachPartition:
+		return detachPartition{DetachPartition: o}
 	case *spec.CreatePartition:
 		return createPartition{CreatePartition: o}
 	case *spec.SQL:

@@ -251,6 +251,11 @@ func exampleTables() *migrations.Catalog {
 			Columns: []migrations.Column{key("id"), {Name: "at", Type: "timestamp with time zone"}}, Partitioned: "RANGE (at)",
 			Partitions: []migrations.Partition{{Table: "events_2026", Bound: "FOR VALUES FROM ('2026-01-01 00:00:00+00') TO ('2027-01-01 00:00:00+00')"}, {Table: "events_rest", Bound: "DEFAULT"}},
 		},
+		"logs": {
+			Columns: []migrations.Column{{Name: "at", Type: "date"}}, Partitioned: "RANGE (at)",
+			Partitions: []migrations.Partition{{Table: "logs_2020", Bound: "FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"}},
+		},
+		"logs_2020":   {Columns: []migrations.Column{{Name: "at", Type: "date"}}, PartitionOf: "logs", Rows: 1_000_000},
 		"events_2025": {Columns: []migrations.Column{key("id"), {Name: "at", Type: "timestamp with time zone"}}, Rows: 1_000_000},
 		"bookings": {
 			Columns: []migrations.Column{key("id"), key("user_id"), text("code"), {Name: "cost", Type: "numeric"}, {Name: "during", Type: "tstzrange"}, {Name: "cancelled", Type: "boolean"}},

@@ -115,6 +115,7 @@ var operationDecoders = map[string]func(*node) Operation{
 	"drop_enum":         func(n *node) Operation { return dropEnum(n) },
 
 	"attach_partition": func(n *node) Operation { return attachPartition(n) },
+	"detach_partition": func(n *node) Operation { return detachPartition(n) },
 	"create_partition": func(n *node) Operation { return createPartition(n) },
 
 	"add_check":       func(n *node) Operation { return addCheck(n) },

@@ -1,8 +1,17 @@
 package spec
 
 func attachPartition(n *node) *AttachPartition {
-	p := &AttachPartition{Table: n.tableLabel(0), Partition: n.bounded(), Range: n.rng()}
-	if p.Partition.By() == "" {
+	return &AttachPartition{Table: n.tableLabel(0), Partition: n.withRows(), Range: n.rng()}
+}
+
+func detachPartition(n *node) *DetachPartition {
+	return &DetachPartition{Table: n.tableLabel(0), Partition: n.withRows(), Range: n.rng()}
+}
+
+// withRows is a partition that has rows, and so a bound that says which.
+func (n *node) withRows() Partition {
+	p := n.bounded()
+	if p.By() == "" {
 		n.problems.add(n.rng(), "No bound", "%s says which rows the partition has: from and to, or in.", n.title())
 	}
 	return p

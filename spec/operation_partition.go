@@ -17,6 +17,14 @@ type CreatePartition struct {
 	Range     hcl.Range
 }
 
+// DetachPartition makes a partition a table of its own, with its rows. The bound
+// is the one that it has, for the way back.
+type DetachPartition struct {
+	Table     Table
+	Partition Partition
+	Range     hcl.Range
+}
+
 // By is how the bound tells rows: "range", "list", "hash", or "" for what fits
 // nowhere else.
 func (p Partition) By() string {
@@ -33,12 +41,19 @@ func (p Partition) By() string {
 
 func (o *AttachPartition) operation() {}
 func (o *CreatePartition) operation() {}
+func (o *DetachPartition) operation() {}
 
 // Source is where the author wrote it.
 func (o *AttachPartition) Source() hcl.Range { return o.Range }
 
 // Source is where the author wrote it.
 func (o *CreatePartition) Source() hcl.Range { return o.Range }
+
+// Source is where the author wrote it.
+func (o *DetachPartition) Source() hcl.Range { return o.Range }
+
+// Names are both tables.
+func (o *DetachPartition) Names() Names { return namingBoth(o.Table, o.Partition.Table) }
 
 // Names are both tables.
 func (o *AttachPartition) Names() Names { return namingBoth(o.Table, o.Partition.Table) }

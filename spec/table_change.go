@@ -40,6 +40,7 @@ var expandTable = &block{
 		{"drop_column", "Column dropped inside expand", dropColumnSkeleton},
 		{"drop_table", "Table dropped inside expand", dropTableSkeleton},
 		{"drop_index", "Index dropped inside expand", dropIndexSkeleton},
+		{"detach_partition", "Partition detached inside expand", detachPartitionSkeleton},
 		{"drop_enum", "Enum dropped inside expand", dropEnumSkeleton},
 		{"rename_enum_value", "Value renamed inside expand", renameEnumValueSkeleton},
 		{"change_type", "Shorthand inside expand", shorthandDetail},
@@ -81,6 +82,11 @@ func dropTableSkeleton(labels []string) string {
 
 func dropIndexSkeleton(labels []string) string {
 	return dropReason + fmt.Sprintf("  contract {\n    drop_index %q {}\n  }", labelOr(labels, 0, "INDEX"))
+}
+
+func detachPartitionSkeleton(labels []string) string {
+	return dropReason + fmt.Sprintf("  contract {\n    detach_partition %q %q {\n      from = [\"…\"]\n      to   = [\"…\"]\n    }\n  }",
+		labelOr(labels, 0, "TABLE"), labelOr(labels, 1, "PARTITION"))
 }
 
 func dropEnumSkeleton(labels []string) string {
@@ -220,12 +226,12 @@ var contractTable = &block{
 			doc: "Takes a table away.", attributes: []attribute{hideArgument}},
 		{name: "drop_index", labels: []string{"NAME"}, unique: true,
 			doc: "Takes an index away without blocking writers."},
-		renameEnumValueTable, dropEnumTable,
+		renameEnumValueTable, dropEnumTable, detachPartitionTable,
 		addCheckTable, addForeignKeyTable, addUniqueTable, addExclusionTable, dropConstraintTable,
 		setNotNullTable, setDefaultTable, dropDefaultTable, sqlTable,
 		quietTable,
 	},
-	later: []string{"window", "gate", "approve", "detach_partition", "drop_view", "drop_function", "drop_type"},
+	later: []string{"window", "gate", "approve", "drop_view", "drop_function", "drop_type"},
 	misplaced: []misplaced{
 		{"create_table", "Addition inside contract", additionDetail},
 		{"add_column", "Addition inside contract", additionDetail},

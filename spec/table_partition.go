@@ -15,6 +15,13 @@ var attachPartitionTable = &block{
 	attributes: boundArguments(),
 }
 
+var detachPartitionTable = &block{
+	name: "detach_partition", labels: []string{"TABLE", "PARTITION"}, unique: true,
+	doc: "Makes a partition a table of its own, with its rows; nobody waits who reads or writes TABLE (PostgreSQL 14 and later). " +
+		"The bound is the one that the partition has: a check of it, which goes at the end, lets it be attached again without a look at its rows.",
+	attributes: boundArguments(),
+}
+
 var createPartitionTable = &block{
 	name: "create_partition", labels: []string{"TABLE", "PARTITION"}, unique: true,
 	doc: "Makes a new partition of a table that is in use, without keeping anybody waiting. One that says nothing of its rows has those that fit nowhere else.",

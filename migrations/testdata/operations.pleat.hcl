@@ -388,6 +388,15 @@ change "attach_partition" {
   }
 }
 
+change "detach_partition" {
+  contract {
+    detach_partition "logs" "logs_2020" {
+      from = ["'2020-01-01'"]
+      to   = ["'2021-01-01'"]
+    }
+  }
+}
+
 change "create_partition" {
   expand {
     create_partition "events" "events_2027" {

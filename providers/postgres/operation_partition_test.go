@@ -63,6 +63,16 @@ func partitionOperations(t testing.TB) []operation {
 			after:  shape{writes: []string{"insert into parts values ($1, 'b')"}},
 		},
 		{
+			name: "detach a partition", setup: events + created, fill: fillEvents,
+			change: written(t, `contract {
+				detach_partition "events" "events_2026" {
+					from = ["'2026-01-01'"]
+					to   = ["'2027-01-01'"]
+				}
+			}`),
+			end: events + created + "alter table events detach partition events_2026", before: eventful,
+		},
+		{
 			name: "create a partition", setup: events, fill: fillEvents,
 			change: written(t, create), end: events + created,
 			before: eventful, after: shape{writes: []string{"insert into events select (random() * 1e9)::int, timestamptz '2026-06-01' + random() * interval '1 day' where $1 > 0"}},

@@ -7,6 +7,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"pleat/migrations"
+	"pleat/providers/postgres/pgtest"
 )
 
 // A server says at DEBUG1 of which tables it need not read the rows.
@@ -50,6 +53,38 @@ func TestAttachPartitionReadsNoRow(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A detach that was cut short leaves the partition half way out, for any server
+// that can do it concurrently.
+func TestAnInterruptedDetachIsFinished(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "create table events (k int) partition by range (k); create table part partition of events for values from (1) to (9)")
+	change := written(t, "contract {\ndetach_partition \"events\" \"part\" {\nfrom = [\"1\"]\nto = [\"9\"]\n}\n}")
+	p := w.lower(change)
+	detach := p.Hide[len(p.Hide)-1]
+	if detach.Mode != migrations.Alone {
+		t.Skip("this server detaches in a transaction")
+	}
+	reader, cut := pgtest.Connect(t, w.url), pgtest.Connect(t, w.url)
+	for c, sql := range map[*pgx.Conn]string{reader: "begin; select from events", cut: "set statement_timeout = '300ms'"} {
+		if _, err := c.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := cut.Exec(t.Context(), detach.Statements[0]); err == nil {
+		t.Fatal("nobody was waited for")
+	}
+	if _, err := reader.Exec(t.Context(), "commit"); err != nil {
+		t.Fatal(err)
+	}
+	if pending := w.value("select inhdetachpending::text from pg_inherits where inhrelid = 'part'::regclass"); pending != "true" {
+		t.Fatalf("pending is %s", pending)
+	}
+	w.apply(forward(p, detach, migrations.Hidden))
+	if left := w.value("select count(*)::text from pg_inherits where inhrelid = 'part'::regclass"); left != "0" {
+		t.Errorf("events has %s partitions, want none", left)
 	}
 }
 
