@@ -62,6 +62,7 @@ func (o addColumn) expand(l *lowering) bool {
 		a.begin(l.next.Table(o.Table))
 	}
 	if !there {
+		l.checkServed(o.AddColumn)
 		l.checkAddable(o.AddColumn, a)
 		t := l.next.Table(o.Table)
 		t.Columns = append(t.Columns, columnOf(a.declared, a.later))

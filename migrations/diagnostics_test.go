@@ -27,6 +27,10 @@ func dropped(constraint, definition string) *spec.DropConstraint {
 	return &spec.DropConstraint{Table: spec.ParseTable("seen"), Name: constraint, Definition: definition}
 }
 
+func served(column, to string) *spec.ServeView {
+	return &spec.ServeView{Table: users, Columns: map[string]string{column: to}, Schema: "pleat_c"}
+}
+
 var first = add(spec.Column{Name: "first", Type: "text"})
 
 var (
@@ -134,6 +138,15 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"exclusion", expand(&spec.AddExclusion{Table: users, Name: "x", Method: "gist", Elements: []string{"name WITH ="}}), "Table users has about 0 rows in 0 kB"},
 		{"exclusion without an operator", expand(&spec.AddExclusion{Table: users, Name: "x", Method: "gist", Elements: []string{"name"}}), `"name" does not say how it is compared`},
 		{"exclusion that allows what is not there", expand(&spec.AddExclusion{Table: users, Name: "x", Method: "gist", Elements: []string{"name WITH ="}, Allow: []string{"exclusions"}}), "Unknown hazard"},
+		{"view of a column that is not there", expand(served("nam", "full_name")), "Unknown column: Table users has no column nam"},
+		{"view with a name twice", expand(served("name", "id")), "Name is taken: Another column of users is called id"},
+		{"view of a table with a name twice", expand(&spec.ServeView{Table: users, To: "seen", Schema: "pleat_c"}), "Name is taken: Table seen exists"},
+		{"view beside another change's", expand(&spec.ServeView{Table: spec.ParseTable("shown"), Columns: map[string]string{"a": "c"}, Schema: "pleat_c"}),
+			"Table is in the middle of another change: The view pleat_other.shown shows shown"},
+		{"column under another change's view", expand(&spec.AddColumn{Table: spec.ParseTable("shown"), Column: spec.Column{Name: "b", Type: "text"}}),
+			"Releases read shown through the view pleat_other.shown"},
+		{"view of a column of a partition", expand(&spec.ServeView{Table: spec.ParseTable("part"), Columns: map[string]string{"a": "c"}, Schema: "pleat_c"}), "Column of a partition: part is a partition of whole"},
+		{"view past policies", expand(&spec.ServeView{Table: spec.ParseTable("guarded"), Columns: map[string]string{"a": "c"}, Schema: "pleat_c"}), "Row security would not hold"},
 		{"add in contract", contract(first), "Operation belongs in expand"},
 	}
 	for _, test := range tests {
@@ -159,6 +172,11 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 			cat.Tables["z"] = &migrations.Table{Columns: cat.Tables["events"].Columns, PartitionOf: "others"}
 			cat.Enums = map[string][]string{"mood": {"low", "high"}}
 			cat.TypeUses = map[string][]migrations.TypeUse{"mood": {{Table: "users", Columns: []string{"mood"}, Object: "column mood of table users"}, {Object: "function f(mood)"}}}
+			cat.Version = 14
+			columns := []migrations.Column{{Name: "a", Type: "text"}}
+			cat.Tables["shown"] = &migrations.Table{Columns: columns, Dependents: []migrations.Dependent{{Column: "a", Object: "view pleat_other.shown"}}}
+			cat.Tables["part"] = &migrations.Table{Columns: columns, PartitionOf: "whole"}
+			cat.Tables["guarded"] = &migrations.Table{Columns: columns, RowSecurity: true}
 			_, diags := migrations.Lower(test.change, cat)
 			var said []string
 			for _, d := range diags {

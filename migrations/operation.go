@@ -77,6 +77,10 @@ func kindOf(op spec.Operation) operation {
 		return renameTableOperation{RenameTable: o}
 	case *spec.RetireName:
 		return retireName{RetireName: o}
+	case *spec.ServeView:
+		return serveView{ServeView: o}
+	case *spec.EndView:
+		return endView{EndView: o}
 	case *spec.DropTable:
 		return dropTable{DropTable: o}
 	case *spec.CreateIndex:

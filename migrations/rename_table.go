@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -127,14 +128,30 @@ func renameView(from, to spec.Table) string {
 	return fmt.Sprintf("ALTER VIEW %s RENAME TO %s", tableIdent(from), Ident(to.Name))
 }
 
-// formerName makes the view, with the owner and the rights that the table has.
-// Whoever goes through it needs his own rights and is bound by policies, where
-// the server can do that; otherwise the owner's rights count, which is why the
-// same are granted on the view.
+// formerName makes the view that has the former name of a table.
 func formerName(view, of spec.Table, version int) []string {
-	invoker := ""
+	return []string{
+		fmt.Sprintf("CREATE VIEW %s %sAS SELECT * FROM %s", tableIdent(view), invoker(version), tableIdent(of)),
+		sameRights(view, of, nil),
+	}
+}
+
+// invoker has whoever goes through a view need his own rights, and bound by
+// policies, where the server can do that.
+func invoker(version int) string {
 	if version >= 15 {
-		invoker = "WITH (security_invoker = true) "
+		return "WITH (security_invoker = true) "
+	}
+	return ""
+}
+
+// sameRights gives a view the owner and the rights that the table has: where the
+// server knows no invoker, the owner's rights count on the table. columns are
+// the names that the view has for columns, where they are others.
+func sameRights(view, of spec.Table, columns map[string]string) string {
+	name := "t.attname"
+	for _, from := range slices.Sorted(maps.Keys(columns)) {
+		name = fmt.Sprintf("case t.attname when %s then %s else %s end", Literal(from), Literal(columns[from]), name)
 	}
 	body := fmt.Sprintf(`
 declare
@@ -147,7 +164,7 @@ begin
            case when a.is_grantable then ' with grant option' else '' end as option
     from (select relacl as acl, '' as columns, relowner as owner from pg_catalog.pg_class where oid = %[2]s::pg_catalog.regclass
           union all
-          select t.attacl, pg_catalog.format(' (%%I)', t.attname), k.relowner from pg_catalog.pg_attribute t
+          select t.attacl, pg_catalog.format(' (%%I)', %[3]s), k.relowner from pg_catalog.pg_attribute t
           join pg_catalog.pg_class k on k.oid = t.attrelid where t.attrelid = %[2]s::pg_catalog.regclass and not t.attisdropped) c,
          pg_catalog.aclexplode(c.acl) a
     where a.grantee <> c.owner and a.privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
@@ -155,12 +172,9 @@ begin
     execute 'grant ' || granted.what || ' on ' || %[1]s || ' to ' || granted.whom || granted.option;
   end loop;
 end
-`, Literal(tableIdent(view)), Literal(tableIdent(of)))
+`, Literal(tableIdent(view)), Literal(tableIdent(of)), name)
 	quote := dollarQuote(body)
-	return []string{
-		fmt.Sprintf("CREATE VIEW %s %sAS SELECT * FROM %s", tableIdent(view), invoker, tableIdent(of)),
-		"DO " + quote + body + quote,
-	}
+	return "DO " + quote + body + quote
 }
 
 // viewObject is how the catalog describes a view that depends on a table.

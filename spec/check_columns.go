@@ -29,6 +29,7 @@ func (l *loader) checkColumns(order *order[*Change]) {
 		s.collect(d.item)
 	}
 	for _, d := range l.declaredChanges {
+		l.checkViews(d.item)
 		for _, o := range d.item.Expand {
 			l.checkExpand(s, d.item, o)
 		}
@@ -61,6 +62,11 @@ func (s *shapes) collect(c *Change) {
 		case *AddColumn:
 			t := s.of(c, o.Table)
 			t.columns[o.Column.Name] = append(t.columns[o.Column.Name], c)
+		case *ServeView:
+			t := s.of(c, o.Table)
+			for _, name := range o.Columns {
+				t.columns[name] = append(t.columns[name], c)
+			}
 		}
 	}
 }
@@ -94,6 +100,13 @@ func (l *loader) checkExpand(s *shapes, c *Change, o Operation) {
 		l.tableReached(s, c, o.Table, n.labelRange(0))
 	case *CreateIndex:
 		l.tableReached(s, c, o.Table, n.at("table"))
+	case *ServeView:
+		if !l.tableReached(s, c, o.Table, n.labelRange(0)) {
+			return
+		}
+		for _, column := range sortedKeys(o.Columns) {
+			l.columnReached(s, c, o.Table, column, o.Range)
+		}
 	case *Sync:
 		if !l.tableReached(s, c, o.Table, n.labelRange(0)) {
 			return

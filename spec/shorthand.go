@@ -57,7 +57,7 @@ func (s *shorthand) changeType() {
 	})
 }
 
-// renameColumn adds a column like the other, which ends in contract.
+// renameColumn adds a column like the other, which ends in contract, or a view.
 func (s *shorthand) renameColumn() {
 	table, column := s.columnLabels()
 	to := s.str("to")
@@ -66,6 +66,10 @@ func (s *shorthand) renameColumn() {
 	}
 	if to == column {
 		s.node.problems.add(s.node.at("to"), "Same name", "The column is called %s already.", quote(to))
+		return
+	}
+	if s.byView() {
+		s.view(table).Columns[column] = to
 		return
 	}
 	s.expand(&AddColumn{Table: table, Column: Column{Name: to}, Like: column, Range: s.rng()})
@@ -80,6 +84,10 @@ func (s *shorthand) renameTable() {
 	}
 	if renamed.To == renamed.Table.Name {
 		s.node.problems.add(s.node.at("to"), "Same name", "The table is called %s already.", quote(renamed.To))
+		return
+	}
+	if s.byView() {
+		s.view(renamed.Table).To = renamed.To
 		return
 	}
 	s.expand(renamed)

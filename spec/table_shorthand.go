@@ -6,9 +6,10 @@ var renameColumnTable = &block{
 		"indexes, checks, keys in and out, NOT NULL, default, identity, sequence and comment go with it.",
 	attributes: []attribute{
 		{name: "to", kind: kindString, required: true, doc: "The new name."},
+		{name: "serve", kind: kindString, fallback: "copy", oneOf: []string{"copy", "views"}, doc: "How releases have both names: by a copy of the column, or by a view in a schema of the change, " +
+			"which comes first in the `search_path` of releases that know the change. With views no row is copied, and contract renames the column."},
 		hideArgument,
 	},
-	later: []string{"serve"},
 }
 
 var splitColumnTable = &block{
@@ -51,7 +52,8 @@ var renameTableTable = &block{
 		"COPY into the view, TRUNCATE and LOCK do not go through it.",
 	attributes: []attribute{
 		{name: "to", kind: kindString, required: true, doc: "The new name, without a schema."},
+		{name: "serve", kind: kindString, fallback: "former", oneOf: []string{"former", "views"}, doc: "Who goes through a view: releases that know the former name, or, with `views`, those that know the change, " +
+			"in whose `search_path` a schema of the change comes first. With views the table is renamed in contract."},
 		hideArgument,
 	},
-	later: []string{"serve"},
 }

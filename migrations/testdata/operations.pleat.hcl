@@ -70,6 +70,22 @@ change "rename_table" {
   }
 }
 
+change "rename_column_by_views" {
+  rename_column "users" "name" {
+    to    = "full_name"
+    serve = "views"
+    hide  = "3d"
+  }
+}
+
+change "rename_table_by_views" {
+  rename_table "orders" {
+    to    = "purchases"
+    serve = "views"
+    hide  = "7d"
+  }
+}
+
 change "drop_table" {
   contract {
     drop_table "old_users" {

@@ -72,7 +72,7 @@ func held(place int) time.Duration {
 }
 
 func operations(t testing.TB) []operation {
-	return slices.Concat(columnOperations(), shorthandOperations(t), notNullOperations(), tableOperations(t), indexOperations(), constraintOperations(), sqlOperations(), enumOperations(t), partitionOperations(t))
+	return slices.Concat(columnOperations(), shorthandOperations(t), viewOperations(t), notNullOperations(), tableOperations(t), indexOperations(), constraintOperations(), sqlOperations(), enumOperations(t), partitionOperations(t))
 }
 
 // TestEveryOperation takes each operation through its life on a table with
