@@ -145,15 +145,18 @@ type Placement struct {
 
 // Start makes instances run and waits until each is up.
 type Start struct {
-	Orchestrator     spec.Address      `json:"orchestrator"`
-	Service          string            `json:"service"`
-	Release          string            `json:"release"`
-	Artifact         Artifact          `json:"artifact"`
-	Definition       ProcessDefinition `json:"definition"`
-	Database         string            `json:"database,omitempty"`  // whose URL the instances get as DATABASE_URL
-	AlsoUses         []string          `json:"also_uses,omitempty"` // whose URLs they get as DATABASE_URL_NAME
-	Instances        []Placement       `json:"instances"`
-	MaxStartFailures int               `json:"max_start_failures,omitempty"`
+	Orchestrator spec.Address      `json:"orchestrator"`
+	Service      string            `json:"service"`
+	Release      string            `json:"release"`
+	Artifact     Artifact          `json:"artifact"`
+	Definition   ProcessDefinition `json:"definition"`
+	Database     string            `json:"database,omitempty"`  // whose URL the instances get as DATABASE_URL
+	AlsoUses     []string          `json:"also_uses,omitempty"` // whose URLs they get as DATABASE_URL_NAME
+	// Views are the schemas that come first in the search_path of the instances'
+	// sessions, by database.
+	Views            map[string][]string `json:"views,omitempty"`
+	Instances        []Placement         `json:"instances"`
+	MaxStartFailures int                 `json:"max_start_failures,omitempty"`
 }
 
 // Stop takes instances down: signal, then kill. Where Wait is false the step

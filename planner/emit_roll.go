@@ -235,6 +235,7 @@ func (r *rollout) start(p ProcessDefinition, names []string) {
 	s.Cause = r.startCause()
 	s.Waits = []string{healthyWait(p)}
 	s.Action = r.startAction(r.to, p, placed)
+	s.Does = r.viewLines(r.to)
 	s.Undo = r.undoStart(p, fresh(placed, there))
 	s.Needs = append(s.Needs, r.before()...)
 	r.add(r.group, s)
@@ -263,7 +264,7 @@ func (r *rollout) startAction(release Release, p ProcessDefinition, placed []Pla
 	a := &Start{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: release.Version,
 		Artifact: release.Artifact, Definition: p, Instances: placed,
-		MaxStartFailures: r.service.Strategy.MaxStartFailures,
+		MaxStartFailures: r.service.Strategy.MaxStartFailures, Views: r.views(release),
 	}
 	if r.service.Database != nil {
 		a.Database = r.service.Database.Name

@@ -46,6 +46,8 @@ func usesOf(c *spec.Change) []Use {
 			out = append(out, Use{Table: o.Table, Columns: []string{o.Column}})
 		case *spec.DropTable:
 			out = append(out, Use{Table: o.Table})
+		case *spec.EndView:
+			out = append(out, Use{Table: o.View.Table, Columns: o.View.Former()})
 		}
 	}
 	return out

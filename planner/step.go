@@ -55,8 +55,9 @@ type Step struct {
 	Lock    migrations.Lock // the strongest lock
 	Table   string          // on which it is taken
 	Hazards []migrations.Hazard
-	// Does is a line for each statement of SQL that an author wrote: what it
-	// locks, reads and writes as a whole, and loses.
+	// Does is a line for what the title does not say: of each statement of SQL
+	// that an author wrote what it locks, reads and writes as a whole, and loses;
+	// of a start what its sessions are to find.
 	Does []string
 	// Drops are objects that are gone for good once the step is done: a person
 	// must have named them.

@@ -51,6 +51,9 @@ func (p *Provider) databaseURLs(a *planner.Start, i planner.Placement) (map[stri
 		if err != nil {
 			return nil, err
 		}
+		if url, err = viewed(url, a.Views[database]); err != nil {
+			return nil, fmt.Errorf("the URL of database.%s: %w", database, err)
+		}
 		if urls[variable], err = named(url, name); err != nil {
 			return nil, fmt.Errorf("the URL of database.%s: %w", database, err)
 		}

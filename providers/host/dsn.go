@@ -12,49 +12,74 @@ const parameter = "application_name"
 // named gives the connection string with that application name and no other.
 // Errors do not quote the string: it holds a password.
 func named(dsn, name string) (string, error) {
-	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
-		return namedURL(dsn, name), nil
-	}
-	return namedPairs(dsn, name)
+	out, _, err := setParameter(dsn, parameter, func(string) string { return name })
+	return out, err
 }
 
-// namedURL leaves everything else as it is written: libpq knows %20 but not +,
+// setParameter gives a connection string one value of a parameter, made from
+// the one that it has, "" for none; was says what that is.
+func setParameter(dsn, key string, value func(was string) string) (out, was string, err error) {
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		out, was = setInURL(dsn, key, value)
+		return out, was, nil
+	}
+	return setInPairs(dsn, key, value)
+}
+
+// setInURL leaves everything else as it is written: libpq knows %20 but not +,
 // so the query must not be encoded anew.
-func namedURL(dsn, name string) string {
+func setInURL(dsn, key string, value func(string) string) (out, was string) {
 	base, query, _ := strings.Cut(dsn, "?")
 	var kept []string
 	for _, p := range strings.Split(query, "&") {
-		key, _, _ := strings.Cut(p, "=")
-		if plain, err := url.QueryUnescape(key); p == "" || err == nil && plain == parameter {
+		name, text, _ := strings.Cut(p, "=")
+		if p == "" {
+			continue
+		}
+		if plain, err := url.QueryUnescape(name); err == nil && plain == key {
+			was, _ = url.QueryUnescape(text)
 			continue
 		}
 		kept = append(kept, p)
 	}
-	escaped := strings.ReplaceAll(url.QueryEscape(name), "+", "%20")
-	return base + "?" + strings.Join(append(kept, parameter+"="+escaped), "&")
+	escaped := strings.ReplaceAll(url.QueryEscape(value(was)), "+", "%20")
+	return base + "?" + strings.Join(append(kept, key+"="+escaped), "&"), was
 }
 
-// namedPairs is for the form "host=… password='…'", see libpq's "Connection
+// setInPairs is for the form "host=… password='…'", see libpq's "Connection
 // Strings".
-func namedPairs(dsn, name string) (string, error) {
+func setInPairs(dsn, key string, value func(string) string) (out, was string, err error) {
 	var kept []string
 	for rest := strings.TrimLeft(dsn, blank); rest != ""; rest = strings.TrimLeft(rest, blank) {
-		key, value, found := strings.Cut(rest, "=")
+		name, text, found := strings.Cut(rest, "=")
 		if !found {
-			return "", errors.New("want a postgres:// URL or key=value pairs")
+			return "", "", errors.New("want a postgres:// URL or key=value pairs")
 		}
-		value = strings.TrimLeft(value, blank)
-		end, err := valueEnd(value)
+		text = strings.TrimLeft(text, blank)
+		end, err := valueEnd(text)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
-		if key = strings.TrimRight(key, blank); key != parameter {
-			kept = append(kept, key+"="+value[:end])
+		if name = strings.TrimRight(name, blank); name != key {
+			kept = append(kept, name+"="+text[:end])
+		} else {
+			was = unescaped(strings.TrimSuffix(strings.TrimPrefix(text[:end], "'"), "'"))
 		}
-		rest = value[end:]
+		rest = text[end:]
 	}
-	quoted := "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(name) + "'"
-	return strings.Join(append(kept, parameter+"="+quoted), " "), nil
+	quoted := "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value(was)) + "'"
+	return strings.Join(append(kept, key+"="+quoted), " "), was, nil
+}
+
+func unescaped(s string) string {
+	var b strings.Builder
+	for n := 0; n < len(s); n++ {
+		if s[n] == '\\' && n+1 < len(s) {
+			n++
+		}
+		b.WriteByte(s[n])
+	}
+	return b.String()
 }
 
 const blank = " \t\r\n\v\f"

@@ -2,3 +2,6 @@ package host
 
 // Named is named.
 var Named = named
+
+// Viewed is viewed.
+var Viewed = viewed
