@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +76,30 @@ func operations(t testing.TB) []operation {
 	return slices.Concat(columnOperations(), shorthandOperations(t), viewOperations(t), notNullOperations(), tableOperations(t), indexOperations(), constraintOperations(), sqlOperations(), enumOperations(t), partitionOperations(t))
 }
 
+// variants go the same way as another operation of the lists. They are left to
+// PLEAT_TEST_LONG and to the suite of all versions, which names its programs.
+var variants = []string{
+	"a function in SQL and one in PL/pgSQL", "a sequence", "a type and a domain", "an extension", "row security", "grants", "a materialized view",
+	"attach a partition by list", "attach a partition beside a default one", "create a partition beside a default one",
+	"enforce a check", "enforce a foreign key", "enforce a unique constraint", "index with all arguments", "describe", "rename indexes",
+	"merge columns", "split a column by the shorthand", "rename the key by a copy",
+	"rename columns by a view", "rename a column by a view, unprepared", "add values to an enum", "drop an enum",
+}
+
+// chosen are the operations that this run of the suite proves.
+func chosen(t *testing.T) []operation {
+	all := operations(t)
+	for _, name := range variants {
+		if !slices.ContainsFunc(all, func(o operation) bool { return o.name == name }) {
+			t.Errorf("there is no operation %q", name)
+		}
+	}
+	if pgtest.Long() || os.Getenv(pgtest.BinariesVariable) != "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(o operation) bool { return slices.Contains(variants, o.name) })
+}
+
 // TestEveryOperation takes each operation through its life on a table with
 // rows, under readers and writers of both shapes: there, back, there again,
 // back-fill, validation, verify, hide, un-hide, hide, contract; and once more
@@ -89,7 +114,7 @@ func operations(t testing.TB) []operation {
 //   - no client met an error (P23), and both shapes agree row by row;
 //   - no step wrote the table users anew.
 func TestEveryOperation(t *testing.T) {
-	for i, o := range operations(t) {
+	for i, o := range chosen(t) {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
 			want, dumped := madeBy(t, o.end)

@@ -37,6 +37,8 @@ func (w *work) askVacuumOf(ctx context.Context, t spec.Table) error {
 		if err != nil {
 			return err
 		}
-		return w.asRole(ctx, tx, func() error { return lockTable(ctx, tx, migrations.TableLock{Table: t, Lock: migrations.ShareUpdateExclusive}) })
+		return w.asRole(ctx, tx, func() error {
+			return lockTable(ctx, tx, migrations.TableLock{Table: t, Lock: migrations.ShareUpdateExclusive})
+		})
 	})
 }
