@@ -76,11 +76,9 @@ func (o createTable) expand(l *lowering) bool {
 
 // locks are those that dropping the table takes, its own before its partitions'.
 func (o createTable) locks() []TableLock {
-	all := []TableLock{{Table: o.Table, Lock: AccessExclusive}}
-	if o.Partitioning != nil {
-		for _, p := range o.Partitioning.Partitions {
-			all = append(all, TableLock{Table: p.Table, Lock: AccessExclusive})
-		}
+	var all []TableLock
+	for _, t := range o.Names().Tables {
+		all = append(all, TableLock{Table: t.Table, Lock: AccessExclusive})
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -41,7 +42,7 @@ func (o addEnumValue) expand(l *lowering) bool {
 }
 
 // beside is the value that says where the other one is put; "" for the end.
-func (o addEnumValue) beside() string { return firstNonEmpty(o.Before, o.After) }
+func (o addEnumValue) beside() string { return cmp.Or(o.Before, o.After) }
 
 func (o addEnumValue) statement() string {
 	sql := fmt.Sprintf("ALTER TYPE %s ADD VALUE IF NOT EXISTS %s", tableIdent(o.Enum), Literal(o.Value))

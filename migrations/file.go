@@ -29,16 +29,9 @@ func (p Piece) Last() int { return p.Statements[len(p.Statements)-1].Number }
 
 // Locks are the locks that the piece takes on tables which were there before
 // it, one for each, as far as its text tells.
-func (p Piece) Locks() []NamedLock { return namedLocks(p.does()) }
-
-// LocksOf are Piece.Locks of an author's statements in one transaction.
-func LocksOf(statements []string) []NamedLock {
-	return Piece{Text: strings.Join(statements, ";\n")}.Locks()
-}
-
-func namedLocks(statements []hazard.Statement) []NamedLock {
+func (p Piece) Locks() []NamedLock {
 	var locks []NamedLock
-	for _, s := range statements {
+	for _, s := range p.does() {
 		for _, l := range s.Locks {
 			i := slices.IndexFunc(locks, func(n NamedLock) bool { return n.Table == named(l.Table) })
 			switch {
@@ -50,6 +43,11 @@ func namedLocks(statements []hazard.Statement) []NamedLock {
 		}
 	}
 	return locks
+}
+
+// LocksOf are Piece.Locks of an author's statements in one transaction.
+func LocksOf(statements []string) []NamedLock {
+	return Piece{Text: strings.Join(statements, ";\n")}.Locks()
 }
 
 // does is what the grammar says of the piece; nothing where it refuses it, as

@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -153,10 +154,10 @@ func (l *lowering) swap(t spec.Table) {
 	}
 	live := l.next.Table(t)
 	for _, r := range l.replaced(t) {
-		u.Title = joined(u.Title, t.String()+"."+r.Column+" with "+firstNonEmpty(r.Type, r.By))
+		u.Title = joined(u.Title, t.String()+"."+r.Column+" with "+cmp.Or(r.Type, r.By))
 		if swapState(l.live.Table(t), r) == original {
 			u.Applied = false
-			u.missing = append(u.missing, "column "+t.String()+"."+r.Final()+" with "+firstNonEmpty(r.Type, "what "+r.Column+" has"))
+			u.missing = append(u.missing, "column "+t.String()+"."+r.Final()+" with "+cmp.Or(r.Type, "what "+r.Column+" has"))
 			there, back := exchange(r, *live.Column(r.Column), live.Column(r.Column).Type)
 			u.Statements, u.Undo = append(u.Statements, there...), slices.Concat(back, u.Undo)
 			continue
@@ -193,7 +194,7 @@ func exchange(r *spec.ReplaceColumn, was Column, former string) (there, back []s
 		back = append(back, moveSequence(t, was, former, r.By, r.Column)...)
 	case was.Default != "" || r.Default != "":
 		// The old column keeps its own, which nothing asks for while it is hidden.
-		there = append(there, defaultTo(t, final, firstNonEmpty(r.Default, was.Default)))
+		there = append(there, defaultTo(t, final, cmp.Or(r.Default, was.Default)))
 		back = append(back, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", tableIdent(t), Ident(r.By)))
 	}
 	if was.Comment != "" {
@@ -201,15 +202,6 @@ func exchange(r *spec.ReplaceColumn, was Column, former string) (there, back []s
 		back = append(back, columnComment(t, r.Column, was.Comment), columnComment(t, r.By, ""))
 	}
 	return there, back
-}
-
-func firstNonEmpty(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 func renameColumn(t spec.Table, from, to string) string {

@@ -134,7 +134,7 @@ func signed(plan *planner.Plan) ([]byte, error) {
 
 func (a *app) showPlan(plan *planner.Plan) error {
 	if !a.json {
-		return plan.WriteText(a.out, planner.RenderOptions{Width: a.width(a.out), Color: a.color(a.out)})
+		return a.preview(plan)
 	}
 	raw, err := signed(plan)
 	if err != nil {

@@ -45,13 +45,21 @@ func (w *work) pieceAlone(ctx context.Context, f *file, p migrations.Piece, next
 // prepareFile gives the session what the file's earlier statements set, and
 // then takes the limits off, also those that it set.
 func (w *work) prepareFile(ctx context.Context, f *file, p migrations.Piece) error {
-	if _, err := w.conn.Exec(ctx, "select pg_catalog.set_config('search_path', $1, false)", searchPath(f.Table)); err != nil {
-		return fmt.Errorf("setting the search path: %w", err)
+	if err := w.setPath(ctx, f.Table); err != nil {
+		return err
 	}
 	if err := w.replay(ctx, w.conn, f, p); err != nil {
 		return err
 	}
 	return w.prepareConcurrent(ctx)
+}
+
+// setPath has the session find names as a transaction of a step would.
+func (w *work) setPath(ctx context.Context, t spec.Table) error {
+	if _, err := w.conn.Exec(ctx, "select pg_catalog.set_config('search_path', $1, false)", searchPath(t)); err != nil {
+		return fmt.Errorf("setting the search path: %w", err)
+	}
+	return nil
 }
 
 // runAlone runs an author's statement that allows no transaction. Whether an
@@ -61,8 +69,8 @@ func (w *work) runAlone(ctx context.Context, a *planner.RunAlone) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.conn.Exec(ctx, "select pg_catalog.set_config('search_path', $1, false)", searchPath(public)); err != nil {
-		return fmt.Errorf("setting the search path: %w", err)
+	if err := w.setPath(ctx, public); err != nil {
+		return err
 	}
 	if err := w.prepareConcurrent(ctx); err != nil {
 		return err

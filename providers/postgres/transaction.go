@@ -161,10 +161,8 @@ type obstacle interface {
 }
 
 func mayPass(err error) bool {
-	var unmet *EvidenceError
-	var locked *LockBudgetError
-	var held *HoldError
-	return errors.As(err, &unmet) || errors.As(err, &locked) || errors.As(err, &held) || retryable(err)
+	var met obstacle
+	return errors.As(err, &met) || retryable(err)
 }
 
 // obstacle says what an attempt met. A session that was seen ends the quiet
@@ -174,13 +172,9 @@ func (w *work) obstacle(ctx context.Context, e effort, failed error, seen []Bloc
 	if errors.As(failed, &unmet) {
 		return unmet, seen, w.stopSoak(ctx, unmet.Change)
 	}
-	var locked *LockBudgetError
-	if errors.As(failed, &locked) {
-		return locked, seen, nil
-	}
-	var held *HoldError
-	if errors.As(failed, &held) {
-		return held, seen, nil
+	var met obstacle
+	if errors.As(failed, &met) {
+		return met, seen, nil
 	}
 	seen, err := w.lookAgain(ctx, e, seen)
 	return &LockBudgetError{Table: e.what, Patience: w.limits().Patience, Blockers: seen}, seen, err
