@@ -120,6 +120,7 @@ type TableLock struct {
 	Table spec.Table `json:"table"`
 	Lock  Lock       `json:"lock"`
 	Only  bool       `json:"only,omitempty"` // and on none of its partitions
+	View  bool       `json:"view,omitempty"` // it may be a view, and is locked with what it shows
 }
 
 // Whole is the unit with an undo that takes all of it away, also what was

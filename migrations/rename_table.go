@@ -32,7 +32,8 @@ func (o renameTableOperation) expand(l *lowering) bool {
 	u := Unit{
 		ID: "rename." + o.Table.String(), Title: "table " + o.Table.String() + " to " + o.Renamed().String(), Mode: InTransaction,
 		Table: o.Table, Lock: AccessExclusive, UndoLock: AccessExclusive,
-		UndoAlso:   []TableLock{{Table: o.Renamed(), Lock: AccessExclusive}},
+		// Whoever goes through the view locks it before the table.
+		UndoAlso:   []TableLock{{Table: o.Table, Lock: AccessExclusive, View: true}, {Table: o.Renamed(), Lock: AccessExclusive}},
 		Statements: append([]string{renameTable(o.Table, o.Renamed())}, formerName(o.Table, o.Renamed(), l.live.Version)...),
 		Undo:       []string{"DROP VIEW IF EXISTS " + tableIdent(o.Table), renameTable(o.Renamed(), o.Table)},
 		UndoTitle:  "rename it back", Applied: from == nil, Visible: true, Source: o.Range, takes: true,

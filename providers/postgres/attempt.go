@@ -159,7 +159,11 @@ func lockTable(ctx context.Context, tx conn.Tx, l migrations.TableLock) error {
 	if l.Lock == "" || t == (spec.Table{}) {
 		return nil
 	}
-	there, err := isTable(ctx, tx, t)
+	kinds := []string{"r", "p"}
+	if l.View {
+		kinds = append(kinds, "v")
+	}
+	there, err := isOf(ctx, tx, t, kinds)
 	if err != nil || !there {
 		return err
 	}
@@ -173,11 +177,17 @@ func lockTable(ctx context.Context, tx conn.Tx, l migrations.TableLock) error {
 	return nil
 }
 
-func isTable(ctx context.Context, q conn.Tx, t spec.Table) (there bool, err error) {
+func isTable(ctx context.Context, q conn.Tx, t spec.Table) (bool, error) {
+	return isOf(ctx, q, t, []string{"r", "p"})
+}
+
+// isOf tells whether there is a relation of that name and of one of the kinds,
+// as pg_class has them.
+func isOf(ctx context.Context, q conn.Tx, t spec.Table, kinds []string) (there bool, err error) {
 	err = q.QueryRow(ctx, `
 		select exists (select from pg_catalog.pg_class
-		               where oid = pg_catalog.to_regclass($1) and relkind in ('r', 'p'))`,
-		migrations.Ident(t.Schema, t.Name)).Scan(&there)
+		               where oid = pg_catalog.to_regclass($1) and relkind::text = any($2))`,
+		migrations.Ident(t.Schema, t.Name), kinds).Scan(&there)
 	if err != nil {
 		return false, fmt.Errorf("looking for %s: %w", t, err)
 	}

@@ -1,11 +1,17 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"pleat/migrations"
 	"pleat/spec"
 )
 
@@ -129,5 +135,32 @@ func shorthandOperations(t testing.TB) []operation {
 			},
 			agree: "select id from users where label is distinct from coalesce(name, '') || '@' || coalesce(town, '')",
 		},
+	}
+}
+
+// Whoever goes through the view of a renamed table locks the view before the
+// table. The way back must not do it the other way round: with many clients one
+// of them is always between the two.
+func TestARenamedTableComesBackUnderManyClients(t *testing.T) {
+	w := newWorld(t, usersTable+"insert into users (name) select i::text from generate_series(1, 100) i; analyze")
+	w.db.Lock.Timeout, w.db.Lock.Patience = 200*time.Millisecond, 5*time.Second
+	c := written(t, `rename_table "users" {
+		to = "people"
+	}`)
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	stop, end := context.WithCancel(t.Context())
+	var readers errgroup.Group
+	var worst atomic.Int64
+	for range 6 {
+		reader := w.as("users@1.0.0/web.1")
+		readers.Go(func() error { return readPoints(stop, reader, "users", &worst) })
+	}
+	eventually(t, "clients go through the view", func() bool { return worst.Load() > 0 })
+	p = w.lower(c)
+	w.undo(p, p.Expand, migrations.Absent)
+	end()
+	if err := readers.Wait(); err != nil {
+		t.Errorf("a client met an error: %v", err)
 	}
 }
