@@ -260,17 +260,29 @@ func (r *run) hold(ctx context.Context, cause error, to extent) error {
 	}
 	held := map[string]bool{}
 	for _, s := range r.Plan.Steps {
-		start, ok := s.Action.(*planner.Start)
-		if !ok || r.status[s.ID] != StepUndone && !goes[s.ID] {
+		service, release := rolledOut(s)
+		if service == "" || r.status[s.ID] != StepUndone && !goes[s.ID] {
 			continue
 		}
-		if held[start.Service+"@"+start.Release] || r.Plan.Alone(start.Service, start.Release) {
+		if held[service+"@"+release] || r.Plan.Alone(service, release) {
 			continue
 		}
-		held[start.Service+"@"+start.Release] = true
-		if err := r.Journal.Hold(ctx, r.Ticket, start.Service, start.Release, cause.Error()); err != nil {
+		held[service+"@"+release] = true
+		if err := r.Journal.Hold(ctx, r.Ticket, service, release, cause.Error()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// rolledOut is the release that a step brings: that it starts, or gives a share
+// of the requests. "" where it does neither.
+func rolledOut(s planner.Step) (service, release string) {
+	switch a := s.Action.(type) {
+	case *planner.Start:
+		return a.Service, a.Release
+	case *planner.Weigh:
+		return a.Service, a.Release
+	}
+	return "", ""
 }

@@ -197,6 +197,18 @@ type Drain struct {
 	Floor     int           `json:"floor"`
 }
 
+// Weigh gives releases their shares of a router's requests. They are absolute,
+// in the order of releases, and 100 together; a release without one gets none.
+// No Shares: every instance gets the same. Where fewer than Floor serving
+// instances would get requests it fails, and nothing is changed.
+type Weigh struct {
+	Router  spec.Address `json:"router"`
+	Service string       `json:"service"`
+	Release string       `json:"release"` // that is rolled out
+	Shares  []Share      `json:"shares,omitempty"`
+	Floor   int          `json:"floor,omitempty"`
+}
+
 // Checkpoint is a place that a run can be rolled back to. The executor
 // records it.
 type Checkpoint struct {
@@ -244,6 +256,9 @@ func (a *Attach) Provider() spec.Address { return a.Router }
 // Provider is the router.
 func (a *Drain) Provider() spec.Address { return a.Router }
 
+// Provider is the router.
+func (a *Weigh) Provider() spec.Address { return a.Router }
+
 // Provider is none: the executor records it.
 func (a *Checkpoint) Provider() spec.Address { return "" }
 
@@ -259,6 +274,7 @@ func (a *Start) action()       {}
 func (a *Stop) action()        {}
 func (a *Attach) action()      {}
 func (a *Drain) action()       {}
+func (a *Weigh) action()       {}
 func (a *Checkpoint) action()  {}
 
 // Guard is evidence that is asked for live, right before a step. The set is

@@ -27,9 +27,7 @@ func (e *emitter) retire(m move) {
 		return
 	}
 	r.hold(m.kept)
-	for _, m := range strategy.Order(m.service.Strategy, len(r.hosts), doomed) {
-		r.move(m)
-	}
+	r.moves(r.order(), doomed)
 }
 
 // hold waits for as long as releases are kept, from when they were taken out

@@ -18,12 +18,29 @@ import (
 func (e *emitter) roll(s *spec.Service, version string) {
 	r := e.rollout(s, version)
 	before := len(e.steps)
-	r.attachLeftovers()
-	for _, m := range strategy.Order(s.Strategy, len(r.hosts), r.processes()) {
-		r.move(m)
+	if r.gradual() {
+		r.canary()
+	} else {
+		r.even()
+		r.attachLeftovers()
+		r.moves(r.order(), r.processes())
 	}
 	if len(e.steps) > before {
 		e.explainRoll(s, r)
+	}
+}
+
+// order is the strategy of a rollout that has no shares to give.
+func (r *rollout) order() *spec.Strategy {
+	if r.service.Strategy.Kind != spec.Canary {
+		return r.service.Strategy
+	}
+	return &spec.Strategy{Kind: spec.AllAtOnce}
+}
+
+func (r *rollout) moves(s *spec.Strategy, processes []strategy.Process) {
+	for _, m := range strategy.Order(s, len(r.hosts), processes) {
+		r.move(m)
 	}
 }
 

@@ -198,7 +198,7 @@ type Fact struct {
 
 // Facts reads the facts of a scope from a state, sorted by key.
 func (s Scope) Facts(st *State) []Fact {
-	f := &facts{instances: map[string][]Instance{}, backends: map[string][]Backend{}, held: map[string][]string{}}
+	f := &facts{instances: map[string][]Instance{}, backends: map[string][]Backend{}, held: map[string][]string{}, shares: map[string][]string{}}
 	f.index(st)
 	for _, name := range sortedKeys(s.Databases) {
 		f.database(name, s.Databases[name], st)
@@ -247,6 +247,7 @@ type facts struct {
 	instances map[string][]Instance
 	backends  map[string][]Backend
 	held      map[string][]string
+	shares    map[string][]string // by the address of a router
 }
 
 func (f *facts) index(st *State) {
@@ -256,6 +257,9 @@ func (f *facts) index(st *State) {
 	for _, address := range sortedKeys(st.Routers) {
 		for _, b := range st.Routers[address].Backends {
 			f.backends[b.Service] = append(f.backends[b.Service], b)
+		}
+		for _, s := range st.Routers[address].Shares {
+			f.shares[address] = append(f.shares[address], fmt.Sprintf("%s=%d%%", s.Release, s.Percent))
 		}
 	}
 	for _, r := range st.Journal.Releases {
@@ -410,6 +414,9 @@ func (f *facts) service(s ServiceScope) {
 	f.add(at+"instances", strings.Join(sorted(live), " "))
 	f.add(at+"on hold", strings.Join(sorted(f.held[s.Name]), " "))
 	f.add(at+"backends", strings.Join(sorted(backends), " "))
+	if s.Router != "" {
+		f.add(at+"shares", strings.Join(f.shares[string(s.Router)], " "))
+	}
 }
 
 // evidenced are the service's databases in which a step takes something away.

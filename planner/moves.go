@@ -81,9 +81,16 @@ func (k *knot) prepare(w world, coming []releaseKey) []move {
 	}
 	awaited := map[string]bool{}
 	for _, r := range coming {
-		if d := k.declared[r]; d != nil {
-			for c := range d.needsBackfill {
-				awaited[c] = true
+		d := k.declared[r]
+		if d == nil {
+			continue
+		}
+		for c := range d.needsBackfill {
+			awaited[c] = true
+		}
+		for _, step := range k.byName[r.service].Strategy.Steps {
+			for _, q := range step.Verifies { // rows that are not filled would be found wrong
+				awaited[q.Change.Name] = awaited[q.Change.Name] || d.knows[q.Change.Name]
 			}
 		}
 	}

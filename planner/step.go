@@ -24,6 +24,7 @@ const (
 	KindStart      Kind = "start"
 	KindAttach     Kind = "attach"
 	KindDrain      Kind = "drain"
+	KindWeight     Kind = "weight"
 	KindStop       Kind = "stop"
 	KindCheckpoint Kind = "checkpoint"
 )

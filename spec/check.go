@@ -16,6 +16,7 @@ func (l *loader) check() {
 		l.checkInstanceNames(d.item)
 		l.checkAncestors(d.item)
 		l.checkKept(d.node, d.item)
+		l.checkCanary(d.node, d.item)
 		l.checkVersions(d.item)
 	}
 	services := newOrder(l.declaredServices, func(s *Service) []*Service { return s.After })
@@ -74,6 +75,14 @@ func (l *loader) checkKept(n *node, s *Service) {
 		return
 	}
 	l.add(n.at("strategy"), "No router to go back with", "%s keeps the instances of the release before, so that they can be given requests again, but %s has no router: router = router.KIND.NAME", s.Strategy.Address(), s.Address())
+}
+
+// checkCanary refuses shares of requests where nobody hands requests out.
+func (l *loader) checkCanary(n *node, s *Service) {
+	if s.Strategy.Kind != Canary || n.has("router") {
+		return
+	}
+	l.add(n.at("strategy"), "No router to give shares with", "%s gives the new release a share of the requests, but %s has no router: router = router.KIND.NAME", s.Strategy.Address(), s.Address())
 }
 
 // checkInstanceNames refuses names that Postgres would cut off in

@@ -32,7 +32,7 @@ func (l *loader) declare(root *os.Root) {
 	for _, n := range l.top("strategy") {
 		s := &Strategy{Name: n.labels[0], Range: n.rng()}
 		if l.referable(n, s.Name) && l.strategies.add(l.problems, s, s.Range, named("strategy", s.Name)...) {
-			l.strategy(n, s)
+			l.declaredStrategies = append(l.declaredStrategies, declared[*Strategy]{s, n})
 		}
 	}
 	l.declareMigrations(root)
@@ -58,7 +58,22 @@ func (l *loader) declareChanges() {
 			c := &Change{Name: i.name, Range: n.rng()}
 			if l.changeName(i) && l.changes.add(l.problems, c, n.rng(), i.references("change")...) {
 				l.declaredChanges = append(l.declaredChanges, declared[*Change]{c, i.node})
+				l.declareVerifies(c, i)
 			}
+		}
+	}
+}
+
+func (l *loader) declareVerifies(c *Change, of instance) {
+	for _, n := range of.node.blocks("verify") {
+		v := verify(n)
+		c.Verifies = append(c.Verifies, v)
+		var refs []string
+		for _, ref := range of.references("change") {
+			refs = append(refs, ref+"."+v.Name)
+		}
+		if _, twice := l.questions.items[refs[0]]; !twice { // which unique tells
+			l.questions.add(l.problems, &Question{c, v}, v.Range, refs...)
 		}
 	}
 }
@@ -103,6 +118,9 @@ func (l *loader) decode() {
 	}
 	for _, d := range l.declaredChanges {
 		l.change(d.node, d.item)
+	}
+	for _, d := range l.declaredStrategies {
+		l.strategy(d.node, d.item)
 	}
 	for _, d := range l.declaredServices {
 		l.service(d.node, d.item)

@@ -30,9 +30,6 @@ func (l *loader) change(n *node, c *Change) {
 	if c.Contract != nil {
 		l.fills(c, c.Contract.Operations, false)
 	}
-	for _, v := range n.blocks("verify") {
-		c.Verifies = append(c.Verifies, verify(v))
-	}
 }
 
 // contract reads what the block says and what the shorthands add to it, which

@@ -25,6 +25,10 @@ func (l *loader) strategy(n *node, s *Strategy) {
 		s.Batch = rolling.batch("batch")
 		s.Order = Order(rolling.str("order"))
 	}
+	if canary := n.block("canary"); canary != nil {
+		s.Kind = Canary
+		s.Steps = canarySteps(l, canary)
+	}
 	if offline := n.block("offline"); offline != nil {
 		s.Kind = Offline
 		s.SameVersion = offline.flag("same_version")
@@ -35,6 +39,20 @@ func (l *loader) strategy(n *node, s *Strategy) {
 	if s.Order == StopFirst && s.KeepPrevious > 0 {
 		l.add(n.at("keep_previous"), "Two at once", "With order = \"stop_first\" the releases never run beside each other, and one that is kept would.")
 	}
+}
+
+// canarySteps are the steps of a canary, whose shares grow.
+func canarySteps(l *loader, n *node) []*CanaryStep {
+	var steps []*CanaryStep
+	for _, b := range n.blocks("step") {
+		s := &CanaryStep{Weight: b.count("weight"), Instances: b.batch("instances"), Hold: b.duration("hold"), Range: b.rng()}
+		s.Verifies, _ = referAll(b, "verify", l.questions)
+		if len(steps) > 0 && s.Weight > 0 && s.Weight <= steps[len(steps)-1].Weight {
+			l.add(b.at("weight"), "Weight does not grow", "The step before gives %d percent of the requests, and this one gives %d. Each step of a canary gives more than the one before.", steps[len(steps)-1].Weight, s.Weight)
+		}
+		steps = append(steps, s)
+	}
+	return steps
 }
 
 // later tells whether the block holds one that this version refuses.

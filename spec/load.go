@@ -57,17 +57,19 @@ type loader struct {
 	services      *registry[*Service]
 	releases      *registry[*Release]
 	changes       *registry[*Change]
+	questions     *registry[*Question]
 
-	declaredDatabases []declared[*Database]
-	declaredServices  []declared[*Service]
-	declaredReleases  []declared[*Release]
-	declaredChanges   []declared[*Change]
-	afterAt           map[*Change][]hcl.Range
-	serviceAfterAt    map[*Service][]hcl.Range
-	operationNodes    map[Operation]*node
-	backfillNodes     map[*Backfill]*node
-	filled            map[*Change][]Table // tables that shorthands have synced
-	releaseNodes      map[*Release]*node
+	declaredDatabases  []declared[*Database]
+	declaredServices   []declared[*Service]
+	declaredReleases   []declared[*Release]
+	declaredChanges    []declared[*Change]
+	declaredStrategies []declared[*Strategy]
+	afterAt            map[*Change][]hcl.Range
+	serviceAfterAt     map[*Service][]hcl.Range
+	operationNodes     map[Operation]*node
+	backfillNodes      map[*Backfill]*node
+	filled             map[*Change][]Table // tables that shorthands have synced
+	releaseNodes       map[*Release]*node
 }
 
 // declared is a thing whose name is known and whose content is in node.
@@ -90,6 +92,7 @@ func newLoader(dir string, options Options) *loader {
 		services:       newRegistry[*Service]("service"),
 		releases:       newRegistry[*Release]("service"),
 		changes:        newRegistry[*Change]("change"),
+		questions:      newRegistry[*Question]("change"),
 		afterAt:        map[*Change][]hcl.Range{},
 		serviceAfterAt: map[*Service][]hcl.Range{},
 		operationNodes: map[Operation]*node{},

@@ -105,12 +105,15 @@ func resolve[T any](n *node, expr hcl.Expression, name string, r *registry[T]) (
 }
 
 // lastWord is what a reference of that form names: "release" for
-// service.NAME.release["VERSION"].
+// service.NAME.release["VERSION"], "verify" for change.NAME.VERIFY.
 func lastWord(target string) string {
 	words := strings.Split(target, ".")
 	last := words[len(words)-1]
 	if word, _, ok := strings.Cut(last, "["); ok {
 		return word
+	}
+	if last != "NAME" {
+		return strings.ToLower(last)
 	}
 	return words[0]
 }

@@ -241,6 +241,9 @@ type StrategyKind string
 const (
 	AllAtOnce StrategyKind = "all_at_once"
 	Rolling   StrategyKind = "rolling"
+	// Canary gives the new release a growing share of the requests, beside all
+	// instances of the old one.
+	Canary StrategyKind = "canary"
 	// Offline stops all, changes the schema, starts one instance of each
 	// process, and then the rest: the way across releases that cannot share a
 	// schema.
@@ -268,10 +271,32 @@ type Strategy struct {
 	// KeepPrevious is how long the instances of the release before that got
 	// requests stay up without any, so that they can be given them back.
 	KeepPrevious time.Duration
+	Steps        []*CanaryStep // (canary) in order, at least one
 	// SameVersion (offline) demands that all services that are down together
 	// come back with the same version.
 	SameVersion bool
 	Range       hcl.Range
+}
+
+// CanaryStep is a share of the requests for the new release, and what must hold
+// before it gets more.
+type CanaryStep struct {
+	Weight    int           // percent of the requests, 1 to 99, more than the step before
+	Instances Batch         // of the new release that are up; zero: the same share of the count
+	Hold      time.Duration // that the share stays before questions are asked
+	Verifies  []*Question   // asked after the hold
+	Range     hcl.Range     `json:"-"`
+}
+
+// Question is a verify of a change, as others refer to it.
+type Question struct {
+	Change *Change
+	*Verify
+}
+
+// MarshalText is the reference, "change.NAME.VERIFY".
+func (q *Question) MarshalText() ([]byte, error) {
+	return []byte(string(q.Change.Address()) + "." + q.Name), nil
 }
 
 // Address is "strategy.NAME", or "" for the default.

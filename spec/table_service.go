@@ -105,7 +105,7 @@ var artifactTable = &block{
 
 var strategyTable = &block{
 	name: "strategy", labels: []string{"NAME"},
-	doc: "A way to move a service from one release to another. Exactly one of `all_at_once`, `rolling` and `offline`.",
+	doc: "A way to move a service from one release to another. Exactly one of `all_at_once`, `rolling`, `canary` and `offline`.",
 	attributes: []attribute{
 		{name: "max_start_failures", kind: kindCount, fallback: "0", min: 0, max: 1000, doc: "Starts of one step that may fail before the step does."},
 		{name: "step_timeout", kind: kindDuration, fallback: "2m", shortest: 100 * time.Millisecond, longest: day, doc: "For the instances of one step to come up: then it has failed. To go: then the run goes on without them, except with `stop_first`."},
@@ -117,12 +117,25 @@ var strategyTable = &block{
 			{name: "batch", kind: kindBatch, doc: "Size of a unit: instances such as `4`, or `\"25%\"` of the process's count. Without it, as many as there are hosts."},
 			{name: "order", kind: kindString, fallback: string(StartFirst), oneOf: []string{string(StartFirst), string(StopFirst)}, doc: "Within a unit: new up and then old down, or the other way."},
 		}},
+		{name: "canary", single: true, doc: "The new release gets a share of the requests that grows step by step, beside all instances of the old one; after the last step it gets all, and the old one goes. What fails takes it back to none. Processes that get no requests follow then, one by one. Only for services with a router.", blocks: []*block{canaryStepTable}},
 		{name: "offline", single: true, doc: "All instances stop, the schema changes, one instance of each process starts, then the rest.", attributes: []attribute{
 			{name: "same_version", kind: kindBool, fallback: "false", doc: "All services that are down together come back with the same version."},
 		}},
 	},
 	later: []string{
-		"canary", "blue_green", "cycle", "match", "handover", "primary_last",
+		"blue_green", "cycle", "match", "handover", "primary_last",
 		"approve", "analysis", "window", "gate", "step", "hold", "verify",
 	},
+}
+
+var canaryStepTable = &block{
+	name: "step", required: true,
+	doc: "A share of the requests, and what must hold before the next step. The last step is followed by all of them, which is not written.",
+	attributes: []attribute{
+		{name: "weight", kind: kindCount, required: true, min: 1, max: 99, doc: "Percent of the requests that the new release gets."},
+		{name: "instances", kind: kindBatch, doc: "Instances of the new release, such as `2`, or `\"25%\"` of the process's count. Without it, the same percentage as `weight`."},
+		{name: "hold", kind: kindDuration, fallback: "0s", longest: 30 * day, doc: "The share stays for that long. The run waits."},
+		{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold, while both shapes of the change are there. Rows that are too many fail the rollout."},
+	},
+	later: []string{"approve", "analysis", "gate", "match", "pause"},
 }

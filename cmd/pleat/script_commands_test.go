@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -290,6 +292,31 @@ func getCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("status %s: %s", answer.Status, b)
 	}
 	fmt.Fprintf(ts.Stdout(), "%s\n", b)
+}
+
+// answersCommand sends that many requests, one after the other, and prints how
+// many each release answered, as the first word of the body names it: "r1 90".
+//
+//	answers COUNT URL
+func answersCommand(ts *testscript.TestScript, neg bool, args []string) {
+	count, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	by := map[string]int{}
+	for range count {
+		answer, err := http.Get(args[1])
+		ts.Check(err)
+		b, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		ts.Check(err)
+		if answer.StatusCode != http.StatusOK {
+			ts.Fatalf("status %s: %s", answer.Status, b)
+		}
+		release, _, _ := strings.Cut(string(b), " ")
+		by[release]++
+	}
+	for _, release := range slices.Sorted(maps.Keys(by)) {
+		fmt.Fprintf(ts.Stdout(), "%s %d\n", release, by[release])
+	}
 }
 
 // sendCommand prints the body of the answer to a request with a body of JSON;

@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 			"sequence":    sequenceCommand,
 			"eventually":  eventuallyCommand,
 			"get":         getCommand,
+			"answers":     answersCommand,
 			"load":        loadCommand,
 			"replace":     replaceCommand,
 			"users":       stage.usersCommand,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -121,8 +122,25 @@ func releaseLines(service string, st *planner.State) []string {
 			parts = append(parts, fmt.Sprintf("%s %d %s", process, n, is))
 		}
 		sort.Strings(parts)
+		if share, ok := shareOf(service, release, st); ok {
+			parts = append(parts, fmt.Sprintf("%d%% of the requests", share))
+		}
 		out = append(out, release+"  "+strings.Join(parts, ", "))
 	}
 	sort.Strings(out)
 	return out
+}
+
+// shareOf is a release's share of its service's requests, where there are
+// shares.
+func shareOf(service, release string, st *planner.State) (percent int, ok bool) {
+	for _, router := range st.Routers {
+		serves := slices.ContainsFunc(router.Backends, func(b planner.Backend) bool { return b.Service == service })
+		for _, s := range router.Shares {
+			if serves && s.Release == release {
+				return s.Percent, true
+			}
+		}
+	}
+	return 0, false
 }

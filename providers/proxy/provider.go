@@ -24,7 +24,7 @@ type Options struct {
 	At func(point string)
 }
 
-// Provider applies Attach and Drain.
+// Provider applies Attach, Drain and Weigh.
 type Provider struct {
 	address spec.Address
 	listen  string
@@ -74,6 +74,8 @@ func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, 
 		return p.attach(ctx, a)
 	case *planner.Drain:
 		return p.drain(ctx, a, report)
+	case *planner.Weigh:
+		return p.weigh(ctx, a)
 	}
 	return p.foreign(s.Action)
 }
@@ -95,7 +97,11 @@ func (p *Provider) Observe(ctx context.Context) (*planner.Router, error) {
 		return nil, fmt.Errorf("reading %s: %w", p.address, err)
 	}
 	out := &planner.Router{Identity: state.ID + "/" + p.listen}
-	for _, b := range backends(state, p.listen) {
+	live := route(state, p.listen)
+	for _, s := range live.Shares {
+		out.Shares = append(out.Shares, planner.Share(s))
+	}
+	for _, b := range live.Backends {
 		out.Backends = append(out.Backends, planner.Backend{
 			Service: b.Service, Release: b.Release, Instance: b.Instance, Draining: b.Draining,
 		})
@@ -103,13 +109,13 @@ func (p *Provider) Observe(ctx context.Context) (*planner.Router, error) {
 	return out, nil
 }
 
-func backends(s api.State, listen string) []api.Backend {
+func route(s api.State, listen string) api.Route {
 	for _, r := range s.Routes {
 		if r.Listen == listen {
-			return r.Backends
+			return r
 		}
 	}
-	return nil
+	return api.Route{}
 }
 
 // Probe tells whether the backends are as the step wants them.
@@ -129,6 +135,11 @@ func (p *Provider) Probe(ctx context.Context, _ planner.Ticket, s planner.Step) 
 				return b.Service == a.Service && b.Release == a.Release && b.Instance == i.Instance
 			})
 		}), nil
+	case *planner.Weigh:
+		if !slices.Equal(live.Shares, a.Shares) {
+			return planner.NotDone, nil
+		}
+		return planner.Done, nil
 	}
 	return planner.Unknown, p.foreign(s.Action)
 }

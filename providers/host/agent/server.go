@@ -109,6 +109,7 @@ func (s *server) routes() http.Handler {
 	handle("POST /v1/routes/{listen}/attach", s.attach)
 	handle("POST /v1/routes/{listen}/detach", s.detach)
 	handle("POST /v1/routes/{listen}/drain", s.drain)
+	handle("PUT /v1/routes/{listen}/shares", s.weigh)
 	return mux
 }
 
@@ -245,6 +246,18 @@ func (s *server) drain(r *http.Request) (any, error) {
 		return nil, err
 	}
 	out, err := s.router.Drain(r.Context(), r.PathValue("listen"), d)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s *server) weigh(r *http.Request) (any, error) {
+	w, err := decode[api.Weigh](r)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.router.Weigh(r.PathValue("listen"), w)
 	if err != nil {
 		return nil, err
 	}

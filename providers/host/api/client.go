@@ -188,6 +188,12 @@ func (c *Client) Drain(ctx context.Context, listen string, d Drain) (Drained, er
 	return out, c.call(ctx, http.MethodPost, routePath(listen)+"/drain", d, &out)
 }
 
+// Weigh sets the shares of the route on listen and gives them as they are then.
+func (c *Client) Weigh(ctx context.Context, listen string, w Weigh) ([]Share, error) {
+	var out []Share
+	return out, c.quick(ctx, http.MethodPut, routePath(listen)+"/shares", w, &out)
+}
+
 func instancePath(r Ref) string {
 	return "/v1/instances/" + url.PathEscape(r.Service) + "/" + url.PathEscape(r.Release) + "/" + url.PathEscape(r.Instance)
 }

@@ -10,6 +10,23 @@ import (
 type Route struct {
 	Listen   string    `json:"listen"`
 	Backends []Backend `json:"backends"`
+	Shares   []Share   `json:"shares,omitempty"` // none: each backend gets the same
+}
+
+// Share is how much of a route's requests the backends of a release get
+// together.
+type Share struct {
+	Release string `json:"release"`
+	Percent int    `json:"percent"` // 0 to 100
+}
+
+// Weigh gives releases their shares of a route's requests, which together are
+// all; releases without one get none. No Shares: each backend gets the same. It
+// is refused (CodeFloor), and nothing is changed, when fewer than Floor healthy
+// backends would get requests.
+type Weigh struct {
+	Shares []Share `json:"shares"`
+	Floor  int     `json:"floor"`
 }
 
 // Backend is an instance that gets requests of a route.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync/atomic"
+
+	"pleat/providers/host/api"
 )
 
 // errNoBackend is a request that nobody can take.
@@ -14,54 +17,118 @@ var errNoBackend = errors.New("no backend is serving")
 // balancer spreads requests over backends in turn. It holds no lock while a
 // request is under way.
 type balancer struct {
-	turns atomic.Pointer[[]*backend] // each backend as often as it weighs; never changed
+	now  atomic.Pointer[spread]
+	next atomic.Uint64
+}
+
+// spread is who gets which turn. Only the turns that were used change in it.
+type spread struct {
+	groups []*group // each once
+	turns  []*group // each as often as its share says
+}
+
+// group is backends that share requests among them: those of a release, or all.
+type group struct {
+	turns []*backend // each as often as it weighs
 	next  atomic.Uint64
 }
 
-// set replaces the backends.
-func (b *balancer) set(all []*backend) {
-	turns := turnsOf(all)
-	b.turns.Store(&turns)
+// set replaces backends and shares. Backends of a release without a share get
+// nothing; without any share all are alike.
+func (b *balancer) set(all []*backend, shares []api.Share) {
+	var weights []int
+	s := &spread{}
+	for _, share := range shares {
+		if share.Percent > 0 {
+			own := slices.DeleteFunc(slices.Clone(all), func(b *backend) bool { return b.spec.Release != share.Release })
+			s.groups, weights = append(s.groups, groupOf(own)), append(weights, share.Percent)
+		}
+	}
+	if len(shares) == 0 {
+		s.groups, weights = []*group{groupOf(all)}, []int{1}
+	}
+	for _, n := range interleaved(weights) {
+		s.turns = append(s.turns, s.groups[n])
+	}
+	b.now.Store(s)
 }
 
-// turnsOf is one round: each backend as often as it weighs, spread out.
-func turnsOf(all []*backend) []*backend {
-	total := 0
-	for _, b := range all {
-		total += b.spec.Weight
+func groupOf(backends []*backend) *group {
+	weights := make([]int, len(backends))
+	for n, b := range backends {
+		weights[n] = b.spec.Weight
 	}
-	credit := make([]int, len(all))
-	turns := make([]*backend, 0, total)
-	for range total {
+	g := &group{}
+	for _, n := range interleaved(weights) {
+		g.turns = append(g.turns, backends[n])
+	}
+	return g
+}
+
+// interleaved is one round: each place in weights as often as it weighs, spread
+// out.
+func interleaved(weights []int) []int {
+	total, divisor := 0, 0
+	for _, w := range weights {
+		total += w
+		for a := w; a > 0; {
+			a, divisor = divisor%a, a
+		}
+	}
+	credit := make([]int, len(weights))
+	var round []int
+	for range total / max(divisor, 1) {
 		best := 0
-		for n, b := range all {
-			credit[n] += b.spec.Weight
+		for n, w := range weights {
+			credit[n] += w
 			if credit[n] > credit[best] {
 				best = n
 			}
 		}
 		credit[best] -= total
-		turns = append(turns, all[best])
+		round = append(round, best)
 	}
-	return turns
+	return round
 }
 
 // pick counts a request in at the next backend that can take it; nil when
-// there is none besides tried.
+// there is none besides tried. A share whose backends cannot take any goes to
+// the others that have one.
 func (b *balancer) pick(tried []*backend) *backend {
-	turns := *b.turns.Load()
-	for range turns {
-		// A turn that is passed over is used up: otherwise the backend after
-		// one that cannot serve would get its share too.
-		to := turns[b.next.Add(1)%uint64(len(turns))]
-		if !to.resting() && to.take(tried) {
+	s := b.now.Load()
+	if len(s.turns) == 0 {
+		return nil
+	}
+	first := s.turns[b.next.Add(1)%uint64(len(s.turns))]
+	if to := first.pick(tried); to != nil {
+		return to
+	}
+	for _, g := range s.groups {
+		if g == first {
+			continue
+		}
+		if to := g.pick(tried); to != nil {
 			return to
 		}
 	}
 	// Others may have used the turns in between, or all that is left is a
 	// backend that just refused a connection.
-	for _, to := range turns {
-		if to.take(tried) {
+	for _, g := range s.groups {
+		for _, to := range g.turns {
+			if to.take(tried) {
+				return to
+			}
+		}
+	}
+	return nil
+}
+
+func (g *group) pick(tried []*backend) *backend {
+	for range g.turns {
+		// A turn that is passed over is used up: otherwise the backend after
+		// one that cannot serve would get its share too.
+		to := g.turns[g.next.Add(1)%uint64(len(g.turns))]
+		if !to.resting() && to.take(tried) {
 			return to
 		}
 	}

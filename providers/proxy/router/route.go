@@ -28,6 +28,7 @@ type route struct {
 	server   *http.Server
 	balancer balancer
 	backends []*backend
+	shares   []api.Share
 }
 
 // open listens. Go sets SO_REUSEADDR, so that connections of an earlier run
@@ -38,7 +39,7 @@ func open(listen string, log *slog.Logger) (*route, error) {
 		return nil, fmt.Errorf("listening on %s: %w", listen, bare(err))
 	}
 	r := &route{listen: listen, listener: listener}
-	r.balancer.set(nil)
+	r.spread()
 	r.server = &http.Server{
 		Handler:           r.proxy(log),
 		ReadHeaderTimeout: 30 * time.Second,
@@ -103,20 +104,28 @@ func (r *route) find(ref api.Ref) *backend {
 	return r.backends[n]
 }
 
+// spread has the balancer know what it is to do.
+func (r *route) spread() { r.balancer.set(r.backends, r.shares) }
+
+// gets tells whether backends of a release get requests.
+func (r *route) gets(release string) bool {
+	return len(r.shares) == 0 || slices.ContainsFunc(r.shares, func(s api.Share) bool { return s.Release == release && s.Percent > 0 })
+}
+
 // put adds a backend, in the place of one of the same name.
 func (r *route) put(b *backend) {
 	if old := r.find(b.spec.Ref); old != nil {
 		r.remove(old)
 	}
 	r.backends = append(slices.Clone(r.backends), b)
-	r.balancer.set(r.backends)
+	r.spread()
 }
 
 // remove takes a backend out. What it has in flight goes on, a drain that
 // waits for it does not.
 func (r *route) remove(b *backend) {
 	r.backends = slices.DeleteFunc(slices.Clone(r.backends), func(o *backend) bool { return o == b })
-	r.balancer.set(r.backends)
+	r.spread()
 	close(b.gone)
 	if b.drain != nil {
 		b.drain.end(0, nil)
@@ -125,7 +134,7 @@ func (r *route) remove(b *backend) {
 }
 
 func (r *route) view() api.Route {
-	out := api.Route{Listen: r.listen, Backends: make([]api.Backend, 0, len(r.backends))}
+	out := api.Route{Listen: r.listen, Backends: make([]api.Backend, 0, len(r.backends)), Shares: r.shares}
 	for _, b := range r.backends {
 		v := b.spec
 		v.Draining, v.Serving, v.InFlight = b.draining.Load(), b.serving(), b.inFlight.Load()

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,6 +146,93 @@ func TestWeights(t *testing.T) {
 
 // deadAddress is one that refuses connections.
 func deadAddress(t *testing.T) string { return agenttest.FreeAddress(t) }
+
+// of is the Nth instance of a release.
+func of(release string, n int) api.Ref { return agenttest.Ref(release, fmt.Sprintf("web.%d", n)) }
+
+// serveOf attaches instances of a release that answer with its name.
+func (w *world) serveOf(release string, count int) {
+	w.t.Helper()
+	for n := 1; n <= count; n++ {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, release) }))
+		w.t.Cleanup(s.Close)
+		w.Health(of(release, n), true)
+		w.attach(api.Backend{Ref: of(release, n), Host: "a", Address: s.Listener.Addr().String()})
+	}
+}
+
+func (w *world) weigh(floor int, shares ...api.Share) {
+	w.t.Helper()
+	set, err := w.Weigh(w.listen, api.Weigh{Shares: shares, Floor: floor})
+	if err != nil || !slices.Equal(set, shares) {
+		w.t.Fatalf("Weigh = %v, %v, want %v", set, err, shares)
+	}
+}
+
+func TestSharesAreOfReleasesWhateverInstancesTheyHave(t *testing.T) {
+	w := newWorld(t)
+	w.serveOf("1.0.0", 3)
+	w.weigh(3, api.Share{Release: "1.0.0", Percent: 100}, api.Share{Release: "2.0.0"})
+	w.serveOf("2.0.0", 2)
+	if got := w.share(20); got["1.0.0"] != 20 {
+		t.Errorf("without a share: %v", got)
+	}
+	w.weigh(5, api.Share{Release: "1.0.0", Percent: 93}, api.Share{Release: "2.0.0", Percent: 7})
+	if got := w.share(100); got["1.0.0"] != 93 || got["2.0.0"] != 7 {
+		t.Errorf("7 percent: %v", got)
+	}
+	w.stop()
+	w.run()
+	w.Health(of("1.0.0", 1), true)
+	w.Health(of("2.0.0", 1), true)
+	if got := w.share(100); got["1.0.0"] != 93 || got["2.0.0"] != 7 {
+		t.Errorf("7 percent after a restart: %v", got)
+	}
+	w.Health(of("2.0.0", 1), false)
+	if got := w.share(20); got["1.0.0"] != 20 {
+		t.Errorf("while nothing of its share is up: %v", got)
+	}
+	w.Health(of("2.0.0", 1), true)
+	w.weigh(1)
+	if got := w.share(20); got["1.0.0"] != 10 || got["2.0.0"] != 10 {
+		t.Errorf("all alike: %v", got)
+	}
+}
+
+func TestSharesThatWouldLeaveTooFewAreRefused(t *testing.T) {
+	w := newWorld(t)
+	w.serveOf("1.0.0", 2)
+	w.serveOf("2.0.0", 1)
+	_, err := w.Weigh(w.listen, api.Weigh{Shares: []api.Share{{Release: "2.0.0", Percent: 100}}, Floor: 2})
+	var floor *api.FloorError
+	if !errors.As(err, &floor) || floor.Serving != 1 || floor.Floor != 2 {
+		t.Errorf("Weigh = %v, want a floor error", err)
+	}
+	if got := w.share(30); got["1.0.0"] != 20 {
+		t.Errorf("after the refusal: %v", got)
+	}
+	w.weigh(2, api.Share{Release: "1.0.0", Percent: 100}, api.Share{Release: "2.0.0"})
+	if _, err := w.Drain(t.Context(), w.listen, api.Drain{Backends: []api.Ref{of("1.0.0", 1), of("1.0.0", 2)}, Floor: 1}); !errors.As(err, &floor) {
+		t.Errorf("Drain = %v, want a floor error: nothing that is left has a share", err)
+	}
+}
+
+func TestSharesThatAreNotAllAreRefused(t *testing.T) {
+	w := newWorld(t)
+	w.serveOf("1.0.0", 1)
+	for want, shares := range map[string][]api.Share{
+		"the shares are 90 percent together: want 100":   {{Release: "1.0.0", Percent: 90}},
+		"a share of -1 percent for 1.0.0: want 0 to 100": {{Release: "1.0.0", Percent: -1}},
+		"two shares for 1.0.0":                           {{Release: "1.0.0", Percent: 50}, {Release: "1.0.0", Percent: 50}},
+	} {
+		if _, err := w.Weigh(w.listen, api.Weigh{Shares: shares}); err == nil || err.Error() != want {
+			t.Errorf("Weigh = %v, want %s", err, want)
+		}
+	}
+	if _, err := w.Weigh("127.0.0.1:1", api.Weigh{}); err == nil {
+		t.Error("an address without a route has shares")
+	}
+}
 
 func TestRefusedConnectionIsTriedElsewhere(t *testing.T) {
 	w := newWorld(t)
