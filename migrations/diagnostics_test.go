@@ -27,6 +27,11 @@ func dropped(constraint, definition string) *spec.DropConstraint {
 	return &spec.DropConstraint{Table: spec.ParseTable("seen"), Name: constraint, Definition: definition}
 }
 
+func replaced(index, table string) *spec.Change {
+	r := &spec.ReplaceIndex{Index: &spec.CreateIndex{Name: index, Table: spec.ParseTable(table), Columns: []string{"b"}}}
+	return &spec.Change{Name: "c", Expand: []spec.Operation{r}, Contract: &spec.Contract{Operations: []spec.Operation{r}}}
+}
+
 func served(column, to string) *spec.ServeView {
 	return &spec.ServeView{Table: users, Columns: map[string]string{column: to}, Schema: "pleat_c"}
 }
@@ -134,6 +139,12 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"rename of nothing", expand(&spec.RenameConstraint{Table: spec.ParseTable("seen"), Name: "a", To: "b"}), "Unknown constraint: Table seen has no constraint a. It has apart, positive, seen_pkey."},
 		{"rename onto another", expand(&spec.RenameConstraint{Table: spec.ParseTable("seen"), Name: "apart", To: "positive"}), "Name is taken"},
 		{"rename of no index", expand(&spec.RenameIndex{Schema: "public", Name: "a", To: "b"}), "Unknown index: There is no index a."},
+		{"replacement of no index", replaced("a", "seen"), "Unknown index: Table seen has no index a to replace."},
+		{"replacement of the index of a constraint", replaced("apart", "seen"), "Index of a constraint: The index apart is that of the constraint apart, and goes with it"},
+		{"replacement of a part", replaced("z_at", "z"), "Index is part of another one: The index z_at is the part of others_at that is on z"},
+		{"replacement of what a key refers to", replaced("seen_b", "seen"), "Something else needs it: The foreign key of_b of others refers to (b)"},
+		{"drop of a part", contract(&spec.DropIndex{Schema: "public", Name: "z_at"}), "Index is part of another one"},
+		{"drop of what a key refers to", contract(&spec.DropIndex{Schema: "public", Name: "seen_b"}), "Something else needs it: The foreign key of_b of others refers to (b)"},
 		{"rename in contract", contract(&spec.RenameIndex{Schema: "public", Name: "a", To: "b"}), "Operation belongs in expand"},
 		{"exclusion", expand(&spec.AddExclusion{Table: users, Name: "x", Method: "gist", Elements: []string{"name WITH ="}}), "Table users has about 0 rows in 0 kB"},
 		{"exclusion without an operator", expand(&spec.AddExclusion{Table: users, Name: "x", Method: "gist", Elements: []string{"name"}}), `"name" does not say how it is compared`},
@@ -160,7 +171,14 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 					{Name: "positive", Kind: migrations.Check, Definition: "CHECK ((a > 0))", Columns: []string{"a"}, Valid: true},
 				},
 				PrimaryKey: []string{"c"}, PrimaryKeyName: "seen_pkey",
-				References: []migrations.ForeignKey{{Name: "of_seen", Table: "others", Columns: []string{"x"}, Referenced: []string{"a"}}},
+				References: []migrations.ForeignKey{
+					{Name: "of_seen", Table: "others", Columns: []string{"x"}, Referenced: []string{"a"}},
+					{Name: "of_b", Table: "others", Columns: []string{"x"}, Referenced: []string{"b"}},
+				},
+				Indexes: []migrations.Index{
+					{Name: "apart", Constraint: "apart", Definition: "CREATE UNIQUE INDEX apart ON public.seen USING btree (a)", Unique: true, Valid: true},
+					{Name: "seen_b", Definition: "CREATE UNIQUE INDEX seen_b ON public.seen USING btree (b)", Unique: true, Valid: true},
+				},
 			}
 			cat.Tables["events"] = &migrations.Table{
 				Columns: []migrations.Column{{Name: "id", Type: "int"}, {Name: "at", Type: "date"}}, Partitioned: "RANGE (at)",
@@ -169,7 +187,7 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 				Indexes:     []migrations.Index{{Name: "events_at", Definition: "CREATE INDEX events_at ON ONLY public.events USING btree (at)", Valid: true}},
 			}
 			cat.Tables["y"] = &migrations.Table{Columns: []migrations.Column{{Name: "id", Type: "int"}, {Name: "b", Type: "date"}}}
-			cat.Tables["z"] = &migrations.Table{Columns: cat.Tables["events"].Columns, PartitionOf: "others"}
+			cat.Tables["z"] = &migrations.Table{Columns: cat.Tables["events"].Columns, PartitionOf: "others", Indexes: []migrations.Index{{Name: "z_at", Parent: "others_at", Definition: "CREATE INDEX z_at ON public.z USING btree (at)", Valid: true}}}
 			cat.Enums = map[string][]string{"mood": {"low", "high"}}
 			cat.TypeUses = map[string][]migrations.TypeUse{"mood": {{Table: "users", Columns: []string{"mood"}, Object: "column mood of table users"}, {Object: "function f(mood)"}}}
 			cat.Version = 14

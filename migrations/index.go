@@ -33,15 +33,20 @@ func (o createIndex) expand(l *lowering) bool {
 	if t == nil || !l.checkIndex(o.CreateIndex) {
 		return true
 	}
-	if t.Partitioned != "" {
-		o.partitioned(l, t)
-		return true
-	}
-	l.program.Expand = append(l.program.Expand, buildUnit(l, o.CreateIndex))
+	l.program.Expand = append(l.program.Expand, o.units(l, t, o.Name)...)
 	if t.index(o.Name) == nil {
 		t.Indexes = append(t.Indexes, indexOf(o.CreateIndex))
 	}
 	return true
+}
+
+// units build the index; where the table has partitions, their indexes are named
+// after them and part.
+func (o createIndex) units(l *lowering, t *Table, part string) []Unit {
+	if t.Partitioned != "" {
+		return o.partitioned(l, t, part)
+	}
+	return []Unit{buildUnit(l, o.CreateIndex)}
 }
 
 // buildUnit builds an index on a table that is not partitioned.
@@ -160,11 +165,6 @@ func (o dropIndex) form() any { return []any{o.Schema, o.Name} }
 
 func (o dropIndex) index() spec.Table { return spec.Table{Schema: o.Schema, Name: o.Name} }
 
-func (o dropIndex) expand(l *lowering) bool {
-	l.program.Expand = append(l.program.Expand, o.unit(l))
-	return true
-}
-
 func (o dropIndex) contract(l *lowering, _ int) bool {
 	l.program.Drop = append(l.program.Drop, o.unit(l))
 	return true
@@ -181,35 +181,74 @@ func (o dropIndex) takeAway(l *lowering, to Phase) {
 	delete(l.next.Former, o.index().String())
 }
 
-// unit can be taken back for as long as the catalog still tells how the index
-// was made.
 func (o dropIndex) unit(l *lowering) Unit {
-	index := o.index()
-	table, on := l.live.tableOfIndex(index)
+	table, on := l.live.tableOfIndex(o.index())
 	live := on.index(o.Name)
+	u := removal(table, on, o.index(), live)
+	u.Source = o.Range
+	if live != nil {
+		l.checkRemovable(o.Range, table, on, *live)
+		l.next.Table(table).removeIndex(o.Name)
+	}
+	return u
+}
+
+// removal is the unit that drops an index of a table, live as it is there.
+// It can be taken back for as long as the catalog tells how that was made.
+func removal(table spec.Table, on *Table, index spec.Table, live *Index) Unit {
 	u := Unit{
-		ID:         "drop.index." + index.String(),
-		Title:      "index " + index.String(),
-		Mode:       RemoveIndex,
-		Table:      table,
-		Lock:       ShareUpdateExclusive,
-		UndoLock:   ShareUpdateExclusive,
-		Index:      index,
-		Statements: []string{dropIndexSQL(index)},
-		Applied:    live == nil,
-		Visible:    true,
-		Source:     o.Range,
+		ID: "drop.index." + index.String(), Title: "index " + index.String(), Mode: RemoveIndex,
+		Table: table, Lock: ShareUpdateExclusive, UndoLock: ShareUpdateExclusive, Index: index,
+		Statements: []string{dropIndexSQL(index)}, Applied: live == nil, Visible: true,
 	}
 	if live == nil {
 		return u
 	}
-	u.missing = []string{"index " + index.String()}
-	u.Undo = []string{strings.Replace(live.Definition, "INDEX ", "INDEX CONCURRENTLY ", 1)}
-	u.UndoTitle = "build it again"
-	l.next.Table(table).removeIndex(o.Name)
+	u.missing = []string{u.Title}
+	if on.Partitioned != "" {
+		return partitionedRemoval(u, on)
+	}
+	u.Undo, u.UndoTitle = []string{strings.Replace(live.Definition, "INDEX ", "INDEX CONCURRENTLY ", 1)}, "build it again"
 	return u
 }
 
 func dropIndexSQL(index spec.Table) string {
 	return "DROP INDEX CONCURRENTLY " + tableIdent(index)
+}
+
+// checkRemovable says at plan time what the server would say of a drop (2BP01).
+func (l *lowering) checkRemovable(at hcl.Range, table spec.Table, t *Table, i Index) bool {
+	switch {
+	case i.Constraint != "":
+		l.problem(at, "Index of a constraint", fmt.Sprintf(
+			"The index %s is that of the constraint %s, and goes with it: drop_constraint %q %q.", i.Name, i.Constraint, table, i.Constraint))
+	case i.Parent != "":
+		l.problem(at, "Index is part of another one", fmt.Sprintf("The index %s is the part of %s that is on %s, and goes with it.", i.Name, i.Parent, table))
+	default:
+		return l.checkReferred(at, t, i)
+	}
+	return false
+}
+
+// checkReferred is about foreign keys that refer to what only this index keeps
+// unique.
+func (l *lowering) checkReferred(at hcl.Range, t *Table, gone Index) bool {
+	if !gone.Unique {
+		return true
+	}
+	columns, all := indexedColumns(gone.Definition)
+	for _, i := range t.Indexes {
+		other, whole := indexedColumns(i.Definition)
+		if !all || i.Name != gone.Name && i.Unique && i.Valid && whole && sameSet(other, columns) {
+			return true
+		}
+	}
+	for _, f := range t.References {
+		if sameSet(f.Referenced, columns) {
+			l.problem(at, "Something else needs it", fmt.Sprintf(
+				"The foreign key %s of %s refers to (%s), so Postgres would refuse the drop. Drop it in a change before this one.", f.Name, f.Table, strings.Join(columns, ", ")))
+			return false
+		}
+	}
+	return true
 }

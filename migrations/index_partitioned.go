@@ -11,7 +11,7 @@ import (
 // concurrently, and then they are put together. A partition that is made
 // meanwhile gets its own with the parent's. Whatever of it was done already is
 // done once.
-func (o createIndex) partitioned(l *lowering, t *Table) {
+func (o createIndex) partitioned(l *lowering, t *Table, part string) []Unit {
 	index := spec.Table{Schema: o.Table.Schema, Name: o.Name}
 	live := l.live.Table(o.Table).index(o.Name)
 	whole := live != nil && live.Valid || l.next.Former[index.String()]
@@ -31,20 +31,28 @@ func (o createIndex) partitioned(l *lowering, t *Table) {
 		Also: t.family(o.Table, ShareUpdateExclusive), UndoAlso: parent.UndoAlso,
 		Applied: whole, Visible: true, Source: o.Range,
 	}
-	l.program.Expand = append(l.program.Expand, missingUnless(parent, "index "+index.String()))
+	units := []Unit{missingUnless(parent, "index "+index.String())}
 	for _, p := range t.Partitions {
 		on := spec.ParseTable(p.Table)
 		own := *o.CreateIndex
-		own.Table, own.Name = on, shorten(on.Name+"_"+o.Name)
+		own.Table, own.Name = on, shorten(on.Name+"_"+part)
 		u := buildUnit(l, &own)
 		if whole {
 			u.Applied, u.missing = true, nil
 		}
-		l.program.Expand = append(l.program.Expand, u)
+		units = append(units, u)
 		attach.Statements = append(attach.Statements, fmt.Sprintf("ALTER INDEX %s ATTACH PARTITION %s", tableIdent(index), tableIdent(u.Index)))
 	}
-	l.program.Expand = append(l.program.Expand, missingUnless(attach, "index "+index.String()))
-	if live == nil {
-		t.Indexes = append(t.Indexes, indexOf(o.CreateIndex))
-	}
+	return append(units, missingUnless(attach, "index "+index.String()))
+}
+
+// partitionedRemoval drops the index with its parts, which Postgres does not do
+// concurrently, and with nothing left there is no short way back: a run that
+// fails leaves the table without it.
+func partitionedRemoval(u Unit, on *Table) Unit {
+	u.Mode, u.Lock, u.UndoLock = InTransaction, AccessExclusive, ""
+	u.Statements = []string{"DROP INDEX IF EXISTS " + tableIdent(u.Index)}
+	u.Also = on.family(u.Table, AccessExclusive)
+	u.Does = []string{"no way back in this run: create_index builds it again, without keeping anybody waiting"}
+	return u
 }

@@ -88,6 +88,7 @@ type Unit struct {
 	UndoTitle  string     // "drop columns"
 	Loses      string     // what the undo loses: "what was written to users.first, users.last"; "" = nothing
 	Hazards    []Hazard   //
+	Does       []string   // what a person should read that the title does not say
 	// UndoHazards are those of Undo, where it is an author's.
 	UndoHazards []Hazard
 	// Author is what Statements do, where an author wrote them.
@@ -103,6 +104,7 @@ type Unit struct {
 	Source   hcl.Range
 
 	takes   bool     // it takes away, already in expand, what an earlier change may have made
+	passing bool     // nothing is missing once the change is contracted: what it makes has gone on by then
 	missing []string // the objects that an Applied unit would show
 	all     *reverse // takes back also what was there before; nil: the undo does
 	unlike  string   // definition that was found under the unit's name, and may be another

@@ -87,6 +87,8 @@ func kindOf(op spec.Operation) operation {
 		return createIndex{CreateIndex: o}
 	case *spec.DropIndex:
 		return dropIndex{DropIndex: o}
+	case *spec.ReplaceIndex:
+		return replaceIndex{ReplaceIndex: o}
 	case *spec.AddCheck:
 		return addCheck{AddCheck: o}
 	case *spec.AddForeignKey:

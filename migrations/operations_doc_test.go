@@ -253,6 +253,7 @@ func exampleTables() *migrations.Catalog {
 		},
 		"logs": {
 			Columns: []migrations.Column{{Name: "at", Type: "date"}}, Partitioned: "RANGE (at)",
+			Indexes:    []migrations.Index{{Name: "logs_by_at", Definition: "CREATE INDEX logs_by_at ON ONLY public.logs USING btree (at)", Valid: true}},
 			Partitions: []migrations.Partition{{Table: "logs_2020", Bound: "FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"}},
 		},
 		"logs_2020":   {Columns: []migrations.Column{{Name: "at", Type: "date"}}, PartitionOf: "logs", Rows: 1_000_000},

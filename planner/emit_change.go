@@ -59,7 +59,7 @@ func (e *emitter) unit(c *spec.Change, u migrations.Unit, phase migrations.Phase
 		Limits: e.limits(c.Database), Lock: u.Lock, Table: tableName(u.Table), Hazards: u.Hazards, Drops: u.Drops,
 		Source: e.source(u.Source),
 	}
-	s.Does = u.Author.Does
+	s.Does = slices.Concat(u.Does, u.Author.Does)
 	if s.Lock == "" {
 		s.Lock, s.Table = u.Author.Lock, u.Author.Table
 	}
@@ -111,7 +111,7 @@ func (e *emitter) backward(c *spec.Change, u migrations.Unit) *Undo {
 	case migrations.BuildIndex:
 		undo.Action = &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest}
 	case migrations.RemoveIndex:
-		undo.Action = &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Digest: digest}
+		undo.Action = &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest}
 	default:
 		undo.Action = &Transaction{
 			Database: c.Database.Name, Table: u.Table, Lock: u.UndoLock, Also: u.UndoAlso, SQL: u.Undo,
@@ -129,6 +129,10 @@ func (e *emitter) phaseBefore(c *spec.Change, u migrations.Unit) migrations.Phas
 		return migrations.Verified
 	case slices.ContainsFunc(program.Validate, is):
 		return migrations.Backfilled
+	case slices.ContainsFunc(program.Drop, is) && len(program.Hide) > 0:
+		return migrations.Hidden
+	case slices.ContainsFunc(program.Drop, is):
+		return migrations.Verified
 	}
 	return migrations.Absent
 }

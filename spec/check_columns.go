@@ -100,6 +100,8 @@ func (l *loader) checkExpand(s *shapes, c *Change, o Operation) {
 		l.tableReached(s, c, o.Table, n.labelRange(0))
 	case *CreateIndex:
 		l.tableReached(s, c, o.Table, n.at("table"))
+	case *ReplaceIndex:
+		l.tableReached(s, c, o.Index.Table, n.at("table"))
 	case *ServeView:
 		if !l.tableReached(s, c, o.Table, n.labelRange(0)) {
 			return

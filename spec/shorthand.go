@@ -14,6 +14,7 @@ var shorthands = map[string]func(*shorthand){
 	"rename_table":  (*shorthand).renameTable,
 	"split_column":  (*shorthand).splitColumn,
 	"merge_columns": (*shorthand).mergeColumns,
+	"replace_index": (*shorthand).replaceIndex,
 }
 
 // shorthand is one such block in its change.
@@ -116,6 +117,12 @@ func (s *shorthand) mergeColumns() {
 	for _, column := range sortedKeys(back) {
 		s.contract(&DropColumn{Table: table, Column: column, Hide: s.duration("hide"), Range: s.rng()})
 	}
+}
+
+func (s *shorthand) replaceIndex() {
+	replaced := &ReplaceIndex{Index: createIndex(s.node), Hide: s.duration("hide"), Range: s.rng()}
+	s.expand(replaced)
+	s.contract(replaced)
 }
 
 // computed is a new column that a sync fills, so that it has no default.

@@ -13,7 +13,7 @@ var changeTable = &block{
 		{name: "after", kind: kindRefs, target: "change.NAME", doc: "Changes that come before this one."},
 		{name: "requires_absent", kind: kindRefs, target: `service.NAME.release["VERSION"]`, doc: "Expand waits until no instance and no session of these releases is left."},
 	},
-	blocks: []*block{expandTable, changeTypeTable, renameColumnTable, splitColumnTable, mergeColumnsTable, renameTableTable, backfillTable, verifyTable, contractTable},
+	blocks: []*block{expandTable, changeTypeTable, renameColumnTable, splitColumnTable, mergeColumnsTable, renameTableTable, replaceIndexTable, backfillTable, verifyTable, contractTable},
 	later: []string{
 		"window", "gate",
 		"approve", "analysis", "notify", "environment", "task", "lock",
@@ -48,6 +48,7 @@ var expandTable = &block{
 		{"split_column", "Shorthand inside expand", shorthandDetail},
 		{"merge_columns", "Shorthand inside expand", shorthandDetail},
 		{"rename_table", "Shorthand inside expand", shorthandDetail},
+		{"replace_index", "Shorthand inside expand", shorthandDetail},
 	},
 }
 
@@ -140,8 +141,12 @@ var addColumnTable = &block{
 
 var createIndexTable = &block{
 	name: "create_index", labels: []string{"NAME"}, unique: true,
-	doc: "Builds an index without blocking writers.",
-	attributes: []attribute{
+	doc:        "Builds an index without blocking writers.",
+	attributes: indexArguments(),
+}
+
+func indexArguments() []attribute {
+	return []attribute{
 		{name: "table", kind: kindString, required: true, doc: "Table."},
 		{name: "columns", kind: kindStrings, required: true, doc: "Columns, or expressions in parentheses such as `(lower(email))`. Either may be followed by a collation, operator class and order: `name text_pattern_ops`, `seen DESC NULLS LAST`."},
 		{name: "unique", kind: kindBool, fallback: "false", doc: "No two rows alike."},
@@ -151,7 +156,7 @@ var createIndexTable = &block{
 		{name: "nulls_not_distinct", kind: kindBool, fallback: "false", doc: "Two nulls are alike to a unique index. From PostgreSQL 15 on."},
 		{name: "with", kind: kindStringMap, doc: "Storage parameters, such as `{ fillfactor = 70 }`."},
 		{name: "tablespace", kind: kindString, doc: "Where it is kept."},
-	},
+	}
 }
 
 var syncTable = &block{

@@ -46,6 +46,14 @@ var mergeColumnsTable = &block{
 	},
 }
 
+var replaceIndexTable = &block{
+	name: "replace_index", labels: []string{"NAME"}, unique: true,
+	doc: "Gives the name of an index to another one of the same table, with other columns, another condition or method, unique or not. The other one is built first, without blocking writers; " +
+		"in contract the two change names in one transaction, and the old one is dropped without blocking writers. Until then both are there, and both refuse what a unique one refuses.",
+	attributes: append(indexArguments(),
+		attribute{name: "hide", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "The old one stays that long under another name, and can have its own back at once. It costs each write what it did before."}),
+}
+
 var renameTableTable = &block{
 	name: "rename_table", labels: []string{"TABLE"}, unique: true,
 	doc: "Gives a table another name in its schema. In the same moment a view takes the old one, with the same rights, through which rows are read and written as before; it ends in contract. " +

@@ -268,6 +268,28 @@ change "drop_index" {
   }
 }
 
+change "drop_index__of_a_partitioned_table" {
+  contract {
+    drop_index "logs_by_at" {}
+  }
+}
+
+change "replace_index" {
+  replace_index "users_by_name" {
+    table   = "users"
+    columns = ["(lower(name))"]
+    unique  = true
+    hide    = "1d"
+  }
+}
+
+change "replace_index__of_a_partitioned_table" {
+  replace_index "logs_by_at" {
+    table   = "logs"
+    columns = ["at DESC"]
+  }
+}
+
 change "rename_index" {
   expand {
     rename_index "users_by_name" {

@@ -1,8 +1,12 @@
 package postgres_test
 
-import "pleat/spec"
+import (
+	"testing"
 
-func indexOperations() []operation {
+	"pleat/spec"
+)
+
+func indexOperations(t testing.TB) []operation {
 	return []operation{
 		{
 			name: "unique index", setup: usersTable,
@@ -19,6 +23,30 @@ func indexOperations() []operation {
 			}}},
 			end:    usersTable,
 			before: names, after: names,
+		},
+		{
+			name: "replace an index", setup: usersTable + "create index by_name on users (name) where name <> ''",
+			change: written(t, `replace_index "by_name" {
+				table   = "users"
+				columns = ["(lower(name)) text_pattern_ops", "id DESC"]
+				unique  = true
+				where   = "id > 3"
+				hide    = "0s"
+			}`),
+			end:    usersTable + "create unique index by_name on users ((lower(name)) text_pattern_ops, id desc) where id > 3",
+			before: names, after: names,
+		},
+		{
+			name: "replace the index of a partitioned table", setup: partitionedTables + "create index by_kind on events (kind)",
+			fill: "insert into events (id, kind) select i, i % 7 from generate_series(1, 2000) i",
+			change: written(t, `replace_index "by_kind" {
+				table   = "events"
+				columns = ["kind", "id"]
+			}`),
+			end: partitionedTables + `create index by_kind on only events (kind, id);
+				create index events_old_by_kind_c45ceaa3 on events_old (kind, id); alter index by_kind attach partition events_old_by_kind_c45ceaa3;
+				create index events_rest_by_kind_c45ceaa3 on events_rest (kind, id); alter index by_kind attach partition events_rest_by_kind_c45ceaa3`,
+			before: happening, after: happening,
 		},
 		{
 			name: "rename indexes", setup: usersTable + "create index by_name on users (name); alter table users add constraint apart unique (id, name)",
