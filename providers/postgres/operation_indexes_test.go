@@ -25,6 +25,15 @@ func indexOperations(t testing.TB) []operation {
 			before: names, after: names,
 		},
 		{
+			name: "drop the index of a partitioned table", setup: partitionedTables + "create index by_kind on events (kind)",
+			fill: "insert into events (id, kind) select i, i % 7 from generate_series(1, 2000) i",
+			change: &spec.Change{Name: "c", Contract: &spec.Contract{Operations: []spec.Operation{
+				&spec.DropIndex{Schema: "public", Name: "by_kind"},
+			}}},
+			end:    partitionedTables,
+			before: happening, after: happening,
+		},
+		{
 			name: "replace an index", setup: usersTable + "create index by_name on users (name) where name <> ''",
 			change: written(t, `replace_index "by_name" {
 				table   = "users"
