@@ -203,7 +203,12 @@ func (r *run) step(ctx context.Context, s planner.Step) error {
 	if why != "" {
 		return r.postpone(ctx, s, why)
 	}
-	return r.attempt(ctx, s)
+	err = r.attempt(ctx, s)
+	var late *silence
+	if errors.As(err, &late) {
+		return r.postpone(ctx, s, late.why)
+	}
+	return err
 }
 
 // deferral says why a step cannot run now: the plan says so, or one that it
@@ -263,10 +268,14 @@ func (r *run) done(ctx context.Context, s planner.Step, began time.Time) error {
 	return err
 }
 
-// apply hands a step to its provider, within the step's time. A pause has none.
+// apply hands a step to its provider, within the step's time. A pause has none,
+// and neither has a person's word.
 func (r *run) apply(ctx context.Context, s planner.Step) error {
 	if a, ok := s.Action.(*planner.Pause); ok {
 		return r.wait(ctx, s, a)
+	}
+	if a, ok := s.Action.(*planner.Approve); ok {
+		return r.decide(ctx, s, a)
 	}
 	p := r.Providers[s.Action.Provider()]
 	if p == nil {

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"time"
 
 	"pleat/migrations"
@@ -137,6 +138,18 @@ type Pause struct {
 	Why   string        `json:"why"` // "users 1.0.1 is kept"
 }
 
+// Approve waits for a person's word, for at most Timeout. A no fails the step,
+// and so does silence, unless Defer says that it puts off what comes after.
+type Approve struct {
+	Timeout time.Duration `json:"timeout_ns"`
+	Defer   bool          `json:"defer,omitempty"`
+	From    []string      `json:"from,omitempty"` // database roles whose word counts; none: anybody's
+	Why     string        `json:"why"`            // "users 2.0.0 gets more than 50% of the requests"
+}
+
+// May tells whether the word of a database role counts.
+func (a *Approve) May(role string) bool { return len(a.From) == 0 || slices.Contains(a.From, role) }
+
 // Placement is an instance and the host it is on.
 type Placement struct {
 	Instance string `json:"instance"` // "PROCESS.N"
@@ -244,6 +257,9 @@ func (a *Migrate) Provider() spec.Address { return databaseAddress(a.Database) }
 // Provider is none: the executor waits.
 func (a *Pause) Provider() spec.Address { return "" }
 
+// Provider is none: the executor waits.
+func (a *Approve) Provider() spec.Address { return "" }
+
 // Provider is the orchestrator.
 func (a *Start) Provider() spec.Address { return a.Orchestrator }
 
@@ -270,6 +286,7 @@ func (a *Backfill) action()    {}
 func (a *Verify) action()      {}
 func (a *Migrate) action()     {}
 func (a *Pause) action()       {}
+func (a *Approve) action()     {}
 func (a *Start) action()       {}
 func (a *Stop) action()        {}
 func (a *Attach) action()      {}

@@ -59,6 +59,7 @@ func (r *rollout) canary() {
 		r.weigh(s.Weight, others, "its share grows while all is well")
 		r.keepShare(s)
 		r.askOf(s)
+		r.approve(s)
 		last = "every step was well"
 	}
 	r.bringUp(func(p ProcessDefinition) int { return p.Count })
@@ -253,6 +254,24 @@ func (r *rollout) askOf(s *spec.CanaryStep) {
 		v.Source = r.source(s.Range)
 		r.add(r.group, v)
 	}
+}
+
+// approve asks a person.
+func (r *rollout) approve(s *spec.CanaryStep) {
+	a := s.Approve
+	if a == nil {
+		return
+	}
+	step := r.step(KindApprove, r.to.Version, []string{fmt.Sprint(s.Weight)}, fmt.Sprintf("%s %s at %d%%", r.service.Name, r.to.Version, s.Weight))
+	step.Cause = fmt.Sprintf("%s %s gets more only if somebody says so", r.service.Name, r.to.Version)
+	step.Waits = []string{"a person, at most " + shortDuration(a.Timeout)}
+	if len(a.From) > 0 {
+		step.Waits = []string{strings.Join(a.From, " or ") + ", at most " + shortDuration(a.Timeout)}
+	}
+	step.Undo = &Undo{Title: "-"}
+	step.Action = &Approve{Timeout: a.Timeout, Defer: a.Defer, From: a.From, Why: step.Cause}
+	step.Source = r.source(a.Range)
+	r.add(r.group, step)
 }
 
 // noteRoom says how many instances run at most at the same time.

@@ -21,6 +21,7 @@ const (
 	KindRevert     Kind = "revert" // an expand that is taken back on request
 	KindMigrate    Kind = "migrate"
 	KindHold       Kind = "hold"
+	KindApprove    Kind = "approve"
 	KindStart      Kind = "start"
 	KindAttach     Kind = "attach"
 	KindDrain      Kind = "drain"

@@ -47,6 +47,9 @@ func canarySteps(l *loader, n *node) []*CanaryStep {
 	for _, b := range n.blocks("step") {
 		s := &CanaryStep{Weight: b.count("weight"), Instances: b.batch("instances"), Hold: b.duration("hold"), Range: b.rng()}
 		s.Verifies, _ = referAll(b, "verify", l.questions)
+		if a := b.block("approve"); a != nil {
+			s.Approve = &Approval{Timeout: a.duration("timeout"), Defer: a.str("on_timeout") == "defer", From: a.strs("from"), Range: a.rng()}
+		}
 		if len(steps) > 0 && s.Weight > 0 && s.Weight <= steps[len(steps)-1].Weight {
 			l.add(b.at("weight"), "Weight does not grow", "The step before gives %d percent of the requests, and this one gives %d. Each step of a canary gives more than the one before.", steps[len(steps)-1].Weight, s.Weight)
 		}

@@ -285,7 +285,16 @@ type CanaryStep struct {
 	Instances Batch         // of the new release that are up; zero: the same share of the count
 	Hold      time.Duration // that the share stays before questions are asked
 	Verifies  []*Question   // asked after the hold
+	Approve   *Approval     // asked after the verifies; nil: nobody is
 	Range     hcl.Range     `json:"-"`
+}
+
+// Approval is a person's word that is waited for.
+type Approval struct {
+	Timeout time.Duration // default 4h
+	Defer   bool          // silence puts the rest off, instead of failing
+	From    []string      // database roles whose word counts; none: anybody's
+	Range   hcl.Range     `json:"-"`
 }
 
 // Question is a verify of a change, as others refer to it.

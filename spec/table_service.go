@@ -137,5 +137,14 @@ var canaryStepTable = &block{
 		{name: "hold", kind: kindDuration, fallback: "0s", longest: 30 * day, doc: "The share stays for that long. The run waits."},
 		{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold, while both shapes of the change are there. Rows that are too many fail the rollout."},
 	},
-	later: []string{"approve", "analysis", "gate", "match", "pause"},
+	blocks: []*block{{
+		name: "approve", single: true,
+		doc: "A person's word, which `pleat approve` gives. A no takes the rollout back.",
+		attributes: []attribute{
+			{name: "timeout", kind: kindDuration, fallback: "4h", shortest: time.Second, longest: 30 * day, doc: "The run waits for that long."},
+			{name: "on_timeout", kind: kindString, fallback: "rollback", oneOf: []string{"rollback", "defer"}, doc: "What silence means: the rollout is taken back, or it stays at this step until the next apply, which asks again."},
+			{name: "from", kind: kindStrings, doc: "Database roles whose word counts: those that `pleat approve` connects to the state database as. Without it, any."},
+		},
+	}},
+	later: []string{"analysis", "gate", "match", "pause"},
 }

@@ -222,8 +222,8 @@ func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string,
 		w.Watch(rec)
 	}
 	c := r.config(plan, watch)
-	stop, ctx, done := signals(ctx, w.Say)
-	c.Stop = stop
+	var done func()
+	c.Stop, ctx, done = r.interruptions(ctx, w.Say)
 	result, err := start(ctx, c)
 	done()
 	w.Close()
@@ -256,21 +256,45 @@ func (r *runner) tell(rec executor.Record) {
 // run does not depend on being watched.
 func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
 
+// interruptions are those of people: by a signal, or by pleat abort.
+func (r *runner) interruptions(ctx context.Context, say func(string)) (<-chan struct{}, context.Context, func()) {
+	asked := make(chan struct{})
+	ended := make(chan struct{})
+	stop, ctx, done := signals(ctx, asked, say)
+	hearing, deaf := context.WithCancel(ctx)
+	go func() {
+		defer close(ended)
+		r.listen(hearing, func(w journal.Word) {
+			say("Told to stop at the next safe point by " + w.String())
+			close(asked)
+		})
+	}()
+	return stop, ctx, func() { deaf(); <-ended; done() }
+}
+
 // signals turns the first SIGINT or SIGTERM into a stop at the next safe
 // point, the second into a cancelled context, the third into an exit: a run
-// can be killed anywhere.
-func signals(ctx context.Context, say func(string)) (<-chan struct{}, context.Context, func()) {
+// can be killed anywhere. Being asked is a first one, without a word about it.
+func signals(ctx context.Context, asked <-chan struct{}, say func(string)) (<-chan struct{}, context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop, quit, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	incoming := make(chan os.Signal, 3)
 	signal.Notify(incoming, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
 		defer close(ended)
-		for n := 1; ; n++ {
+		for n := 0; ; {
 			select {
 			case <-quit:
 				return
+			case <-asked:
+				asked = nil
+				if n == 0 {
+					n = 1
+					close(stop)
+				}
+				continue
 			case <-incoming:
+				n++
 			}
 			switch n {
 			case 1:

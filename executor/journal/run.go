@@ -4,15 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"pleat/migrations/conn"
 	"pleat/planner"
 )
-
-// errNotOpen is a run that has ended, or never began.
-var errNotOpen = errors.New("the run is not open")
 
 // Begin records a run that starts now. There is one open run at most.
 func (j *Journal) Begin(ctx context.Context, t planner.Ticket, r Run) error {
@@ -43,7 +39,7 @@ func (j *Journal) Resume(ctx context.Context, t planner.Ticket, run string) erro
 	return j.write(ctx, t, j.entry("resuming the run", run, t.Fence, e, func(ctx context.Context, tx conn.Tx) error {
 		open, err := exists(ctx, tx, "select from pleat.run where id = $1 and environment = $2 and finished is null", run, j.environment)
 		if err == nil && !open {
-			return fmt.Errorf("%s: %w", run, errNotOpen)
+			return fmt.Errorf("%s: %w", run, ErrNotOpen)
 		}
 		return err
 	}))
@@ -73,7 +69,7 @@ func (j *Journal) finish(run, status string) change {
 				update pleat.run set status = $3, finished = clock_timestamp()
 				where id = $1 and environment = $2 and finished is null`, run, j.environment, status)
 			if err == nil && tag.RowsAffected() == 0 {
-				return fmt.Errorf("%s: %w", run, errNotOpen)
+				return fmt.Errorf("%s: %w", run, ErrNotOpen)
 			}
 			return err
 		},

@@ -1,0 +1,89 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pleat/executor/journal"
+	"pleat/planner"
+)
+
+// hear is how often a step that waits for a person's word looks for it.
+const hear = 500 * time.Millisecond
+
+// DeclinedError is a person's no.
+type DeclinedError struct{ Word journal.Word }
+
+// Error is who said no, and why.
+func (e *DeclinedError) Error() string { return "declined by " + e.Word.String() }
+
+// silence is that nobody said anything in time, where that only puts the rest
+// off.
+type silence struct{ why string }
+
+func (e *silence) Error() string { return e.why }
+
+// decide waits for a person's word. What was said before the step began counts
+// for nothing: it was about another attempt.
+func (r *run) decide(ctx context.Context, s planner.Step, a *planner.Approve) error {
+	began, err := r.begunAt(ctx, s)
+	if err != nil {
+		return err
+	}
+	end := r.Now().Add(a.Timeout)
+	text := fmt.Sprintf("approval until %s: pleat approve %d", end.UTC().Format("2006-01-02 15:04 MST"), r.number[s.ID])
+	r.report(ctx, s, planner.Waiting{For: text})
+	defer r.report(ctx, s, planner.Waiting{})
+	seen := int64(0)
+	for {
+		words, err := r.Journal.Words(ctx, r.Ticket.Run, seen)
+		if err != nil {
+			return err
+		}
+		for _, w := range words {
+			seen = w.Seq
+			if w.Step != s.ID || w.At.Before(began) {
+				continue
+			}
+			if !a.May(w.Role) {
+				r.warn(ctx, s, fmt.Sprintf("the word of %s does not count: it is asked of %s", w, strings.Join(a.From, ", ")))
+				continue
+			}
+			if w.Word == journal.Decline {
+				return &DeclinedError{w}
+			}
+			return nil
+		}
+		if !r.Now().Before(end) {
+			return late(a)
+		}
+		if !r.pause(ctx, min(hear, end.Sub(r.Now()))) {
+			return fmt.Errorf("waiting for approval: %w", context.Canceled)
+		}
+	}
+}
+
+func late(a *planner.Approve) error {
+	why := fmt.Sprintf("nobody approved within %s", a.Timeout)
+	if a.Defer {
+		return &silence{why}
+	}
+	return fmt.Errorf("%s", why)
+}
+
+// begunAt is when the step's latest attempt began, by the server's clock.
+func (r *run) begunAt(ctx context.Context, s planner.Step) (time.Time, error) {
+	entries, err := r.Journal.Entries(ctx, r.Ticket.Run)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, e := range slices.Backward(entries) {
+		if e.Step == s.ID && StepStatus(e.Status) == StepStarted {
+			return e.At, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("the journal does not have that %s was begun", s.ID)
+}
