@@ -57,15 +57,79 @@ func (o dropConstraint) contract(l *lowering, _ int) bool {
 	if live := o.live(l); live != nil {
 		definition = live.Definition
 	}
+	l.program.Drop = append(l.program.Drop, o.final(l, t, definition))
+	return true
+}
+
+// final is the unit of a contract. Where the constraint cannot be had again
+// while others work, there is no way back, and the plan says what there is.
+func (o dropConstraint) final(l *lowering, t *Table, definition string) Unit {
 	u := o.unit(l, t, definition)
 	switch {
-	case t.keyed(o.Name) || keyWord(definition) || o.lost(l, t, definition):
+	case definition == "":
 		u.Undo = nil
+	case kindOfDefinition(definition) == Unique && t.Partitioned == "":
+		return o.rebuilt(u, t, definition)
+	case kindOfDefinition(definition) == Unique:
+		u.Undo = nil
+		u.Does = []string{"no way back: Postgres makes no index of " + o.Table.String() + " a constraint; create_index with unique = true does the same"}
+	case kindOfDefinition(definition) == Exclusion:
+		u.Undo = nil
+		u.Does = []string{"no way back: add_exclusion adds it again, while nobody reads or writes " + o.Table.String()}
+	case o.lost(l, t, definition):
+		u.Undo = nil
+		u.Does = []string{"no way back: before PostgreSQL 18 it is added again only while nobody writes " + o.Table.String()}
 	case !unvalidated(definition):
 		u.Loses = "that rows of the meantime keep it, until it is validated"
 	}
-	l.program.Drop = append(l.program.Drop, u)
-	return true
+	return u
+}
+
+// rebuilt has the index of a unique constraint built concurrently before it is
+// the constraint's again. Where rows of the meantime are alike it cannot be.
+func (o dropConstraint) rebuilt(u Unit, t *Table, definition string) Unit {
+	build, add := o.building(t, definition)
+	u.Undo = nil
+	if build == "" {
+		u.Does = []string{"no way back: no index that was built before can become this constraint"}
+		return u
+	}
+	u.Index = spec.Table{Schema: o.Table.Schema, Name: o.Name}
+	u.Undo, u.UndoMode, u.UndoAlso = []string{build, add}, BuildIndex, nil
+	u.UndoTitle = "build it again, where no rows are alike"
+	return u
+}
+
+// building are the statements that build the index of a unique constraint and
+// make it the constraint's; "" where no index can become it. As long as the index
+// is there, it tells more than the definition: how it is stored.
+func (o dropConstraint) building(t *Table, definition string) (build, add string) {
+	tokens := lex(definition)
+	r := &reader{tokens: tokens, at: 1}
+	nulls := r.skip("nulls", "not", "distinct")
+	columns := r.between(definition)
+	include := ""
+	if r.skip("include") {
+		include = " INCLUDE " + r.between(definition)
+	}
+	rest := r.at
+	r.any("not", "deferrable", "initially", "deferred", "immediate")
+	if r.at < len(tokens) || columns == "" || slices.ContainsFunc(lex(columns), func(t token) bool { return t.kind == wordToken && t.text == "without" }) {
+		return "", ""
+	}
+	add = "UNIQUE USING INDEX " + Ident(o.Name)
+	if rest < len(tokens) {
+		add += " " + definition[tokens[rest].start:]
+	}
+	add = addConstraintSQL(o.Table, o.Name, add)
+	if i := t.index(o.Name); i != nil {
+		return strings.Replace(i.Definition, "INDEX ", "INDEX CONCURRENTLY ", 1), add
+	}
+	build = fmt.Sprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON %s USING btree %s%s", Ident(o.Name), tableIdent(o.Table), columns, include)
+	if nulls {
+		build += " NULLS NOT DISTINCT"
+	}
+	return build, add
 }
 
 // unit drops the constraint, of which the definition is brought back.
@@ -159,23 +223,7 @@ func (o dropConstraint) lost(l *lowering, t *Table, definition string) bool {
 // checkNeeded says at plan time what the server would say (2BP01).
 func (o dropConstraint) checkNeeded(l *lowering, t *Table) bool {
 	live := o.live(l)
-	if live == nil || live.Kind != Unique {
-		return true
-	}
-	alike := func(c Constraint) bool {
-		return c.Kind == Unique && c.Name != o.Name && sameSet(c.Columns, live.Columns)
-	}
-	if sameSet(t.PrimaryKey, live.Columns) || slices.ContainsFunc(t.Constraints, alike) {
-		return true
-	}
-	for _, f := range t.References {
-		if sameSet(f.Referenced, live.Columns) {
-			l.problem(o.Range, "Something else needs it", fmt.Sprintf(
-				"The foreign key %s of %s refers to (%s), so Postgres would refuse the drop. Drop it in a change before this one.", f.Name, f.Table, strings.Join(live.Columns, ", ")))
-			return false
-		}
-	}
-	return true
+	return live == nil || live.Kind != Unique || l.checkReferred(o.Range, t, o.Name, live.Columns)
 }
 
 func (o dropConstraint) unexpand(l *lowering) { o.restore(l) }

@@ -95,6 +95,16 @@ func (r *reader) parentheses() {
 	}
 }
 
+// between is the text of what is in parentheses, with them, and passes over it;
+// "" where none come.
+func (r *reader) between(text string) string {
+	start := r.at
+	if r.parentheses(); r.at == start {
+		return ""
+	}
+	return text[r.tokens[start].start:r.tokens[r.at-1].end]
+}
+
 // name reads a name, with its schema where it has one; "" where none comes.
 func (r *reader) name() string {
 	var parts []string

@@ -225,23 +225,21 @@ func (l *lowering) checkRemovable(at hcl.Range, table spec.Table, t *Table, i In
 	case i.Parent != "":
 		l.problem(at, "Index is part of another one", fmt.Sprintf("The index %s is the part of %s that is on %s, and goes with it.", i.Name, i.Parent, table))
 	default:
-		return l.checkReferred(at, t, i)
+		columns, all := indexedColumns(i.Definition)
+		return !i.Unique || !all || l.checkReferred(at, t, i.Name, columns)
 	}
 	return false
 }
 
-// checkReferred is about foreign keys that refer to what only this index keeps
-// unique.
-func (l *lowering) checkReferred(at hcl.Range, t *Table, gone Index) bool {
-	if !gone.Unique {
-		return true
+// checkReferred is about foreign keys that refer to columns which only this index
+// keeps unique.
+func (l *lowering) checkReferred(at hcl.Range, t *Table, gone string, columns []string) bool {
+	alike := func(i Index) bool {
+		others, all := indexedColumns(i.Definition)
+		return i.Name != gone && i.Unique && i.Valid && all && sameSet(others, columns)
 	}
-	columns, all := indexedColumns(gone.Definition)
-	for _, i := range t.Indexes {
-		other, whole := indexedColumns(i.Definition)
-		if !all || i.Name != gone.Name && i.Unique && i.Valid && whole && sameSet(other, columns) {
-			return true
-		}
+	if sameSet(t.PrimaryKey, columns) || slices.ContainsFunc(t.Indexes, alike) {
+		return true
 	}
 	for _, f := range t.References {
 		if sameSet(f.Referenced, columns) {

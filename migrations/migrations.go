@@ -84,7 +84,7 @@ type Unit struct {
 	Index      spec.Table // the index that BuildIndex and RemoveIndex are about
 	Statements []string   //
 	Undo       []string   // nil: there is no way back; empty: nothing needs to be taken back
-	UndoMode   Mode       // of an author's SQL; "" where Mode tells it
+	UndoMode   Mode       // how Undo reaches the server, where that is not the reverse of Mode
 	UndoTitle  string     // "drop columns"
 	Loses      string     // what the undo loses: "what was written to users.first, users.last"; "" = nothing
 	Hazards    []Hazard   //
@@ -133,6 +133,20 @@ func (u Unit) Whole() Unit {
 		u.Undo, u.Loses = u.all.statements, u.all.loses
 	}
 	return u
+}
+
+// ReverseMode is how Undo reaches the server. Where that builds an index, what
+// comes after its first statement runs in one transaction under UndoLock.
+func (u Unit) ReverseMode() Mode {
+	switch {
+	case u.UndoMode != "":
+		return u.UndoMode
+	case u.Mode == BuildIndex:
+		return RemoveIndex
+	case u.Mode == RemoveIndex:
+		return BuildIndex
+	}
+	return u.Mode
 }
 
 // Backfill is a backfill with everything known that a run of it needs.

@@ -49,6 +49,10 @@ type BuildIndex struct {
 	Reverse  bool             `json:"reverse,omitempty"` // this takes the unit back
 	Phase    migrations.Phase `json:"phase,omitempty"`
 	Digest   string           `json:"digest"`
+	// Then runs in one transaction with what is recorded, under Lock, once the
+	// index is valid.
+	Lock migrations.Lock `json:"lock,omitempty"`
+	Then []string        `json:"then,omitempty"`
 }
 
 // RunAlone runs an author's statement that allows no transaction. The catalog

@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -105,13 +104,17 @@ func (e *emitter) backward(c *spec.Change, u migrations.Unit) *Undo {
 	if len(u.Undo) == 0 {
 		return undo
 	}
-	switch cmp.Or(u.UndoMode, u.Mode) {
+	switch u.ReverseMode() {
 	case migrations.Alone:
 		undo.Action = &RunAlone{Database: c.Database.Name, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest}
-	case migrations.BuildIndex:
-		undo.Action = &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest}
 	case migrations.RemoveIndex:
-		undo.Action = &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest}
+		undo.Action = &RemoveIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest}
+	case migrations.BuildIndex:
+		build := &BuildIndex{Database: c.Database.Name, Table: u.Table, Index: u.Index, SQL: u.Undo[0], Change: c.Name, Unit: u.ID, Reverse: true, Phase: e.phaseBefore(c, u), Digest: digest}
+		if len(u.Undo) > 1 {
+			build.Lock, build.Then = u.UndoLock, u.Undo[1:]
+		}
+		undo.Action = build
 	default:
 		undo.Action = &Transaction{
 			Database: c.Database.Name, Table: u.Table, Lock: u.UndoLock, Also: u.UndoAlso, SQL: u.Undo,

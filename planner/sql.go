@@ -40,7 +40,7 @@ func sqlOf(a Action) []string {
 	case *Transaction:
 		return a.SQL
 	case *BuildIndex:
-		return []string{a.SQL}
+		return append([]string{a.SQL}, a.Then...)
 	case *RemoveIndex:
 		return []string{a.SQL}
 	case *RunAlone:

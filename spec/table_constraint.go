@@ -73,7 +73,8 @@ var dropConstraintTable = &block{
 	name: "drop_constraint", labels: []string{"TABLE", "NAME"}, unique: true,
 	doc: "Takes a constraint away. In `expand`, a check or a foreign key: releases to come write what it refuses, and live ones must be able to read that. " +
 		"It comes back without keeping anybody waiting, and rows that break it by then are found when it is validated. " +
-		"In `contract`, also a unique or an exclusion constraint, which releases may name in ON CONFLICT: its index goes with it, and there is no way back.",
+		"In `contract`, also a unique or an exclusion constraint, which releases may name in ON CONFLICT: its index goes with it. The index of a unique one is built again, without blocking writers, " +
+		"before the constraint comes back, if no rows of the meantime are alike; an exclusion constraint has no way back.",
 	attributes: []attribute{
 		{name: "definition", kind: kindString, doc: "What it is, as `pg_get_constraintdef()` writes it, such as `CHECK (amount > 0)`. Required in `expand`: afterwards no catalog tells what to bring back."},
 	},

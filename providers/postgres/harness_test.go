@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,25 +154,21 @@ func forward(p *migrations.Program, u migrations.Unit, phase migrations.Phase) p
 }
 
 func backward(p *migrations.Program, u migrations.Unit, phase migrations.Phase) planner.Action {
-	mode := cmp.Or(u.UndoMode, u.Mode)
-	switch mode {
-	case migrations.BuildIndex:
-		mode = migrations.RemoveIndex
-	case migrations.RemoveIndex:
-		mode = migrations.BuildIndex
-	}
-	return action(p, u, mode, u.Undo, u.UndoAlso, u.UndoLock, phase, true)
+	return action(p, u, u.ReverseMode(), u.Undo, u.UndoAlso, u.UndoLock, phase, true)
 }
 
 func action(p *migrations.Program, u migrations.Unit, mode migrations.Mode, sql []string, also []migrations.TableLock, lock migrations.Lock,
 	phase migrations.Phase, reverse bool) planner.Action {
 	switch mode {
 	case migrations.BuildIndex:
-		return &planner.BuildIndex{Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Unit: u.ID, Phase: phase, Digest: p.Digest}
+		return &planner.BuildIndex{
+			Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Unit: u.ID, Reverse: reverse, Phase: phase, Digest: p.Digest,
+			Lock: lock, Then: sql[1:],
+		}
 	case migrations.Alone:
 		return &planner.RunAlone{SQL: sql[0], Change: p.Change.Name, Unit: u.ID, Reverse: reverse, Phase: phase, Digest: p.Digest}
 	case migrations.RemoveIndex:
-		return &planner.RemoveIndex{Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Phase: phase, Digest: p.Digest}
+		return &planner.RemoveIndex{Table: u.Table, Index: u.Index, SQL: sql[0], Change: p.Change.Name, Unit: u.ID, Reverse: reverse, Phase: phase, Digest: p.Digest}
 	}
 	return &planner.Transaction{
 		Table: u.Table, Lock: lock, Also: also, SQL: sql, Change: p.Change.Name, Unit: u.ID,

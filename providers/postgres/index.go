@@ -80,6 +80,12 @@ func (w *work) buildIndex(ctx context.Context, a *planner.BuildIndex) error {
 	if err := w.leaveRole(ctx); err != nil {
 		return err
 	}
+	if len(a.Then) > 0 {
+		return w.transact(ctx, w.transaction(&planner.Transaction{
+			Database: a.Database, Table: a.Table, Lock: a.Lock, SQL: a.Then,
+			Change: a.Change, Unit: a.Unit, Reverse: a.Reverse, Phase: a.Phase, Digest: a.Digest,
+		}))
+	}
 	return w.finish(ctx, entry{change: a.Change, digest: a.Digest, unit: a.Unit, reverse: a.Reverse, phase: a.Phase}, nothingElse)
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"pleat/migrations"
 	"pleat/planner"
 	"pleat/providers/postgres"
@@ -161,5 +163,60 @@ func TestAnIndexOfAnotherTableIsNeverRemoved(t *testing.T) {
 	}
 	if got := w.value(indexState); got != "true" {
 		t.Errorf("the index of orders is %s, want valid", got)
+	}
+}
+
+// What a contract dropped comes back while others work: the index is built, and
+// becomes the constraint's in a moment of its own.
+func TestADroppedUniqueConstraintComesBack(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ constraint, definition string }{
+		{"unique (id, name) include (at) with (fillfactor = 70) deferrable initially deferred", ""},
+		{"unique (name, id) include (at) deferrable", "UNIQUE (name, id) INCLUDE (at) DEFERRABLE"},
+	}
+	for _, test := range tests {
+		w := newWorld(t, "create table users (id int, name text, at int); alter table users add constraint apart "+test.constraint)
+		change := &spec.Change{Name: "c", Contract: &spec.Contract{Operations: []spec.Operation{
+			&spec.DropConstraint{Table: users, Name: "apart", Definition: test.definition},
+		}}}
+		before := w.dump()
+		p := w.lower(change)
+		drop := p.Drop[0]
+		w.apply(forward(p, drop, migrations.Contracted))
+		if test.definition != "" {
+			drop = w.lower(change).Drop[0] // nothing but the definition tells what it was
+		}
+		back := w.step(backward(p, drop, migrations.Verified))
+
+		w.exec("insert into users values (1, 'a', 1), (1, 'a', 2)")
+		var duplicate *postgres.DuplicateError
+		if err := w.try(t.Context(), back); !errors.As(err, &duplicate) {
+			t.Fatalf("got %v, want a *DuplicateError", err)
+		}
+		w.exec("delete from users where at = 2")
+
+		w.exec(back.Action.(*planner.BuildIndex).SQL)
+		if outcome := w.probe(back); outcome != planner.NotDone {
+			t.Errorf("with the index alone, probe says %v, want NotDone", outcome)
+		}
+		reader := w.as("somebody")
+		begin(t, reader, "select from users")
+		done := make(chan error, 1)
+		go func() { done <- w.try(t.Context(), back) }()
+		eventually(t, "the lock is waited for", func() bool { return len(w.watch.waits()) > 0 })
+		w.exec("insert into users values (2, 'b', 2)")
+		begin(t, reader, "commit")
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if outcome := w.probe(back); outcome != planner.Done {
+			t.Errorf("probe says %v, want Done", outcome)
+		}
+		if diff := cmp.Diff(before, w.dump()); diff != "" {
+			t.Errorf("%s did not come back as it was (-before +after):\n%s", test.constraint, diff)
+		}
+		if got := w.phase(change); got != migrations.Verified && got != migrations.Expanded {
+			t.Errorf("phase is %s", got)
+		}
 	}
 }

@@ -42,12 +42,15 @@ func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) 
 	return planner.NotDone, nil
 }
 
-// took asks the catalog about an index, and the mark about all else.
+// took asks the catalog about an index by which the step is done, and the mark
+// about all else.
 func took(ctx context.Context, c *pgx.Conn, t planner.Ticket, s planner.Step) (bool, error) {
 	switch a := s.Action.(type) {
 	case *planner.BuildIndex:
-		state, err := lookAtIndex(ctx, c, a.Table, a.Index)
-		return state.ours && state.valid, err
+		if len(a.Then) == 0 {
+			state, err := lookAtIndex(ctx, c, a.Table, a.Index)
+			return state.ours && state.valid, err
+		}
 	case *planner.RemoveIndex:
 		state, err := lookAtIndex(ctx, c, a.Table, a.Index)
 		return !state.ours, err
