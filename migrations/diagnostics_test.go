@@ -134,7 +134,7 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"drop of a statement", expand(dropped("positive", "CHECK (a > 0); drop table users")), `";" is not part of an expression`},
 		{"drop of a key in expand", expand(dropped("apart", "UNIQUE (a)")), "Key dropped inside expand: Releases that still run may name"},
 		{"drop of a key that others refer to", contract(dropped("apart", "")), "Something else needs it: The foreign key of_seen of others refers to (a)"},
-		{"drop of the primary key", contract(dropped("seen_pkey", "")), "Primary key dropped"},
+		{"drop of the primary key", contract(dropped("seen_pkey", "")), "Primary key dropped: seen_pkey is the primary key of seen."},
 		{"drop of what is gone", contract(dropped("nothing", "")), ""},
 		{"rename of nothing", expand(&spec.RenameConstraint{Table: spec.ParseTable("seen"), Name: "a", To: "b"}), "Unknown constraint: Table seen has no constraint a. It has apart, positive, seen_pkey."},
 		{"rename onto another", expand(&spec.RenameConstraint{Table: spec.ParseTable("seen"), Name: "apart", To: "positive"}), "Name is taken"},

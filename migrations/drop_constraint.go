@@ -169,8 +169,7 @@ func (o dropConstraint) check(l *lowering, t *Table) bool {
 	live := o.live(l)
 	switch {
 	case t.PrimaryKeyName == o.Name:
-		l.problem(o.Range, "Primary key dropped", fmt.Sprintf(
-			"%s is the primary key of %s: replication and batches go by it, and keys of other tables may refer to it. Use an sql block.", o.Name, o.Table))
+		l.problem(o.Range, "Primary key dropped", o.anotherKey())
 		return false
 	case o.Definition == "":
 		return true
@@ -189,6 +188,29 @@ func (o dropConstraint) check(l *lowering, t *Table) bool {
 		return false
 	}
 	return true
+}
+
+// anotherKey says how a table never is without a primary key, which is what most
+// who drop one are after.
+func (o dropConstraint) anotherKey() string {
+	return fmt.Sprintf(`%[2]s is the primary key of %[1]s. Without one, nobody updates or deletes rows of a table that is published, and batches have nothing to go along. `+
+		`Another one takes its place in one statement, once its index is built and its columns are NOT NULL; foreign keys that refer to the old one are dropped in a change before.
+
+  expand {
+    create_index "NEW_KEY" {
+      table   = %[3]q
+      columns = ["COLUMN"]
+      unique  = true
+    }
+    set_not_null %[3]q "COLUMN" {}
+  }
+  contract {
+    sql "key" {
+      up = "ALTER TABLE %[1]s DROP CONSTRAINT %[2]s, ADD CONSTRAINT NEW_KEY PRIMARY KEY USING INDEX NEW_KEY"
+    }
+  }
+
+To have none at all, write the DROP CONSTRAINT alone.`, o.Table, o.Name, o.Table.String())
 }
 
 // checkWayBack is what expand asks besides, because everything in it can be

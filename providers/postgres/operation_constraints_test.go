@@ -1,6 +1,10 @@
 package postgres_test
 
-import "pleat/spec"
+import (
+	"testing"
+
+	"pleat/spec"
+)
 
 var orders = spec.ParseTable("orders")
 
@@ -20,7 +24,7 @@ var ordering = shape{
 	},
 }
 
-func constraintOperations() []operation {
+func constraintOperations(t testing.TB) []operation {
 	return []operation{
 		{
 			name: "add a check", setup: ordersTables, fill: ordersRows,
@@ -78,6 +82,25 @@ func constraintOperations() []operation {
 				&spec.AddPrimaryKey{Table: users, Name: "users_pkey", Columns: []string{"id"}},
 			}},
 			end:    usersTable,
+			before: names, after: names,
+		},
+		{
+			// What the diagnostic about a dropped primary key says to do instead.
+			name: "another primary key", setup: "create table users (id bigserial primary key, name text, code bigserial); alter table users alter code drop not null;",
+			change: written(t, `expand {
+				create_index "users_code_key" {
+					table   = "users"
+					columns = ["code"]
+					unique  = true
+				}
+				set_not_null "users" "code" {}
+			}
+			contract {
+				sql "key" {
+					up = "ALTER TABLE users DROP CONSTRAINT users_pkey, ADD CONSTRAINT users_code_key PRIMARY KEY USING INDEX users_code_key"
+				}
+			}`),
+			end:    "create table users (id bigserial, name text, code bigserial constraint users_code_key primary key); alter table users alter id set not null",
 			before: names, after: names,
 		},
 		{

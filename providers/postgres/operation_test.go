@@ -73,7 +73,7 @@ func held(place int) time.Duration {
 }
 
 func operations(t testing.TB) []operation {
-	return slices.Concat(columnOperations(), shorthandOperations(t), viewOperations(t), notNullOperations(), tableOperations(t), indexOperations(t), constraintOperations(), sqlOperations(), enumOperations(t), partitionOperations(t))
+	return slices.Concat(columnOperations(), shorthandOperations(t), viewOperations(t), notNullOperations(), tableOperations(t), indexOperations(t), constraintOperations(t), sqlOperations(), enumOperations(t), partitionOperations(t))
 }
 
 // variants go the same way as another operation of the lists. They are left to
