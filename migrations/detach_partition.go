@@ -14,37 +14,68 @@ type detachPartition struct {
 func (o detachPartition) form() any { return []any{o.Table, o.Partition} }
 
 // contract has the check of the bound on the partition before it leaves, so that
-// the way back reads no row under the locks of ATTACH. It goes at the end.
+// the way back reads no row under the locks of ATTACH; and one on the default
+// partition, so that it gets no rows that would be in the way. They go at the end.
 func (o detachPartition) contract(l *lowering, _ int) bool {
 	j, ok := l.joining(o.Table, o.Partition, o.Range)
 	if !ok || !o.check(l, j) {
 		return true
 	}
-	of := o.Partition.Table
-	check := l.live.Table(of).Constraint(boundCheck(of))
-	for _, u := range j.proof(of, j.fits(), l.live.Table(of)) {
-		u.Applied, u.Visible = !j.there || check != nil, true
-		if u.Lock == ShareUpdateExclusive {
-			u.Applied = !j.there || check != nil && check.Valid
-		}
-		u.Verb = "prepare"
-		l.program.Hide = append(l.program.Hide, missingUnless(u, u.Title))
+	proofs := map[spec.Table]string{o.Partition.Table: j.fits()}
+	proved := []spec.Table{o.Partition.Table}
+	if rest, ok := j.rest(); ok {
+		proofs[rest] = "NOT " + parenthesized(j.fits())
+		proved = append(proved, rest)
+	}
+	for _, t := range proved {
+		l.program.Hide = append(l.program.Hide, o.prepare(l, j, t, proofs[t])...)
 	}
 	l.program.Hide = append(l.program.Hide, o.detach(l, j))
-	name := boundCheck(of)
-	drop := Unit{
-		ID: "drop." + name + "." + of.String(), Title: "check of the bound of " + of.String(), Mode: InTransaction,
-		Table: of, Lock: AccessExclusive, UndoLock: AccessExclusive,
-		Statements: []string{dropConstraintSQL(of, name)},
-		Undo:       []string{addConstraintSQL(of, name, "CHECK "+parenthesized(j.fits())+" NOT VALID")}, UndoTitle: "add it again",
-		Applied: !j.there && check == nil, Visible: true, Source: o.Range,
+	for _, t := range proved {
+		l.program.Drop = append(l.program.Drop, o.conclude(l, j, t, proofs[t]))
 	}
-	l.program.Drop = append(l.program.Drop, missingUnless(drop, drop.Title))
 	return true
 }
 
-// detach runs alone where the server can, and then locks no reader or writer of
-// the table out; an interrupted one is finished by whoever comes next.
+// prepare proves a table before the partition leaves.
+func (o detachPartition) prepare(l *lowering, j joining, t spec.Table, condition string) []Unit {
+	live := l.live.Table(t)
+	check := live.Constraint(boundCheck(o.Partition.Table))
+	units := j.proof(t, condition, live)
+	for i, u := range units {
+		u.Verb, u.missing = "prepare", nil
+		if u.Visible {
+			valid := u.Lock != ShareUpdateExclusive || check != nil && check.Valid
+			u.Applied = !j.there || check != nil && valid
+			u = missingUnless(u, u.Title)
+		}
+		units[i] = u
+	}
+	return units
+}
+
+// conclude ends the proof of a table.
+func (o detachPartition) conclude(l *lowering, j joining, t spec.Table, condition string) Unit {
+	live, name := l.live.Table(t), boundCheck(o.Partition.Table)
+	u := Unit{
+		ID: "drop." + name + "." + t.String(), Title: "check of the bound of " + o.Partition.Table.String(), Mode: InTransaction,
+		Table: t, Lock: AccessExclusive, UndoLock: AccessExclusive,
+		Statements: []string{dropConstraintSQL(t, name)},
+		Undo:       []string{addConstraintSQL(t, name, "CHECK "+parenthesized(condition)+" NOT VALID")}, UndoTitle: "add it again",
+		Applied: live != nil && !j.there && live.Constraint(name) == nil, Visible: live != nil, Source: o.Range,
+	}
+	if t != o.Partition.Table {
+		u.Title += " on " + t.String()
+	}
+	if u.Visible {
+		u = missingUnless(u, u.Title)
+	}
+	return u
+}
+
+// detach runs alone where the server can, which is not beside a default
+// partition, and then locks no reader or writer of the table out; an interrupted
+// one is finished by whoever comes next.
 func (o detachPartition) detach(l *lowering, j joining) Unit {
 	of := o.Partition.Table
 	u := Unit{
@@ -55,7 +86,7 @@ func (o detachPartition) detach(l *lowering, j joining) Unit {
 		Undo:       j.attach()[:1], UndoTitle: "attach it again",
 		Applied: !j.there, Visible: true, Verb: "detach", Source: o.Range,
 	}
-	if !l.live.atLeast(14) {
+	if _, beside := j.rest(); beside || !l.live.atLeast(14) {
 		u.Mode, u.Also = InTransaction, j.locks(AccessExclusive, ShareRowExclusive)
 		u.Statements = []string{fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", tableIdent(o.Table), tableIdent(of))}
 	}
@@ -67,31 +98,41 @@ func (o detachPartition) check(l *lowering, j joining) bool {
 	if l.table(of, o.Range) == nil {
 		return false
 	}
-	if rest, ok := j.rest(); ok {
-		l.problem(o.Range, "Rows would go to the default partition", fmt.Sprintf(
-			"Once %s is detached, rows of its bound are written to %s, and it cannot be attached again; Postgres does not detach concurrently either. Use an sql block.", of, rest))
-		return false
-	}
 	if j.fits() == "" && !j.parent.whole() {
 		l.problem(o.Range, "Way back would read all rows", fmt.Sprintf(
-			"No check can tell Postgres that the rows of %s fit. It can where the table is partitioned by one column and the bound is made of numbers and quoted texts.", of))
+			"No check can tell Postgres that the rows of %s fit. It can where %s.", of, provable))
 		return false
 	}
 	return true
 }
 
 func (o detachPartition) uncontract(l *lowering) {
-	l.next.Table(o.Partition.Table).removeConstraint(boundCheck(o.Partition.Table))
+	o.unproved(l)
 	if t := l.next.Table(o.Table); t != nil {
 		joining{table: o.Table, parent: t, partition: o.Partition}.join(l)
 	}
 }
 
-// takeAway has the check stay for as long as there is a way back.
+// unproved takes the checks away, and gives the tables that had one.
+func (o detachPartition) unproved(l *lowering) []*Table {
+	all := []*Table{l.next.Table(o.Partition.Table)}
+	if parent := l.next.Table(o.Table); parent != nil {
+		if rest, ok := (joining{parent: parent, partition: o.Partition}).rest(); ok {
+			all = append(all, l.next.Table(rest))
+		}
+	}
+	for _, t := range all {
+		t.removeConstraint(boundCheck(o.Partition.Table))
+	}
+	return all
+}
+
+// takeAway has the checks stay for as long as there is a way back.
 func (o detachPartition) takeAway(l *lowering, to Phase) {
 	l.leave(o.Table, o.Partition.Table)
-	t, name := l.next.Table(o.Partition.Table), boundCheck(o.Partition.Table)
-	if t.removeConstraint(name); t != nil && to == Hidden {
-		t.Constraints = append(t.Constraints, Constraint{Name: name, Kind: Check, Valid: true})
+	for _, t := range o.unproved(l) {
+		if t != nil && to == Hidden {
+			t.Constraints = append(t.Constraints, Constraint{Name: boundCheck(o.Partition.Table), Kind: Check, Valid: true})
+		}
 	}
 }

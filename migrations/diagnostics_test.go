@@ -100,7 +100,8 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"partition that lacks what its table has", expand(&spec.AttachPartition{Table: events, Partition: year}),
 			"Before y can be attached to events it needs: a column at of type date; no column b; a constraint named CHECK (id > 0); an index like events_at."},
 		{"partition of another table attached", expand(&spec.AttachPartition{Table: events, Partition: spec.Partition{Table: spec.ParseTable("z"), From: year.From, To: year.To}}), "Partition of another table: Table z is a partition of others."},
-		{"partition detached beside a default one", contract(&spec.DetachPartition{Table: events, Partition: year}), "Rows would go to the default partition"},
+		{"partition detached beside a default one", contract(&spec.DetachPartition{Table: events, Partition: year}), ""},
+		{"partition of texts by hash", expand(&spec.AttachPartition{Table: spec.ParseTable("hashed"), Partition: spec.Partition{Table: spec.ParseTable("y"), Modulus: 2}}), "Rows would be read under a lock"},
 		{"partition detached in expand", expand(&spec.DetachPartition{Table: events, Partition: year}), "Operation belongs in contract"},
 		{"drop in expand", expand(&spec.DropColumn{Table: users, Column: "name"}), "Operation belongs in contract"},
 
@@ -186,6 +187,7 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 				Constraints: []migrations.Constraint{{Name: "named", Kind: migrations.Check, Definition: "CHECK (id > 0)", Valid: true}},
 				Indexes:     []migrations.Index{{Name: "events_at", Definition: "CREATE INDEX events_at ON ONLY public.events USING btree (at)", Valid: true}},
 			}
+			cat.Tables["hashed"] = &migrations.Table{Columns: []migrations.Column{{Name: "k", Type: "text"}}, Partitioned: "HASH (k)"}
 			cat.Tables["y"] = &migrations.Table{Columns: []migrations.Column{{Name: "id", Type: "int"}, {Name: "b", Type: "date"}}}
 			cat.Tables["z"] = &migrations.Table{Columns: cat.Tables["events"].Columns, PartitionOf: "others", Indexes: []migrations.Index{{Name: "z_at", Parent: "others_at", Definition: "CREATE INDEX z_at ON public.z USING btree (at)", Valid: true}}}
 			cat.Enums = map[string][]string{"mood": {"low", "high"}}

@@ -3,7 +3,6 @@ package migrations
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -77,60 +76,6 @@ func (l *lowering) checkBound(j joining) bool {
 	return true
 }
 
-// fits is the condition that the rows of the bound meet, in the form in which
-// Postgres can tell that it implies the bound. "" where there is no such form.
-func (j joining) fits() string {
-	_, key, _ := strings.Cut(j.parent.Partitioned, "(")
-	columns, _ := indexedColumns("(" + key)
-	if len(columns) != 1 || columns[0] == "" {
-		return ""
-	}
-	column := Ident(columns[0])
-	all := []string{column + " IS NOT NULL"}
-	limit := func(operator string, bound []string) bool {
-		if len(bound) == 1 && (strings.EqualFold(bound[0], "minvalue") || strings.EqualFold(bound[0], "maxvalue")) {
-			return true
-		}
-		value, ok := constant(bound)
-		all = append(all, column+" "+operator+" "+value)
-		return ok && len(bound) == 1
-	}
-	switch j.partition.By() {
-	case "range":
-		if !limit(">=", j.partition.From) || !limit("<", j.partition.To) {
-			return ""
-		}
-	case "list":
-		values, ok := constant(j.partition.In)
-		if !ok {
-			return ""
-		}
-		all = append(all, column+" IN ("+values+")")
-	default:
-		return ""
-	}
-	return strings.Join(all, " AND ")
-}
-
-// constant gives literals that take the type of the column that they are
-// compared with.
-func constant(bound []string) (string, bool) {
-	quoted := make([]string, len(bound))
-	for i, text := range bound {
-		tokens := lex(text)
-		_, err := strconv.ParseFloat(text, 64)
-		switch {
-		case err == nil:
-			quoted[i] = Literal(text)
-		case len(tokens) == 1 && tokens[0].kind == quotedToken && text[0] == '\'':
-			quoted[i] = text
-		default:
-			return "", false
-		}
-	}
-	return strings.Join(quoted, ", "), len(bound) > 0
-}
-
 // proof is the check on a table, made and validated. Of the default partition,
 // which the change does not name, no catalog shows it, and the record counts.
 func (j joining) proof(t spec.Table, condition string, live *Table) []Unit {
@@ -166,7 +111,7 @@ func (j joining) proveRest(l *lowering) bool {
 	condition := j.fits()
 	if condition == "" {
 		l.problem(j.at, "Default partition would be read", fmt.Sprintf(
-			"Postgres would read all of %s, the default partition, while nobody can use it. That is spared where the table is partitioned by one column and the bound is made of numbers and quoted texts.", rest))
+			"Postgres would read all of %s, the default partition, while nobody can use it. That is spared where %s.", rest, provable))
 		return false
 	}
 	l.program.Expand = append(l.program.Expand, j.proof(rest, "NOT "+parenthesized(condition), l.live.Table(rest))...)

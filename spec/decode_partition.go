@@ -12,7 +12,7 @@ func detachPartition(n *node) *DetachPartition {
 func (n *node) withRows() Partition {
 	p := n.bounded()
 	if p.By() == "" {
-		n.problems.add(n.rng(), "No bound", "%s says which rows the partition has: from and to, or in.", n.title())
+		n.problems.add(n.rng(), "No bound", "%s says which rows the partition has: from and to, or in, or modulus and remainder.", n.title())
 	}
 	return p
 }
@@ -31,7 +31,7 @@ func (n *node) bounded() Partition {
 	if n.has("in") {
 		kinds = append(kinds, "list")
 	}
-	if n.table.has("modulus") && (n.has("modulus") || n.has("remainder")) {
+	if n.has("modulus") || n.has("remainder") {
 		p.Modulus, p.Remainder = n.count("modulus"), n.count("remainder")
 		kinds = append(kinds, "hash")
 	}
@@ -44,14 +44,4 @@ func (n *node) bounded() Partition {
 		n.problems.add(n.at("to"), "Half a bound", "from has %d values, and to has %d.", len(p.From), len(p.To))
 	}
 	return p
-}
-
-// has tells whether the block takes an argument of that name.
-func (b *block) has(argument string) bool {
-	for _, a := range b.attributes {
-		if a.name == argument {
-			return true
-		}
-	}
-	return false
 }

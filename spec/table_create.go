@@ -48,13 +48,7 @@ var partitionTable = &block{
 	},
 	blocks: []*block{{
 		name: "table", labels: []string{"NAME"}, unique: true,
-		doc: "A partition. One that says nothing of its rows has those that fit nowhere else.",
-		attributes: []attribute{
-			{name: "from", kind: kindStrings, doc: "By range: its rows begin here, a SQL expression for each column."},
-			{name: "to", kind: kindStrings, doc: "By range: its rows end before."},
-			{name: "in", kind: kindStrings, doc: "By list: SQL expressions that its rows have."},
-			{name: "modulus", kind: kindCount, min: 1, max: 1 << 20, doc: "By hash: how many partitions there are."},
-			{name: "remainder", kind: kindCount, min: 0, max: 1 << 20, doc: "By hash: which of them this is, from 0 on."},
-		},
+		doc:        "A partition. One that says nothing of its rows has those that fit nowhere else.",
+		attributes: boundArguments(),
 	}},
 }

@@ -435,6 +435,15 @@ change "detach_partition" {
   }
 }
 
+change "detach_partition__beside_a_default_one" {
+  contract {
+    detach_partition "events" "events_2025" {
+      from = ["'2025-01-01'"]
+      to   = ["'2026-01-01'"]
+    }
+  }
+}
+
 change "create_partition" {
   expand {
     create_partition "events" "events_2027" {

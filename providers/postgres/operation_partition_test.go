@@ -16,6 +16,9 @@ const (
 	fillLast   = `insert into events_2024 select i, timestamptz '2024-01-01' + i * interval '1 hour' from generate_series(1, 2000) i;`
 )
 
+// hashed has the half of its rows.
+const hashed = "create table parts (id bigint not null, kind int) partition by hash (id); create table parts_0 partition of parts for values with (modulus 2, remainder 0);"
+
 var eventful = shape{
 	read: "select id, at, kind from events where id = $1",
 	writes: []string{
@@ -61,6 +64,45 @@ func partitionOperations(t testing.TB) []operation {
 			end:    "create table parts (id bigint, kind varchar(9)) partition by list (kind); create table parts_a partition of parts for values in ('a', 'b');",
 			before: shape{read: "select id from parts where id = $1"},
 			after:  shape{writes: []string{"insert into parts values ($1, 'b')"}},
+		},
+		{
+			name: "attach a partition by two columns", setup: "create table parts (id bigint, k int, l date) partition by range (k, l); create table parts_rest partition of parts default; create table parts_1 (id bigint, k int, l date);",
+			fill: "insert into parts_1 select i, 1, '2025-03-01' from generate_series(1, 2000) i",
+			change: written(t, `expand {
+				attach_partition "parts" "parts_1" {
+					from = ["1", "'2025-01-01'"]
+					to   = ["2", "'2025-02-01'"]
+				}
+			}`),
+			end: `create table parts (id bigint, k int, l date) partition by range (k, l); create table parts_rest partition of parts default;
+				create table parts_1 partition of parts for values from (1, '2025-01-01') to (2, '2025-02-01');`,
+			before: shape{read: "select id from parts where id = $1", writes: []string{"insert into parts values ($1, 3, '2025-01-01')"}},
+			after:  shape{writes: []string{"insert into parts values ($1, 1, '2025-03-01')"}},
+		},
+		{
+			name: "attach a partition by hash", setup: hashed + "create table parts_1 (id bigint not null, kind int);",
+			fill:   "insert into parts_1 select i, 1 from generate_series(1, 4000) i where satisfies_hash_partition('parts'::regclass, 2, 1, i::bigint)",
+			change: written(t, "expand {\nattach_partition \"parts\" \"parts_1\" {\nmodulus = 2\nremainder = 1\n}\n}"),
+			end:    hashed + "create table parts_1 partition of parts for values with (modulus 2, remainder 1);",
+			before: shape{read: "select kind from parts where id = $1", writes: []string{"update parts set kind = kind + 1 where id = $1"}},
+			after:  shape{writes: []string{"insert into parts values ($1, 3)"}},
+		},
+		{
+			name: "detach a partition by hash", setup: hashed + "create table parts_1 partition of parts for values with (modulus 2, remainder 1);",
+			fill:   "insert into parts select i, 1 from generate_series(1, 4000) i",
+			change: written(t, "contract {\ndetach_partition \"parts\" \"parts_1\" {\nmodulus = 2\nremainder = 1\n}\n}"),
+			end:    hashed + "create table parts_1 (id bigint not null, kind int);",
+			before: shape{read: "select kind from parts where id = $1", writes: []string{"update parts set kind = kind + 1 where id = $1"}},
+		},
+		{
+			name: "detach a partition beside a default one", setup: events + rest + created, fill: fillEvents,
+			change: written(t, `contract {
+				detach_partition "events" "events_2026" {
+					from = ["'2026-01-01'"]
+					to   = ["'2027-01-01'"]
+				}
+			}`),
+			end: events + rest + created + "alter table events detach partition events_2026", before: eventful,
 		},
 		{
 			name: "detach a partition", setup: events + created, fill: fillEvents,
