@@ -142,6 +142,17 @@ type Pause struct {
 	Why   string        `json:"why"` // "users 1.0.1 is kept"
 }
 
+// Smoke asks instances whether they work, each where it listens itself, without
+// the router. It fails with what the first one that does not answered.
+type Smoke struct {
+	Orchestrator spec.Address  `json:"orchestrator"`
+	Service      string        `json:"service"`
+	Release      string        `json:"release"`
+	Process      string        `json:"process"`
+	Instances    []Placement   `json:"instances"`
+	Checks       []*spec.Check `json:"checks"`
+}
+
 // Approve waits for a person's word, for at most Timeout. A no fails the step,
 // and so does silence, unless Defer says that it puts off what comes after.
 type Approve struct {
@@ -214,16 +225,15 @@ type Drain struct {
 	Floor     int           `json:"floor"`
 }
 
-// Weigh gives releases their shares of a router's requests. They are absolute,
-// in the order of releases, and 100 together; a release without one gets none.
-// No Shares: every instance gets the same. Where fewer than Floor serving
-// instances would get requests it fails, and nothing is changed.
+// Weigh says how a router spreads requests over the releases of a service, as a
+// whole. Where fewer than Floor serving instances would get requests it fails,
+// and nothing is changed.
 type Weigh struct {
 	Router  spec.Address `json:"router"`
 	Service string       `json:"service"`
 	Release string       `json:"release"` // that is rolled out
-	Shares  []Share      `json:"shares,omitempty"`
-	Floor   int          `json:"floor,omitempty"`
+	Split
+	Floor int `json:"floor,omitempty"`
 }
 
 // Checkpoint is a place that a run can be rolled back to. The executor
@@ -261,6 +271,9 @@ func (a *Migrate) Provider() spec.Address { return databaseAddress(a.Database) }
 // Provider is none: the executor waits.
 func (a *Pause) Provider() spec.Address { return "" }
 
+// Provider is the orchestrator.
+func (a *Smoke) Provider() spec.Address { return a.Orchestrator }
+
 // Provider is none: the executor waits.
 func (a *Approve) Provider() spec.Address { return "" }
 
@@ -291,6 +304,7 @@ func (a *Verify) action()      {}
 func (a *Migrate) action()     {}
 func (a *Pause) action()       {}
 func (a *Approve) action()     {}
+func (a *Smoke) action()       {}
 func (a *Start) action()       {}
 func (a *Stop) action()        {}
 func (a *Attach) action()      {}

@@ -22,7 +22,7 @@ type emitter struct {
 	stays      map[string]bool       // directories whose versions stay when those steps fail
 	present    map[string][]Instance // by service, as the steps so far leave them
 	backends   map[string]bool       // as the steps so far leave them
-	shares     map[string][]Share    // by service, as the steps so far leave them
+	splits     map[string]Split      // by service, as the steps so far leave them
 	steps      []Step
 	notes      []string
 	releases   []Release
@@ -46,7 +46,7 @@ type emitter struct {
 func newEmitter(p *planning) *emitter {
 	return &emitter{
 		planning: p, wayBack: newWayBack(p), world: p.start.clone(),
-		present: maps.Clone(p.instances), backends: liveBackends(p.state), shares: liveShares(p),
+		present: maps.Clone(p.instances), backends: liveBackends(p.state), splits: liveSplits(p),
 		reached: map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
 		ids: map[string]int{}, off: map[string]string{}, filled: map[string]string{}, files: map[string]map[uint64]migrations.AuthorSQL{},
 		named: map[*spec.Change]map[string]bool{},

@@ -28,6 +28,9 @@ func (e *emitter) retire(m move) {
 	}
 	r.hold(m.kept)
 	r.moves(r.order(), doomed)
+	if r.sets() {
+		r.fillUp()
+	}
 }
 
 // hold waits for as long as releases are kept, from when they were taken out
@@ -132,7 +135,7 @@ func (r *rollout) rests(i Instance) bool {
 // warm tells whether instances stay up without requests. Those that never got
 // any are no help in going back, and would do their work beside the new ones.
 func (r *rollout) warm(version, process string) bool {
-	if !r.keeps || version == r.to.Version {
+	if !r.keeps && !(r.sets() && r.goal.Rollback) || version == r.to.Version {
 		return false
 	}
 	_, p := r.leaving(version, process)

@@ -18,9 +18,13 @@ import (
 func (e *emitter) roll(s *spec.Service, version string) {
 	r := e.rollout(s, version)
 	before := len(e.steps)
-	if r.gradual() {
-		r.canary()
-	} else {
+	switch {
+	case r.gradual():
+		r.byShares()
+	case r.sets():
+		r.even()
+		r.cycle()
+	default:
 		r.even()
 		r.attachLeftovers()
 		r.moves(r.order(), r.processes())
@@ -30,12 +34,16 @@ func (e *emitter) roll(s *spec.Service, version string) {
 	}
 }
 
-// order is the strategy of a rollout that has no shares to give.
+// order is the strategy of a rollout that has no shares to give and no set to
+// take the place of.
 func (r *rollout) order() *spec.Strategy {
-	if r.service.Strategy.Kind != spec.Canary {
-		return r.service.Strategy
+	switch r.service.Strategy.Kind {
+	case spec.Canary, spec.BlueGreen:
+		return &spec.Strategy{Kind: spec.AllAtOnce}
+	case spec.Cycle: // what comes next takes the places of those that go
+		return &spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Percent: 100}}
 	}
-	return &spec.Strategy{Kind: spec.AllAtOnce}
+	return r.service.Strategy
 }
 
 func (r *rollout) moves(s *spec.Strategy, processes []strategy.Process) {
@@ -139,7 +147,7 @@ func number(instance string) int {
 // wanted tells whether the new release should have that instance.
 func (r *rollout) wanted(i Instance) bool {
 	p := r.to.process(i.Process)
-	return i.Release == r.to.Version && p != nil && number(i.Name) >= 1 && number(i.Name) <= p.Count
+	return i.Release == r.to.Version && p != nil && number(i.Name) >= 1 && number(i.Name) <= r.capacity(*p)
 }
 
 // processes is the work that the strategy orders.
@@ -203,6 +211,7 @@ func (r *rollout) move(m strategy.Move) {
 	if m.Up {
 		p := *r.to.process(m.Process)
 		r.start(p, m.Instances)
+		r.smoke(p, m.Instances)
 		if p.Routed && r.service.Router != nil {
 			r.attach(p, m.Instances)
 		}
@@ -238,7 +247,7 @@ func namesOf(doomed []string, version string) []string {
 
 func (r *rollout) start(p ProcessDefinition, names []string) {
 	placed := r.place(p.Process, names)
-	title := r.title(r.to.Version, p.Process, names, p.Count)
+	title := r.title(r.to.Version, p.Process, names, r.capacity(p))
 	there := r.mine(r.wanted)
 	r.started = true
 	r.remove(r.to.Version, names)
@@ -329,7 +338,7 @@ func (r *rollout) attach(p ProcessDefinition, names []string) {
 		r.route(r.to.Version, n, true)
 	}
 	placed := r.located(r.to.Version, names)
-	s := r.step(KindAttach, r.to.Version, names, r.title(r.to.Version, p.Process, names, p.Count))
+	s := r.step(KindAttach, r.to.Version, names, r.title(r.to.Version, p.Process, names, r.capacity(p)))
 	s.Cause = "healthy instances get requests"
 	s.Action = r.attachAction(r.to.Version, p.Process, placed)
 	s.Undo = &Undo{Title: "drain it", Action: r.drainAction(r.to.Version, p.Process, p.Drain.Timeout, placed, 0)}

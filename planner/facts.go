@@ -198,7 +198,7 @@ type Fact struct {
 
 // Facts reads the facts of a scope from a state, sorted by key.
 func (s Scope) Facts(st *State) []Fact {
-	f := &facts{instances: map[string][]Instance{}, backends: map[string][]Backend{}, held: map[string][]string{}, shares: map[string][]string{}}
+	f := &facts{instances: map[string][]Instance{}, backends: map[string][]Backend{}, held: map[string][]string{}, splits: map[string]string{}}
 	f.index(st)
 	for _, name := range sortedKeys(s.Databases) {
 		f.database(name, s.Databases[name], st)
@@ -247,7 +247,7 @@ type facts struct {
 	instances map[string][]Instance
 	backends  map[string][]Backend
 	held      map[string][]string
-	shares    map[string][]string // by the address of a router
+	splits    map[string]string // by the address of a router
 }
 
 func (f *facts) index(st *State) {
@@ -258,9 +258,7 @@ func (f *facts) index(st *State) {
 		for _, b := range st.Routers[address].Backends {
 			f.backends[b.Service] = append(f.backends[b.Service], b)
 		}
-		for _, s := range st.Routers[address].Shares {
-			f.shares[address] = append(f.shares[address], fmt.Sprintf("%s=%d%%", s.Release, s.Percent))
-		}
+		f.splits[address] = st.Routers[address].Split.String()
 	}
 	for _, r := range st.Journal.Releases {
 		if r.Held != "" {
@@ -415,7 +413,7 @@ func (f *facts) service(s ServiceScope) {
 	f.add(at+"on hold", strings.Join(sorted(f.held[s.Name]), " "))
 	f.add(at+"backends", strings.Join(sorted(backends), " "))
 	if s.Router != "" {
-		f.add(at+"shares", strings.Join(f.shares[string(s.Router)], " "))
+		f.add(at+"shares", f.splits[string(s.Router)])
 	}
 }
 

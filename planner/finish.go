@@ -193,6 +193,10 @@ func unplaced(a Action) Action {
 		c := *a
 		c.Instances = strip(a.Instances)
 		return &c
+	case *Smoke:
+		c := *a
+		c.Instances = strip(a.Instances)
+		return &c
 	case *Pause:
 		c := *a
 		c.Since = nil

@@ -52,8 +52,13 @@ func (s *scene) instances() []string {
 	for _, i := range s.state.Orchestrators[hosts].Instances {
 		lines = append(lines, i.Service+" "+i.Release+" "+i.Name)
 	}
-	for _, b := range s.state.Routers[router].Backends {
-		lines = append(lines, "routed "+b.Service+" "+b.Release+" "+b.Instance)
+	for _, r := range s.state.Routers {
+		for _, b := range r.Backends {
+			lines = append(lines, "routed "+b.Service+" "+b.Release+" "+b.Instance)
+		}
+		if !r.Split.Even() {
+			lines = append(lines, r.Identity+" "+r.Split.String())
+		}
 	}
 	slices.Sort(lines)
 	return lines

@@ -63,6 +63,17 @@ type draftStrategy struct {
 	keep  time.Duration
 }
 
+// steps are those of the block that the strategy is written as.
+func (s draftStrategy) steps() []*spec.TrafficStep {
+	switch s.kind {
+	case spec.Canary:
+		return []*spec.TrafficStep{{Weight: 10, Hold: time.Minute}, {Weight: 50}}
+	case spec.BlueGreen:
+		return []*spec.TrafficStep{{}}
+	}
+	return nil
+}
+
 type draftRelease struct {
 	version   string
 	ancestors []string

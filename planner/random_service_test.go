@@ -86,13 +86,19 @@ func (s *draftService) bit(version string) int {
 
 func (d *draft) strategy() draftStrategy {
 	s := draftStrategy{kind: spec.Rolling, order: spec.StartFirst, batch: spec.Batch{Count: 1}}
-	switch d.r.IntN(5) {
+	switch d.r.IntN(8) {
 	case 0:
 		s = draftStrategy{kind: spec.AllAtOnce}
 	case 1:
 		return draftStrategy{kind: spec.Offline}
 	case 2:
 		s.order, s.batch = spec.StopFirst, spec.Batch{Percent: 50}
+	case 3:
+		s = draftStrategy{kind: spec.Canary}
+	case 4:
+		s = draftStrategy{kind: spec.BlueGreen}
+	case 5:
+		s = draftStrategy{kind: spec.Cycle}
 	}
 	if d.one(3) && s.order != spec.StopFirst {
 		s.keep = 30 * time.Minute

@@ -19,13 +19,13 @@ func (s *scene) startInstance(i planner.Instance) {
 
 func (s *scene) attach(service, release, instance string) {
 	s.detach(service, release, instance)
-	r := s.state.Routers[router]
+	r := s.state.Routers[routerOf(service)]
 	r.Backends = append(r.Backends, planner.Backend{Service: service, Release: release, Instance: instance})
 	s.state.Journal.Kept = slices.DeleteFunc(s.state.Journal.Kept, func(k planner.Kept) bool { return k.Service == service && k.Version == release })
 }
 
 func (s *scene) detach(service, release, instance string) {
-	r := s.state.Routers[router]
+	r := s.state.Routers[routerOf(service)]
 	r.Backends = slices.DeleteFunc(r.Backends, func(b planner.Backend) bool {
 		return b.Service == service && b.Release == release && b.Instance == instance
 	})
@@ -59,6 +59,8 @@ func (s *scene) take(a planner.Action) {
 		if !s.routed(a.Service, a.Release) {
 			s.keep(a.Service, a.Release)
 		}
+	case *planner.Weigh:
+		s.state.Routers[string(a.Router)].Split = a.Split
 	case *planner.Transaction:
 		s.mark(a.Database, a.Change, a.Unit, !a.Reverse, a.Phase, a.Digest)
 	case *planner.Backfill:
@@ -99,7 +101,7 @@ func (s *scene) stop(a *planner.Stop) {
 }
 
 func (s *scene) routed(service, release string) bool {
-	return slices.ContainsFunc(s.state.Routers[router].Backends, func(b planner.Backend) bool { return b.Service == service && b.Release == release })
+	return slices.ContainsFunc(s.state.Routers[routerOf(service)].Backends, func(b planner.Backend) bool { return b.Service == service && b.Release == release })
 }
 
 func (s *scene) mark(database, change, unit string, done bool, phase migrations.Phase, digest string) {

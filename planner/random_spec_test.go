@@ -21,7 +21,9 @@ func (d *draft) spec() *spec.Spec {
 		})
 	}
 	out.Orchestrators = []*spec.Orchestrator{{Kind: "host", Name: "local"}}
-	out.Routers = []*spec.Router{{Kind: "proxy", Name: "edge"}}
+	for n := range d.services {
+		out.Routers = append(out.Routers, &spec.Router{Kind: "proxy", Name: d.serviceName(n)})
+	}
 	for c := range d.changes {
 		out.Changes = append(out.Changes, d.specChange(out, c))
 	}
@@ -104,10 +106,10 @@ func (d *draft) specService(sp *spec.Spec, n int) *spec.Service {
 	draft := &d.services[n]
 	databases := pick(sp.Databases, draft.uses)
 	s := &spec.Service{
-		Name: d.serviceName(n), Database: databases[0], AlsoUses: databases[1:], Orchestrator: sp.Orchestrators[0], Router: sp.Routers[0],
+		Name: d.serviceName(n), Database: databases[0], AlsoUses: databases[1:], Orchestrator: sp.Orchestrators[0], Router: sp.Routers[n],
 		Strategy: &spec.Strategy{
 			Name: d.serviceName(n), Kind: draft.strategy.kind, Order: draft.strategy.order, Batch: draft.strategy.batch,
-			KeepPrevious: draft.strategy.keep, StepTimeout: 2 * time.Minute,
+			KeepPrevious: draft.strategy.keep, StepTimeout: 2 * time.Minute, Steps: draft.strategy.steps(),
 		},
 	}
 	s.Processes = []*spec.Process{process(draft)}

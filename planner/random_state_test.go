@@ -9,10 +9,10 @@ import (
 	"pleat/spec"
 )
 
-const (
-	hosts  = "orchestrator.host.local"
-	router = "router.proxy.edge"
-)
+const hosts = "orchestrator.host.local"
+
+// routerOf is the address of a service's own router.
+func routerOf(service string) string { return "router.proxy." + service }
 
 // scene is a world that is lived in: a spec, and a state that steps change.
 type scene struct {
@@ -32,7 +32,10 @@ func newScene(d *draft, sp *spec.Spec) *scene {
 		Now:           time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC),
 		Databases:     map[string]*planner.Database{},
 		Orchestrators: map[string]*planner.Orchestrator{hosts: {Identity: "o", Hosts: []string{"one", "two"}}},
-		Routers:       map[string]*planner.Router{router: {Identity: "r"}},
+		Routers:       map[string]*planner.Router{},
+	}
+	for n := range d.services {
+		s.state.Routers[routerOf(d.serviceName(n))] = &planner.Router{Identity: "router of " + d.serviceName(n)}
 	}
 	for n := range d.databases {
 		name := d.databaseName(n)

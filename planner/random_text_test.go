@@ -14,7 +14,6 @@ import (
 func (d *draft) blocks() []string {
 	out := []string{
 		"orchestrator \"host\" \"local\" {\n  agents = [\"unix:///run/agent.sock\"]\n}\n",
-		"router \"proxy\" \"edge\" {\n  listen = \"127.0.0.1:8080\"\n}\n",
 		"state {\n  url = \"postgres://state\"\n}\n",
 	}
 	for n := range d.databases {
@@ -27,6 +26,7 @@ func (d *draft) blocks() []string {
 		out = append(out, d.directoryBlock(i))
 	}
 	for s := range d.services {
+		out = append(out, fmt.Sprintf("router \"proxy\" %q {\n  listen = \"127.0.0.1:%d\"\n}\n", d.serviceName(s), 8080+s))
 		out = append(out, d.strategyBlock(s), d.serviceBlock(s))
 	}
 	return out
@@ -91,6 +91,8 @@ func (d *draft) strategyBlock(s int) string {
 	}
 	p.line("  %s {", draft.kind)
 	switch {
+	case draft.kind == spec.Canary:
+		p.line("    step {\n      weight = 10\n      hold = \"1m\"\n    }\n    step {\n      weight = 50\n    }")
 	case draft.batch.Percent > 0:
 		p.line("    batch = \"%d%%\"\n    order = %q", draft.batch.Percent, draft.order)
 	case draft.batch.Count > 0:
@@ -102,7 +104,7 @@ func (d *draft) strategyBlock(s int) string {
 
 func (d *draft) serviceBlock(s int) string {
 	draft, p := &d.services[s], &page{}
-	p.line("service %q {\n  database = database.%s\n  router = router.proxy.edge\n  strategy = strategy.%[1]s", d.serviceName(s), d.databaseName(draft.uses[0]))
+	p.line("service %q {\n  database = database.%s\n  router = router.proxy.%[1]s\n  strategy = strategy.%[1]s", d.serviceName(s), d.databaseName(draft.uses[0]))
 	if len(draft.uses) > 1 {
 		p.line("  also_uses = %s", refs("database", draft.uses[1:], d.databaseName))
 	}

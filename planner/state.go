@@ -131,16 +131,7 @@ type Instance struct {
 type Router struct {
 	Identity string    `json:"identity"`
 	Backends []Backend `json:"backends,omitempty"`
-	// Shares say how requests are spread over releases; none: every backend
-	// gets the same.
-	Shares []Share `json:"shares,omitempty"`
-}
-
-// Share is how much of a router's requests the instances of a release get
-// together.
-type Share struct {
-	Release string `json:"release"`
-	Percent int    `json:"percent"` // 0 to 100
+	Split
 }
 
 // Backend is an instance that a router knows.

@@ -22,6 +22,7 @@ const (
 	KindMigrate    Kind = "migrate"
 	KindHold       Kind = "hold"
 	KindApprove    Kind = "approve"
+	KindSmoke      Kind = "smoke"
 	KindStart      Kind = "start"
 	KindAttach     Kind = "attach"
 	KindDrain      Kind = "drain"

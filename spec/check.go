@@ -16,7 +16,7 @@ func (l *loader) check() {
 		l.checkInstanceNames(d.item)
 		l.checkAncestors(d.item)
 		l.checkKept(d.node, d.item)
-		l.checkCanary(d.node, d.item)
+		l.checkTraffic(d.node, d.item)
 		l.checkVersions(d.item)
 	}
 	services := newOrder(l.declaredServices, func(s *Service) []*Service { return s.After })
@@ -77,12 +77,21 @@ func (l *loader) checkKept(n *node, s *Service) {
 	l.add(n.at("strategy"), "No router to go back with", "%s keeps the instances of the release before, so that they can be given requests again, but %s has no router: router = router.KIND.NAME", s.Strategy.Address(), s.Address())
 }
 
-// checkCanary refuses shares of requests where nobody hands requests out.
-func (l *loader) checkCanary(n *node, s *Service) {
-	if s.Strategy.Kind != Canary || n.has("router") {
+// checkTraffic refuses to steer requests where nobody hands them out.
+func (l *loader) checkTraffic(n *node, s *Service) {
+	if n.has("router") {
 		return
 	}
-	l.add(n.at("strategy"), "No router to give shares with", "%s gives the new release a share of the requests, but %s has no router: router = router.KIND.NAME", s.Strategy.Address(), s.Address())
+	what := ""
+	switch s.Strategy.Kind {
+	case Canary:
+		what = "gives the new release a share of the requests"
+	case BlueGreen, Cycle:
+		what = "brings up instances that get no requests"
+	}
+	if what != "" {
+		l.add(n.at("strategy"), "No router to steer requests with", "%s %s, but %s has no router: router = router.KIND.NAME", s.Strategy.Address(), what, s.Address())
+	}
 }
 
 // checkInstanceNames refuses names that Postgres would cut off in

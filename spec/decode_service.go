@@ -143,6 +143,16 @@ func check(n *node) *Check {
 		StartTimeout: n.duration("start_timeout"),
 		Range:        n.rng(),
 	}
+	c.asks(n)
+	if c.StartTimeout <= c.HealthyAfter {
+		n.problems.add(n.at("start_timeout"), "Start timeout too short", "An instance is up after it was healthy for %s, so it can never be up within %s.",
+			FormatDuration(c.HealthyAfter), FormatDuration(c.StartTimeout))
+	}
+	return c
+}
+
+// asks is what a check of its kind asks for.
+func (c *Check) asks(n *node) {
 	switch c.Kind {
 	case CheckHTTP:
 		c.Path, c.Port = n.str("path"), n.count("port")
@@ -154,11 +164,6 @@ func check(n *node) *Check {
 	case CheckExec:
 		c.Command = n.argv("command")
 	}
-	if c.StartTimeout <= c.HealthyAfter {
-		n.problems.add(n.at("start_timeout"), "Start timeout too short", "An instance is up after it was healthy for %s, so it can never be up within %s.",
-			FormatDuration(c.HealthyAfter), FormatDuration(c.StartTimeout))
-	}
-	return c
 }
 
 func (l *loader) release(n *node, r *Release) {

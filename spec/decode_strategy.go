@@ -14,7 +14,7 @@ func (l *loader) strategy(n *node, s *Strategy) {
 	s.MaxStartFailures = n.count("max_start_failures")
 	s.StepTimeout = n.duration("step_timeout")
 	s.KeepPrevious = n.duration("keep_previous")
-	kinds := n.table.blockNames()
+	kinds := slices.DeleteFunc(n.table.blockNames(), func(name string) bool { return name == smokeTable.name })
 	given := slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return n.block(kind) == nil })
 	if len(given) != 1 && !n.later() {
 		l.add(n.rng(), "One kind of strategy", "%s needs exactly one of the blocks %s.", n.title(), strings.Join(kinds, ", "))
@@ -28,6 +28,22 @@ func (l *loader) strategy(n *node, s *Strategy) {
 	if canary := n.block("canary"); canary != nil {
 		s.Kind = Canary
 		s.Steps = canarySteps(l, canary)
+		if k := canary.block("sticky"); k != nil {
+			s.Sticky = &Sticky{}
+			s.Sticky.Header, s.Sticky.Cookie = oneName(l, k)
+		}
+	}
+	if both := n.block("blue_green"); both != nil {
+		s.Kind = BlueGreen
+		step := &TrafficStep{Hold: both.duration("hold"), Match: match(l, both.block("preview")), Approve: approval(both.block("approve")), Range: both.rng()}
+		step.Verifies, _ = referAll(both, "verify", l.questions)
+		s.Steps = []*TrafficStep{step}
+	}
+	if n.block("cycle") != nil {
+		s.Kind = Cycle
+	}
+	for _, b := range n.blocks(smokeTable.name) {
+		s.Smokes = append(s.Smokes, smoke(b))
 	}
 	if offline := n.block("offline"); offline != nil {
 		s.Kind = Offline
@@ -42,20 +58,68 @@ func (l *loader) strategy(n *node, s *Strategy) {
 }
 
 // canarySteps are the steps of a canary, whose shares grow.
-func canarySteps(l *loader, n *node) []*CanaryStep {
-	var steps []*CanaryStep
+func canarySteps(l *loader, n *node) []*TrafficStep {
+	var steps []*TrafficStep
 	for _, b := range n.blocks("step") {
-		s := &CanaryStep{Weight: b.count("weight"), Instances: b.batch("instances"), Hold: b.duration("hold"), Range: b.rng()}
+		s := &TrafficStep{Weight: b.count("weight"), Instances: b.batch("instances"), Hold: b.duration("hold"), Range: b.rng()}
 		s.Verifies, _ = referAll(b, "verify", l.questions)
-		if a := b.block("approve"); a != nil {
-			s.Approve = &Approval{Timeout: a.duration("timeout"), Defer: a.str("on_timeout") == "defer", From: a.strs("from"), Range: a.rng()}
-		}
+		s.Match, s.Approve = match(l, b.block("match")), approval(b.block("approve"))
 		if len(steps) > 0 && s.Weight > 0 && s.Weight <= steps[len(steps)-1].Weight {
 			l.add(b.at("weight"), "Weight does not grow", "The step before gives %d percent of the requests, and this one gives %d. Each step of a canary gives more than the one before.", steps[len(steps)-1].Weight, s.Weight)
 		}
 		steps = append(steps, s)
 	}
 	return steps
+}
+
+// approval is what a block says, if there is one.
+func approval(n *node) *Approval {
+	if n == nil {
+		return nil
+	}
+	return &Approval{Timeout: n.duration("timeout"), Defer: n.str("on_timeout") == "defer", From: n.strs("from"), Range: n.rng()}
+}
+
+// match is what a block says, if there is one.
+func match(l *loader, n *node) *Match {
+	if n == nil {
+		return nil
+	}
+	m := &Match{Value: n.str("value")}
+	m.Header, m.Cookie = oneName(l, n)
+	return m
+}
+
+// oneName is the header or the cookie that a block is about.
+func oneName(l *loader, n *node) (header, cookie string) {
+	header, cookie = n.str("header"), n.str("cookie")
+	if (header == "") == (cookie == "") {
+		l.add(n.rng(), "Header or cookie", "%s needs exactly one of the arguments header and cookie.", n.title())
+	}
+	for _, name := range []string{"header", "cookie"} {
+		if text := n.str(name); text != "" && !token(text) {
+			l.add(n.at(name), "Invalid name", "%s cannot be the name of a %s: it has letters, digits and hyphens.", quote(text), name)
+		}
+	}
+	return header, cookie
+}
+
+// token tells whether HTTP takes it for a name (RFC 9110, §5.6.2).
+func token(s string) bool {
+	for _, r := range s {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", r) {
+			return false
+		}
+	}
+	return true
+}
+
+// smoke is a check that is asked once.
+func smoke(n *node) *Check {
+	c := &Check{Kind: CheckKind(n.labels[0]), Timeout: n.duration("timeout"), Range: n.rng()}
+	c.asks(n)
+	return c
 }
 
 // later tells whether the block holds one that this version refuses.

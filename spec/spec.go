@@ -244,6 +244,12 @@ const (
 	// Canary gives the new release a growing share of the requests, beside all
 	// instances of the old one.
 	Canary StrategyKind = "canary"
+	// BlueGreen brings the whole new release up beside the old one and, once it
+	// is approved of, gives it all requests at once.
+	BlueGreen StrategyKind = "blue_green"
+	// Cycle keeps a second set of instances up without requests: the new release
+	// takes its place, is tried there, and then the sets change their roles.
+	Cycle StrategyKind = "cycle"
 	// Offline stops all, changes the schema, starts one instance of each
 	// process, and then the rest: the way across releases that cannot share a
 	// schema.
@@ -271,22 +277,39 @@ type Strategy struct {
 	// KeepPrevious is how long the instances of the release before that got
 	// requests stay up without any, so that they can be given them back.
 	KeepPrevious time.Duration
-	Steps        []*CanaryStep // (canary) in order, at least one
+	Steps        []*TrafficStep // (canary) in order, at least one; (blue_green) the one before all requests
+	Sticky       *Sticky        // (canary) who comes back stays where he was; nil: each request is on its own
+	Smokes       []*Check       // asked of each new instance, before it gets requests
 	// SameVersion (offline) demands that all services that are down together
 	// come back with the same version.
 	SameVersion bool
 	Range       hcl.Range
 }
 
-// CanaryStep is a share of the requests for the new release, and what must hold
+// TrafficStep is a share of the requests for the new release, and what must hold
 // before it gets more.
-type CanaryStep struct {
-	Weight    int           // percent of the requests, 1 to 99, more than the step before
-	Instances Batch         // of the new release that are up; zero: the same share of the count
+type TrafficStep struct {
+	Weight    int           // percent of the requests, 1 to 99, more than the step before; (blue_green) 0
+	Instances Batch         // of the new release that are up; zero: the same share of the count, all for none
+	Match     *Match        // requests that it gets besides; nil: those of the step before
 	Hold      time.Duration // that the share stays before questions are asked
 	Verifies  []*Question   // asked after the hold
 	Approve   *Approval     // asked after the verifies; nil: nobody is
 	Range     hcl.Range     `json:"-"`
+}
+
+// Match is requests, by a header or a cookie.
+type Match struct {
+	Header string
+	Cookie string
+	Value  string // "": any, but it must be there
+}
+
+// Sticky is what tells one who comes back: a header, or a cookie that the router
+// gives those who have none.
+type Sticky struct {
+	Header string
+	Cookie string
 }
 
 // Approval is a person's word that is waited for.

@@ -105,7 +105,7 @@ var artifactTable = &block{
 
 var strategyTable = &block{
 	name: "strategy", labels: []string{"NAME"},
-	doc: "A way to move a service from one release to another. Exactly one of `all_at_once`, `rolling`, `canary` and `offline`.",
+	doc: "A way to move a service from one release to another. Exactly one of `all_at_once`, `rolling`, `canary`, `blue_green`, `cycle` and `offline`.",
 	attributes: []attribute{
 		{name: "max_start_failures", kind: kindCount, fallback: "0", min: 0, max: 1000, doc: "Starts of one step that may fail before the step does."},
 		{name: "step_timeout", kind: kindDuration, fallback: "2m", shortest: 100 * time.Millisecond, longest: day, doc: "For the instances of one step to come up: then it has failed. To go: then the run goes on without them, except with `stop_first`."},
@@ -117,13 +117,19 @@ var strategyTable = &block{
 			{name: "batch", kind: kindBatch, doc: "Size of a unit: instances such as `4`, or `\"25%\"` of the process's count. Without it, as many as there are hosts."},
 			{name: "order", kind: kindString, fallback: string(StartFirst), oneOf: []string{string(StartFirst), string(StopFirst)}, doc: "Within a unit: new up and then old down, or the other way."},
 		}},
-		{name: "canary", single: true, doc: "The new release gets a share of the requests that grows step by step, beside all instances of the old one; after the last step it gets all, and the old one goes. What fails takes it back to none. Processes that get no requests follow then, one by one. Only for services with a router.", blocks: []*block{canaryStepTable}},
+		{name: "canary", single: true, doc: "The new release gets a share of the requests that grows step by step, beside all instances of the old one; after the last step it gets all, and the old one goes. What fails takes it back to none. Processes that get no requests follow then, one by one. Only for services with a router.", blocks: []*block{canaryStepTable, stickyTable}},
+		{name: "blue_green", single: true, doc: "All instances of the new release come up beside the old ones and get no requests but those of `preview`. Once `hold` is over and all is well, they get all of them at once. Processes that get no requests follow then, one by one. Only for services with a router.", attributes: []attribute{
+			{name: "hold", kind: kindDuration, fallback: "0s", longest: 30 * day, doc: "It is looked at for that long. The run waits."},
+			{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold, while both shapes of the change are there."},
+		}, blocks: []*block{matchTable("preview", "Requests that the new release gets before the others."), approveTable}},
+		{name: "cycle", single: true, doc: "Each process that gets requests has two sets of `count` instances: one that is visible and one that is hidden, up and without requests. The new release takes the hidden one's place, is tried there by `smoke`, and the sets change their roles; after `keep_previous` it takes the other's place as well. Only for services with a router."},
 		{name: "offline", single: true, doc: "All instances stop, the schema changes, one instance of each process starts, then the rest.", attributes: []attribute{
 			{name: "same_version", kind: kindBool, fallback: "false", doc: "All services that are down together come back with the same version."},
 		}},
+		smokeTable,
 	},
 	later: []string{
-		"blue_green", "cycle", "match", "handover", "primary_last",
+		"match", "handover", "primary_last",
 		"approve", "analysis", "window", "gate", "step", "hold", "verify",
 	},
 }
@@ -137,14 +143,55 @@ var canaryStepTable = &block{
 		{name: "hold", kind: kindDuration, fallback: "0s", longest: 30 * day, doc: "The share stays for that long. The run waits."},
 		{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold, while both shapes of the change are there. Rows that are too many fail the rollout."},
 	},
-	blocks: []*block{{
-		name: "approve", single: true,
-		doc: "A person's word, which `pleat approve` gives. A no takes the rollout back.",
-		attributes: []attribute{
-			{name: "timeout", kind: kindDuration, fallback: "4h", shortest: time.Second, longest: 30 * day, doc: "The run waits for that long."},
-			{name: "on_timeout", kind: kindString, fallback: "rollback", oneOf: []string{"rollback", "defer"}, doc: "What silence means: the rollout is taken back, or it stays at this step until the next apply, which asks again."},
-			{name: "from", kind: kindStrings, doc: "Database roles whose word counts: those that `pleat approve` connects to the state database as. Without it, any."},
-		},
-	}},
-	later: []string{"analysis", "gate", "match", "pause"},
+	blocks: []*block{matchTable("match", "Requests that the new release gets besides its share, whatever that is; also in the steps after."), approveTable},
+	later:  []string{"analysis", "gate", "pause"},
 }
+
+var approveTable = &block{
+	name: "approve", single: true,
+	doc: "A person's word, which `pleat approve` gives. A no takes the rollout back.",
+	attributes: []attribute{
+		{name: "timeout", kind: kindDuration, fallback: "4h", shortest: time.Second, longest: 30 * day, doc: "The run waits for that long."},
+		{name: "on_timeout", kind: kindString, fallback: "rollback", oneOf: []string{"rollback", "defer"}, doc: "What silence means: the rollout is taken back, or it stays at this step until the next apply, which asks again."},
+		{name: "from", kind: kindStrings, doc: "Database roles whose word counts: those that `pleat approve` connects to the state database as. Without it, any."},
+	},
+}
+
+// matchTable is requests by what is in them.
+func matchTable(name, doc string) *block {
+	return &block{
+		name: name, single: true, doc: doc,
+		attributes: []attribute{
+			{name: "header", kind: kindString, doc: "Name of the header that they have. Either this or `cookie`."},
+			{name: "cookie", kind: kindString, doc: "Name of the cookie that they have."},
+			{name: "value", kind: kindString, doc: "What it is. Without it, anything."},
+		},
+	}
+}
+
+var stickyTable = &block{
+	name: "sticky", single: true,
+	doc: "Who comes back gets the same release, as far as the shares allow: nobody goes back to the old one while they grow. Without it, each request is on its own.",
+	attributes: []attribute{
+		{name: "header", kind: kindString, doc: "Name of the header that tells who it is. Either this or `cookie`."},
+		{name: "cookie", kind: kindString, doc: "Name of the cookie that tells; who has none is given one."},
+	},
+}
+
+// smokeTable is a check that is asked once.
+var smokeTable = &block{
+	name: "smoke", labels: []string{"KIND"},
+	doc: "Asks each new instance of a process that gets requests, at its own address, before it gets any. What fails takes the rollout back.",
+	variants: []*block{
+		{name: "http", doc: "A GET that answers 2xx or 3xx.", attributes: []attribute{
+			{name: "path", kind: kindString, fallback: "/", doc: "Path, with the query if there is one."},
+			checkPort, smokeTimeout}},
+		{name: "tcp", doc: "A connection that is accepted.", attributes: []attribute{checkPort, smokeTimeout}},
+		{name: "exec", doc: "A program that exits with 0. It runs on the instance's host, with its environment.", attributes: []attribute{
+			{name: "command", kind: kindStrings, required: true, doc: "Program and arguments. `$${ADDR}`, `$${PORT}` and `$${ARTIFACT}` are filled in."},
+			smokeTimeout}},
+	},
+	later: []string{"grpc", "sql"},
+}
+
+var smokeTimeout = attribute{name: "timeout", kind: kindDuration, fallback: "10s", shortest: 10 * time.Millisecond, longest: time.Hour, doc: "For the answer."}

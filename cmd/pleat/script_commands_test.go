@@ -281,9 +281,15 @@ func (w *scene) output(ts *testscript.TestScript, args []string) string {
 // getCommand prints the body of an answer; any status but 200 fails, or with !
 // is wanted:
 //
-//	get URL
+//	get [-header 'NAME: VALUE'] URL
 func getCommand(ts *testscript.TestScript, neg bool, args []string) {
-	answer, err := http.Get(args[0])
+	r, err := http.NewRequest(http.MethodGet, args[len(args)-1], nil)
+	ts.Check(err)
+	if args[0] == "-header" {
+		name, value, _ := strings.Cut(args[1], ": ")
+		r.Header.Set(name, value)
+	}
+	answer, err := http.DefaultClient.Do(r)
 	ts.Check(err)
 	defer answer.Body.Close()
 	b, err := io.ReadAll(answer.Body)

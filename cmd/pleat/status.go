@@ -136,10 +136,8 @@ func releaseLines(service string, st *planner.State) []string {
 func shareOf(service, release string, st *planner.State) (percent int, ok bool) {
 	for _, router := range st.Routers {
 		serves := slices.ContainsFunc(router.Backends, func(b planner.Backend) bool { return b.Service == service })
-		for _, s := range router.Shares {
-			if serves && s.Release == release {
-				return s.Percent, true
-			}
+		if serves {
+			return router.Share(release)
 		}
 	}
 	return 0, false

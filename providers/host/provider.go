@@ -63,6 +63,8 @@ func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, 
 		return c.start(ctx, a)
 	case *planner.Stop:
 		return c.stop(ctx, a)
+	case *planner.Smoke:
+		return c.smoke(ctx, a)
 	}
 	return p.foreign(s.Action)
 }
@@ -97,6 +99,8 @@ func (p *Provider) Probe(ctx context.Context, _ planner.Ticket, s planner.Step) 
 			i, ok := m.Find(api.Ref{Service: a.Service, Release: a.Release, Instance: instance})
 			return !ok || !a.Wait && i.State == planner.Stopping
 		})
+	case *planner.Smoke: // an answer is for the attempt that asked
+		return planner.NotDone, nil
 	}
 	return planner.Unknown, p.foreign(s.Action)
 }

@@ -98,9 +98,7 @@ func (p *Provider) Observe(ctx context.Context) (*planner.Router, error) {
 	}
 	out := &planner.Router{Identity: state.ID + "/" + p.listen}
 	live := route(state, p.listen)
-	for _, s := range live.Shares {
-		out.Shares = append(out.Shares, planner.Share(s))
-	}
+	out.Split = live.Split
 	for _, b := range live.Backends {
 		out.Backends = append(out.Backends, planner.Backend{
 			Service: b.Service, Release: b.Release, Instance: b.Instance, Draining: b.Draining,
@@ -136,7 +134,7 @@ func (p *Provider) Probe(ctx context.Context, _ planner.Ticket, s planner.Step) 
 			})
 		}), nil
 	case *planner.Weigh:
-		if !slices.Equal(live.Shares, a.Shares) {
+		if !live.Split.Equal(a.Split) {
 			return planner.NotDone, nil
 		}
 		return planner.Done, nil

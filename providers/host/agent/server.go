@@ -103,13 +103,14 @@ func (s *server) routes() http.Handler {
 	handle("PUT /v1/artifacts/{sha256}", s.putArtifact)
 	handle("PUT /v1/instances/{service}/{release}/{instance}", s.putInstance)
 	handle("POST /v1/instances/{service}/{release}/{instance}/stop", s.stopInstance)
+	handle("POST /v1/instances/{service}/{release}/{instance}/ask", s.ask)
 	handle("GET /v1/instances/{service}/{release}/{instance}/output", s.output)
 	handle("GET /v1/events", s.list)
 	mux.HandleFunc("GET /v1/events/follow", s.follow)
 	handle("POST /v1/routes/{listen}/attach", s.attach)
 	handle("POST /v1/routes/{listen}/detach", s.detach)
 	handle("POST /v1/routes/{listen}/drain", s.drain)
-	handle("PUT /v1/routes/{listen}/shares", s.weigh)
+	handle("PUT /v1/routes/{listen}/split", s.weigh)
 	return mux
 }
 
@@ -210,6 +211,18 @@ func (s *server) stopInstance(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return nil, s.supervisor.Stop(ref(r), o)
+}
+
+func (s *server) ask(r *http.Request) (any, error) {
+	a, err := decode[api.Ask](r)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.supervisor.Ask(r.Context(), ref(r), a)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (s *server) output(r *http.Request) (any, error) {

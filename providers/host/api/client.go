@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"pleat/planner"
 )
 
 // answerTime is how long an agent has for what it does at once.
@@ -168,6 +170,13 @@ func (c *Client) Follow(ctx context.Context, since int64, f func(Event) error) e
 	return &UnreachableError{Agent: c.agent, Err: reason(err), Sent: true}
 }
 
+// Ask has the agent ask an instance a check's question, once, within the check's
+// own time.
+func (c *Client) Ask(ctx context.Context, r Ref, a Ask) (Answer, error) {
+	var out Answer
+	return out, c.call(ctx, http.MethodPost, instancePath(r)+"/ask", a, &out)
+}
+
 // Attach adds backends to the route on listen, and opens it where it is not
 // open yet. A backend that is there already is done.
 func (c *Client) Attach(ctx context.Context, listen string, a Attach) error {
@@ -188,10 +197,11 @@ func (c *Client) Drain(ctx context.Context, listen string, d Drain) (Drained, er
 	return out, c.call(ctx, http.MethodPost, routePath(listen)+"/drain", d, &out)
 }
 
-// Weigh sets the shares of the route on listen and gives them as they are then.
-func (c *Client) Weigh(ctx context.Context, listen string, w Weigh) ([]Share, error) {
-	var out []Share
-	return out, c.quick(ctx, http.MethodPut, routePath(listen)+"/shares", w, &out)
+// Weigh spreads the requests of the route on listen, and says how they are
+// spread then.
+func (c *Client) Weigh(ctx context.Context, listen string, w Weigh) (planner.Split, error) {
+	var out planner.Split
+	return out, c.quick(ctx, http.MethodPut, routePath(listen)+"/split", w, &out)
 }
 
 func instancePath(r Ref) string {

@@ -75,6 +75,17 @@ type Stop struct {
 	Key   string     `json:"key"`
 }
 
+// Ask has an agent ask an instance of its own one question, once.
+type Ask struct {
+	Check *spec.Check `json:"check"`
+}
+
+// Answer is what came of it.
+type Answer struct {
+	Error  string   `json:"error,omitempty"`  // "": the check passed
+	Output []string `json:"output,omitempty"` // the last lines of a program that failed
+}
+
 // Instance is an instance as its agent sees it.
 type Instance struct {
 	Ref

@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"pleat/planner"
 	"pleat/spec"
 )
 
@@ -10,23 +11,15 @@ import (
 type Route struct {
 	Listen   string    `json:"listen"`
 	Backends []Backend `json:"backends"`
-	Shares   []Share   `json:"shares,omitempty"` // none: each backend gets the same
+	planner.Split
 }
 
-// Share is how much of a route's requests the backends of a release get
-// together.
-type Share struct {
-	Release string `json:"release"`
-	Percent int    `json:"percent"` // 0 to 100
-}
-
-// Weigh gives releases their shares of a route's requests, which together are
-// all; releases without one get none. No Shares: each backend gets the same. It
-// is refused (CodeFloor), and nothing is changed, when fewer than Floor healthy
-// backends would get requests.
+// Weigh spreads a route's requests over releases, as a whole. It is refused
+// (CodeFloor), and nothing is changed, when fewer than Floor healthy backends
+// would get requests.
 type Weigh struct {
-	Shares []Share `json:"shares"`
-	Floor  int     `json:"floor"`
+	planner.Split
+	Floor int `json:"floor"`
 }
 
 // Backend is an instance that gets requests of a route.

@@ -30,6 +30,9 @@ const eager = 100 * time.Millisecond
 // quoted is how many bytes of an answer are looked at for its first line.
 const quoted = 200
 
+// lastLines is how much of its output a program that failed is quoted with.
+const lastLines = 20
+
 // Target is where an instance is asked.
 type Target struct {
 	Host string
@@ -48,17 +51,42 @@ type Result struct {
 // Watch asks every check again and again, each at its own pace, and sends the
 // answers. It returns when ctx ends.
 func Watch(ctx context.Context, t Target, checks []*spec.Check, answers chan<- Result) {
-	client := &http.Client{
-		// Each question proves that the instance still accepts connections.
-		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	client := newClient()
 	var asking sync.WaitGroup
 	for n, c := range checks {
 		asking.Go(func() { repeat(ctx, client, t, n, c, answers) })
 	}
 	asking.Wait()
 }
+
+func newClient() *http.Client {
+	return &http.Client{
+		// Each question proves that the instance still accepts connections.
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Once asks a check one time. The error is what came instead of a good answer; a
+// *CommandError where that was a program's.
+func Once(ctx context.Context, t Target, c *spec.Check) error { return ask(ctx, newClient(), t, c) }
+
+// CommandError is a program that did not exit with 0.
+type CommandError struct {
+	Err    error
+	Output []string // its last lines
+}
+
+// Error is how it ended, with the last line that it wrote.
+func (e *CommandError) Error() string {
+	if len(e.Output) == 0 {
+		return e.Err.Error()
+	}
+	return e.Err.Error() + ": " + e.Output[len(e.Output)-1]
+}
+
+// Unwrap gives how it ended.
+func (e *CommandError) Unwrap() error { return e.Err }
 
 func repeat(ctx context.Context, client *http.Client, t Target, n int, c *spec.Check, answers chan<- Result) {
 	pause := min(c.Interval, eager)
@@ -164,10 +192,11 @@ func run(ctx context.Context, argv, env []string) error {
 	if err == nil {
 		return nil
 	}
-	if last := strings.TrimSpace(out.String()); last != "" {
-		return fmt.Errorf("%w: %s", err, last[strings.LastIndexByte(last, '\n')+1:])
+	var lines []string
+	if text := strings.TrimSpace(out.String()); text != "" {
+		lines = strings.Split(text, "\n")
 	}
-	return err
+	return &CommandError{Err: err, Output: lines[max(0, len(lines)-lastLines):]}
 }
 
 // plain leaves out who called whom: a check's reader knows that.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"pleat/providers/host/api"
+	"pleat/planner"
 )
 
 // errNoBackend is a request that nobody can take.
@@ -23,8 +23,17 @@ type balancer struct {
 
 // spread is who gets which turn. Only the turns that were used change in it.
 type spread struct {
+	rules  []ruled
+	sticky *planner.Sticky
 	groups []*group // each once
 	turns  []*group // each as often as its share says
+	places []*group // whose place it is, of a hundred; none without shares
+}
+
+// ruled is a rule and who is behind it.
+type ruled struct {
+	planner.Rule
+	group *group
 }
 
 // group is backends that share requests among them: those of a release, or all.
@@ -33,18 +42,27 @@ type group struct {
 	next  atomic.Uint64
 }
 
-// set replaces backends and shares. Backends of a release without a share get
-// nothing; without any share all are alike.
-func (b *balancer) set(all []*backend, shares []api.Share) {
+// set replaces backends and how requests are spread over them.
+func (b *balancer) set(all []*backend, split planner.Split) {
+	of := func(release string) *group {
+		return groupOf(slices.DeleteFunc(slices.Clone(all), func(b *backend) bool { return b.spec.Release != release }))
+	}
+	s := &spread{sticky: split.Sticky}
+	for _, r := range split.Rules {
+		s.rules = append(s.rules, ruled{r, of(r.Release)})
+	}
 	var weights []int
-	s := &spread{}
-	for _, share := range shares {
-		if share.Percent > 0 {
-			own := slices.DeleteFunc(slices.Clone(all), func(b *backend) bool { return b.spec.Release != share.Release })
-			s.groups, weights = append(s.groups, groupOf(own)), append(weights, share.Percent)
+	for _, share := range split.Shares {
+		if share.Percent == 0 {
+			continue
+		}
+		g := of(share.Release)
+		s.groups, weights = append(s.groups, g), append(weights, share.Percent)
+		for range share.Percent {
+			s.places = append(s.places, g)
 		}
 	}
-	if len(shares) == 0 {
+	if len(split.Shares) == 0 {
 		s.groups, weights = []*group{groupOf(all)}, []int{1}
 	}
 	for _, n := range interleaved(weights) {
@@ -94,12 +112,12 @@ func interleaved(weights []int) []int {
 // pick counts a request in at the next backend that can take it; nil when
 // there is none besides tried. A share whose backends cannot take any goes to
 // the others that have one.
-func (b *balancer) pick(tried []*backend) *backend {
+func (b *balancer) pick(req *http.Request, tried []*backend) *backend {
 	s := b.now.Load()
-	if len(s.turns) == 0 {
+	first := s.meant(req, &b.next)
+	if first == nil {
 		return nil
 	}
-	first := s.turns[b.next.Add(1)%uint64(len(s.turns))]
 	if to := first.pick(tried); to != nil {
 		return to
 	}
@@ -113,7 +131,7 @@ func (b *balancer) pick(tried []*backend) *backend {
 	}
 	// Others may have used the turns in between, or all that is left is a
 	// backend that just refused a connection.
-	for _, g := range s.groups {
+	for _, g := range append([]*group{first}, s.groups...) {
 		for _, to := range g.turns {
 			if to.take(tried) {
 				return to
@@ -121,6 +139,22 @@ func (b *balancer) pick(tried []*backend) *backend {
 		}
 	}
 	return nil
+}
+
+// meant is whose turn it is with a request; nil where nobody is there.
+func (s *spread) meant(req *http.Request, next *atomic.Uint64) *group {
+	for _, r := range s.rules {
+		if fits(r.Rule, req) {
+			return r.group
+		}
+	}
+	if name := who(s.sticky, req); name != "" && len(s.places) > 0 {
+		return s.places[place(name)]
+	}
+	if len(s.turns) == 0 {
+		return nil
+	}
+	return s.turns[next.Add(1)%uint64(len(s.turns))]
 }
 
 func (g *group) pick(tried []*backend) *backend {
@@ -147,7 +181,7 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 	var tried []*backend
 	var last error = errNoBackend
 	for {
-		to := b.pick(tried)
+		to := b.pick(req, tried)
 		if to == nil {
 			return nil, last
 		}

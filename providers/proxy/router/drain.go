@@ -99,7 +99,7 @@ func (r *Router) mark(listen string, d api.Drain) (leaving []*drain, work []func
 			leaving = append(leaving, b.drain)
 		case slices.Contains(d.Backends, b.spec.Ref):
 			begun = append(begun, b)
-		case b.serving() && o.gets(b.spec.Release):
+		case b.serving() && o.split.Reaches(b.spec.Release):
 			others++
 		}
 	}

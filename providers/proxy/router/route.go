@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"pleat/planner"
 	"pleat/providers/host/api"
 )
 
@@ -28,7 +29,7 @@ type route struct {
 	server   *http.Server
 	balancer balancer
 	backends []*backend
-	shares   []api.Share
+	split    planner.Split
 }
 
 // open listens. Go sets SO_REUSEADDR, so that connections of an earlier run
@@ -41,7 +42,7 @@ func open(listen string, log *slog.Logger) (*route, error) {
 	r := &route{listen: listen, listener: listener}
 	r.spread()
 	r.server = &http.Server{
-		Handler:           r.proxy(log),
+		Handler:           r.known(r.proxy(log)),
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       3 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -105,12 +106,7 @@ func (r *route) find(ref api.Ref) *backend {
 }
 
 // spread has the balancer know what it is to do.
-func (r *route) spread() { r.balancer.set(r.backends, r.shares) }
-
-// gets tells whether backends of a release get requests.
-func (r *route) gets(release string) bool {
-	return len(r.shares) == 0 || slices.ContainsFunc(r.shares, func(s api.Share) bool { return s.Release == release && s.Percent > 0 })
-}
+func (r *route) spread() { r.balancer.set(r.backends, r.split) }
 
 // put adds a backend, in the place of one of the same name.
 func (r *route) put(b *backend) {
@@ -134,7 +130,7 @@ func (r *route) remove(b *backend) {
 }
 
 func (r *route) view() api.Route {
-	out := api.Route{Listen: r.listen, Backends: make([]api.Backend, 0, len(r.backends)), Shares: r.shares}
+	out := api.Route{Listen: r.listen, Backends: make([]api.Backend, 0, len(r.backends)), Split: r.split}
 	for _, b := range r.backends {
 		v := b.spec
 		v.Draining, v.Serving, v.InFlight = b.draining.Load(), b.serving(), b.inFlight.Load()

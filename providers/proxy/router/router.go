@@ -58,7 +58,7 @@ func New(dir, host string, log *slog.Logger) (*Router, error) {
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
-		opened.shares = s.Shares
+		opened.split = s.Split
 		r.routes[s.Listen] = opened
 		r.found = append(r.found, func(ctx context.Context) { r.serve(ctx, opened) })
 		for _, b := range s.Backends {

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"pleat/planner"
 	"pleat/providers/host/agenttest"
 	"pleat/providers/host/api"
 	"pleat/providers/proxy/router"
@@ -161,10 +162,10 @@ func (w *world) serveOf(release string, count int) {
 	}
 }
 
-func (w *world) weigh(floor int, shares ...api.Share) {
+func (w *world) weigh(floor int, shares ...planner.Share) {
 	w.t.Helper()
-	set, err := w.Weigh(w.listen, api.Weigh{Shares: shares, Floor: floor})
-	if err != nil || !slices.Equal(set, shares) {
+	set, err := w.Weigh(w.listen, api.Weigh{Split: planner.Split{Shares: shares}, Floor: floor})
+	if err != nil || !slices.Equal(set.Shares, shares) {
 		w.t.Fatalf("Weigh = %v, %v, want %v", set, err, shares)
 	}
 }
@@ -172,12 +173,12 @@ func (w *world) weigh(floor int, shares ...api.Share) {
 func TestSharesAreOfReleasesWhateverInstancesTheyHave(t *testing.T) {
 	w := newWorld(t)
 	w.serveOf("1.0.0", 3)
-	w.weigh(3, api.Share{Release: "1.0.0", Percent: 100}, api.Share{Release: "2.0.0"})
+	w.weigh(3, planner.Share{Release: "1.0.0", Percent: 100}, planner.Share{Release: "2.0.0"})
 	w.serveOf("2.0.0", 2)
 	if got := w.share(20); got["1.0.0"] != 20 {
 		t.Errorf("without a share: %v", got)
 	}
-	w.weigh(5, api.Share{Release: "1.0.0", Percent: 93}, api.Share{Release: "2.0.0", Percent: 7})
+	w.weigh(5, planner.Share{Release: "1.0.0", Percent: 93}, planner.Share{Release: "2.0.0", Percent: 7})
 	if got := w.share(100); got["1.0.0"] != 93 || got["2.0.0"] != 7 {
 		t.Errorf("7 percent: %v", got)
 	}
@@ -203,7 +204,7 @@ func TestSharesThatWouldLeaveTooFewAreRefused(t *testing.T) {
 	w := newWorld(t)
 	w.serveOf("1.0.0", 2)
 	w.serveOf("2.0.0", 1)
-	_, err := w.Weigh(w.listen, api.Weigh{Shares: []api.Share{{Release: "2.0.0", Percent: 100}}, Floor: 2})
+	_, err := w.Weigh(w.listen, api.Weigh{Split: planner.Split{Shares: []planner.Share{{Release: "2.0.0", Percent: 100}}}, Floor: 2})
 	var floor *api.FloorError
 	if !errors.As(err, &floor) || floor.Serving != 1 || floor.Floor != 2 {
 		t.Errorf("Weigh = %v, want a floor error", err)
@@ -211,7 +212,7 @@ func TestSharesThatWouldLeaveTooFewAreRefused(t *testing.T) {
 	if got := w.share(30); got["1.0.0"] != 20 {
 		t.Errorf("after the refusal: %v", got)
 	}
-	w.weigh(2, api.Share{Release: "1.0.0", Percent: 100}, api.Share{Release: "2.0.0"})
+	w.weigh(2, planner.Share{Release: "1.0.0", Percent: 100}, planner.Share{Release: "2.0.0"})
 	if _, err := w.Drain(t.Context(), w.listen, api.Drain{Backends: []api.Ref{of("1.0.0", 1), of("1.0.0", 2)}, Floor: 1}); !errors.As(err, &floor) {
 		t.Errorf("Drain = %v, want a floor error: nothing that is left has a share", err)
 	}
@@ -220,12 +221,12 @@ func TestSharesThatWouldLeaveTooFewAreRefused(t *testing.T) {
 func TestSharesThatAreNotAllAreRefused(t *testing.T) {
 	w := newWorld(t)
 	w.serveOf("1.0.0", 1)
-	for want, shares := range map[string][]api.Share{
+	for want, shares := range map[string][]planner.Share{
 		"the shares are 90 percent together: want 100":   {{Release: "1.0.0", Percent: 90}},
 		"a share of -1 percent for 1.0.0: want 0 to 100": {{Release: "1.0.0", Percent: -1}},
 		"two shares for 1.0.0":                           {{Release: "1.0.0", Percent: 50}, {Release: "1.0.0", Percent: 50}},
 	} {
-		if _, err := w.Weigh(w.listen, api.Weigh{Shares: shares}); err == nil || err.Error() != want {
+		if _, err := w.Weigh(w.listen, api.Weigh{Split: planner.Split{Shares: shares}}); err == nil || err.Error() != want {
 			t.Errorf("Weigh = %v, want %s", err, want)
 		}
 	}
@@ -617,5 +618,123 @@ func BenchmarkProxy(b *testing.B) {
 				resp.Body.Close()
 			}
 		})
+	}
+}
+
+// ask sends a request with headers, and gives the body and the cookies of the answer.
+func (w *world) ask(headers ...string) (string, []*http.Cookie) {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "http://"+w.listen+"/", nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for n := 0; n < len(headers); n += 2 {
+		req.Header.Add(headers[n], headers[n+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(b), resp.Cookies()
+}
+
+func (w *world) split(s planner.Split) {
+	w.t.Helper()
+	if set, err := w.Weigh(w.listen, api.Weigh{Split: s}); err != nil || !set.Equal(s) {
+		w.t.Fatalf("Weigh = %v, %v, want %v", set, err, s)
+	}
+}
+
+func TestRulesComeBeforeShares(t *testing.T) {
+	w := newWorld(t)
+	w.serveOf("1.0.0", 1)
+	w.serveOf("2.0.0", 1)
+	w.split(planner.Split{
+		Rules:  []planner.Rule{{Header: "X-Beta", Value: "yes", Release: "2.0.0"}, {Cookie: "beta", Release: "2.0.0"}},
+		Shares: []planner.Share{{Release: "1.0.0", Percent: 100}, {Release: "2.0.0"}},
+	})
+	for _, c := range []struct {
+		headers []string
+		want    string
+	}{
+		{nil, "1.0.0"}, {[]string{"X-Beta", "no"}, "1.0.0"}, {[]string{"X-Beta", "yes"}, "2.0.0"},
+		{[]string{"Cookie", "beta=whatever"}, "2.0.0"}, {[]string{"Cookie", "alpha=1"}, "1.0.0"},
+	} {
+		if got, _ := w.ask(c.headers...); got != c.want {
+			t.Errorf("with %v: %s, want %s", c.headers, got, c.want)
+		}
+	}
+	w.stop()
+	w.run()
+	w.Health(of("1.0.0", 1), true)
+	w.Health(of("2.0.0", 1), true)
+	if got, _ := w.ask("X-Beta", "yes"); got != "2.0.0" {
+		t.Errorf("after a restart: %s", got)
+	}
+	w.Health(of("2.0.0", 1), false)
+	if got, _ := w.ask("X-Beta", "yes"); got != "1.0.0" {
+		t.Errorf("while nothing of the rule's release is up: %s", got)
+	}
+}
+
+// Nobody who came to the new release goes back to the old one while its share
+// grows, and the shares are what they should be.
+func TestWhoComesBackStays(t *testing.T) {
+	w := newWorld(t)
+	w.serveOf("1.0.0", 2)
+	w.serveOf("2.0.0", 1)
+	share := func(percent int) planner.Split {
+		return planner.Split{
+			Shares: []planner.Share{{Release: "1.0.0", Percent: 100 - percent}, {Release: "2.0.0", Percent: percent}},
+			Sticky: &planner.Sticky{Header: "X-User"},
+		}
+	}
+	const people = 400
+	was := map[int]string{}
+	for _, percent := range []int{10, 40, 80} {
+		w.split(share(percent))
+		new := 0
+		for n := range people {
+			first, _ := w.ask("X-User", fmt.Sprint("user", n))
+			again, _ := w.ask("X-User", fmt.Sprint("user", n))
+			if first != again || was[n] == "2.0.0" && first != "2.0.0" {
+				t.Fatalf("user %d at %d%%: %s, then %s; before it was %q", n, percent, first, again, was[n])
+			}
+			if was[n] = first; first == "2.0.0" {
+				new++
+			}
+		}
+		if off := new*100/people - percent; off < -8 || off > 8 {
+			t.Errorf("%d of %d at %d%%", new, people, percent)
+		}
+	}
+}
+
+func TestWhoHasNoCookieIsGivenOne(t *testing.T) {
+	w := newWorld(t)
+	w.serveOf("1.0.0", 1)
+	w.serveOf("2.0.0", 1)
+	w.split(planner.Split{
+		Shares: []planner.Share{{Release: "1.0.0", Percent: 50}, {Release: "2.0.0", Percent: 50}},
+		Sticky: &planner.Sticky{Cookie: "who"},
+	})
+	first, cookies := w.ask()
+	if len(cookies) != 1 || cookies[0].Name != "who" || !cookies[0].HttpOnly {
+		t.Fatalf("cookies %v", cookies)
+	}
+	for range 10 {
+		again, more := w.ask("Cookie", "who="+cookies[0].Value)
+		if again != first || len(more) > 0 {
+			t.Fatalf("came to %s, and comes back to %s with cookies %v", first, again, more)
+		}
+	}
+	w.split(planner.Split{})
+	if _, cookies := w.ask(); len(cookies) > 0 {
+		t.Errorf("cookies %v where nothing is sticky", cookies)
 	}
 }

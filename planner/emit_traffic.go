@@ -1,0 +1,344 @@
+package planner
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"pleat/migrations"
+	"pleat/planner/strategy"
+	"pleat/spec"
+)
+
+// liveSplits are how the services' requests are spread.
+func liveSplits(p *planning) map[string]Split {
+	out := map[string]Split{}
+	for _, s := range p.spec.Services {
+		if s.Router == nil {
+			continue
+		}
+		if router := p.state.Routers[string(s.Router.Address())]; router != nil {
+			out[s.Name] = router.Split
+		}
+	}
+	return out
+}
+
+// gradual tells whether the rollout gives its release requests by shares. Where
+// nobody else serves there is nothing to share; and nobody waits on a way back.
+func (r *rollout) gradual() bool {
+	return len(r.service.Strategy.Steps) > 0 && r.service.Router != nil && !r.goal.Rollback && len(r.others()) > 0
+}
+
+// others are how many instances of other releases get requests, by release.
+func (r *rollout) others() map[string]int {
+	out := map[string]int{}
+	for _, i := range r.mine(func(i Instance) bool { return i.Release != r.to.Version }) {
+		if r.routed(i.Release, i.Name) {
+			out[i.Release]++
+		}
+	}
+	return out
+}
+
+// byShares gives the release its share, step by step. A rollout that was cut
+// short goes on with the step whose share it has, and asks its questions again.
+func (r *rollout) byShares() {
+	others := r.others()
+	has, shared := r.splits[r.service.Name].Share(r.to.Version)
+	r.noteRoom()
+	if has == 0 && r.service.Strategy.Steps[0].Weight > 0 {
+		r.weigh(nil, 0, others, "no requests before the first step")
+	}
+	last := "it gets all of them again"
+	for _, s := range r.service.Strategy.Steps {
+		if shared && s.Weight < has {
+			continue
+		}
+		r.bringUp(s, others)
+		r.keepShare(s)
+		r.askOf(s)
+		r.approve(s)
+		last = "every step was well"
+	}
+	r.attachLeftovers()
+	r.bringUpAll()
+	r.weigh(nil, 100, others, last)
+	routed, rest := r.byRoute()
+	r.moves(&spec.Strategy{Kind: spec.AllAtOnce}, routed)
+	r.even()
+	r.moves(&spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Count: 1}}, rest)
+}
+
+// bringUp starts what a step needs and gives it its share.
+func (r *rollout) bringUp(s *spec.TrafficStep, others map[string]int) {
+	if s.Weight == 0 { // what comes up must find that it gets nothing
+		r.weigh(s, 0, others, "no requests before it is approved of")
+	}
+	r.attachLeftovers()
+	r.startUpTo(func(p ProcessDefinition) int { return stepSize(s, p.Count, len(r.hosts)) })
+	if s.Weight > 0 {
+		r.weigh(s, s.Weight, others, "its share grows while all is well")
+	}
+}
+
+func (r *rollout) bringUpAll() { r.startUpTo(func(p ProcessDefinition) int { return p.Count }) }
+
+// stepSize is how many of a process's instances a step needs: as many as its
+// share of the requests or, where it has none yet, all.
+func stepSize(s *spec.TrafficStep, count, hosts int) int {
+	size := s.Instances
+	if size == (spec.Batch{}) {
+		size.Percent = s.Weight
+	}
+	if size.Percent == 0 && size.Count == 0 {
+		return count
+	}
+	return min(strategy.Size(size, count, hosts), count)
+}
+
+// startUpTo starts instances until as many are up as want says, of the
+// processes that get requests.
+func (r *rollout) startUpTo(want func(ProcessDefinition) int) {
+	for _, p := range r.to.Processes {
+		if !p.Routed {
+			continue
+		}
+		work := r.work(p)
+		if n := min(want(p)-work.Present, len(work.Missing)); n > 0 {
+			r.move(strategy.Move{Process: p.Process, Up: true, Instances: work.Missing[:n]})
+		}
+	}
+}
+
+// byRoute are the processes that get requests, and the others.
+func (r *rollout) byRoute() (routed, rest []strategy.Process) {
+	for _, p := range r.processes() {
+		if d := r.to.process(p.Name); d != nil && d.Routed {
+			routed = append(routed, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	return routed, rest
+}
+
+// weigh gives the release its share, and the rest to the others as they had it
+// among themselves: by what they get now or, where all are alike, by their
+// instances. What fails takes it back to no share at once, whatever came before.
+func (r *rollout) weigh(step *spec.TrafficStep, percent int, others map[string]int, cause string) {
+	before := r.splits[r.service.Name]
+	weights := maps.Clone(others)
+	for _, s := range before.Shares {
+		if _, serves := others[s.Release]; serves {
+			weights[s.Release] = s.Percent
+		}
+	}
+	if total(weights) == 0 {
+		weights = maps.Clone(others)
+	}
+	sticky := stickyOf(r.service.Strategy.Sticky)
+	none := Split{Shares: split(r.to.Version, 0, weights), Sticky: sticky}
+	after := Split{Shares: split(r.to.Version, percent, weights), Sticky: sticky, Rules: r.rules(step, before)}
+	if percent == 100 {
+		after.Shares, after.Rules = []Share{{r.to.Version, 100}}, nil
+	}
+	back, undo := before, "as before"
+	if percent > 0 {
+		back, undo = none, "0%"
+	}
+	title := fmt.Sprintf("%s %s %d%%", r.service.Name, r.to.Version, percent)
+	for _, rule := range after.Rules {
+		title += " + " + rule.String()
+	}
+	r.give(after, cause, title, &Undo{Title: undo, Action: r.weighAction(back)})
+}
+
+func total(weights map[string]int) int {
+	n := 0
+	for _, w := range weights {
+		n += w
+	}
+	return n
+}
+
+// rules are those of a step, or of the one before where it says nothing.
+func (r *rollout) rules(step *spec.TrafficStep, before Split) []Rule {
+	if step == nil || step.Match == nil {
+		return slices.DeleteFunc(slices.Clone(before.Rules), func(rule Rule) bool { return rule.Release != r.to.Version })
+	}
+	return []Rule{{Header: step.Match.Header, Cookie: step.Match.Cookie, Value: step.Match.Value, Release: r.to.Version}}
+}
+
+func stickyOf(s *spec.Sticky) *Sticky {
+	if s == nil {
+		return nil
+	}
+	return &Sticky{Header: s.Header, Cookie: s.Cookie}
+}
+
+// split are whole percents: one release's own, and the rest by weights, what is
+// left of a percent to the last.
+func split(version string, percent int, weights map[string]int) []Share {
+	shares, left, all := []Share{{version, percent}}, 100-percent, total(weights)
+	for _, other := range sortedKeys(weights) {
+		part := left
+		if all > weights[other] {
+			part = left * weights[other] / all
+		}
+		shares = append(shares, Share{other, part})
+		left, all = left-part, all-weights[other]
+	}
+	slices.SortFunc(shares, func(a, b Share) int { return strings.Compare(a.Release, b.Release) })
+	return shares
+}
+
+// even gives every instance the same again.
+func (r *rollout) even() {
+	before := r.splits[r.service.Name]
+	if before.Even() {
+		return
+	}
+	r.give(Split{}, "every instance gets the same", r.service.Name+" evenly", &Undo{Title: "as before", Action: r.weighAction(before)})
+}
+
+// give spreads requests. They may be spread so already: what fails then is
+// taken back all the same, by the undo.
+func (r *rollout) give(to Split, cause, title string, undo *Undo) {
+	if r.service.Router == nil {
+		return
+	}
+	_, percents, _ := strings.Cut(title, r.service.Name+" ")
+	s := r.step(KindWeight, r.to.Version, []string{strings.ReplaceAll(strings.TrimPrefix(percents, r.to.Version+" "), " ", "")}, title)
+	s.Cause, s.Undo = cause, undo
+	action := r.weighAction(to)
+	action.Floor = r.leastServing(to)
+	s.Action = action
+	r.splits[r.service.Name] = to
+	r.add(r.group, s)
+}
+
+func (r *rollout) weighAction(to Split) *Weigh {
+	return &Weigh{Router: r.service.Router.Address(), Service: r.service.Name, Release: r.to.Version, Split: to}
+}
+
+// leastServing is how many instances must get requests: as many as the release
+// is to have, as far as those with a share are as many.
+func (r *rollout) leastServing(to Split) int {
+	reached := len(r.mine(func(i Instance) bool { return r.routed(i.Release, i.Name) && to.Reaches(i.Release) }))
+	wanted := 0
+	for _, p := range r.to.Processes {
+		if p.Routed {
+			wanted += p.Count
+		}
+	}
+	return min(reached, wanted)
+}
+
+// keepShare waits while the release has its share.
+func (r *rollout) keepShare(s *spec.TrafficStep) {
+	if s.Hold <= 0 {
+		return
+	}
+	why := fmt.Sprintf("%s %s has %d%% of the requests", r.service.Name, r.to.Version, s.Weight)
+	hold := r.stepAt(KindHold, s)
+	hold.Cause, hold.Waits = why, []string{shortDuration(s.Hold)}
+	hold.Action = &Pause{For: s.Hold, Why: why}
+	r.add(r.group, hold)
+}
+
+// stepAt is a step that leaves the share as it is.
+func (r *rollout) stepAt(kind Kind, s *spec.TrafficStep) Step {
+	at := fmt.Sprintf("%d%%", s.Weight)
+	out := r.step(kind, r.to.Version, []string{at}, fmt.Sprintf("%s %s at %s", r.service.Name, r.to.Version, at))
+	out.Undo, out.Source = &Undo{Title: "-"}, r.source(s.Range)
+	return out
+}
+
+// askOf asks what a step says must hold, where both shapes of the change are
+// there to be compared.
+func (r *rollout) askOf(s *spec.TrafficStep) {
+	for _, q := range s.Verifies {
+		phase := r.world.phases[q.Change.Name]
+		least := migrations.Backfilled
+		if len(q.Change.Backfills) == 0 {
+			least = migrations.Expanded
+		}
+		if !phase.AtLeast(least) || phase.AtLeast(migrations.Hidden) {
+			r.note(fmt.Sprintf("%s at %d%%: %s is not asked, because %s is %s", r.service.Address(), s.Weight, q.Name, q.Change.Address(), phase))
+			continue
+		}
+		v := r.verifyStep(q.Change, q.Verify, "")
+		v.ID = fmt.Sprintf("%s/%s/verify/%d%%/%s.%s", r.service.Address(), r.to.Version, s.Weight, q.Change.Name, q.Name)
+		v.Address = r.service.Address()
+		v.Cause = fmt.Sprintf("%s %s gets more only if it is right", r.service.Name, r.to.Version)
+		v.Source = r.source(s.Range)
+		r.add(r.group, v)
+	}
+}
+
+// approve asks a person.
+func (r *rollout) approve(s *spec.TrafficStep) {
+	a := s.Approve
+	if a == nil {
+		return
+	}
+	step := r.stepAt(KindApprove, s)
+	step.Cause = fmt.Sprintf("%s %s gets more only if somebody says so", r.service.Name, r.to.Version)
+	whose := "a person"
+	if len(a.From) > 0 {
+		whose = strings.Join(a.From, " or ")
+	}
+	step.Waits = []string{whose + ", at most " + shortDuration(a.Timeout)}
+	step.Action = &Approve{Timeout: a.Timeout, Defer: a.Defer, From: a.From, Why: step.Cause}
+	step.Source = r.source(a.Range)
+	r.add(r.group, step)
+}
+
+// smoke asks instances, each where it listens itself, before anybody else gets
+// to them.
+func (r *rollout) smoke(p ProcessDefinition, names []string) {
+	checks := r.service.Strategy.Smokes
+	if len(checks) == 0 || !p.Routed {
+		return
+	}
+	s := r.step(KindSmoke, r.to.Version, names, r.title(r.to.Version, p.Process, names, r.capacity(p)))
+	s.Cause = "it is tried where the public cannot reach it"
+	s.Waits = []string{smokeText(checks)}
+	s.Undo = &Undo{Title: "-"}
+	s.Action = &Smoke{
+		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: r.to.Version, Process: p.Process,
+		Instances: r.located(r.to.Version, names), Checks: checks,
+	}
+	r.add(r.group, s)
+}
+
+// smokeText is "/smoke", "bin/smoke".
+func smokeText(checks []*spec.Check) string {
+	var parts []string
+	for _, c := range checks {
+		switch c.Kind {
+		case spec.CheckHTTP:
+			parts = append(parts, c.Path)
+		case spec.CheckExec:
+			parts = append(parts, c.Command[0])
+		default:
+			parts = append(parts, string(c.Kind))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// noteRoom says how many instances run at most at the same time.
+func (r *rollout) noteRoom() {
+	for _, p := range r.to.Processes {
+		if !p.Routed {
+			continue
+		}
+		now := len(r.mine(func(i Instance) bool { return i.Process == p.Process }))
+		if missing := len(r.work(p).Missing); missing > 0 {
+			r.note(fmt.Sprintf("%s %s: up to %d run at once, %d more than now", r.service.Address(), p.Process, now+missing, missing))
+		}
+	}
+}
