@@ -100,6 +100,7 @@ type planning struct {
 	lines     map[releaseKey]map[string]bool // lineages that were asked for
 	bearings  map[releaseKey][]*spec.Change  // and what bears on releases
 	stops     map[string][]string            // required ones, by service
+	unmade    map[object]int                 // of notMade, once somebody asks
 }
 
 func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
@@ -205,7 +206,8 @@ func (p *planning) untake(catalogs map[string]*migrations.Catalog) map[string]*m
 		if diags.HasErrors() {
 			continue // its table is not there yet; else lowerOne says what is wrong
 		}
-		if phase, _ := program.Phase(p.recorded(c)); phase.AtLeast(migrations.Hidden) || program.Takes(p.recorded(c)) {
+		phase, _ := program.Phase(p.recorded(c))
+		if phase.AtLeast(migrations.Hidden) && !p.neverWas(c, program) || program.Takes(p.recorded(c)) {
 			taken[c.Name] = part
 			cat.Replace(c, migrations.Project(part, program, migrations.Absent))
 		}

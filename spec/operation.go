@@ -210,13 +210,23 @@ func (o *SQL) Source() hcl.Range { return o.Range }
 // Source is where the author wrote it.
 func (o *Sync) Source() hcl.Range { return o.Range }
 
-// Names are the table, its columns and its partitions.
+// Names are the table with its columns, constraints and indexes, and its
+// partitions.
 func (o *CreateTable) Names() Names {
 	columns := make([]string, len(o.Columns))
 	for i, c := range o.Columns {
 		columns[i] = c.Name
 	}
 	n := naming(o.Table, columns...)
+	for _, u := range o.Uniques {
+		n.Tables[0].Constraints = append(n.Tables[0].Constraints, u.Name)
+	}
+	for _, c := range o.Checks {
+		n.Tables[0].Constraints = append(n.Tables[0].Constraints, c.Name)
+	}
+	for _, i := range o.Indexes {
+		n.Indexes = append(n.Indexes, Table{Schema: o.Table.Schema, Name: i.Name})
+	}
 	if o.Partitioning != nil {
 		for _, p := range o.Partitioning.Partitions {
 			n.Tables = append(n.Tables, TableNames{Table: p.Table})
