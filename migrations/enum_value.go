@@ -33,7 +33,7 @@ func (o addEnumValue) expand(l *lowering) bool {
 	u := Unit{
 		ID: "value." + o.Enum.String() + "." + o.Value, Title: "value " + o.Value + " of enum " + o.Enum.String(), Mode: InTransaction,
 		Statements: []string{o.statement()},
-		Undo:       []string{}, UndoTitle: "may stay: nobody uses it",
+		Undo:       []string{}, UndoTitle: "may stay: nobody uses it", Stays: true,
 		Applied: slices.Contains(l.live.Enum(o.Enum), o.Value), Visible: true, Source: o.Range,
 	}
 	l.program.Expand = append(l.program.Expand, missingUnless(u, u.Title))

@@ -86,6 +86,7 @@ type Unit struct {
 	Undo       []string   // nil: there is no way back; empty: nothing needs to be taken back
 	UndoMode   Mode       // how Undo reaches the server, where that is not the reverse of Mode
 	UndoTitle  string     // "drop columns"
+	Stays      bool       // nothing takes it back, and nothing has to: Undo is empty
 	Loses      string     // what the undo loses: "what was written to users.first, users.last"; "" = nothing
 	Hazards    []Hazard   //
 	Does       []string   // what a person should read that the title does not say

@@ -146,6 +146,9 @@ func (e *emitter) revert(c *spec.Change) {
 	for i := len(units) - 1; i >= 0; i-- {
 		u := units[i]
 		whole := u.Whole()
+		if u.Stays && u.Applied {
+			e.note(fmt.Sprintf("%s stays, as Postgres takes none away: %s", u.Title, e.stillThere(c)))
+		}
 		if u.Restored || len(unapplied(units[i:i+1], e.recorded(c))) > 0 || whole.Undo != nil && len(whole.Undo) == 0 {
 			continue
 		}
@@ -163,11 +166,41 @@ func (e *emitter) revert(c *spec.Change) {
 		s.Action, s.Undo, s.Title = undo.Action, nil, undo.Title+": "+u.Title
 		s.Cause = "asked to take " + string(c.Address()) + " back"
 		s.Guards = e.only(c.Database, "", func(k releaseKey) bool { return e.meet(k, c, migrations.Absent) == nil })
-		if undo.Loses != "" {
+		switch {
+		case undo.Loses != "":
 			s.Hazards = append(s.Hazards, migrations.Hazard{Code: "data_loss", Text: undo.Loses})
+		case len(s.Hazards) == 0:
+			s.Undo = e.onceMore(c, u)
 		}
 		e.add("revert", s)
 	}
+}
+
+// stillThere is what becomes of a change of which something stays.
+func (e *emitter) stillThere(c *spec.Change) string {
+	if slices.ContainsFunc(e.programs[c.Name].Expand, func(u migrations.Unit) bool { return !u.Stays }) {
+		return fmt.Sprintf("the next expand of %s finds it there", c.Address())
+	}
+	return fmt.Sprintf("%s does not become absent again", c.Address())
+}
+
+// onceMore takes back that a unit was taken back. It leaves the change expanded,
+// whatever it was before: rows that were written meanwhile have to be filled.
+func (e *emitter) onceMore(c *spec.Change, u migrations.Unit) *Undo {
+	if len(u.Statements) == 0 {
+		return &Undo{Title: "-"}
+	}
+	is := func(other migrations.Unit) bool { return other.ID == u.ID }
+	verb := string(kindOf(u))
+	switch program := e.programs[c.Name]; {
+	case slices.ContainsFunc(program.Validate, is):
+		verb = string(KindValidate)
+	case slices.ContainsFunc(program.Hide, is):
+		verb = firstOf(u.Verb, "hide")
+	case slices.ContainsFunc(program.Drop, is):
+		verb = firstOf(u.Verb, "drop")
+	}
+	return &Undo{Title: verb + " again", Action: e.forward(c, u, migrations.Expanded)}
 }
 
 // made are the units of a change that may have been done, in order: of its

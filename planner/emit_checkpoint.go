@@ -1,13 +1,13 @@
 package planner
 
 // checkpointBefore puts a checkpoint before a step that begins a new group, and
-// before one after which something cannot come back. A migration does not have
-// to be undone for that: what ran before it may not live with its version.
+// before one after which something cannot come back. A migration or a revert may
+// have a way back all the same: what ran before may not live with what it leaves.
 func (e *emitter) checkpointBefore(group string, s Step) {
 	if e.offline() && e.group == group {
 		return
 	}
-	last := s.Undo == nil && (len(e.parting) > 0 || !e.passed) || s.Kind == KindMigrate && len(e.parting) > 0
+	last := s.Undo == nil && (len(e.parting) > 0 || !e.passed) || (s.Kind == KindMigrate || s.Kind == KindRevert) && len(e.parting) > 0
 	if last && !e.offline() || len(e.parted) > 0 || e.final {
 		e.addCheckpoint(true, s)
 		return
@@ -33,7 +33,7 @@ func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 			back = "what is done while services are down cannot be undone"
 		}
 		e.lose(gone)
-		e.parting, e.parted, e.final, e.passed = nil, nil, false, e.passed || before.Undo == nil
+		e.parting, e.parted, e.final, e.passed = nil, nil, false, e.passed || before.Undo == nil || before.Kind == KindRevert
 	}
 	e.steps = append(e.steps, Step{
 		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name, Section: section,
