@@ -10,6 +10,8 @@ BUILD    := $(GO) build -trimpath -buildvcs=false
 
 # Runs what follows with PostgreSQL's programs in PATH.
 WITH_POSTGRES = bin=$$(sh $(SETUP)/postgres.sh) && PATH="$$bin:$$PATH"
+# Runs what follows with a Prometheus server for the tests that ask one.
+WITH_PROMETHEUS = PLEAT_TEST_PROMETHEUS=$$(sh $(SETUP)/prometheus.sh .build/prometheus) && export PLEAT_TEST_PROMETHEUS
 # Runs what follows with a C compiler: PostgreSQL's grammar is C.
 WITH_CC       = sh $(SETUP)/cc.sh && export CGO_ENABLED=1
 TEST          = $(GO) test -shuffle=on -count=1 -timeout 25m
@@ -42,13 +44,13 @@ demo: build ## releases and a schema change under load, then one that fails; 2 m
 	@$(WITH_POSTGRES) bin/demo
 
 test: build ## the whole suite
-	@$(WITH_CC) && $(WITH_POSTGRES) $(TEST) ./...
+	@$(WITH_CC) && $(WITH_PROMETHEUS) && $(WITH_POSTGRES) $(TEST) ./...
 
 test-race: build ## the whole suite with the race detector; 20 minutes
-	@$(WITH_CC) && $(WITH_POSTGRES) $(TEST) -race ./...
+	@$(WITH_CC) && $(WITH_PROMETHEUS) && $(WITH_POSTGRES) $(TEST) -race ./...
 
 test-long: build ## the whole suite with every case and crash point, and the race detector; takes its time
-	@$(WITH_CC) && $(WITH_POSTGRES) PLEAT_TEST_LONG=1 $(TEST) -race -timeout 2h ./...
+	@$(WITH_CC) && $(WITH_PROMETHEUS) && $(WITH_POSTGRES) PLEAT_TEST_LONG=1 $(TEST) -race -timeout 2h ./...
 
 test-versions: ## the schema suite on PostgreSQL 13 to 18, as far as they can be had
 	@$(WITH_CC) && sh $(SETUP)/test_versions.sh $(GO)

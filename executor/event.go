@@ -198,5 +198,6 @@ type Summary struct {
 	Undone     []string `json:"undone,omitempty"`
 	NotStarted []string `json:"not_started,omitempty"`
 	Deferred   []string `json:"deferred,omitempty"` // with the reason
+	Blocked    bool     `json:"blocked,omitempty"`  // a gate is closed, or an approval is missing
 	Seconds    float64  `json:"seconds"`
 }

@@ -24,7 +24,8 @@ func (r *run) await(ctx context.Context, s planner.Step) (string, error) {
 		if answer.Met {
 			return "", nil
 		}
-		if r.Now().Add(answer.Recheck).After(deadline) {
+		if r.Now().Add(max(answer.Recheck, answer.Again)).After(deadline) {
+			r.blocked = r.blocked || answer.Closed
 			return "waiting: " + answer.Reason, nil
 		}
 		if answer.Reason != shown {
@@ -33,7 +34,7 @@ func (r *run) await(ctx context.Context, s planner.Step) (string, error) {
 				return "", err
 			}
 		}
-		if !r.pause(ctx, recheck) {
+		if !r.pause(ctx, max(recheck, answer.Again)) {
 			return "", fmt.Errorf("waiting for %s: %w", answer.Reason, context.Canceled)
 		}
 	}

@@ -124,7 +124,7 @@ func (r *run) end(ctx context.Context, status Status, cause error) (Result, erro
 
 // summary says what became of every step.
 func (r *run) summary(status Status) Summary {
-	sum := Summary{Status: status, Seconds: r.Now().Sub(r.began).Seconds()}
+	sum := Summary{Status: status, Blocked: r.blocked, Seconds: r.Now().Sub(r.began).Seconds()}
 	for _, s := range r.Plan.Steps {
 		if s.Kind == planner.KindCheckpoint {
 			continue

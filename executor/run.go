@@ -25,6 +25,7 @@ type run struct {
 	failed    *planner.Step
 	back      *journal.Entry // where a rollback was decided
 	waiting   bool           // the provider said that it waits
+	blocked   bool           // something was put off for want of somebody's yes
 	stopped   bool
 }
 
@@ -206,6 +207,7 @@ func (r *run) step(ctx context.Context, s planner.Step) error {
 	err = r.attempt(ctx, s)
 	var late *silence
 	if errors.As(err, &late) {
+		r.blocked = true
 		return r.postpone(ctx, s, late.why)
 	}
 	return err

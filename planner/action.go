@@ -142,6 +142,23 @@ type Pause struct {
 	Why   string        `json:"why"` // "users 1.0.1 is kept"
 }
 
+// Analyze asks a question several times and comes to a verdict: pass, fail, or
+// inconclusive, which is no pass either. What cannot be asked says nothing.
+type Analyze struct {
+	Analysis     string        `json:"analysis"`
+	Inquiry      *spec.Inquiry `json:"inquiry"`
+	Pass         string        `json:"pass,omitempty"` // expressions over one answer
+	Fail         string        `json:"fail,omitempty"`
+	Count        int           `json:"count"`
+	Interval     time.Duration `json:"interval_ns"`
+	Failures     int           `json:"failures,omitempty"`     // tolerated
+	Inconclusive int           `json:"inconclusive,omitempty"` // tolerated
+	DryRun       bool          `json:"dry_run,omitempty"`
+	Service      string        `json:"service"`
+	Release      string        `json:"release"`
+	Old          string        `json:"old,omitempty"` // the release that it is compared with
+}
+
 // Smoke asks instances whether they work, each where it listens itself, without
 // the router. It fails with what the first one that does not answered.
 type Smoke struct {
@@ -271,6 +288,9 @@ func (a *Migrate) Provider() spec.Address { return databaseAddress(a.Database) }
 // Provider is none: the executor waits.
 func (a *Pause) Provider() spec.Address { return "" }
 
+// Provider is the analysis.
+func (a *Analyze) Provider() spec.Address { return spec.Address("analysis." + a.Analysis) }
+
 // Provider is the orchestrator.
 func (a *Smoke) Provider() spec.Address { return a.Orchestrator }
 
@@ -305,6 +325,7 @@ func (a *Migrate) action()     {}
 func (a *Pause) action()       {}
 func (a *Approve) action()     {}
 func (a *Smoke) action()       {}
+func (a *Analyze) action()     {}
 func (a *Start) action()       {}
 func (a *Stop) action()        {}
 func (a *Attach) action()      {}
@@ -387,6 +408,18 @@ type HiddenFor struct {
 	Found bool `json:"found,omitempty"`
 }
 
+// Open asks an author's gate. Without an answer it is closed.
+type Open struct {
+	Gate    string        `json:"gate"`
+	Inquiry *spec.Inquiry `json:"inquiry"`
+	Expect  string        `json:"expect,omitempty"` // expression over the answer; "": any will do
+	Service string        `json:"service,omitempty"`
+	Release string        `json:"release,omitempty"`
+}
+
+// Provider is the gate.
+func (g *Open) Provider() spec.Address { return spec.Address("gate." + g.Gate) }
+
 // Provider is the orchestrator.
 func (g *NoInstances) Provider() spec.Address { return g.Orchestrator }
 
@@ -411,3 +444,4 @@ func (g *Soak) guard()         {}
 func (g *NoStatements) guard() {}
 func (g *Quiet) guard()        {}
 func (g *HiddenFor) guard()    {}
+func (g *Open) guard()         {}

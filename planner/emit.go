@@ -204,6 +204,7 @@ func (e *emitter) add(group string, s Step) {
 		s.Needs = append(s.Needs, e.window...)
 	}
 	e.evict(&s)
+	e.gate(&s)
 	s.Section, s.Deferred = e.current.section, firstOf(e.current.deferred, s.Deferred)
 	if e.ids[s.ID]++; e.ids[s.ID] > 1 {
 		s.ID = fmt.Sprintf("%s/%d", s.ID, e.ids[s.ID])

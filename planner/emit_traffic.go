@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"pleat/migrations"
 	"pleat/planner/strategy"
@@ -260,6 +261,10 @@ func (r *rollout) stepAt(kind Kind, s *spec.TrafficStep) Step {
 // there to be compared.
 func (r *rollout) askOf(s *spec.TrafficStep) {
 	for _, q := range s.Verifies {
+		if q.Analysis != nil {
+			r.analyze(s, q.Analysis)
+			continue
+		}
 		phase := r.world.phases[q.Change.Name]
 		least := migrations.Backfilled
 		if len(q.Change.Backfills) == 0 {
@@ -276,6 +281,31 @@ func (r *rollout) askOf(s *spec.TrafficStep) {
 		v.Source = r.source(s.Range)
 		r.add(r.group, v)
 	}
+}
+
+// analyze asks what is to be measured while the release has its share.
+func (r *rollout) analyze(s *spec.TrafficStep, a *spec.Analysis) {
+	step := r.stepAt(KindAnalysis, s)
+	step.ID += "/" + a.Name
+	step.Title = a.Name
+	step.Cause = fmt.Sprintf("%s %s gets more only if %s is well", r.service.Name, r.to.Version, a.Address())
+	step.Waits = []string{countText(a.Count, a.Interval)}
+	step.Action = &Analyze{
+		Analysis: a.Name, Inquiry: a.Inquiry, Pass: a.Pass, Fail: a.Fail, Count: a.Count, Interval: a.Interval,
+		Failures: a.Failures, Inconclusive: a.Inconclusive, DryRun: a.DryRun,
+		Service: r.service.Name, Release: r.to.Version, Old: strings.Join(sortedKeys(r.others()), "|"),
+	}
+	step.Limits.Run = 0
+	step.Source = r.source(a.Range)
+	r.add(r.group, step)
+}
+
+// countText is "10 × 30s".
+func countText(count int, interval time.Duration) string {
+	if count == 1 {
+		return "1 measurement"
+	}
+	return fmt.Sprintf("%d × %s", count, shortDuration(interval))
 }
 
 // approve asks a person.

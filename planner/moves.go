@@ -90,6 +90,9 @@ func (k *knot) prepare(w world, coming []releaseKey) []move {
 		}
 		for _, step := range k.byName[r.service].Strategy.Steps {
 			for _, q := range step.Verifies { // rows that are not filled would be found wrong
+				if q.Change == nil {
+					continue
+				}
 				awaited[q.Change.Name] = awaited[q.Change.Name] || d.knows[q.Change.Name]
 			}
 		}

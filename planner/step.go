@@ -23,6 +23,7 @@ const (
 	KindHold       Kind = "hold"
 	KindApprove    Kind = "approve"
 	KindSmoke      Kind = "smoke"
+	KindAnalysis   Kind = "analysis"
 	KindStart      Kind = "start"
 	KindAttach     Kind = "attach"
 	KindDrain      Kind = "drain"
@@ -175,6 +176,8 @@ type Answer struct {
 	Met     bool
 	Reason  string        // why not: "1 instance, 3 sessions of users 1.0.0"
 	Recheck time.Duration // when it may be met at the earliest; 0 = any moment
+	Again   time.Duration // not to be asked again before; 0 = any moment
+	Closed  bool          // somebody has to open it: time alone will not
 }
 
 // ErrOutcomeUnknown is wrapped by a provider's error when the effect of a step

@@ -35,6 +35,19 @@ func (l *loader) declare(root *os.Root) {
 			l.declaredStrategies = append(l.declaredStrategies, declared[*Strategy]{s, n})
 		}
 	}
+	for _, n := range l.top("gate") {
+		g := &Gate{Name: n.labels[0], Range: n.rng()}
+		if l.referable(n, g.Name) && l.gates.add(l.problems, g, g.Range, named("gate", g.Name)...) {
+			l.gate(n, g)
+		}
+	}
+	for _, n := range l.top("analysis") {
+		a := &Analysis{Name: n.labels[0], Range: n.rng()}
+		if l.referable(n, a.Name) && l.questions.add(l.problems, &Question{Analysis: a}, a.Range, named("analysis", a.Name)...) {
+			l.spec.Analyses = append(l.spec.Analyses, a)
+			l.analysis(n, a)
+		}
+	}
 	l.declareMigrations(root)
 	l.declareChanges()
 	l.declareServices()
@@ -73,7 +86,7 @@ func (l *loader) declareVerifies(c *Change, of instance) {
 			refs = append(refs, ref+"."+v.Name)
 		}
 		if _, twice := l.questions.items[refs[0]]; !twice { // which unique tells
-			l.questions.add(l.problems, &Question{c, v}, v.Range, refs...)
+			l.questions.add(l.problems, &Question{Change: c, Verify: v}, v.Range, refs...)
 		}
 	}
 }
@@ -139,6 +152,8 @@ func (l *loader) arrange() {
 	s.Services = sorted(l.services, func(s *Service) string { return s.Name })
 	s.Changes = sorted(l.changes, func(c *Change) string { return c.Name })
 	s.Migrations = sorted(l.directories, func(m *Migrations) string { return m.Name })
+	s.Gates = sorted(l.gates, func(g *Gate) string { return g.Name })
+	slices.SortFunc(s.Analyses, func(a, b *Analysis) int { return cmp.Compare(a.Name, b.Name) })
 	s.Strategies = sorted(l.strategies, func(s *Strategy) string { return s.Name })
 }
 

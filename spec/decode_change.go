@@ -14,6 +14,7 @@ import (
 func (l *loader) change(n *node, c *Change) {
 	c.Database = l.databaseOf(n)
 	c.After, l.afterAt[c] = referAll(n, "after", l.changes)
+	c.Gates, _ = referAll(n, "gates", l.gates)
 	c.RequiresAbsent, _ = referAll(n, "requires_absent", l.releases)
 	if e := n.block("expand"); e != nil {
 		c.Expand = l.operations(e)

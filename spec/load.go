@@ -58,6 +58,7 @@ type loader struct {
 	releases      *registry[*Release]
 	changes       *registry[*Change]
 	questions     *registry[*Question]
+	gates         *registry[*Gate]
 
 	declaredDatabases  []declared[*Database]
 	declaredServices   []declared[*Service]
@@ -93,6 +94,7 @@ func newLoader(dir string, options Options) *loader {
 		releases:       newRegistry[*Release]("service"),
 		changes:        newRegistry[*Change]("change"),
 		questions:      newRegistry[*Question]("change"),
+		gates:          newRegistry[*Gate]("gate"),
 		afterAt:        map[*Change][]hcl.Range{},
 		serviceAfterAt: map[*Service][]hcl.Range{},
 		operationNodes: map[Operation]*node{},

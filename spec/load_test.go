@@ -191,7 +191,7 @@ func TestFullSampleIsRefused(t *testing.T) {
 		}
 	}
 	want := []string{
-		"environment", "environment", "per_host", "window", "window", "gate",
+		"environment", "environment", "per_host", "window", "window",
 	}
 	compare(t, want, refused)
 }

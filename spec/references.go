@@ -37,6 +37,22 @@ func (r *registry[T]) add(p *problems, item T, rng hcl.Range, references ...stri
 	return true
 }
 
+// rooted tells whether the beginning of a reference is that of one that it may
+// be.
+func (r *registry[T]) rooted(ref string) bool {
+	root, _, _ := strings.Cut(ref, ".")
+	root, _, _ = strings.Cut(root, "[")
+	if root == r.root {
+		return true
+	}
+	for _, name := range r.names {
+		if strings.HasPrefix(name, root+".") {
+			return true
+		}
+	}
+	return false
+}
+
 // only is the single item, if there is exactly one.
 func (r *registry[T]) only() (T, bool) {
 	if len(r.names) == 1 {
@@ -96,7 +112,7 @@ func resolve[T any](n *node, expr hcl.Expression, name string, r *registry[T]) (
 	if n.problems.refused[ref] {
 		return none, false
 	}
-	if !strings.HasPrefix(ref, r.root+".") && !strings.HasPrefix(ref, r.root+"[") {
+	if !r.rooted(ref) {
 		n.problems.add(expr.Range(), "Wrong kind of reference", "The argument %s of %s refers to %s.%s", name, n.title(), def.target, didYouMean(ref, r.names))
 		return none, false
 	}

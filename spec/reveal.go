@@ -37,7 +37,21 @@ func (s *Spec) texts() iter.Seq[Text] {
 				return
 			}
 		}
+		for _, g := range s.Gates {
+			if !g.Inquiry.texts(yield) {
+				return
+			}
+		}
+		for _, a := range s.Analyses {
+			if !a.Inquiry.texts(yield) {
+				return
+			}
+		}
 	}
+}
+
+func (q *Inquiry) texts(yield func(Text) bool) bool {
+	return q == nil || yield(q.URL) && mapTexts(q.Headers, yield)
 }
 
 func (s *Service) texts(yield func(Text) bool) bool {

@@ -37,6 +37,8 @@ type Spec struct {
 	Changes       []*Change
 	Migrations    []*Migrations
 	Strategies    []*Strategy
+	Gates         []*Gate
+	Analyses      []*Analysis
 }
 
 // StateStore is where runs, releases and leases are recorded. Without a
@@ -117,6 +119,7 @@ type Service struct {
 	After        []*Service    // rolled out to its release once these run theirs
 	Strategy     *Strategy     // never nil
 	Release      *Release      // the one that should be live
+	Gates        []*Gate       // asked before each step of a rollout
 	KeepRollback time.Duration // nothing that the release before needs is taken away for this long after it left; default 0
 	Processes    []*Process
 	Releases     []*Release
@@ -320,14 +323,18 @@ type Approval struct {
 	Range   hcl.Range     `json:"-"`
 }
 
-// Question is a verify of a change, as others refer to it.
+// Question is a verify of a change, as others refer to it, or an analysis.
 type Question struct {
 	Change *Change
 	*Verify
+	Analysis *Analysis // nil for a verify
 }
 
-// MarshalText is the reference, "change.NAME.VERIFY".
+// MarshalText is the reference, "change.NAME.VERIFY" or "analysis.NAME".
 func (q *Question) MarshalText() ([]byte, error) {
+	if q.Analysis != nil {
+		return []byte(q.Analysis.Address()), nil
+	}
 	return []byte(string(q.Change.Address()) + "." + q.Name), nil
 }
 
@@ -351,6 +358,7 @@ type Change struct {
 	Name           string
 	Database       *Database
 	After          []*Change
+	Gates          []*Gate    // asked before each step
 	RequiresAbsent []*Release // expand waits until no instance and no session of these is left
 	Expand         []Operation
 	Backfills      []*Backfill

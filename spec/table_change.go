@@ -11,11 +11,12 @@ var changeTable = &block{
 	attributes: []attribute{
 		{name: "database", kind: kindRef, target: "database.NAME", doc: "Where. Without it, the only database."},
 		{name: "after", kind: kindRefs, target: "change.NAME", doc: "Changes that come before this one."},
+		{name: "gates", kind: kindRefs, target: "gate.NAME", doc: "Asked before each step of the change. While one is closed the change waits, and is put off after `--wait`."},
 		{name: "requires_absent", kind: kindRefs, target: `service.NAME.release["VERSION"]`, doc: "Expand waits until no instance and no session of these releases is left."},
 	},
 	blocks: []*block{expandTable, changeTypeTable, renameColumnTable, splitColumnTable, mergeColumnsTable, renameTableTable, replaceIndexTable, backfillTable, verifyTable, contractTable},
 	later: []string{
-		"window", "gate",
+		"window",
 		"approve", "analysis", "notify", "environment", "task", "lock",
 	},
 }

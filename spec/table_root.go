@@ -9,10 +9,10 @@ var language = &block{
 	name: "file",
 	blocks: []*block{
 		variableTable, localsTable, stateTable, databaseTable, orchestratorTable,
-		routerTable, serviceTable, changeTable, migrationsTable, strategyTable,
+		routerTable, serviceTable, changeTable, migrationsTable, strategyTable, gateTable, analysisTable,
 	},
 	later: []string{
-		"environment", "window", "gate", "analysis", "notify", "task", "hook", "host",
+		"environment", "window", "notify", "task", "hook", "host",
 	},
 }
 

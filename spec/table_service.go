@@ -13,10 +13,11 @@ var serviceTable = &block{
 		{name: "after", kind: kindRefs, target: "service.NAME", doc: "Services that run their release before this one is rolled out to its own."},
 		{name: "strategy", kind: kindRef, target: "strategy.NAME", doc: "How it moves to another release. Without it, rolling with the defaults of `strategy`."},
 		{name: "release", kind: kindString, required: true, doc: "The version that should be live; one of the releases below."},
+		{name: "gates", kind: kindRefs, target: "gate.NAME", doc: "Asked before each step of a rollout. While one is closed the rollout waits, and is put off after `--wait`."},
 		{name: "keep_rollback", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "Nothing that the release before needs is taken away for that long after it left."},
 	},
 	blocks: []*block{processTable, releaseTable},
-	later:  []string{"task", "hook", "notify", "migrations", "environment", "window", "gate", "schedule"},
+	later:  []string{"task", "hook", "notify", "migrations", "environment", "window", "schedule"},
 }
 
 var processTable = &block{
@@ -120,7 +121,7 @@ var strategyTable = &block{
 		{name: "canary", single: true, doc: "The new release gets a share of the requests that grows step by step, beside all instances of the old one; after the last step it gets all, and the old one goes. What fails takes it back to none. Processes that get no requests follow then, one by one. Only for services with a router.", blocks: []*block{canaryStepTable, stickyTable}},
 		{name: "blue_green", single: true, doc: "All instances of the new release come up beside the old ones and get no requests but those of `preview`. Once `hold` is over and all is well, they get all of them at once. Processes that get no requests follow then, one by one. Only for services with a router.", attributes: []attribute{
 			{name: "hold", kind: kindDuration, fallback: "0s", longest: 30 * day, doc: "It is looked at for that long. The run waits."},
-			{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold, while both shapes of the change are there."},
+			{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold: verifies of changes, while both shapes are there, and analyses, such as `analysis.errors`."},
 		}, blocks: []*block{matchTable("preview", "Requests that the new release gets before the others."), approveTable}},
 		{name: "cycle", single: true, doc: "Each process that gets requests has two sets of `count` instances: one that is visible and one that is hidden, up and without requests. The new release takes the hidden one's place, is tried there by `smoke`, and the sets change their roles; after `keep_previous` it takes the other's place as well. Only for services with a router."},
 		{name: "offline", single: true, doc: "All instances stop, the schema changes, one instance of each process starts, then the rest.", attributes: []attribute{
@@ -130,7 +131,7 @@ var strategyTable = &block{
 	},
 	later: []string{
 		"match", "handover", "primary_last",
-		"approve", "analysis", "window", "gate", "step", "hold", "verify",
+		"approve", "window", "gate", "step", "hold", "verify",
 	},
 }
 
@@ -141,7 +142,7 @@ var canaryStepTable = &block{
 		{name: "weight", kind: kindCount, required: true, min: 1, max: 99, doc: "Percent of the requests that the new release gets."},
 		{name: "instances", kind: kindBatch, doc: "Instances of the new release, such as `2`, or `\"25%\"` of the process's count. Without it, the same percentage as `weight`."},
 		{name: "hold", kind: kindDuration, fallback: "0s", longest: 30 * day, doc: "The share stays for that long. The run waits."},
-		{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold, while both shapes of the change are there. Rows that are too many fail the rollout."},
+		{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold: verifies of changes, while both shapes are there, and analyses, such as `analysis.errors`. What is not right fails the rollout."},
 	},
 	blocks: []*block{matchTable("match", "Requests that the new release gets besides its share, whatever that is; also in the steps after."), approveTable},
 	later:  []string{"analysis", "gate", "pause"},

@@ -28,6 +28,10 @@ func endError(kind string, r executor.Result) error {
 		return &runError{codeError{exitRolledBack, r.Err, "mend the release or the spec, then: pleat plan"}, r.Summary}
 	case executor.Interrupted:
 		return &runError{codeError{exitInterrupted, errors.New("interrupted at a safe point"), goOn(kind)}, r.Summary}
+	case executor.Deferred:
+		if r.Blocked && len(r.Done) == 0 {
+			return &runError{codeError{exitBlocked, errors.New("blocked: nothing could be done"), "pleat " + kind + " asks again"}, r.Summary}
+		}
 	case executor.Failed:
 		return &runError{codeError{exitLook, r.Err, lookNext(kind, r.Err)}, r.Summary}
 	}

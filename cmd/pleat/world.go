@@ -10,6 +10,7 @@ import (
 	"pleat/executor/journal"
 	"pleat/planner"
 	"pleat/providers/host"
+	"pleat/providers/inquiry"
 	"pleat/providers/postgres"
 	"pleat/providers/proxy"
 	"pleat/spec"
@@ -24,6 +25,7 @@ type world struct {
 	databases map[string]*postgres.Provider
 	hosts     map[spec.Address]*host.Provider
 	routers   map[spec.Address]*proxy.Provider
+	inquiries *inquiry.Provider
 	journal   *journal.Journal // to read from, where a verb holds one
 }
 
@@ -53,6 +55,7 @@ func (a *app) open(sp *spec.Spec) (*world, error) {
 		}
 		w.routers[r.Address()] = p
 	}
+	w.inquiries = inquiry.New(inquiry.Options{Dir: sp.Dir, Reveal: sp.Reveal, Redact: sp.Redact, DatabaseURL: w.databaseURL})
 	return w, errors.Join(problems...)
 }
 
@@ -146,6 +149,12 @@ func (w *world) appliers() map[spec.Address]executor.Applier {
 	}
 	for address, p := range w.routers {
 		out[address] = p
+	}
+	for _, g := range w.spec.Gates {
+		out[g.Address()] = w.inquiries
+	}
+	for _, a := range w.spec.Analyses {
+		out[a.Address()] = w.inquiries
 	}
 	return out
 }
