@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -55,7 +56,7 @@ func (a *app) open(sp *spec.Spec) (*world, error) {
 		}
 		w.routers[r.Address()] = p
 	}
-	w.inquiries = inquiry.New(inquiry.Options{Dir: sp.Dir, Reveal: sp.Reveal, Redact: sp.Redact, DatabaseURL: w.databaseURL})
+	w.inquiries = inquiry.New(inquiry.Options{Dir: sp.Dir, Reveal: sp.Reveal, Redact: sp.Redact, Row: w.row})
 	return w, errors.Join(problems...)
 }
 
@@ -67,6 +68,15 @@ func (w *world) databaseURL(name string) (spec.Text, bool) {
 		}
 	}
 	return spec.Text{}, false
+}
+
+// row asks a database an author's question.
+func (w *world) row(ctx context.Context, database, sql string) (json.RawMessage, error) {
+	p := w.databases[database]
+	if p == nil {
+		return nil, fmt.Errorf("the spec has no database %s", database)
+	}
+	return p.Row(ctx, sql)
 }
 
 // observe reads what a plan looks at. Everything that cannot be read is

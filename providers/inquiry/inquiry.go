@@ -5,6 +5,7 @@ package inquiry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,8 +26,9 @@ type Options struct {
 	Dir string
 	// Reveal gives the value of a secret by its reference.
 	Reveal func(ref string) (string, bool)
-	// DatabaseURL gives the URL of a database by its name in the spec.
-	DatabaseURL func(database string) (spec.Text, bool)
+	// Row gives the first row of a query to a database, by its name in the spec,
+	// as a JSON object; nil where there is none.
+	Row func(ctx context.Context, database, sql string) (json.RawMessage, error)
 	// Redact blanks secrets in what is answered; nil: none is known.
 	Redact func(text string) string
 }
