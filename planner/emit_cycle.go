@@ -16,9 +16,9 @@ func (r *rollout) sets() bool {
 // capacity is how many instances of a process the release is to have up.
 func (r *rollout) capacity(p ProcessDefinition) int {
 	if r.sets() && p.Routed {
-		return 2 * p.Count
+		return 2 * r.count(p)
 	}
-	return p.Count
+	return r.count(p)
 }
 
 // cycle has the release take the place of the hidden set, which is tried where
@@ -29,8 +29,8 @@ func (r *rollout) cycle() {
 		r.renew(p)
 	}
 	for _, p := range r.visible() {
-		if names := r.hidden(p); r.shown(p) < p.Count {
-			r.attach(p, names[:min(p.Count-r.shown(p), len(names))])
+		if names := r.hidden(p); r.shown(p) < r.count(p) {
+			r.attach(p, names[:min(r.count(p)-r.shown(p), len(names))])
 		}
 	}
 	for _, p := range r.visible() {
@@ -73,7 +73,7 @@ func (r *rollout) hidden(p ProcessDefinition) []string {
 // renew makes the hidden set one of the release, unless it is or the release
 // gets the requests already.
 func (r *rollout) renew(p ProcessDefinition) {
-	missing := p.Count - r.shown(p) - len(r.hidden(p))
+	missing := r.count(p) - r.shown(p) - len(r.hidden(p))
 	if missing <= 0 {
 		return
 	}
@@ -109,7 +109,7 @@ func (r *rollout) hide(p ProcessDefinition) {
 
 // doomed are instances that are not the release's, to leave.
 func (r *rollout) doomed(p ProcessDefinition, which func(Instance) bool) strategy.Move {
-	m := strategy.Move{Process: p.Process, Wait: true, Serving: p.Count}
+	m := strategy.Move{Process: p.Process, Wait: true, Serving: r.count(p)}
 	for _, i := range r.mine(func(i Instance) bool {
 		return i.Process == p.Process && !r.wanted(i) && i.State != Stopping && which(i)
 	}) {

@@ -74,8 +74,9 @@ func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
 		return
 	}
 	for _, p := range r.to.Processes {
-		low := max(p.Count-strategy.Size(s.Strategy.Batch, p.Count, len(r.hosts)), 0)
-		e.note(fmt.Sprintf("%s %s: availability falls to %d of %d while it rolls", s.Address(), p.Process, low, p.Count))
+		work := strategy.Process{Round: r.round(p), Wanted: r.count(p)}
+		low := max(r.count(p)-work.Size(s.Strategy.Batch, len(r.hosts)), 0)
+		e.note(fmt.Sprintf("%s %s: availability falls to %d of %d while it rolls", s.Address(), p.Process, low, r.count(p)))
 	}
 }
 
@@ -150,6 +151,17 @@ func (r *rollout) wanted(i Instance) bool {
 	return i.Release == r.to.Version && p != nil && number(i.Name) >= 1 && number(i.Name) <= r.capacity(*p)
 }
 
+// count is how many instances of a process should serve.
+func (r *rollout) count(p ProcessDefinition) int { return p.Count * r.round(p) }
+
+// round is how many instances of a process count as one: one of each host.
+func (r *rollout) round(p ProcessDefinition) int {
+	if p.PerHost {
+		return max(len(r.hosts), 1)
+	}
+	return 1
+}
+
 // processes is the work that the strategy orders.
 func (r *rollout) processes() []strategy.Process {
 	byName := map[string]*strategy.Process{}
@@ -175,8 +187,8 @@ func (r *rollout) work(p ProcessDefinition) *strategy.Process {
 	for _, i := range r.mine(r.wanted) {
 		up[i.Name] = i.State == Up
 	}
-	w := &strategy.Process{Name: p.Process, Wanted: p.Count}
-	for n := 1; n <= p.Count; n++ {
+	w := &strategy.Process{Name: p.Process, Round: r.round(p), Wanted: r.count(p)}
+	for n := 1; n <= r.count(p); n++ {
 		name := fmt.Sprintf("%s.%d", p.Process, n)
 		if up[name] {
 			w.Present++
@@ -390,7 +402,7 @@ func (r *rollout) floor(m strategy.Move) int {
 	if p == nil || !p.Routed {
 		return 0
 	}
-	return min(m.Serving, p.Count)
+	return min(m.Serving, r.count(*p))
 }
 
 // leaving is how a process of an old release was started, as recorded, or as

@@ -78,13 +78,13 @@ func (r *rollout) bringUp(s *spec.TrafficStep, others map[string]int) {
 		r.weigh(s, 0, others, "no requests before it is approved of")
 	}
 	r.attachLeftovers()
-	r.startUpTo(func(p ProcessDefinition) int { return stepSize(s, p.Count, len(r.hosts)) })
+	r.startUpTo(func(p ProcessDefinition) int { return stepSize(s, r.count(p), len(r.hosts)) })
 	if s.Weight > 0 {
 		r.weigh(s, s.Weight, others, "its share grows while all is well")
 	}
 }
 
-func (r *rollout) bringUpAll() { r.startUpTo(func(p ProcessDefinition) int { return p.Count }) }
+func (r *rollout) bringUpAll() { r.startUpTo(func(p ProcessDefinition) int { return r.count(p) }) }
 
 // stepSize is how many of a process's instances a step needs: as many as its
 // share of the requests or, where it has none yet, all.
@@ -231,7 +231,7 @@ func (r *rollout) leastServing(to Split) int {
 	wanted := 0
 	for _, p := range r.to.Processes {
 		if p.Routed {
-			wanted += p.Count
+			wanted += r.count(p)
 		}
 	}
 	return min(reached, wanted)

@@ -200,7 +200,8 @@ type Artifact struct {
 // one process of one release. Secrets in Env are references.
 type ProcessDefinition struct {
 	Process string               `json:"process"`
-	Count   int                  `json:"count"`
+	Count   int                  `json:"count"` // on each host where PerHost
+	PerHost bool                 `json:"per_host,omitempty"`
 	Command []string             `json:"command"`
 	Env     map[string]spec.Text `json:"env,omitempty"`
 	Routed  bool                 `json:"routed,omitempty"`

@@ -82,6 +82,7 @@ func process(n *node, s *Service) *Process {
 	p := &Process{
 		Name:    n.labels[0],
 		Count:   n.count("count"),
+		PerHost: n.flag("per_host"),
 		Command: n.argv("command"),
 		Routed:  n.labels[0] == routedName,
 		Drain:   drain(orDefaults(n.block("drain"), n, "drain")),

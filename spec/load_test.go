@@ -191,7 +191,7 @@ func TestFullSampleIsRefused(t *testing.T) {
 		}
 	}
 	want := []string{
-		"environment", "environment", "per_host", "window", "window",
+		"environment", "environment", "window", "window",
 	}
 	compare(t, want, refused)
 }

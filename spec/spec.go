@@ -195,7 +195,8 @@ type Artifact struct {
 // Process is one kind of program in a service.
 type Process struct {
 	Name    string
-	Count   int
+	Count   int      // on each host where PerHost
+	PerHost bool     // it runs on every host
 	Command []string // argv; ${ARTIFACT}, ${ADDR}, ${PORT} … are expanded by the agent
 	Env     map[string]Text
 	Routed  bool // gets the router's requests; default: the process is named "web"

@@ -24,13 +24,14 @@ var processTable = &block{
 	name: "process", labels: []string{"NAME"}, unique: true, required: true,
 	doc: "One kind of program of the service.",
 	attributes: []attribute{
-		{name: "count", kind: kindCount, fallback: "1", min: 0, max: 10000, doc: "Instances."},
+		{name: "count", kind: kindCount, fallback: "1", min: 0, max: 10000, doc: "Instances; with `per_host`, on each host."},
+		{name: "per_host", kind: kindBool, fallback: "false", doc: "As many on every host. A unit of a rollout is one of each host, and hosts that join get theirs with the next apply."},
 		{name: "command", kind: kindStrings, doc: "Program and arguments. Without it, the artifact itself: `[\"$${ARTIFACT}\"]`. The agent fills in `$${ARTIFACT}`, `$${ADDR}` and `$${PORT}`; the dollar is doubled so that it is not read as an expression of the spec."},
 		{name: "env", kind: kindTextMap, doc: "Environment variables. They win over the release's."},
 		{name: "routed", kind: kindBool, doc: "Gets the router's requests. Without it, true for the process `web`."},
 	},
 	blocks: []*block{checkTable, drainTable},
-	later:  []string{"per_host", "offline", "handover", "primary_last", "resources", "cycle", "schedule", "user", "limits"},
+	later:  []string{"offline", "handover", "primary_last", "resources", "cycle", "schedule", "user", "limits"},
 }
 
 var checkTable = &block{

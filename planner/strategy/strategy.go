@@ -14,6 +14,7 @@ import (
 // up already, which still have to come up, and which have to go.
 type Process struct {
 	Name    string
+	Round   int      // instances that count as one: one of each host; 0 is 1
 	Wanted  int      // instances that the new release should have
 	Present int      // of them, how many are up
 	Missing []string // of them, the names still to start, in order
@@ -47,7 +48,7 @@ func Order(s *spec.Strategy, hosts int, processes []Process) []Move {
 	}
 	var moves []Move
 	for _, p := range sorted {
-		moves = append(moves, rolling(s, Size(s.Batch, p.Wanted, hosts), p)...)
+		moves = append(moves, rolling(s, p.Size(s.Batch, hosts), p)...)
 	}
 	return moves
 }
@@ -63,6 +64,15 @@ func Size(b spec.Batch, wanted, hosts int) int {
 		n = (wanted*b.Percent + 99) / 100
 	}
 	return max(n, 1)
+}
+
+// Size is the batch for the process, in whole rounds.
+func (p Process) Size(b spec.Batch, hosts int) int {
+	round := max(p.Round, 1)
+	if round == 1 {
+		return Size(b, p.Wanted, hosts)
+	}
+	return round * Size(b, (p.Wanted+round-1)/round, 1)
 }
 
 // allAtOnce brings everything new up before anything old goes, and does not

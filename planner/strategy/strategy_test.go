@@ -36,6 +36,11 @@ func fresh(name string, old, wanted int) Process {
 	return Process{Name: name, Wanted: wanted, Missing: names(name, wanted), Doomed: names("old-"+name, old)}
 }
 
+func round(size int, p Process) Process {
+	p.Round = size
+	return p
+}
+
 func TestOrder(t *testing.T) {
 	tests := []struct {
 		name      string
@@ -59,6 +64,12 @@ func TestOrder(t *testing.T) {
 			[]Process{fresh("p", 5, 5)}, "p↑2 p↓2 p↑2 p↓2 p↑1 p↓1"},
 		{"the default batch is the number of hosts", spec.Strategy{Kind: spec.Rolling}, 3,
 			[]Process{fresh("p", 6, 6)}, "p↑3 p↓3 p↑3 p↓3"},
+		{"a round over three hosts is one", spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Count: 1}}, 3,
+			[]Process{round(3, fresh("p", 6, 6))}, "p↑3 p↓3 p↑3 p↓3"},
+		{"and so it is by default", spec.Strategy{Kind: spec.Rolling}, 3,
+			[]Process{round(3, fresh("p", 6, 6))}, "p↑3 p↓3 p↑3 p↓3"},
+		{"half of the rounds", spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Percent: 50}}, 2,
+			[]Process{round(2, fresh("p", 8, 8))}, "p↑4 p↓4 p↑4 p↓4"},
 		{"processes by name", spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Count: 1}}, 1,
 			[]Process{fresh("web", 2, 2), fresh("api", 1, 1), fresh("worker", 1, 1)},
 			"api↑1 api↓1 web↑1 web↓1 web↑1 web↓1 worker↑1 worker↓1"},
