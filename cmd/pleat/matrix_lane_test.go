@@ -81,7 +81,7 @@ func (m *matrix) firstRelease(l *lane) error {
 	if err := m.refresh(l, &matrixWorld{name: "empty"}); err != nil {
 		return err
 	}
-	spec := l.main() + strings.ReplaceAll(l.service("r2", "r1"), "[change.split_name]", "[]")
+	spec := l.main() + strings.ReplaceAll(l.service("r2", "r1", oneByOne), "[change.split_name]", "[]")
 	if err := l.write(spec); err != nil {
 		return err
 	}

@@ -183,6 +183,9 @@ func (s *sequence) instances() string {
 		lines = append(lines, fmt.Sprintf("instance %s %s is %s", i.Release, i.Instance, i.State))
 	}
 	for _, r := range st.Routes {
+		for _, share := range r.Shares {
+			lines = append(lines, fmt.Sprintf("share %s %d", share.Release, share.Percent))
+		}
 		for _, b := range r.Backends {
 			lines = append(lines, fmt.Sprintf("backend %s %s draining %t", b.Release, b.Instance, b.Draining))
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -18,6 +19,7 @@ type matrixWorld struct {
 	slow    bool   // it waits for longer than the sample may take
 	serves  bool   // a service runs, with requests and writers
 	target  string // the release wanted; "" is the lane's other one
+	rolls   string // the strategy's block; "" is one by one
 	only    string // the one action that makes sense; "" = all
 	point   string // the one point that no other world has; "" = all
 	// forward is the world that ends where an apply of this one does, and
@@ -50,6 +52,7 @@ var matrixWorlds = []*matrixWorld{
 	{name: "W2", setup: usersTable, wish: splitName, serves: true, expanded: "W2-fails"},
 	{name: "W2-fails", setup: usersTable, wish: splitName, serves: true, target: "r9", exit: exitRolledBack, expanded: "W2-fails"},
 	{name: "W2-back", setup: usersTable, wish: splitName, serves: true, prelude: place{"step.applied", 13}, verb: "rollback", forward: "W2", expanded: "W2-fails"},
+	{name: "W2-canary", setup: usersTable, wish: splitName, serves: true, rolls: canaried, slow: true, expanded: "W2-fails"},
 	{name: "W3", setup: usersTable, wish: addIndex, repeats: true},
 	{name: "W3-invalid", setup: usersTable + invalidIndex, wish: addIndex, repeats: true, slow: true},
 	{name: "W3-cut", setup: usersTable, wish: addIndex, prelude: place{"index.building", 3}, held: true, repeats: true},
@@ -168,12 +171,28 @@ change "split_name" {
 }
 `
 
+const oneByOne = `rolling {
+    batch = 1
+  }`
+
+const canaried = `canary {
+    step {
+      weight = 20
+      hold   = "50ms"
+      verify = [change.split_name.names_agree]
+    }
+    step {
+      weight    = 50
+      instances = 2
+    }
+  }`
+
 // matrixSpec is the whole spec of a world on a lane.
 func (w *matrixWorld) matrixSpec(l *lane) string {
 	if !w.serves {
 		return l.main() + w.wish
 	}
-	return l.main() + l.service(l.live, w.wanted(l)) + w.wish
+	return l.main() + l.service(l.live, w.wanted(l), cmp.Or(w.rolls, oneByOne)) + w.wish
 }
 
 // main is the database, with a hold that a busy machine does not use up.
@@ -189,8 +208,8 @@ func (w *matrixWorld) wanted(l *lane) string {
 }
 
 // service runs from, and wants to; only to knows the change.
-func (l *lane) service(from, to string) string {
-	return strings.NewReplacer("SOCKET", l.socket(), "LISTEN", l.listen, "FROM", from, "TO", to, "SCHEMA", "[change.split_name]",
+func (l *lane) service(from, to, rolls string) string {
+	return strings.NewReplacer("ROLLS", rolls, "SOCKET", l.socket(), "LISTEN", l.listen, "FROM", from, "TO", to, "SCHEMA", "[change.split_name]",
 		"FAILING", failing[to]).Replace(serviceSpec)
 }
 
@@ -209,15 +228,13 @@ router "proxy" "edge" {
   listen = "LISTEN"
 }
 
-strategy "one_by_one" {
-  rolling {
-    batch = 1
-  }
+strategy "the_one" {
+  ROLLS
 }
 
 service "demo" {
   router   = router.proxy.edge
-  strategy = strategy.one_by_one
+  strategy = strategy.the_one
   release  = "TO"
 
   process "web" {
