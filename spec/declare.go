@@ -48,6 +48,12 @@ func (l *loader) declare(root *os.Root) {
 			l.analysis(n, a)
 		}
 	}
+	for _, n := range l.top("notify") {
+		t := &Notify{Name: n.labels[0], Range: n.rng()}
+		if l.referable(n, t.Name) && l.notifies.add(l.problems, t, t.Range, named("notify", t.Name)...) {
+			l.notify(n, t)
+		}
+	}
 	l.declareMigrations(root)
 	l.declareChanges()
 	l.declareServices()
@@ -152,6 +158,7 @@ func (l *loader) arrange() {
 	s.Services = sorted(l.services, func(s *Service) string { return s.Name })
 	s.Changes = sorted(l.changes, func(c *Change) string { return c.Name })
 	s.Migrations = sorted(l.directories, func(m *Migrations) string { return m.Name })
+	s.Notifies = sorted(l.notifies, func(n *Notify) string { return n.Name })
 	s.Gates = sorted(l.gates, func(g *Gate) string { return g.Name })
 	slices.SortFunc(s.Analyses, func(a, b *Analysis) int { return cmp.Compare(a.Name, b.Name) })
 	s.Strategies = sorted(l.strategies, func(s *Strategy) string { return s.Name })

@@ -59,6 +59,7 @@ type loader struct {
 	changes       *registry[*Change]
 	questions     *registry[*Question]
 	gates         *registry[*Gate]
+	notifies      *registry[*Notify]
 
 	declaredDatabases  []declared[*Database]
 	declaredServices   []declared[*Service]
@@ -95,6 +96,7 @@ func newLoader(dir string, options Options) *loader {
 		changes:        newRegistry[*Change]("change"),
 		questions:      newRegistry[*Question]("change"),
 		gates:          newRegistry[*Gate]("gate"),
+		notifies:       newRegistry[*Notify]("notify"),
 		afterAt:        map[*Change][]hcl.Range{},
 		serviceAfterAt: map[*Service][]hcl.Range{},
 		operationNodes: map[Operation]*node{},

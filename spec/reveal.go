@@ -37,6 +37,11 @@ func (s *Spec) texts() iter.Seq[Text] {
 				return
 			}
 		}
+		for _, n := range s.Notifies {
+			if !yield(n.URL) || !mapTexts(n.Headers, yield) {
+				return
+			}
+		}
 		for _, g := range s.Gates {
 			if !g.Inquiry.texts(yield) {
 				return

@@ -39,6 +39,7 @@ type Spec struct {
 	Strategies    []*Strategy
 	Gates         []*Gate
 	Analyses      []*Analysis
+	Notifies      []*Notify
 }
 
 // StateStore is where runs, releases and leases are recorded. Without a

@@ -9,10 +9,10 @@ var language = &block{
 	name: "file",
 	blocks: []*block{
 		variableTable, localsTable, stateTable, databaseTable, orchestratorTable,
-		routerTable, serviceTable, changeTable, migrationsTable, strategyTable, gateTable, analysisTable,
+		routerTable, serviceTable, changeTable, migrationsTable, strategyTable, gateTable, analysisTable, notifyTable,
 	},
 	later: []string{
-		"environment", "window", "notify", "task", "hook", "host",
+		"environment", "window", "task", "hook", "host",
 	},
 }
 

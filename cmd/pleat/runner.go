@@ -212,9 +212,11 @@ func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string,
 	_, tty := terminal(a.err)
 	w := newWatcher(a.err, tty, a.color(a.err), func() int { return a.width(a.err) })
 	go w.run()
+	told := r.notices(plan)
 	watch := func(rec executor.Record) {
 		r.tell(rec)
 		sink.write(rec)
+		told.watch(rec)
 		if a.json {
 			a.jsonLine(rec)
 			return
@@ -229,6 +231,9 @@ func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string,
 	w.Close()
 	if err == nil {
 		err = a.conclude(plan.Kind, result)
+	}
+	if lost := told.close(); lost != nil {
+		a.talk("Warning: not everybody could be told: %s", lost)
 	}
 	// The journal has every event, and the run came out as it did.
 	if lost := sink.close(); lost != nil {

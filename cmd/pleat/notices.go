@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pleat/executor"
+	"pleat/planner"
+	"pleat/providers/notice"
+)
+
+// farewell is how long a run that has ended waits for receivers of notices.
+const farewell = 15 * time.Second
+
+// notices tells people how a run goes.
+type notices struct {
+	teller *notice.Teller
+	about  notice.Notice // what all of them say
+	begun  bool
+}
+
+func (r *runner) notices(plan *planner.Plan) *notices {
+	return &notices{
+		teller: notice.New(r.world.spec.Notifies, r.app.redact),
+		about:  notice.Notice{Run: r.ticket.Run, Kind: plan.Kind, Headline: plan.Headline, Who: r.holder.Who, Host: r.holder.Host},
+	}
+}
+
+// watch tells of a record, where it is an occasion.
+func (n *notices) watch(rec executor.Record) {
+	told := n.about
+	told.At = rec.At.UTC()
+	switch e := rec.Event.(type) {
+	case executor.RunChanged:
+		told.Occasion, told.Text = n.ofRun(e)
+	case executor.StepChanged:
+		told.Occasion, told.Text = ofStep(e)
+		told.Step = fmt.Sprintf("%d %s %s", e.Number, e.Kind, e.Title)
+	}
+	if told.Occasion != "" {
+		n.teller.Tell(told)
+	}
+}
+
+func (n *notices) ofRun(e executor.RunChanged) (occasion, text string) {
+	switch e.Status {
+	case executor.Running:
+		if n.begun {
+			return "", ""
+		}
+		n.begun = true
+		return "start", count(e.Steps, "step")
+	case executor.Complete, executor.Noop:
+		return "done", doneText(e.Summary)
+	case executor.Deferred:
+		return "deferred", doneText(e.Summary)
+	case executor.RolledBack:
+		return "rollback", "all of it is back: " + e.Error
+	case executor.Failed:
+		return "failure", "a person must look: " + e.Error
+	case executor.Interrupted:
+		return "interrupted", doneText(e.Summary)
+	}
+	return "", ""
+}
+
+func doneText(s *executor.Summary) string {
+	if s == nil {
+		return ""
+	}
+	text := count(len(s.Done), "step") + " done"
+	if len(s.Deferred) > 0 {
+		text += ", put off: " + s.Deferred[0]
+	}
+	return text
+}
+
+func ofStep(e executor.StepChanged) (occasion, text string) {
+	switch {
+	case e.Status == executor.StepFailed:
+		return "failure", e.Error
+	case e.Status == executor.StepWaiting && e.Kind == planner.KindApprove && e.Detail != "":
+		return "approval", e.Detail
+	}
+	return "", ""
+}
+
+// close gives what could not be told.
+func (n *notices) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	return n.teller.Close(ctx)
+}
