@@ -24,6 +24,8 @@ type DatabaseScope struct {
 	Tables  map[string]TableScope `json:"tables,omitempty"`
 	Indexes []string              `json:"indexes,omitempty"` // as spec.Table's text, whatever table they are on
 	Types   []string              `json:"types,omitempty"`   // enums, as spec.Table's text
+	// Dropped are the types of which it decides something what uses them.
+	Dropped []string `json:"dropped,omitempty"`
 	// Functions are those that defaults of columns call, as the author names them.
 	Functions []string `json:"functions,omitempty"`
 	Changes   []string `json:"changes,omitempty"`
@@ -38,6 +40,9 @@ type DatabaseScope struct {
 type TableScope struct {
 	Columns     []string `json:"columns,omitempty"`
 	Constraints []string `json:"constraints,omitempty"`
+	// Uses are the columns of which it decides something what uses them; "" is
+	// the table as a whole.
+	Uses []string `json:"uses,omitempty"`
 }
 
 // ServiceScope is where a service lives.
@@ -123,6 +128,27 @@ func (s Scope) watchSessions(steps []Step) {
 	}
 }
 
+// watchUses marks what steps of these changes take away or replace: what uses it
+// goes along, or stops them.
+func (s Scope) watchUses(changes []*spec.Change) {
+	for _, c := range changes {
+		db := s.Databases[c.Database.Name]
+		for _, op := range c.Operations() {
+			switch o := op.(type) {
+			case *spec.ReplaceColumn:
+				db.use(o.Table, o.Column)
+			case *spec.DropColumn:
+				db.use(o.Table, o.Column)
+			case *spec.DropTable:
+				db.use(o.Table, "")
+			case *spec.DropEnum:
+				db.Dropped = include(db.Dropped, o.Enum.String())
+			}
+		}
+		s.Databases[c.Database.Name] = db
+	}
+}
+
 // name adds the objects that a change names.
 func (s *DatabaseScope) name(c *spec.Change) {
 	for _, op := range c.Operations() {
@@ -175,6 +201,12 @@ func (s DatabaseScope) column(t spec.Table, name string) {
 func (s DatabaseScope) constraint(t spec.Table, name string) {
 	scope := s.table(t)
 	scope.Constraints = include(scope.Constraints, name)
+	s.Tables[t.String()] = scope
+}
+
+func (s DatabaseScope) use(t spec.Table, column string) {
+	scope := s.table(t)
+	scope.Uses = include(scope.Uses, column)
 	s.Tables[t.String()] = scope
 }
 
@@ -312,6 +344,9 @@ func (f *facts) database(name string, scope DatabaseScope, st *State) {
 	for _, name := range scope.TypeNames() {
 		f.add(at+"type "+name.String(), strings.Join(db.Catalog.Enum(name), ", "))
 	}
+	for _, name := range scope.Dropped {
+		f.add(at+"uses of type "+name, strings.Join(db.Catalog.UsesOfType(name), "; "))
+	}
 	for _, name := range sortedKeys(scope.Migrations) {
 		f.add(at+"migrations."+name, versionFact(db.Versions[name]))
 	}
@@ -355,6 +390,9 @@ func (f *facts) table(at string, scope TableScope, t *migrations.Table) {
 	}
 	for _, c := range scope.Constraints {
 		f.add(at+" constraint "+c, constraintFact(t.Constraint(c)))
+	}
+	for _, c := range scope.Uses {
+		f.add(strings.TrimSuffix(at+"."+c, ".")+" uses", strings.Join(t.Uses(c), "; "))
 	}
 	f.add(at+" primary key", strings.Join(t.PrimaryKey, ", "))
 	var triggers []string

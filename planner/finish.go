@@ -3,6 +3,7 @@ package planner
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 func (e *emitter) finish() *Plan {
 	scope := ScopeOf(e.spec)
 	scope.watchSessions(e.steps)
+	scope.watchUses(e.stepped())
 	p := &Plan{
 		Kind: "apply", Headline: e.headline(), Made: e.state.Now, Expires: e.state.Now.Add(e.goal.TTL),
 		Target: e.targets(), Wish: e.wish(), Releases: e.releases, Lifts: e.lifts(), Live: e.live(),
@@ -27,6 +29,15 @@ func (e *emitter) finish() *Plan {
 	p.Fingerprint = e.fingerprint(p)
 	p.Notes = append(p.Notes, p.remarks(e.state)...)
 	return p
+}
+
+// stepped are the changes of which the plan has steps.
+func (e *emitter) stepped() []*spec.Change {
+	about := map[spec.Address]bool{}
+	for _, s := range e.steps {
+		about[s.Address] = true
+	}
+	return slices.DeleteFunc(slices.Clone(e.changes), func(c *spec.Change) bool { return !about[c.Address()] })
 }
 
 // headline says which services and changes move, and from where to where.
