@@ -282,7 +282,9 @@ func rolledOut(s planner.Step) (service, release string) {
 	case *planner.Start:
 		return a.Service, a.Release
 	case *planner.Weigh:
-		return a.Service, a.Release
+		if percent, _ := a.Share(a.Release); percent > 0 {
+			return a.Service, a.Release
+		}
 	}
 	return "", ""
 }

@@ -45,6 +45,26 @@ func (p Piece) Locks() []NamedLock {
 	return locks
 }
 
+// Strong is the place among the piece's statements of the first one that keeps
+// writers away from a table which was there before the piece; their number where
+// none does. A piece that cannot be told apart is strong from the beginning.
+func (p Piece) Strong() int {
+	if p.Alone {
+		return len(p.Statements)
+	}
+	all := p.does()
+	if len(all) != len(p.Statements) {
+		return 0
+	}
+	i := slices.IndexFunc(all, func(s hazard.Statement) bool {
+		return slices.ContainsFunc(s.Locks, func(l hazard.Lock) bool { return l.Mode >= hazard.Share })
+	})
+	if i < 0 {
+		return len(p.Statements)
+	}
+	return i
+}
+
 // LocksOf are Piece.Locks of an author's statements in one transaction.
 func LocksOf(statements []string) []NamedLock {
 	return Piece{Text: strings.Join(statements, ";\n")}.Locks()

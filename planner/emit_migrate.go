@@ -23,6 +23,9 @@ func (e *emitter) migrate(m move) {
 		Guards: e.only(d.Database, "", func(k releaseKey) bool { return e.livesWith(k, d, m.file.Version) }),
 		Lock:   does.Lock, Table: does.Table, Does: does.Does, Hazards: does.Hazards,
 	}
+	if d.Hold > 0 {
+		s.Limits.Hold = d.Hold
+	}
 	s.Needs = append(s.Needs, e.levelled(d)...)
 	e.add("expand", s)
 }

@@ -16,6 +16,7 @@ func (l *loader) migrations(root *os.Root, n *node, m *Migrations) {
 	m.Table = l.parseTable(n.at("table"), n.str("table"))
 	m.VersionRange = n.at("version")
 	m.Allow = n.strs("allow")
+	m.Hold = n.duration("hold")
 	l.sameTable(n, m)
 	dir, ok := n.directory()
 	if !ok {

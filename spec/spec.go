@@ -376,11 +376,12 @@ func (c *Change) Address() Address { return Address("change." + c.Name) }
 type Migrations struct {
 	Name     string
 	Database *Database
-	Source   string      // directory relative to Dir
-	Table    Table       // where golang-migrate records the version; default schema_migrations
-	Version  uint64      // that should be live: up to and including; default the last of Files
-	Files    []Migration // the whole directory, by version
-	Allow    []string    // codes of the hazards that its files may have
+	Source   string        // directory relative to Dir
+	Table    Table         // where golang-migrate records the version; default schema_migrations
+	Version  uint64        // that should be live: up to and including; default the last of Files
+	Files    []Migration   // the whole directory, by version
+	Allow    []string      // codes of the hazards that its files may have
+	Hold     time.Duration // of a strong lock by one of its files; 0 = the database's
 	Range    hcl.Range
 	// VersionRange is of the `version` argument, or of the header without one.
 	VersionRange hcl.Range

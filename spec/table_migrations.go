@@ -1,5 +1,7 @@
 package spec
 
+import "time"
+
 var migrationsTable = &block{
 	name: "migrations", labels: []string{"NAME"},
 	doc: "A golang-migrate directory, taken as it is. Its versions are run one by one, each once every release that may be running can live with it.",
@@ -8,6 +10,7 @@ var migrationsTable = &block{
 		{name: "source", kind: kindString, required: true, doc: "The directory, relative to the spec and within it: `DIR` or `file://DIR`."},
 		{name: "table", kind: kindString, fallback: "schema_migrations", doc: "Where golang-migrate records the version: `NAME` or `SCHEMA.NAME`."},
 		{name: "version", kind: kindVersion, doc: "The version that should be live. Without it, the newest of the directory."},
+		{name: "hold", kind: kindDuration, shortest: 50 * time.Millisecond, longest: day, doc: "Longest time that one of its files may keep others away from a table. Without it, the database's `lock { hold }`."},
 		{name: "allow", kind: kindStrings, doc: "Hazards that its files may have, by code: `[\"drop_table\"]`. `pleat explain` lists the codes. For one statement of one file: a comment `-- pleat:allow CODE reason` before it."},
 	},
 	later: []string{"window", "gate", "transaction", "lock"},

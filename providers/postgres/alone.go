@@ -26,7 +26,7 @@ func (w *work) pieceAlone(ctx context.Context, f *file, p migrations.Piece, next
 	if !again {
 		intent := f.at
 		intent.Doing, intent.Problem = s.Number, ""
-		if err := w.advance(ctx, f, migrations.Piece{}, intent, func(conn.Tx) error { return nil }); err != nil {
+		if err := w.advance(ctx, f, migrations.Piece{}, intent, func(conn.Tx, planner.Limits) error { return nil }); err != nil {
 			return err
 		}
 	}
@@ -39,7 +39,7 @@ func (w *work) pieceAlone(ctx context.Context, f *file, p migrations.Piece, next
 		return w.migrationError(f.Migrate, p, err)
 	}
 	w.at("migrate.sent")
-	return w.advance(ctx, f, migrations.Piece{}, next, func(conn.Tx) error { return nil })
+	return w.advance(ctx, f, migrations.Piece{}, next, func(conn.Tx, planner.Limits) error { return nil })
 }
 
 // prepareFile gives the session what the file's earlier statements set, and

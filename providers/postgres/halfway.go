@@ -144,11 +144,11 @@ func (w *work) piece(ctx context.Context, f *file, p migrations.Piece) error {
 	if p.Alone {
 		return w.pieceAlone(ctx, f, p, next)
 	}
-	return w.advance(ctx, f, p, next, func(tx conn.Tx) error {
+	return w.advance(ctx, f, p, next, func(tx conn.Tx, limits planner.Limits) error {
 		if err := w.replay(ctx, tx, f, p); err != nil {
 			return err
 		}
-		return w.runPiece(ctx, tx, f.Migrate, p)
+		return w.runPiece(ctx, tx, f.Migrate, p, limits)
 	})
 }
 
@@ -170,7 +170,7 @@ func (w *work) replay(ctx context.Context, q conn.Tx, f *file, p migrations.Piec
 
 // advance does something of a file in one transaction with the record of how
 // far it then is.
-func (w *work) advance(ctx context.Context, f *file, p migrations.Piece, next planner.Halfway, do func(tx conn.Tx) error) error {
+func (w *work) advance(ctx context.Context, f *file, p migrations.Piece, next planner.Halfway, do func(tx conn.Tx, limits planner.Limits) error) error {
 	err := w.transact(ctx, w.effortOf(f.Migrate, p, func(ctx context.Context, tx conn.Tx, limits planner.Limits) error {
 		if err := w.lockOut(ctx, tx, f.Table, limits); err != nil {
 			return err
@@ -178,7 +178,7 @@ func (w *work) advance(ctx context.Context, f *file, p migrations.Piece, next pl
 		if err := w.asRole(ctx, tx, func() error { return w.underWay(ctx, tx, f) }); err != nil {
 			return err
 		}
-		if err := w.asRole(ctx, tx, func() error { return do(tx) }); err != nil {
+		if err := w.asRole(ctx, tx, func() error { return do(tx, limits) }); err != nil {
 			return err
 		}
 		w.at("step.sent")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -83,7 +84,7 @@ func (w *work) migrateIn(ctx context.Context, tx conn.Tx, a *planner.Migrate, p 
 		if done, err = w.begun(ctx, tx, a); err != nil || done {
 			return err
 		}
-		return w.runPiece(ctx, tx, a, p)
+		return w.runPiece(ctx, tx, a, p, limits)
 	})
 	if err != nil {
 		return err
@@ -118,7 +119,44 @@ func (w *work) begun(ctx context.Context, tx conn.Tx, a *planner.Migrate) (done 
 	return false, mayMigrate(a, live)
 }
 
-func (w *work) runPiece(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece) error {
+// runPiece sends the piece at once as far as it keeps nobody away, and from there
+// on statement by statement, within what is left of the hold.
+func (w *work) runPiece(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece, limits planner.Limits) error {
+	strong := p.Strong()
+	if strong == len(p.Statements) {
+		return w.send(ctx, tx, a, p)
+	}
+	from := p.Statements[strong].Start
+	if strong > 0 {
+		if err := w.send(ctx, tx, a, migrations.Piece{Text: p.Text[:from-p.Start], Start: p.Start}); err != nil {
+			return err
+		}
+	}
+	held := time.Now()
+	// The last quarter is for what is recorded.
+	left := func() time.Duration { return limits.Hold - limits.Hold/4 - time.Since(held) }
+	for _, s := range p.Statements[strong:] {
+		if err := limitHold(ctx, tx, left()); err != nil {
+			return w.overHold(ctx, a, limits, "", err)
+		}
+		err := w.send(ctx, tx, a, migrations.Piece{Text: s.Text, Start: s.Start})
+		if err != nil {
+			return w.overHold(ctx, a, limits, s.Text, err)
+		}
+	}
+	return w.overHold(ctx, a, limits, "", limitHold(ctx, tx, limits.Hold-time.Since(held)))
+}
+
+// overHold is the error of a statement under a strong lock; sql is "" for
+// pleat's own.
+func (w *work) overHold(ctx context.Context, a *planner.Migrate, limits planner.Limits, sql string, err error) error {
+	if sqlState(err) == queryCanceled && !stopped(ctx) {
+		return &HoldError{Table: "what " + w.migration(a) + " changes", Hold: limits.Hold, SQL: sql}
+	}
+	return err
+}
+
+func (w *work) send(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece) error {
 	if _, err := tx.Exec(ctx, p.Text); err != nil {
 		return w.migrationError(a, p, err)
 	}

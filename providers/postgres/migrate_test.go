@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"pleat/planner"
 	"pleat/providers/postgres"
@@ -135,5 +136,50 @@ func TestAMigrationThatEndsATransactionOfOursIsRefused(t *testing.T) {
 				t.Error("something of it is there")
 			}
 		})
+	}
+}
+
+// P21: from its first statement that keeps others away, a file has the hold and no
+// more, however many statements there are; what comes before may take its time.
+func TestAFileHoldsNoLongerThanItsBudget(t *testing.T) {
+	for name, c := range map[string]struct {
+		sql  string
+		want string // "" = it runs through
+	}{
+		"nothing strong":           {"select pg_sleep(0.8); insert into users (name) values ('x'); select pg_sleep(0.8)", ""},
+		"what it made itself":      {"create table fresh (id int); alter table fresh add note text; select pg_sleep(0.8)", ""},
+		"time before":              {"select pg_sleep(0.8); alter table users add note text", ""},
+		"one long statement after": {"alter table users add note text; select pg_sleep(5)", "holding what migration schema 1 changes for longer than 600ms: select pg_sleep(5)"},
+		"many short ones":          {"alter table users add note text" + strings.Repeat("; select pg_sleep(0.15)", 20), "holding what migration schema 1 changes for longer than 600ms: select pg_sleep(0.15)"},
+		"a piece of several":       {"create index concurrently by_name on users (name); begin; alter table users add note text; select pg_sleep(5); commit", "holding what migration schema 1 changes for longer than 600ms: select pg_sleep(5)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, usersTable)
+			w.db.Lock.Hold = 600 * time.Millisecond
+			err := w.try(t.Context(), w.step(migrateTo(0, 1, c.sql)))
+			if c.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			var held *postgres.HoldError
+			if !errors.As(err, &held) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+			if got := w.value("select count(*)::text from pg_attribute where attrelid = 'users'::regclass and attname = 'note'"); got != "0" {
+				t.Error("the column is there")
+			}
+		})
+	}
+}
+
+func TestAnErrorBehindAStrongLockIsFoundInItsLine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable)
+	err := w.try(t.Context(), w.step(migrateTo(0, 1, "select 'é';\nalter table users\n  add note text;\n-- then\nselect\n  no_such_function();\n")))
+	if err == nil || !strings.Contains(err.Error(), "line 6, column 3: function no_such_function() does not exist") {
+		t.Errorf("got %v", err)
 	}
 }
