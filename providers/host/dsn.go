@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 )
@@ -20,15 +21,14 @@ func named(dsn, name string) (string, error) {
 // the one that it has, "" for none; was says what that is.
 func setParameter(dsn, key string, value func(was string) string) (out, was string, err error) {
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
-		out, was = setInURL(dsn, key, value)
-		return out, was, nil
+		return setInURL(dsn, key, value)
 	}
 	return setInPairs(dsn, key, value)
 }
 
 // setInURL leaves everything else as it is written: libpq knows %20 but not +,
 // so the query must not be encoded anew.
-func setInURL(dsn, key string, value func(string) string) (out, was string) {
+func setInURL(dsn, key string, value func(string) string) (out, was string, err error) {
 	base, query, _ := strings.Cut(dsn, "?")
 	var kept []string
 	for _, p := range strings.Split(query, "&") {
@@ -37,13 +37,15 @@ func setInURL(dsn, key string, value func(string) string) (out, was string) {
 			continue
 		}
 		if plain, err := url.QueryUnescape(name); err == nil && plain == key {
-			was, _ = url.QueryUnescape(text)
+			if was, err = url.QueryUnescape(text); err != nil {
+				return "", "", fmt.Errorf("its %s is not escaped as a URL wants it", key)
+			}
 			continue
 		}
 		kept = append(kept, p)
 	}
 	escaped := strings.ReplaceAll(url.QueryEscape(value(was)), "+", "%20")
-	return base + "?" + strings.Join(append(kept, key+"="+escaped), "&"), was
+	return base + "?" + strings.Join(append(kept, key+"="+escaped), "&"), was, nil
 }
 
 // setInPairs is for the form "host=… password='…'", see libpq's "Connection

@@ -27,7 +27,7 @@ func TestNamed(t *testing.T) {
 			t.Errorf("named(%q) = %q, %v, want %q", tt.in, got, err, tt.want)
 		}
 	}
-	for _, bad := range []string{"secret", "host=h password='secret", "host=h secret"} {
+	for _, bad := range []string{"secret", "host=h password='secret", "host=h secret", "postgres://h/db?application_name=%zz"} {
 		_, err := host.Named(bad, name)
 		if err == nil || len(err.Error()) == 0 {
 			t.Errorf("named(%q) = %v, want an error", bad, err)

@@ -57,6 +57,11 @@ func (b Blocker) short() string {
 
 func (b Blocker) idleInTransaction() bool { return strings.HasPrefix(b.State, "idle in transaction") }
 
+// mayBeAutovacuum tells whether the session is one, as far as the role may see.
+func (b Blocker) mayBeAutovacuum() bool {
+	return b.Maintains && (b.Query == "" || strings.HasPrefix(b.Query, "autovacuum") || b.Query == "<insufficient privilege>")
+}
+
 func (b Blocker) hint() string {
 	service, release, _, ok := parseApplication(b.Application)
 	switch {
@@ -208,13 +213,16 @@ func blocker(row pgx.CollectableRow) (Blocker, error) {
 
 // distinct names a session once that holds several modes.
 func distinct(all []Blocker) []Blocker {
-	seen := map[int]bool{}
+	at := map[int]int{}
 	var kept []Blocker
 	for _, b := range all {
-		if !seen[b.PID] {
-			kept = append(kept, b)
+		i, seen := at[b.PID]
+		if seen {
+			kept[i].Maintains = kept[i].Maintains || b.Maintains
+			continue
 		}
-		seen[b.PID] = true
+		at[b.PID] = len(kept)
+		kept = append(kept, b)
 	}
 	return kept
 }

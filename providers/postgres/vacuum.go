@@ -17,7 +17,7 @@ import (
 // conflicts with maintenance alone, and no reader or writer queues behind it.
 // What a person started, and what is not to be had, stays as it is.
 func (w *work) askVacuum(ctx context.Context, e effort, found []Blocker) error {
-	if !e.strong() || !slices.ContainsFunc(found, func(b Blocker) bool { return b.Maintains }) {
+	if !e.strong() || !slices.ContainsFunc(found, Blocker.mayBeAutovacuum) {
 		return nil
 	}
 	for _, l := range e.locks {

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -25,5 +26,28 @@ func TestAutovacuumMakesWay(t *testing.T) {
 	w.db.Lock.Patience = 15 * time.Second
 	if err := w.try(t.Context(), w.step(addNote())); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a person does to a table that holds a vacuum's lock is waited for as
+// anything else, and nobody is told that it makes way.
+func TestAPersonsMaintenanceIsNotAskedToLeave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, usersTable)
+	w.db.Lock.Patience = 300 * time.Millisecond
+	person := w.as("psql")
+	begin(t, person, "lock table users in access share mode; lock table users in share update exclusive mode")
+	r := &recorder{}
+	err := w.provider.Apply(t.Context(), w.ticket, w.step(addNote()), r.report)
+	if err == nil || !strings.Contains(err.Error(), "blocked by pid") {
+		t.Errorf("got %v", err)
+	}
+	for _, said := range r.waits() {
+		if strings.Contains(said, "autovacuum") {
+			t.Errorf("said: %s", said)
+		}
+	}
+	if len(r.waits()) == 0 {
+		t.Error("nothing was said of the wait")
 	}
 }
