@@ -29,7 +29,7 @@ func (o renameConstraint) expand(l *lowering) bool {
 	u.Also = t.family(o.Table, AccessExclusive)
 	u.UndoAlso = u.Also
 	if o.keyed(o.live(l)) {
-		u = o.byIndex(u)
+		u = o.byIndex(u, t)
 	}
 	l.program.Expand = append(l.program.Expand, missingUnless(u, constraintTitle(o.Table, o.To)))
 	t.rename(o.Name, o.To)
@@ -43,8 +43,10 @@ func (o renameConstraint) keyed(t *Table) bool { return t.keyed(o.Name) || t.key
 
 // byIndex has the constraint follow its index, whose new name readers and
 // writers do not wait for; ALTER TABLE would stop them.
-func (o renameConstraint) byIndex(u Unit) Unit {
-	u.Lock, u.UndoLock, u.Also, u.UndoAlso = ShareUpdateExclusive, ShareUpdateExclusive, nil, nil
+func (o renameConstraint) byIndex(u Unit, t *Table) Unit {
+	u.Lock, u.UndoLock = ShareUpdateExclusive, ShareUpdateExclusive
+	u.Also = t.family(o.Table, ShareUpdateExclusive)
+	u.UndoAlso = u.Also
 	u.Statements = []string{renameIndexSQL(spec.Table{Schema: o.Table.Schema, Name: o.Name}, o.To)}
 	u.Undo = []string{renameIndexSQL(spec.Table{Schema: o.Table.Schema, Name: o.To}, o.Name)}
 	return u

@@ -31,6 +31,8 @@ func (o renameIndex) expand(l *lowering) bool {
 		Statements: []string{renameIndexSQL(o.from(), o.To)}, Undo: []string{renameIndexSQL(o.to(), o.Name)}, UndoTitle: "rename it back",
 		Applied: from == nil, Visible: true, Source: o.Range, takes: true,
 	}
+	u.Also = l.live.Table(table).family(table, ShareUpdateExclusive)
+	u.UndoAlso = u.Also
 	l.program.Expand = append(l.program.Expand, missingUnless(u, "index "+o.to().String()))
 	l.next.renameIndex(o.from(), o.to())
 	return true

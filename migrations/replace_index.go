@@ -102,6 +102,7 @@ func (o replaceIndex) contract(l *lowering, _ int) bool {
 	swap := Unit{
 		ID: "swap.index." + coming.String(), Title: fmt.Sprintf("index %s with %s", index, coming.Name), Mode: InTransaction,
 		Table: table, Lock: ShareUpdateExclusive, UndoLock: ShareUpdateExclusive,
+		Also: live.family(table, ShareUpdateExclusive), UndoAlso: live.family(table, ShareUpdateExclusive),
 		Statements: []string{renameIndexSQL(index, going.Name), renameIndexSQL(coming, index.Name)},
 		Undo:       []string{renameIndexSQL(index, coming.Name), renameIndexSQL(going, index.Name)}, UndoTitle: "swap back",
 		Applied: state == hidden, Visible: state != gone, Verb: "swap", Source: o.Range,
