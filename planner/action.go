@@ -170,6 +170,16 @@ type Smoke struct {
 	Checks       []*spec.Check `json:"checks"`
 }
 
+// Handover waits until instances say that they took over from those that are to
+// go, for this run.
+type Handover struct {
+	Orchestrator spec.Address `json:"orchestrator"`
+	Service      string       `json:"service"`
+	Release      string       `json:"release"`
+	Process      string       `json:"process"`
+	Instances    []Placement  `json:"instances"`
+}
+
 // Approve waits for a person's word, for at most Timeout. A no fails the step,
 // and so does silence, unless Defer says that it puts off what comes after.
 type Approve struct {
@@ -292,6 +302,9 @@ func (a *Pause) Provider() spec.Address { return "" }
 func (a *Analyze) Provider() spec.Address { return spec.Address("analysis." + a.Analysis) }
 
 // Provider is the orchestrator.
+func (a *Handover) Provider() spec.Address { return a.Orchestrator }
+
+// Provider is the orchestrator.
 func (a *Smoke) Provider() spec.Address { return a.Orchestrator }
 
 // Provider is none: the executor waits.
@@ -325,6 +338,7 @@ func (a *Migrate) action()     {}
 func (a *Pause) action()       {}
 func (a *Approve) action()     {}
 func (a *Smoke) action()       {}
+func (a *Handover) action()    {}
 func (a *Analyze) action()     {}
 func (a *Start) action()       {}
 func (a *Stop) action()        {}

@@ -227,6 +227,7 @@ func (r *rollout) move(m strategy.Move) {
 		if p.Routed && r.service.Router != nil {
 			r.attach(p, m.Instances)
 		}
+		r.handover(p, m.Instances)
 		return
 	}
 	for _, version := range versionsOf(m.Instances) {
@@ -236,6 +237,22 @@ func (r *rollout) move(m strategy.Move) {
 			r.stop(version, m, names)
 		}
 	}
+}
+
+// handover waits until instances say that they took over. Where nothing is to go
+// there is nothing to take over.
+func (r *rollout) handover(p ProcessDefinition, names []string) {
+	if r.service.Strategy.Kind != spec.Handover || len(r.mine(func(i Instance) bool { return i.Process == p.Process && !r.wanted(i) })) == 0 {
+		return
+	}
+	s := r.step(KindHandover, r.to.Version, names, r.title(r.to.Version, p.Process, names, r.capacity(p)))
+	s.Cause, s.Undo = "it takes over before the one before goes", &Undo{Title: "-"}
+	s.Waits = []string{"its word, at most " + shortDuration(r.service.Strategy.StepTimeout)}
+	s.Action = &Handover{
+		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: r.to.Version, Process: p.Process,
+		Instances: r.located(r.to.Version, names),
+	}
+	r.add(r.group, s)
 }
 
 func versionsOf(doomed []string) []string {

@@ -204,6 +204,10 @@ func unplaced(a Action) Action {
 		c := *a
 		c.Instances = strip(a.Instances)
 		return &c
+	case *Handover:
+		c := *a
+		c.Instances = strip(a.Instances)
+		return &c
 	case *Smoke:
 		c := *a
 		c.Instances = strip(a.Instances)

@@ -24,6 +24,7 @@ const (
 	KindApprove    Kind = "approve"
 	KindSmoke      Kind = "smoke"
 	KindAnalysis   Kind = "analysis"
+	KindHandover   Kind = "handover"
 	KindStart      Kind = "start"
 	KindAttach     Kind = "attach"
 	KindDrain      Kind = "drain"

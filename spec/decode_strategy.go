@@ -42,6 +42,9 @@ func (l *loader) strategy(n *node, s *Strategy) {
 	if n.block("cycle") != nil {
 		s.Kind = Cycle
 	}
+	if n.block("handover") != nil {
+		s.Kind, s.Batch, s.Order = Handover, Batch{Count: 1}, StartFirst
+	}
 	for _, b := range n.blocks(smokeTable.name) {
 		s.Smokes = append(s.Smokes, smoke(b))
 	}

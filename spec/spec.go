@@ -255,6 +255,9 @@ const (
 	// Cycle keeps a second set of instances up without requests: the new release
 	// takes its place, is tried there, and then the sets change their roles.
 	Cycle StrategyKind = "cycle"
+	// Handover is rolling, one by one, and each new instance says that it took
+	// over before an old one goes.
+	Handover StrategyKind = "handover"
 	// Offline stops all, changes the schema, starts one instance of each
 	// process, and then the rest: the way across releases that cannot share a
 	// schema.

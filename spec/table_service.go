@@ -107,7 +107,7 @@ var artifactTable = &block{
 
 var strategyTable = &block{
 	name: "strategy", labels: []string{"NAME"},
-	doc: "A way to move a service from one release to another. Exactly one of `all_at_once`, `rolling`, `canary`, `blue_green`, `cycle` and `offline`.",
+	doc: "A way to move a service from one release to another. Exactly one of `all_at_once`, `rolling`, `canary`, `blue_green`, `cycle`, `handover` and `offline`.",
 	attributes: []attribute{
 		{name: "max_start_failures", kind: kindCount, fallback: "0", min: 0, max: 1000, doc: "Starts of one step that may fail before the step does."},
 		{name: "step_timeout", kind: kindDuration, fallback: "2m", shortest: 100 * time.Millisecond, longest: day, doc: "For the instances of one step to come up: then it has failed. To go: then the run goes on without them, except with `stop_first`."},
@@ -125,13 +125,14 @@ var strategyTable = &block{
 			{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold: verifies of changes, while both shapes are there, and analyses, such as `analysis.errors`."},
 		}, blocks: []*block{matchTable("preview", "Requests that the new release gets before the others."), approveTable}},
 		{name: "cycle", single: true, doc: "Each process that gets requests has two sets of `count` instances: one that is visible and one that is hidden, up and without requests. The new release takes the hidden one's place, is tried there by `smoke`, and the sets change their roles; after `keep_previous` it takes the other's place as well. Only for services with a router."},
+		{name: "handover", single: true, doc: "One by one, new up and then old down, and in between the new one has to say that it took over: it writes `$PLEAT_RUN done` into the file `$PLEAT_HANDOVER`, in place of what is there. What it wrote for another run counts for nothing. `step_timeout` bounds the wait."},
 		{name: "offline", single: true, doc: "All instances stop, the schema changes, one instance of each process starts, then the rest.", attributes: []attribute{
 			{name: "same_version", kind: kindBool, fallback: "false", doc: "All services that are down together come back with the same version."},
 		}},
 		smokeTable,
 	},
 	later: []string{
-		"match", "handover", "primary_last",
+		"match", "primary_last",
 		"approve", "window", "gate", "step", "hold", "verify",
 	},
 }

@@ -31,6 +31,7 @@ type appFlags struct {
 	abrupt    bool
 	database  bool
 	query     string
+	handover  string
 }
 
 func (o *appFlags) read(args []string) error {
@@ -47,6 +48,7 @@ func (o *appFlags) read(args []string) error {
 	f.DurationVar(&o.delay, "delay", 0, "take that long for every answer")
 	f.BoolVar(&o.abrupt, "abrupt", false, "asked to stop, leave requests unanswered")
 	f.BoolVar(&o.database, "database", false, "keep a database session open")
+	f.StringVar(&o.handover, "handover", "", "say that of taking over; RUN stands for the run")
 	f.StringVar(&o.query, "query", "", "SQL to run on it for every request")
 	return f.Parse(args)
 }
@@ -90,6 +92,12 @@ func serve(args []string) int {
 func (o *appFlags) begin() error {
 	if o.starts != "" {
 		if _, err := addTo(o.starts, os.Getenv("PLEAT_RELEASE")+" "+os.Getenv("PLEAT_INSTANCE")+"\n"); err != nil {
+			return err
+		}
+	}
+	if o.handover != "" {
+		said := strings.ReplaceAll(o.handover, "RUN", os.Getenv("PLEAT_RUN"))
+		if err := os.WriteFile(os.Getenv("PLEAT_HANDOVER"), []byte(said), 0o600); err != nil {
 			return err
 		}
 	}

@@ -65,6 +65,8 @@ func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, 
 		return c.stop(ctx, a)
 	case *planner.Smoke:
 		return c.smoke(ctx, a)
+	case *planner.Handover:
+		return c.handover(ctx, a)
 	}
 	return p.foreign(s.Action)
 }
@@ -86,7 +88,7 @@ func (p *Provider) Announce(ctx context.Context, t planner.Ticket) error {
 func (p *Provider) foreign(v any) error { return fmt.Errorf("%s cannot do %T", p.address, v) }
 
 // Probe tells whether the instances are as the step wants them.
-func (p *Provider) Probe(ctx context.Context, _ planner.Ticket, s planner.Step) (planner.Outcome, error) {
+func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) (planner.Outcome, error) {
 	members, err := p.fleet.Read(ctx)
 	switch a := s.Action.(type) {
 	case *planner.Start:
@@ -98,6 +100,11 @@ func (p *Provider) Probe(ctx context.Context, _ planner.Ticket, s planner.Step) 
 		return probe(members, err, a.Instances, func(m fleet.Member, instance string) bool {
 			i, ok := m.Find(api.Ref{Service: a.Service, Release: a.Release, Instance: instance})
 			return !ok || !a.Wait && i.State == planner.Stopping
+		})
+	case *planner.Handover:
+		return probe(members, err, a.Instances, func(m fleet.Member, instance string) bool {
+			i, ok := m.Find(api.Ref{Service: a.Service, Release: a.Release, Instance: instance})
+			return ok && tookOver(i, t.Run)
 		})
 	case *planner.Smoke: // an answer is for the attempt that asked
 		return planner.NotDone, nil

@@ -237,7 +237,7 @@ func TestStartFails(t *testing.T) {
 			d.Checks = []*spec.Check{never}
 		}, "failed to start: not healthy within 1s: last answer 503 Service Unavailable: not ready"},
 		{"unknown name in the command", func(d *api.Definition) { d.Command = append(d.Command, "${HOME}") },
-			"command: ${HOME} is unknown; known are ADDR, ARTIFACT, PLEAT_INSTANCE, PLEAT_PROCESS, PLEAT_RELEASE, PLEAT_SERVICE, PORT"},
+			"command: ${HOME} is unknown; known are ADDR, ARTIFACT, PLEAT_HANDOVER, PLEAT_INSTANCE, PLEAT_PROCESS, PLEAT_RELEASE, PLEAT_RUN, PLEAT_SERVICE, PORT"},
 		{"artifact is not there", func(d *api.Definition) { d.SHA256 = strings.Repeat("0", 64) },
 			"artifact " + strings.Repeat("0", 64) + " is not in the store"},
 	}

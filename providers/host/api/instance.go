@@ -99,6 +99,7 @@ type Instance struct {
 	Restarts int                   `json:"restarts,omitempty"`
 	Key      string                `json:"key,omitempty"`
 	Checks   []*spec.Check         `json:"checks,omitempty"`
+	Handover string                `json:"handover,omitempty"` // "RUN done", as the instance says itself
 }
 
 // Event is an instance that changed its state. Seq rises by one with each

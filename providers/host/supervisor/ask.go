@@ -22,8 +22,7 @@ func (s *Supervisor) Ask(ctx context.Context, r api.Ref, a api.Ask) (api.Answer,
 	if err != nil {
 		return api.Answer{}, err
 	}
-	values := names(i.rec.Ref, i.rec.Definition.Process, i.Artifacts.Path(i.rec.Definition.SHA256), i.Address, i.rec.Port)
-	expanded, err := expandChecks([]*spec.Check{a.Check}, values)
+	expanded, err := expandChecks([]*spec.Check{a.Check}, i.names())
 	if err != nil {
 		return api.Answer{}, api.Errorf(api.CodeInvalid, "%v", err)
 	}

@@ -20,15 +20,19 @@ var inherited = []string{"PATH", "HOME", "TMPDIR", "LANG", "TZ"}
 var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
 
 // names are what `${…}` may name in commands and environment values.
-func names(r api.Ref, process, artifact, address string, port int) map[string]string {
+func (i *instance) names() map[string]string {
+	r, d := i.rec.Ref, i.rec.Definition
+	run, _, _ := strings.Cut(i.rec.Key, "/")
 	return map[string]string{
-		"ADDR":           net.JoinHostPort(address, strconv.Itoa(port)),
-		"PORT":           strconv.Itoa(port),
-		"ARTIFACT":       artifact,
+		"ADDR":           net.JoinHostPort(i.Address, strconv.Itoa(i.rec.Port)),
+		"PORT":           strconv.Itoa(i.rec.Port),
+		"ARTIFACT":       i.Artifacts.Path(d.SHA256),
 		"PLEAT_SERVICE":  r.Service,
 		"PLEAT_RELEASE":  r.Release,
-		"PLEAT_PROCESS":  process,
+		"PLEAT_PROCESS":  d.Process,
 		"PLEAT_INSTANCE": r.Instance,
+		"PLEAT_RUN":      run,
+		"PLEAT_HANDOVER": file(i.handovers(), "", r),
 	}
 }
 

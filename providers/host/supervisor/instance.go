@@ -3,7 +3,10 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"pleat/planner"
@@ -29,9 +32,26 @@ func (i *instance) view() api.Instance {
 	return api.Instance{
 		Ref: r.Ref, Process: r.Definition.Process, Host: i.Host, SHA256: r.Definition.SHA256,
 		State: r.State, Error: r.Error, Address: address(i.Address, r.Port), PID: r.PID,
-		Restarts: r.Restarts, Key: r.Key, Checks: r.Definition.Checks,
+		Restarts: r.Restarts, Key: r.Key, Checks: r.Definition.Checks, Handover: i.handover(),
 	}
 }
+
+// handover is what the instance said of itself, "" for nothing.
+func (i *instance) handover() string {
+	f, err := os.Open(file(i.handovers(), "", i.rec.Ref))
+	if err != nil {
+		return "" // it has said nothing
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, longestWord))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// longestWord is how much of what an instance says of itself is read.
+const longestWord = 256
 
 func (i *instance) path() string { return file(i.records(), ".json", i.rec.Ref) }
 
@@ -98,7 +118,7 @@ func (i *instance) settle() error {
 		return err
 	case i.rec.Stop != nil:
 		delete(i.instances, i.rec.Ref)
-		return errors.Join(err, disk.Remove(i.path()))
+		return errors.Join(err, disk.Remove(i.path()), disk.Remove(file(i.handovers(), "", i.rec.Ref)))
 	case i.rec.WasUp:
 		return errors.Join(err, i.rest())
 	}

@@ -30,7 +30,7 @@ type prepared struct {
 
 func (i *instance) prepare() (prepared, error) {
 	d := i.rec.Definition
-	values := names(i.rec.Ref, d.Process, i.Artifacts.Path(d.SHA256), i.Address, i.rec.Port)
+	values := i.names()
 	argv, err := expandAll(d.Command, values)
 	if err != nil {
 		return prepared{}, err

@@ -63,7 +63,7 @@ func New(c Config) (*Supervisor, error) {
 		over:      make(chan struct{}),
 		instances: map[api.Ref]*instance{},
 	}
-	for _, dir := range []string{s.records(), s.outputs()} {
+	for _, dir := range []string{s.records(), s.outputs(), s.handovers()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("opening the agent's directory: %w", err)
 		}
@@ -87,6 +87,9 @@ func New(c Config) (*Supervisor, error) {
 
 func (s *Supervisor) records() string { return filepath.Join(s.Dir, "instances") }
 func (s *Supervisor) outputs() string { return filepath.Join(s.Dir, "output") }
+
+// handovers is where instances say that they took over, each in a file of its own.
+func (s *Supervisor) handovers() string { return filepath.Join(s.Dir, "handover") }
 
 func (s *Supervisor) load() error {
 	entries, err := os.ReadDir(s.records())

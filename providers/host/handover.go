@@ -1,0 +1,56 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"pleat/planner"
+	"pleat/providers/host/api"
+)
+
+// listens is how often instances are asked whether they took over.
+const listens = 100 * time.Millisecond
+
+// handover waits until each instance says that it took over for this run.
+func (c *call) handover(ctx context.Context, a *planner.Handover) error {
+	run, _, _ := strings.Cut(c.key, "/")
+	said := 0
+	defer c.report(planner.Waiting{})
+	c.report(planner.Waiting{For: fmt.Sprintf("%s to take over", a.Process)})
+	late, err := c.within(ctx, func(ctx context.Context) error {
+		tick := time.NewTicker(listens)
+		defer tick.Stop()
+		for {
+			_, hosts, err := c.members(ctx, a.Instances)
+			if err != nil {
+				return err
+			}
+			said = 0
+			for _, i := range a.Instances {
+				live, ok := hosts[i.Host].Find(api.Ref{Service: a.Service, Release: a.Release, Instance: i.Instance})
+				if !ok || live.State == planner.Down {
+					return fmt.Errorf("%s %s %s is gone: %s", a.Service, a.Release, i.Instance, c.options.Redact(live.Error))
+				}
+				if tookOver(live, run) {
+					said++
+				}
+			}
+			if said == len(a.Instances) {
+				return nil
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	if late {
+		return fmt.Errorf("timed out waiting for handover of %s %s %s (expected=%d actual=%d)", a.Service, a.Release, a.Process, len(a.Instances), said)
+	}
+	return err
+}
+
+func tookOver(i api.Instance, run string) bool { return i.Handover == run+" done" }
