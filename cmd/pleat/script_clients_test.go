@@ -51,9 +51,10 @@ func clientsCommand(ts *testscript.TestScript, neg bool, args []string) {
 func startClients(ts *testscript.TestScript) *audience {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &audience{cancel, make(chan public.Summary, 1), make(chan struct{})}
+	url := "http://" + ts.Getenv("LISTEN") // the script's environment is the script's alone
 	go func() {
 		s, err := public.Run(ctx, public.Options{
-			URL: "http://" + ts.Getenv("LISTEN"), Rate: 200, Clients: 8, Timeout: 2 * time.Second, V2From: c.v2,
+			URL: url, Rate: 200, Clients: 8, Timeout: 2 * time.Second, V2From: c.v2,
 		})
 		if err != nil {
 			s.Errors++
