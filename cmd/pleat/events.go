@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -27,23 +26,12 @@ func newEventsCommand(a *app) *cobra.Command {
 }
 
 func (a *app) events(ctx context.Context, since int64, follow bool) error {
-	sp, err := a.load()
-	if err != nil {
-		return err
-	}
-	if sp.State == nil {
-		return errors.New("the spec has no database, so nothing is recorded")
-	}
-	j, err := journal.Open(ctx, sp.State.URL, environment, "pleat")
-	if err != nil {
-		return err
-	}
-	if follow {
-		err = j.Follow(ctx, since, a.printEvent)
-	} else {
-		err = a.replay(ctx, j, since)
-	}
-	return errors.Join(err, j.Close(context.WithoutCancel(ctx)))
+	return a.withJournal(ctx, func(j *journal.Journal) error {
+		if follow {
+			return j.Follow(ctx, since, a.printEvent)
+		}
+		return a.replay(ctx, j, since)
+	})
 }
 
 // page is how many events are read at once.

@@ -6,6 +6,14 @@ set -eu
 
 say() { echo "prometheus.sh: $*" >&2; }
 
+fetch() { apt-get -o APT::Sandbox::User=root download -qq prometheus >&2; }
+
+unpack() {
+	cd "$out"
+	fetch || { apt-get update -qq >&2 && fetch; } || return 1
+	dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
+}
+
 if found=$(command -v prometheus); then
 	echo "$found"
 	exit
@@ -18,7 +26,9 @@ if [ ! -x "$program" ]; then
 		exit
 	fi
 	say "unpacking Debian's prometheus"
-	(cd "$out" && { apt-get download -qq prometheus >&2 || { apt-get update -qq >&2 && apt-get download -qq prometheus >&2; }; } &&
-		dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb)
+	(unpack) || {
+		say "it cannot be had: what needs it is left out"
+		exit
+	}
 fi
 echo "$program"
