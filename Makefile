@@ -11,13 +11,13 @@ BUILD    := $(GO) build -trimpath -buildvcs=false
 # Runs what follows with PostgreSQL's programs in PATH.
 WITH_POSTGRES = bin=$$(sh $(SETUP)/postgres.sh) && PATH="$$bin:$$PATH"
 # Runs what follows with a Prometheus server for the tests that ask one.
-WITH_PROMETHEUS = PLEAT_TEST_PROMETHEUS=$$(sh $(SETUP)/prometheus.sh .build/prometheus) && export PLEAT_TEST_PROMETHEUS
+WITH_PROMETHEUS = PLEAT_TEST_PROMETHEUS=$$(sh $(SETUP)/unpacked.sh prometheus .build/prometheus prometheus) && export PLEAT_TEST_PROMETHEUS
 # Runs what follows with a C compiler: PostgreSQL's grammar is C.
 WITH_CC       = sh $(SETUP)/cc.sh && export CGO_ENABLED=1
 TEST          = $(GO) test -shuffle=on -count=1 -timeout 25m
 
 .DEFAULT_GOAL := help
-.PHONY: help build pleat example demo test test-race test-long test-versions bench bench-plan bench-schema lint fmt clean
+.PHONY: help build pleat example demo test test-race test-long test-versions bench bench-plan bench-schema bench-rollout lint fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -43,10 +43,10 @@ demo: build ## releases and a schema change under load, then one that fails; 2 m
 	@CGO_ENABLED=0 $(BUILD) -o bin/demo ./examples/users/demo
 	@$(WITH_POSTGRES) bin/demo
 
-test: build ## the whole suite
+test: build ## the whole suite; 20 minutes on two cores
 	@$(WITH_CC) && $(WITH_PROMETHEUS) && $(WITH_POSTGRES) $(TEST) ./...
 
-test-race: build ## the whole suite with the race detector; 20 minutes
+test-race: build ## the whole suite with the race detector; longer than that
 	@$(WITH_CC) && $(WITH_PROMETHEUS) && $(WITH_POSTGRES) $(TEST) -race ./...
 
 test-long: build ## the whole suite with every case and crash point, and the race detector; takes its time
@@ -74,7 +74,13 @@ bench-plan: ## the planner's figures, beside Terraform's where it is installed; 
 bench-schema: pleat ## schema changes under load, beside pgroll, golang-migrate and bare SQL; 15 minutes
 	@$(BUILD) -o bin/bench-schema ./examples/bench
 	@peers=$$(sh $(SETUP)/peers.sh bin/peers) && $(WITH_POSTGRES) \
-		bin/bench-schema -rows $${PLEAT_BENCH_ROWS:-1000000} $$peers $$PLEAT_BENCH_FLAGS
+		bin/bench-schema -skip '^(rollout|proxy)$$' -rows $${PLEAT_BENCH_ROWS:-1000000} $$peers $$PLEAT_BENCH_FLAGS
+
+bench-rollout: pleat ## 200 instances by each strategy, deploys under load, the router beside HAProxy; 10 minutes
+	@CGO_ENABLED=0 $(BUILD) -ldflags "-s -w" -o bin/bench-instance ./examples/bench/instance
+	@$(BUILD) -o bin/bench-schema ./examples/bench
+	@haproxy=$$(sh $(SETUP)/unpacked.sh haproxy .build/haproxy haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1) && $(WITH_POSTGRES) \
+		bin/bench-schema -only '^(rollout|proxy)$$' -instance bin/bench-instance $${haproxy:+-haproxy $$haproxy} $$PLEAT_BENCH_FLAGS
 
 lint: ## gofmt and go vet
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'ed:" $$unformatted; exit 1; }

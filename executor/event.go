@@ -1,17 +1,19 @@
 package executor
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
 
+	"pleat/executor/journal"
 	"pleat/planner"
 	"pleat/spec"
 )
 
 // Event is one thing that happened in a run. The set is sealed: RunChanged,
-// StepChanged, InstanceChanged, SessionEnded, Warned, and Progressed, which
-// alone is not kept in the journal.
+// StepChanged, InstanceChanged, SessionEnded, Wrote, Warned, Forced, and
+// Progressed, which alone is not kept in the journal.
 type Event interface{ kind() string }
 
 // Status is where a run is.
@@ -99,6 +101,28 @@ type Warned struct {
 	Text string `json:"text"`
 }
 
+// Wrote is a line that a program of a step wrote.
+type Wrote struct {
+	Step    string `json:"step"`
+	Service string `json:"service"`
+	Release string `json:"release"`
+	Source  string `json:"source"` // a task's name
+	Host    string `json:"host,omitempty"`
+	Line    string `json:"line"`
+}
+
+// Forced is what a person said is there of a golang-migrate directory: nothing
+// was run. It is of no run of the journal, and its Run is that of the command.
+type Forced struct {
+	Directory spec.Address `json:"directory"`
+	Database  string       `json:"database"`
+	From      string       `json:"from"`
+	To        string       `json:"to"`
+	Who       string       `json:"who"`
+	Host      string       `json:"host"`
+	Reason    string       `json:"reason,omitempty"`
+}
+
 // Progressed is how far a step has come.
 type Progressed struct {
 	Step  string `json:"step"`
@@ -112,8 +136,21 @@ func (RunChanged) kind() string      { return "run" }
 func (StepChanged) kind() string     { return "step" }
 func (InstanceChanged) kind() string { return "instance" }
 func (SessionEnded) kind() string    { return "session" }
+func (Wrote) kind() string           { return "output" }
 func (Warned) kind() string          { return "warning" }
+func (Forced) kind() string          { return "forced" }
 func (Progressed) kind() string      { return "progress" }
+
+// Note keeps an event that belongs to no run: that of a person's word about
+// what is there. It is durable once it returns.
+func Note(ctx context.Context, j *journal.Journal, t planner.Ticket, e Event) error {
+	b, err := body(e)
+	if err != nil {
+		return err
+	}
+	_, err = j.Emit(ctx, t, b)
+	return err
+}
 
 // Record is an event with its place in the stream. Its JSON form is one flat
 // object: {"seq", "at", "run", "type", …}.
@@ -175,8 +212,12 @@ func ReadEvent(b json.RawMessage) (Event, error) {
 		return decode[InstanceChanged](b)
 	case "session":
 		return decode[SessionEnded](b)
+	case "output":
+		return decode[Wrote](b)
 	case "warning":
 		return decode[Warned](b)
+	case "forced":
+		return decode[Forced](b)
 	}
 	return nil, fmt.Errorf("reading an event: unknown type %q", head.Type)
 }

@@ -20,7 +20,7 @@ import (
 // Config is what a run needs. Everything in it is the caller's, who closes it.
 type Config struct {
 	Plan      *planner.Plan
-	Journal   *journal.Journal
+	Journal   Journal
 	Ticket    planner.Ticket
 	Providers map[spec.Address]Applier
 	// Stop, once closed, ends the run at the next safe point. Cancelling the

@@ -2,9 +2,30 @@ package executor
 
 import (
 	"context"
+	"encoding/json"
 
+	"pleat/executor/journal"
 	"pleat/planner"
 )
+
+// Journal is where a run is recorded; *journal.Journal is one, and says what
+// each method promises. What is written is durable once the call returns, and
+// an error of a write means that it is not there.
+type Journal interface {
+	Begin(ctx context.Context, t planner.Ticket, r journal.Run) error
+	Resume(ctx context.Context, t planner.Ticket, run string) error
+	Finish(ctx context.Context, t planner.Ticket, run, status string, event json.RawMessage) (seq int64, err error)
+
+	Write(ctx context.Context, t planner.Ticket, e journal.Entry) error
+	Record(ctx context.Context, t planner.Ticket, e journal.Entry, event json.RawMessage) (seq int64, err error)
+	Emit(ctx context.Context, t planner.Ticket, bodies ...json.RawMessage) (last int64, err error)
+	Entries(ctx context.Context, run string) ([]journal.Entry, error)
+	Words(ctx context.Context, run string, after int64) ([]journal.Word, error)
+
+	PutRelease(ctx context.Context, t planner.Ticket, r planner.Release) error
+	Hold(ctx context.Context, t planner.Ticket, service, version, reason string) error
+	Lift(ctx context.Context, t planner.Ticket, service, version string) error
+}
 
 // Applier is the whole contract between the executor and a provider.
 type Applier interface {

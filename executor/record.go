@@ -81,6 +81,8 @@ func (r *run) report(ctx context.Context, s planner.Step, report planner.Report)
 		e = InstanceChanged{s.ID, p.Service, p.Release, p.Process, p.Instance, p.Host, p.State, p.Error}
 	case planner.SessionEnded:
 		e = SessionEnded{s.ID, p.PID, p.Application, p.Service, p.Release, p.Idle.Seconds(), p.Table}
+	case planner.Output:
+		e = Wrote{s.ID, p.Service, p.Release, p.Source, p.Host, p.Line}
 	case planner.Warning:
 		e = Warned{s.ID, p.Text}
 	}

@@ -37,7 +37,7 @@ func (r *run) failure(ctx context.Context, s planner.Step, cause error) (Result,
 		return Result{}, errors.Join(cause, err)
 	}
 	for _, done := range r.sinceCheckpoint() {
-		if done.Undo == nil && r.status[done.ID] != StepFailed {
+		if (done.Undo == nil || done.Undo.Bars && !r.stays(done)) && r.status[done.ID] != StepFailed {
 			return r.end(ctx, Failed, fmt.Errorf("%w (past the point of no return: %s %s cannot be undone)", cause, done.Kind, done.Title))
 		}
 	}
@@ -84,11 +84,11 @@ func (r *run) sinceStart() []planner.Step {
 	return out
 }
 
-// settleLosses finds out of the steps without an undo that were cut short
+// settleLosses finds out of the steps without a way back that were cut short
 // whether there is something lost: what took no effect is in nobody's way.
 func (r *run) settleLosses(ctx context.Context) error {
 	for _, s := range r.sinceStart() {
-		if s.Undo != nil || r.status[s.ID] != StepStarted {
+		if s.Undo != nil && !s.Undo.Bars || r.status[s.ID] != StepStarted {
 			continue
 		}
 		outcome, err := r.probe(ctx, s)
@@ -198,10 +198,10 @@ func (r *run) undo(ctx context.Context, s planner.Step) error {
 }
 
 // leavesRest tells whether the step is not done and yet not without effect when
-// it was cut short: Postgres keeps an invalid index.
+// it was cut short: Postgres keeps an invalid index, and a task may have come far.
 func leavesRest(s planner.Step) bool {
 	switch s.Action.(type) {
-	case *planner.BuildIndex, *planner.RemoveIndex, *planner.RunAlone:
+	case *planner.BuildIndex, *planner.RemoveIndex, *planner.RunAlone, *planner.Task:
 		return true
 	}
 	return false

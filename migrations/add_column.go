@@ -62,13 +62,14 @@ func (o addColumn) expand(l *lowering) bool {
 		a.begin(l.next.Table(o.Table))
 	}
 	if !there {
-		l.checkServed(o.AddColumn)
+		l.checkServed(o, o.Table)
 		l.checkAddable(o.AddColumn, a)
 		t := l.next.Table(o.Table)
 		t.Columns = append(t.Columns, columnOf(a.declared, a.later))
 	}
 	if a.numbers != "" {
 		l.program.Expand = append(l.program.Expand, a.numbered(there))
+		l.program.Expand[len(l.program.Expand)-1].adds(o.Column.Name, there)
 	} else {
 		l.columnUnit(o.AddColumn).include(a, there)
 	}
@@ -143,6 +144,7 @@ func (u *Unit) include(a addition, there bool) {
 	table, c := a.of.Table, a.declared
 	name := table.String() + "." + c.Name
 	u.Title = joined(u.Title, name)
+	u.adds(c.Name, there)
 	drop := "DROP COLUMN IF EXISTS " + Ident(c.Name)
 	if u.all == nil {
 		u.all = &reverse{}
@@ -162,6 +164,13 @@ func (u *Unit) include(a addition, there bool) {
 		u.Statements = extended(u.Statements, table, action)
 	}
 	u.Statements = append(u.Statements, a.comment()...)
+}
+
+func (u *Unit) adds(column string, there bool) {
+	u.columns = append(u.columns, column)
+	if !there {
+		u.fresh = append(u.fresh, column)
+	}
 }
 
 func joined(list, name string) string {

@@ -60,7 +60,7 @@ func (o attachPartition) check(l *lowering, j joining) bool {
 		return false
 	case j.fits() == "":
 		l.problem(o.Range, "Rows would be read under a lock", fmt.Sprintf(
-			"No check can tell Postgres that the rows of %s fit. It can where %s.", o.Partition.Table, provable))
+			"No check can tell Postgres that the rows of %s fit. It can where %s.%s", o.Partition.Table, provable, j.collated()))
 		return false
 	}
 	if lacks := lacking(t, j.parent); len(lacks) > 0 {

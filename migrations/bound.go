@@ -37,6 +37,22 @@ func (j joining) fits() string {
 	return ""
 }
 
+// collated says which column of a key by hash stands in the way; "" for none.
+func (j joining) collated() string {
+	if j.partition.By() != "hash" {
+		return ""
+	}
+	_, key, _ := strings.Cut(j.parent.Partitioned, "(")
+	names, _ := indexedColumns("(" + key)
+	for _, name := range names {
+		if c := j.parent.Column(name); c != nil && !slices.Contains(uncollated, strings.Split(c.Type, "(")[0]) {
+			return fmt.Sprintf(" Here it is column %s, %s: with a collation Postgres does not take a check of the hash for the bound."+
+				" Make an empty partition of that bound by create_partition, and insert the rows.", name, c.Type)
+		}
+	}
+	return ""
+}
+
 // hashed calls what Postgres tells rows by. It takes two calls for the same only
 // where they have no collation, as the one has none that it makes itself.
 func (j joining) hashed(names, columns []string) string {

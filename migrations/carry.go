@@ -87,7 +87,9 @@ func (k *carrying) renamed(sql string) string {
 	return sql
 }
 
-// recast gives casts to a type, as the server writes them, another type.
+// recast gives casts to a type, as the server writes them, another type. The
+// grammar says where a type begins, not where it ends, and the server has one
+// way to write it.
 func recast(sql, from, to string) string {
 	var b strings.Builder
 	for {
@@ -156,8 +158,7 @@ func (k *carrying) constraint(c Constraint) {
 	case Check:
 		definition = k.renamed(definition)
 	case Foreign:
-		own, referenced, _ := strings.Cut(definition, " REFERENCES ")
-		definition = spec.RenameColumns(own, k.columns) + " REFERENCES " + referenced
+		definition = spec.RenameForeignKey(definition, k.columns, nil)
 	default:
 		return // its index is what was made
 	}
@@ -195,7 +196,7 @@ func (k *carrying) incoming(f ForeignKey) {
 	case beside != nil:
 		there = &Constraint{Valid: beside.Valid}
 	}
-	c := Constraint{Name: name, Definition: referencing(f.Definition, k.columns), Kind: Foreign}
+	c := Constraint{Name: name, Definition: spec.RenameForeignKey(notValid(f.Definition), nil, k.columns), Kind: Foreign}
 	k.program.Validate = append(k.program.Validate, constraintUnits(child, k.table, c, there, k.source)...)
 	if there == nil {
 		f.Referenced = renamedColumns(f.Referenced, k.columns)

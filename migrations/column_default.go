@@ -53,6 +53,9 @@ func (d defaultChange) unit(l *lowering) (Unit, bool) {
 	if d.from != "" {
 		u.all.statements = []string{d.statement(d.from)}
 	}
+	if u.Applied {
+		u.ByRecord = u.ID
+	}
 	if !u.Applied {
 		u.missing = []string{u.Title}
 	}

@@ -64,6 +64,7 @@ func (o commentOn) expand(l *lowering) bool {
 		Applied: former == o.Comment, Visible: true, Source: o.Range,
 	}
 	if u.Applied {
+		u.ByRecord = u.ID
 		u.all = &reverse{statements: []string{o.statement("")}, loses: "the comment that was there before"}
 	}
 	if !u.Applied {

@@ -165,10 +165,16 @@ func anotherDefinition(u Unit) *hcl.Diagnostic {
 	}
 }
 
-// Conflicts are about objects of a name that the change wants to make, of which
-// the text does not say that they are the same, and which pleat did not make.
+// Conflicts are about what stands in the way of units that did not run: objects
+// of a name that the change wants to make, of which the text does not say that
+// they are the same, and names that a change before gives to something else.
 func (p *Program) Conflicts(rec Recorded) hcl.Diagnostics {
 	var diags hcl.Diagnostics
+	for _, u := range slices.Concat(p.Expand, p.Validate, p.Hide, p.Drop) {
+		if u.refused != nil && !u.done(rec) {
+			diags = append(diags, u.refused)
+		}
+	}
 	for _, u := range slices.Concat(p.Expand, p.Hide) {
 		if u.unlike != "" && !rec.Units[u.ID] {
 			diags = append(diags, anotherDefinition(u))

@@ -46,6 +46,9 @@ func written(p *migrations.Program) string {
 			fmt.Fprintf(&out, "%s: %s %s\n", stage.name, u.Verb, u.Title)
 			fmt.Fprintf(&out, "  locks %s%s\n", located(u.Also), located([]migrations.TableLock{{Table: u.Table, Lock: u.Lock}}))
 			for _, sql := range u.Statements {
+				if block, _, ok := strings.Cut(sql, "$pleat$\n"); ok { // what it does is shown on a server
+					sql = block + "…"
+				}
 				fmt.Fprintf(&out, "    %s\n", sql)
 			}
 			if len(u.Undo) == 0 {
@@ -257,6 +260,7 @@ expand:  index orders_1_i on orders_1
 expand:  index i on orders
   locks orders SHARE UPDATE EXCLUSIVE; orders_1 SHARE UPDATE EXCLUSIVE; orders SHARE UPDATE EXCLUSIVE; 
     ALTER INDEX "public"."i" ATTACH PARTITION "public"."orders_1_i"
+    DO …
   undo locks orders ACCESS EXCLUSIVE; orders_1 ACCESS EXCLUSIVE; orders ACCESS EXCLUSIVE; 
     DROP INDEX IF EXISTS "public"."i"
 `},

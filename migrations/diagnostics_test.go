@@ -36,6 +36,14 @@ func served(column, to string) *spec.ServeView {
 	return &spec.ServeView{Table: users, Columns: map[string]string{column: to}, Schema: "pleat_c"}
 }
 
+// ended is a change with a view of users, and with SQL beside what ends it.
+func ended(o *spec.SQL) *spec.Change {
+	v := served("name", "full_name")
+	c := expand(v)
+	c.Contract = &spec.Contract{Operations: []spec.Operation{&spec.EndView{View: v}, o}}
+	return c
+}
+
 var first = add(spec.Column{Name: "first", Type: "text"})
 
 var (
@@ -101,7 +109,7 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 			"Before y can be attached to events it needs: a column at of type date; no column b; a constraint named CHECK (id > 0); an index like events_at."},
 		{"partition of another table attached", expand(&spec.AttachPartition{Table: events, Partition: spec.Partition{Table: spec.ParseTable("z"), From: year.From, To: year.To}}), "Partition of another table: Table z is a partition of others."},
 		{"partition detached beside a default one", contract(&spec.DetachPartition{Table: events, Partition: year}), ""},
-		{"partition of texts by hash", expand(&spec.AttachPartition{Table: spec.ParseTable("hashed"), Partition: spec.Partition{Table: spec.ParseTable("y"), Modulus: 2}}), "Rows would be read under a lock"},
+		{"partition of texts by hash", expand(&spec.AttachPartition{Table: spec.ParseTable("hashed"), Partition: spec.Partition{Table: spec.ParseTable("y"), Modulus: 2}}), "with a collation Postgres does not take a check of the hash for the bound. Make an empty partition of that bound by create_partition"},
 		{"partition detached in expand", expand(&spec.DetachPartition{Table: events, Partition: year}), "Operation belongs in contract"},
 		{"drop in expand", expand(&spec.DropColumn{Table: users, Column: "name"}), "Operation belongs in contract"},
 
@@ -157,6 +165,43 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 			"Table is in the middle of another change: The view pleat_other.shown shows shown"},
 		{"column under another change's view", expand(&spec.AddColumn{Table: spec.ParseTable("shown"), Column: spec.Column{Name: "b", Type: "text"}}),
 			"Releases read shown through the view pleat_other.shown"},
+		{"column under the view of a change before", behind(expand(&spec.AddColumn{Table: spec.ParseTable("shown"), Column: spec.Column{Name: "b", Type: "text"}})), ""},
+		{"column of the name that a view gives", behind(expand(&spec.AddColumn{Table: spec.ParseTable("shown"), Column: spec.Column{Name: "z", Type: "text"}})), "Name in the middle of another change: change.other calls the column a of shown z in its contract, and a view shows it to releases until then. Do this once that is contracted, by the new name."},
+		{"column dropped that a view renames", behind(contract(&spec.DropColumn{Table: spec.ParseTable("shown"), Column: "a"})), "Name in the middle of another change"},
+		{"column dropped under another change's view", contract(&spec.DropColumn{Table: spec.ParseTable("shown"), Column: "a"}), "and the change of the view does not come before this one. Name that in `after`, so that the view goes along."},
+		{"column of a table to be renamed", behind(expand(&spec.AddColumn{Table: spec.ParseTable("former_named"), Column: spec.Column{Name: "b", Type: "text"}})),
+			"Name in the middle of another change: change.other calls the table former_named later_named in its contract, and a view shows it to releases until then. Do this once that is contracted, by the new name."},
+		{"column of a table by the name to come", behind(expand(&spec.AddColumn{Table: spec.ParseTable("later_named"), Column: spec.Column{Name: "b", Type: "text"}})), "Name in the middle of another change"},
+		{"column of a table by the name that it had", behind(expand(&spec.AddColumn{Table: spec.ParseTable("once_named"), Column: spec.Column{Name: "b", Type: "text"}})), "Name that is gone: When it runs, change.other has called the table once_named now_named. Write that."},
+		{"column of a table by its name", behind(expand(&spec.AddColumn{Table: spec.ParseTable("now_named"), Column: spec.Column{Name: "b", Type: "text"}})), ""},
+		{"index of a table to be renamed", behind(expand(&spec.CreateIndex{Name: "i", Table: spec.ParseTable("former_named"), Columns: []string{"a"}})), "Name in the middle of another change: change.other calls the table former_named later_named"},
+		{"index that is there of a table to be renamed", behind(expand(&spec.CreateIndex{Name: "on_a", Table: spec.ParseTable("former_named"), Columns: []string{"a"}})), ""},
+		{"null in a column to be renamed, after a column", behind(expand(&spec.AddColumn{Table: spec.ParseTable("shown"), Column: spec.Column{Name: "b", Type: "text"}}, &spec.SetNotNull{Table: spec.ParseTable("shown"), Column: "a"})), "Name in the middle of another change: change.other calls the column a of shown z"},
+		{"table dropped that is to be renamed", behind(contract(&spec.DropTable{Table: spec.ParseTable("former_named")})), "Name in the middle of another change"},
+		{"sync of other columns under the view of a change before", behind(expand(&spec.Sync{Table: spec.ParseTable("shown"), Forward: map[string]string{"b": "c"}, Backward: map[string]string{"c": "b"}})), "the trigger would look for the former ones"},
+		{"sync under the view of a change before", behind(expand(&spec.Sync{Table: spec.ParseTable("shown"), Forward: map[string]string{"b": "a"}, Backward: map[string]string{"a": "b"}})), "Name in the middle of another change"},
+		{"sql beside a view of the same change", expand(served("name", "full_name"), &spec.SQL{Label: "x", Up: "alter table users alter column name set default 'x'"}), "Table is served by a view: A view of this change shows users as it is renamed, and would not know what the sql does to it (ACCESS EXCLUSIVE). Put it into a change that comes after, once this one is contracted."},
+		{"sql in the contract of a view", ended(&spec.SQL{Label: "x", Up: "alter table only public.users drop column name"}), "Table is served by a view: A view of this change shows users as it is renamed"},
+		{"down of sql in the contract of a view", ended(&spec.SQL{Label: "x", Up: "select 1", Down: "drop table users"}), "Table is served by a view"},
+		{"rows in the contract of a view", ended(&spec.SQL{Label: "x", Up: "update users set full_name = 'x' where id = 1"}), ""},
+		{"rows by a former name in the contract of a view", ended(&spec.SQL{Label: "x", Up: "update users set name = 'x' where id = 1"}), "Name that is gone: When it runs, this change has called the column name of users full_name. Write that."},
+		{"another table in the contract of a view", ended(&spec.SQL{Label: "x", Up: "drop table if exists seen"}), ""},
+		{"rows beside a view of the same change", expand(served("name", "full_name"), &spec.SQL{Label: "x", Up: "update users set name = 'x' where id = 1"}), ""},
+		{"rows by a name that a view of the same change gives", expand(served("name", "full_name"), &spec.SQL{Label: "x", Up: "update users set full_name = 'x' where id = 1"}), "Name that is not there yet: The sql runs before this change calls the column name of users full_name"},
+		{"rows under the view of a change before", behind(expand(&spec.SQL{Label: "x", Up: "update shown set a = 'x'"})), ""},
+		{"rows under the view of a change before, by the name to come", behind(expand(&spec.SQL{Label: "x", Up: "update shown set z = 'x'"})), "Name that is not there yet: The sql runs before change.other calls the column a of shown z, which it does in its contract. Write the former name."},
+		{"down under the view of a change before", behind(expand(&spec.SQL{Label: "x", Up: "select 1", Down: "update shown set z = 'x'"})), "Name that is not there yet"},
+		{"rows under a view, all columns", behind(expand(&spec.SQL{Label: "x", Up: "insert into copied select * from shown"})), ""},
+		{"rows of another table under a view", behind(expand(&spec.SQL{Label: "x", Up: "update seen set z = (select count(*) from shown)"})), ""},
+		{"rows in contract under a view", behind(contract(&spec.SQL{Label: "x", Up: "update shown set a = 'x'"})), "Name in the middle of another change: change.other calls the column a of shown z in its contract, which may come before this one or after it"},
+		{"rows in contract under a view, by the name to come", behind(contract(&spec.SQL{Label: "x", Up: "update shown set z = 'x'"})), "Name in the middle of another change"},
+		{"table changed under the view of a change before", behind(expand(&spec.SQL{Label: "x", Up: "alter table shown add b text"})), "Table is served by a view: A view of change.other shows shown as it is renamed, and would not know what the sql does to it (ACCESS EXCLUSIVE). Run it once that change is contracted. Before, add_column"},
+		{"rows by the name of a table to come", behind(expand(&spec.SQL{Label: "x", Up: "delete from later_named"})), "Name that is not there yet: The sql runs before change.other calls the table former_named later_named"},
+		{"rows by the name that a table had", behind(expand(&spec.SQL{Label: "x", Up: "delete from once_named"})), "Name that is gone: When it runs, change.other has called the table once_named now_named. Write that."},
+		{"rows by the name that a table has", behind(expand(&spec.SQL{Label: "x", Up: "delete from now_named where y"})), ""},
+		{"rows by the name that a column had", behind(contract(&spec.SQL{Label: "x", Up: "delete from now_named where x"})), "Name that is gone: When it runs, change.other has called the column x of once_named y"},
+		{"table changed once its view is gone", behind(expand(&spec.SQL{Label: "x", Up: "alter table now_named add b text"})), ""},
+		{"table changed that is to be renamed", behind(expand(&spec.SQL{Label: "x", Up: "alter table former_named add b text"})), "Table is served by a view"},
 		{"view of a column of a partition", expand(&spec.ServeView{Table: spec.ParseTable("part"), Columns: map[string]string{"a": "c"}, Schema: "pleat_c"}), "Column of a partition: part is a partition of whole"},
 		{"view past policies", expand(&spec.ServeView{Table: spec.ParseTable("guarded"), Columns: map[string]string{"a": "c"}, Schema: "pleat_c"}), "Row security would not hold"},
 		{"add in contract", contract(first), "Operation belongs in expand"},
@@ -195,9 +240,13 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 			cat.Version = 14
 			columns := []migrations.Column{{Name: "a", Type: "text"}}
 			cat.Tables["shown"] = &migrations.Table{Columns: columns, Dependents: []migrations.Dependent{{Column: "a", Object: "view pleat_other.shown"}}}
+			cat.Tables["former_named"] = &migrations.Table{Columns: columns, Dependents: []migrations.Dependent{{Column: "a", Object: "view pleat_other.later_named"}},
+				Indexes: []migrations.Index{{Name: "on_a", Definition: "CREATE INDEX on_a ON public.former_named USING btree (a)", Valid: true}}}
+			cat.Tables["now_named"] = &migrations.Table{Columns: []migrations.Column{{Name: "y", Type: "bool"}}}
 			cat.Tables["part"] = &migrations.Table{Columns: columns, PartitionOf: "whole"}
 			cat.Tables["guarded"] = &migrations.Table{Columns: columns, RowSecurity: true}
-			_, diags := migrations.Lower(test.change, cat)
+			p, diags := migrations.Lower(test.change, cat)
+			diags = append(diags, p.Conflicts(migrations.Recorded{})...)
 			var said []string
 			for _, d := range diags {
 				said = append(said, fmt.Sprintf("%s: %s", d.Summary, d.Detail))
@@ -243,4 +292,48 @@ func FuzzLower(f *testing.F) {
 		migrations.Lower(expand(first, sync(text, text), &spec.SQL{Label: "1", Up: text, Down: text},
 			add(spec.Column{Name: "x", Type: text, Default: text})), live())
 	})
+}
+
+// behind has a change come after the one that shows column a of the table shown
+// as z and the table former_named as later_named, and has called once_named
+// now_named and its column x y.
+func behind(c *spec.Change) *spec.Change {
+	c.Serving = append(c.Serving, &spec.Change{Name: "other", Expand: []spec.Operation{
+		&spec.ServeView{Table: spec.ParseTable("shown"), Columns: map[string]string{"a": "z"}, Schema: "pleat_other"},
+		&spec.ServeView{Table: spec.ParseTable("former_named"), To: "later_named", Schema: "pleat_other"},
+		&spec.ServeView{Table: spec.ParseTable("once_named"), To: "now_named", Columns: map[string]string{"x": "y"}, Schema: "pleat_other"},
+	}})
+	return c
+}
+
+func TestARenameLeavesTheColumnsOfOtherTablesInForeignKeys(t *testing.T) {
+	c := ended(&spec.SQL{Label: "x", Up: "select 1"})
+	cat := live()
+	cat.Tables["users"].Constraints = []migrations.Constraint{
+		{Name: "other", Kind: migrations.Foreign, Definition: "FOREIGN KEY (name) REFERENCES names(name) ON DELETE SET NULL (name)", Columns: []string{"name"}, References: "names", Valid: true},
+		{Name: "own", Kind: migrations.Foreign, Definition: "FOREIGN KEY (id) REFERENCES users(name)", Columns: []string{"id"}, References: "users", Valid: true},
+		{Name: "key", Kind: migrations.Unique, Definition: "UNIQUE (name)", Columns: []string{"name"}, Valid: true},
+	}
+	cat.Tables["users"].References = []migrations.ForeignKey{
+		{Name: "of", Table: "orders", Columns: []string{"name"}, Referenced: []string{"name"}, Definition: "FOREIGN KEY (name) REFERENCES users(name)", Valid: true},
+		{Name: "own", Table: "users", Columns: []string{"id"}, Referenced: []string{"name"}, Definition: "FOREIGN KEY (id) REFERENCES users(name)", Valid: true},
+	}
+	users := migrations.Project(cat, lower(t, c, cat), migrations.Hidden).Tables["users"]
+	var got []string
+	for _, constraint := range users.Constraints {
+		got = append(got, constraint.Definition)
+	}
+	for _, key := range users.References {
+		got = append(got, key.Definition)
+	}
+	want := []string{
+		`FOREIGN KEY ("full_name") REFERENCES names(name) ON DELETE SET NULL ("full_name")`,
+		`FOREIGN KEY (id) REFERENCES users("full_name")`,
+		`UNIQUE ("full_name")`,
+		`FOREIGN KEY (name) REFERENCES users("full_name")`,
+		`FOREIGN KEY (id) REFERENCES users("full_name")`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("definitions (-want +got):\n%s", diff)
+	}
 }

@@ -13,9 +13,11 @@ func (l *lowering) contract() {
 		return
 	}
 	for place, op := range kindsOf(l.change.Contract.Operations) {
-		if !op.contract(l, place) {
-			l.problem(op.Source(), "Operation belongs in expand", "The contract block only takes things away.")
-		}
+		l.lowered(op, func() {
+			if !op.contract(l, place) {
+				l.problem(op.Source(), "Operation belongs in expand", "The contract block only takes things away.")
+			}
+		})
 	}
 	l.endSyncs()
 	l.program.Drop = append(l.program.Drop, l.types...)
@@ -108,6 +110,11 @@ func (l *lowering) dropColumns(first *spec.DropColumn) {
 		hide.Undo = append(hide.Undo, l.shapes(sync).install()...)
 		l.endSync(&drop, sync)
 	}
+	var columns []string
+	for _, d := range l.droppedColumns(t) {
+		columns = append(columns, d.Column)
+	}
+	l.hideServed(&hide, t, columns)
 	l.program.Hide = append(l.program.Hide, hide)
 	l.program.Drop = append(l.program.Drop, drop)
 }

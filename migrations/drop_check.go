@@ -20,8 +20,14 @@ func (l *lowering) checkDropColumn(o *spec.DropColumn, position int) {
 		l.problem(o.Range, "Column is in the primary key", fmt.Sprintf(
 			"Column %s is part of the primary key of %s; dropping it would drop the key.", o.Column, o.Table))
 	}
+	shown := slices.ContainsFunc(t.Dependents, func(d Dependent) bool {
+		return d.served() && (d.Column == o.Column || d.Column == HiddenName(o.Column))
+	})
+	if shown {
+		l.checkServed(o, o.Table)
+	}
 	l.checkDependents(t, position, o, func(d Dependent) bool {
-		return d.Column == o.Column || d.Column == HiddenName(o.Column)
+		return !d.served() && (d.Column == o.Column || d.Column == HiddenName(o.Column))
 	})
 }
 

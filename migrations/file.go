@@ -101,7 +101,7 @@ type FileStatement struct {
 	Number  int // from 1
 	Text    string
 	Start   int // byte offset in the file
-	Effect  Effect
+	Effect  hazard.Effect
 	Session bool // it sets something for the statements after it, such as search_path
 }
 
@@ -114,7 +114,7 @@ func AloneStatement(sql string) (FileStatement, error) {
 	if len(all) != 1 {
 		return FileStatement{}, fmt.Errorf("%d statements where one is to run alone", len(all))
 	}
-	return FileStatement{Number: 1, Text: all[0].text, Effect: all[0].effect()}, nil
+	return FileStatement{Number: 1, Text: all[0].text, Effect: hazard.EffectOf(all[0].text)}, nil
 }
 
 // NamedLock is a lock on a table by its name in SQL, perhaps without a schema.
@@ -202,7 +202,7 @@ func (c *cutting) take(s statement, committed bool) error {
 // add puts a statement into the block that is open, or makes it a piece.
 func (c *cutting) add(s statement, at [2]int, alone bool) {
 	c.number++
-	f := FileStatement{Number: c.number, Text: s.text, Start: at[0], Effect: s.effect(), Session: s.setsSession()}
+	f := FileStatement{Number: c.number, Text: s.text, Start: at[0], Effect: hazard.EffectOf(s.text), Session: s.setsSession()}
 	if !c.open {
 		c.outside++
 	}

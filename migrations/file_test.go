@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pleat/migrations"
+	"pleat/migrations/hazard"
 )
 
 func TestPieces(t *testing.T) {
@@ -121,18 +122,23 @@ func TestWhatAPieceLocksAndMakes(t *testing.T) {
 	tests := []struct {
 		sql    string
 		locks  []migrations.NamedLock
-		effect migrations.Effect
+		effect hazard.Effect
 	}{
-		{`create table if not exists app."Odd" (id int)`, nil, migrations.Effect{Kind: migrations.MakesTable, Name: `app."Odd"`}},
-		{"create unlogged table t (id int references users (id))", lock(`"users"`, migrations.ShareRowExclusive), migrations.Effect{Kind: migrations.MakesTable, Name: "t"}},
-		{"create unique index concurrently if not exists I on only app.t (a)", lock(`"app"."t"`, migrations.ShareUpdateExclusive), migrations.Effect{Kind: migrations.MakesIndex, Table: "app.t", Name: "i", Concurrently: true}},
-		{"create index on t (a)", lock(`"t"`, migrations.Share), migrations.Effect{Kind: migrations.MakesIndex, Table: "t"}},
-		{"drop table if exists a, b.c cascade", append(lock(`"a"`, migrations.AccessExclusive), lock(`"b"."c"`, migrations.AccessExclusive)...), migrations.Effect{Kind: migrations.TakesTable, Name: "a"}},
-		{"alter table only t add column if not exists x int", lock(`"t"`, migrations.AccessExclusive), migrations.Effect{Kind: migrations.MakesColumn, Table: "t", Name: "x"}},
-		{"alter table t add constraint c check (a > 0) not valid", lock(`"t"`, migrations.AccessExclusive), migrations.Effect{Kind: migrations.MakesConstraint, Table: "t", Name: "c"}},
-		{"alter table t validate constraint c", lock(`"t"`, migrations.ShareUpdateExclusive), migrations.Effect{Table: "t"}},
-		{"update t set a = 1 where b; alter table t add c int", lock(`"t"`, migrations.AccessExclusive), migrations.Effect{}},
-		{"select 1", nil, migrations.Effect{}},
+		{`create table if not exists app."Odd" (id int)`, nil, hazard.Effect{Kind: hazard.MakesTable, Name: `app."Odd"`}},
+		{"create unlogged table t (id int references users (id))", lock(`"users"`, migrations.ShareRowExclusive), hazard.Effect{Kind: hazard.MakesTable, Name: "t"}},
+		{"create unique index concurrently if not exists I on only app.t (a)", lock(`"app"."t"`, migrations.ShareUpdateExclusive), hazard.Effect{Kind: hazard.MakesIndex, Table: "app.t", Name: "i"}},
+		{"create index on t (a)", lock(`"t"`, migrations.Share), hazard.Effect{Kind: hazard.MakesIndex, Table: "t"}},
+		{"drop table if exists a, b.c cascade", append(lock(`"a"`, migrations.AccessExclusive), lock(`"b"."c"`, migrations.AccessExclusive)...), hazard.Effect{Kind: hazard.TakesTable, Name: "a"}},
+		{"alter table only t add column if not exists x int", lock(`"t"`, migrations.AccessExclusive), hazard.Effect{Kind: hazard.MakesColumn, Table: "t", Name: "x"}},
+		{"alter table t add constraint c check (a > 0) not valid", lock(`"t"`, migrations.AccessExclusive), hazard.Effect{Kind: hazard.MakesConstraint, Table: "t", Name: "c"}},
+		{"alter table t validate constraint c", lock(`"t"`, migrations.ShareUpdateExclusive), hazard.Effect{Table: "t"}},
+		{"update t set a = 1 where b; alter table t add c int", lock(`"t"`, migrations.AccessExclusive), hazard.Effect{}},
+		{"select 1", nil, hazard.Effect{}},
+		{`create temp table "a.b" as select 1`, nil, hazard.Effect{Kind: hazard.MakesTable, Name: `"a.b"`}},
+		{"create /* table x */ type app.Mood as enum ('a')", nil, hazard.Effect{Kind: hazard.MakesType, Name: "app.mood"}},
+		{`alter table t add "check" int`, lock(`"t"`, migrations.AccessExclusive), hazard.Effect{Kind: hazard.MakesColumn, Table: "t", Name: "check"}},
+		{"alter table t add check (a > 0) not valid", lock(`"t"`, migrations.AccessExclusive), hazard.Effect{Table: "t"}},
+		{`alter table t drop column "a""b"`, lock(`"t"`, migrations.AccessExclusive), hazard.Effect{Kind: hazard.TakesColumn, Table: "t", Name: `"a""b"`}},
 	}
 	for _, test := range tests {
 		pieces, err := migrations.Pieces(test.sql)
@@ -151,19 +157,18 @@ func TestWhatAPieceLocksAndMakes(t *testing.T) {
 func TestWhatAStatementThatAllowsNoTransactionIsAbout(t *testing.T) {
 	tests := []struct {
 		sql  string
-		want migrations.Effect
+		want hazard.Effect
 	}{
-		{"drop index concurrently if exists app.i", migrations.Effect{Kind: migrations.TakesIndex, Name: "app.i"}},
-		{"alter table p detach partition c concurrently", migrations.Effect{Kind: migrations.DetachesPartition, Table: "p", Name: "c"}},
-		{"reindex (verbose) table concurrently t", migrations.Effect{Kind: migrations.RemakesIndexes, Name: "t"}},
-		{"reindex index concurrently app.i", migrations.Effect{Kind: migrations.RemakesIndex, Name: "app.i"}},
+		{"drop index concurrently if exists app.i", hazard.Effect{Kind: hazard.TakesIndex, Name: "app.i"}},
+		{"alter table p detach partition c concurrently", hazard.Effect{Kind: hazard.DetachesPartition, Table: "p", Name: "c"}},
+		{"reindex (verbose) table concurrently t", hazard.Effect{Kind: hazard.RemakesIndexes, Name: "t"}},
+		{"reindex index concurrently app.i", hazard.Effect{Kind: hazard.RemakesIndex, Name: "app.i"}},
 	}
 	for _, test := range tests {
 		pieces, err := migrations.Pieces(test.sql)
 		if err != nil || !pieces[0].Alone {
 			t.Fatalf("%s: %v, %v", test.sql, pieces, err)
 		}
-		test.want.Concurrently = true
 		if diff := cmp.Diff(test.want, pieces[0].Statements[0].Effect); diff != "" {
 			t.Errorf("%s: effect %s", test.sql, diff)
 		}

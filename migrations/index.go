@@ -33,7 +33,11 @@ func (o createIndex) expand(l *lowering) bool {
 	if t == nil || !l.checkIndex(o.CreateIndex) {
 		return true
 	}
-	l.program.Expand = append(l.program.Expand, o.units(l, t, o.Name)...)
+	units := o.units(l, t, o.Name)
+	if whole := &units[len(units)-1]; t.Partitioned != "" {
+		whole.Statements = append(whole.Statements, namedParts(spec.Table{Schema: o.Table.Schema, Name: o.Name}, t, o.Name))
+	}
+	l.program.Expand = append(l.program.Expand, units...)
 	if t.index(o.Name) == nil {
 		t.Indexes = append(t.Indexes, indexOf(o.CreateIndex))
 	}

@@ -35,7 +35,7 @@ func (o createIndex) partitioned(l *lowering, t *Table, part string) []Unit {
 	for _, p := range t.Partitions {
 		on := spec.ParseTable(p.Table)
 		own := *o.CreateIndex
-		own.Table, own.Name = on, shorten(on.Name+"_"+part)
+		own.Table, own.Name = on, partName(p, part)
 		u := buildUnit(l, &own)
 		if whole {
 			u.Applied, u.missing = true, nil
@@ -44,6 +44,62 @@ func (o createIndex) partitioned(l *lowering, t *Table, part string) []Unit {
 		attach.Statements = append(attach.Statements, fmt.Sprintf("ALTER INDEX %s ATTACH PARTITION %s", tableIdent(index), tableIdent(u.Index)))
 	}
 	return append(units, missingUnless(attach, "index "+index.String()))
+}
+
+// partName is what pleat calls the part of an index on a partition until it is
+// a part.
+func partName(p Partition, part string) string {
+	return shorten(spec.ParseTable(p.Table).Name + "_" + part)
+}
+
+// namedParts calls the parts of an index what Postgres would have: the table and
+// the columns, each cut as the server cuts them, and a number where something
+// else has the name. A part that is not called as pleat called it is left alone.
+func namedParts(index spec.Table, t *Table, part string) string {
+	var names []string
+	for _, p := range t.Partitions {
+		names = append(names, partName(p, part))
+	}
+	body := fmt.Sprintf(`
+declare
+  part record;
+  relation text;
+  columns text;
+  label text;
+  counted int;
+begin
+  for part in
+    select n.oid as schema, n.nspname, x.relname as was, t.relname as on_table,
+           (select pg_catalog.string_agg(a.attname, '_' order by a.attnum) from pg_catalog.pg_attribute a where a.attrelid = x.oid) as on_columns
+    from pg_catalog.pg_inherits h
+    join pg_catalog.pg_class x on x.oid = h.inhrelid
+    join pg_catalog.pg_index i on i.indexrelid = x.oid
+    join pg_catalog.pg_class t on t.oid = i.indrelid
+    join pg_catalog.pg_namespace n on n.oid = x.relnamespace
+    where h.inhparent = pg_catalog.to_regclass(%s) and x.relname = any (%s)
+    order by t.relname
+  loop
+    counted := 0;
+    loop
+      label := '_idx' || case counted when 0 then '' else counted::text end;
+      relation := part.on_table;
+      columns := part.on_columns;
+      while octet_length(relation) + octet_length(columns) + octet_length(label) > %d loop
+        if octet_length(relation) > octet_length(columns) then
+          relation := pg_catalog.left(relation, -1);
+        else
+          columns := pg_catalog.left(columns, -1);
+        end if;
+      end loop;
+      exit when not exists (select from pg_catalog.pg_class c where c.relnamespace = part.schema and c.relname = relation || '_' || columns || label);
+      counted := counted + 1;
+    end loop;
+    execute pg_catalog.format('alter index %%I.%%I rename to %%I', part.nspname, part.was, relation || '_' || columns || label);
+  end loop;
+end
+`, Literal(tableIdent(index)), nameArray(names), maxName-len("_"))
+	quote := dollarQuote(body)
+	return "DO " + quote + body + quote
 }
 
 // partitionedRemoval drops the index with its parts, which Postgres does not do

@@ -24,7 +24,10 @@ type token struct {
 }
 
 // lexer cuts SQL into words, quoted things and symbols, as the manual's §4.1
-// says; white space and comments are skipped.
+// says; white space and comments are skipped. It is there beside PostgreSQL's own
+// grammar for what that does not read: pieces of definitions, the quotes and
+// brackets of a lone expression, and files with statements that the server knows
+// and the grammar that is linked in does not.
 type lexer struct {
 	src string
 	pos int

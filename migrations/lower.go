@@ -34,11 +34,14 @@ func Lower(c *spec.Change, cat *Catalog) (*Program, hcl.Diagnostics) {
 		program: &Program{Change: c, Digest: Digest(c)},
 	}
 	for _, op := range expandOrder(c.Expand) {
-		if !op.expand(l) {
-			l.problem(op.Source(), "Operation belongs in contract",
-				"What takes something away belongs in the contract block, after the releases that use it are gone.")
-		}
+		l.lowered(op, func() {
+			if !op.expand(l) {
+				l.problem(op.Source(), "Operation belongs in contract",
+					"What takes something away belongs in the contract block, after the releases that use it are gone.")
+			}
+		})
 	}
+	l.showAll()
 	for _, b := range c.Backfills {
 		l.backfill(b)
 	}

@@ -17,12 +17,15 @@ func (o sqlOperation) rank() int { return rankAuthor }
 func (o sqlOperation) form() any { return []any{o.Label, o.Up, o.Down} }
 
 func (o sqlOperation) expand(l *lowering) bool {
-	l.program.Expand = append(l.program.Expand, l.sql("expand", o.SQL))
+	u := l.sql("expand", o.SQL)
+	u.refused = l.besideViews(o.SQL, false)
+	l.program.Expand = append(l.program.Expand, u)
 	return true
 }
 
 func (o sqlOperation) contract(l *lowering, _ int) bool {
 	u := l.sql("contract", o.SQL)
+	u.refused = l.besideViews(o.SQL, true)
 	u.Drops = []string{"sql." + o.Label}
 	l.program.Drop = append(l.program.Drop, u)
 	return true

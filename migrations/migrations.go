@@ -98,18 +98,25 @@ type Unit struct {
 	// Restored says of a unit that only a way back goes through that what it
 	// makes is there.
 	Restored bool
+	// ByRecord is the unit that the record must show as done before a person's
+	// wish takes this one back: what it makes is a property of something that
+	// may have had it before. "" = the catalog alone tells.
+	ByRecord string
 	Visible  bool // the catalog can show the effect; false for raw SQL, where only the journal knows
 	HideFor  time.Duration
 	Drops    []string // what is gone for good afterwards: "users.name"; a person must name it first
 	Verb     string   // what a contract's unit does, where it is not to hide or to drop: "enforce"
 	Source   hcl.Range
 
-	takes   bool     // it takes away, already in expand, what an earlier change may have made
-	passing bool     // nothing is missing once the change is contracted: what it makes has gone on by then
-	missing []string // the objects that an Applied unit would show
-	all     *reverse // takes back also what was there before; nil: the undo does
-	unlike  string   // definition that was found under the unit's name, and may be another
-	like    string   // definition that the unit would make
+	takes   bool            // it takes away, already in expand, what an earlier change may have made
+	passing bool            // nothing is missing once the change is contracted: what it makes has gone on by then
+	missing []string        // the objects that an Applied unit would show
+	all     *reverse        // takes back also what was there before; nil: the undo does
+	columns []string        // that it adds to its table
+	fresh   []string        // those of them that are not there
+	unlike  string          // definition that was found under the unit's name, and may be another
+	like    string          // definition that the unit would make
+	refused *hcl.Diagnostic // why it cannot run as things are; nil: it can
 }
 
 // reverse is a way back.

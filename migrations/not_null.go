@@ -97,6 +97,19 @@ func (n notNull) settle() Unit {
 
 func (n notNull) units() []Unit { return []Unit{n.enforce(), n.validate(), n.settle()} }
 
+// kept are the units of a column that may have been NOT NULL before: then none
+// of them does anything, and the way back leaves it so.
+func (n notNull) kept() []Unit {
+	units := n.units()
+	if !n.there() {
+		return units
+	}
+	for i := range units {
+		units[i].ByRecord = units[0].ID
+	}
+	return units
+}
+
 // remember is how the column looks to what comes after.
 func (t *Table) remember(column string, notNull bool) {
 	if c := t.Column(column); c != nil {
@@ -127,9 +140,9 @@ func (o setNotNull) expand(l *lowering) bool {
 	if t == nil {
 		return true
 	}
-	n := l.notNull(o.Table, o.Column, o.Range)
-	l.program.Expand = append(l.program.Expand, n.enforce())
-	l.program.Validate = append(l.program.Validate, n.validate(), n.settle())
+	units := l.notNull(o.Table, o.Column, o.Range).kept()
+	l.program.Expand = append(l.program.Expand, units[0])
+	l.program.Validate = append(l.program.Validate, units[1:]...)
 	t.enforced(o.Column)
 	return true
 }
@@ -144,8 +157,8 @@ func (o setNotNull) contract(l *lowering, _ int) bool {
 	if l.column(o.Table, o.Column, o.Range) == nil {
 		return true
 	}
-	n := l.notNull(o.Table, o.Column, o.Range)
-	enforce, validate, settle := n.enforce(), n.validate(), n.settle()
+	units := l.notNull(o.Table, o.Column, o.Range).kept()
+	enforce, validate, settle := units[0], units[1], units[2]
 	enforce.Verb, validate.Verb, settle.Verb = "enforce", "validate", "set"
 	l.program.Hide = append(l.program.Hide, enforce)
 	l.program.Drop = append(l.program.Drop, validate, settle)
@@ -196,7 +209,10 @@ func (o dropNotNull) expand(l *lowering) bool {
 	if !u.Applied {
 		u.missing = []string{"the nullable column " + n.name()}
 	}
-	l.program.Expand = append(l.program.Expand, wayBackOnly(settle), wayBackOnly(validate), u)
+	for _, back := range []Unit{wayBackOnly(settle), wayBackOnly(validate), u} {
+		back.ByRecord = u.ID
+		l.program.Expand = append(l.program.Expand, back)
+	}
 	t.remember(o.Column, false)
 	return true
 }

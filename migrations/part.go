@@ -39,10 +39,11 @@ func (c *Catalog) Replace(change *spec.Change, part *Catalog) {
 	c.Former, c.Enums = part.Former, part.Enums
 }
 
-// touched names the tables of a change; nil when it cannot be told, because an
-// index is named without its table.
+// touched names the tables of a change, by both names where one before it renames
+// them, and those of which its SQL may be; nil when it cannot be told, because an index is
+// named without its table.
 func touched(change *spec.Change) map[string]bool {
-	names := map[string]bool{}
+	names, sql := map[string]bool{}, false
 	for _, op := range change.Operations() {
 		n := op.Names()
 		if len(n.Indexes) > 0 && len(n.Tables) == 0 {
@@ -52,9 +53,16 @@ func touched(change *spec.Change) map[string]bool {
 			names[t.Table.String()] = true
 			names[hiddenTable(t.Table).String()] = true
 		}
+		sql = sql || n.Anything
 	}
 	for _, b := range change.Backfills {
 		names[b.Table.String()] = true
+	}
+	for _, v := range viewsBefore(change) {
+		former, later := v.Table.String(), v.Renamed().String()
+		if sql || names[former] || names[later] {
+			names[former], names[later] = true, true
+		}
 	}
 	return names
 }

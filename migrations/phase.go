@@ -28,6 +28,10 @@ func (p *Program) Takes(rec Recorded) bool {
 	return slices.ContainsFunc(p.Expand, func(u Unit) bool { return u.takes && rec.Units[u.ID] })
 }
 
+// WasThere tells whether what the unit makes was there before the change, as
+// far as the record knows: then nothing takes it away.
+func (u Unit) WasThere(rec Recorded) bool { return u.ByRecord != "" && !rec.Units[u.ByRecord] }
+
 func (p *Program) derive(rec Recorded) Phase {
 	structure, synced := p.expanded(rec)
 	same := rec.Digest == p.Digest

@@ -299,10 +299,10 @@ func retireKeys(parent spec.Table, replaced []*spec.ReplaceColumn, t *Table, dro
 		})
 		ended := !beside && slices.ContainsFunc(k.Referenced, func(c string) bool { return taken[c] })
 		if ended {
-			k.Definition = referencing(k.Definition, hiddenNames(replaced))
+			k.Definition = spec.RenameForeignKey(notValid(k.Definition), nil, hiddenNames(replaced))
 		}
 		if beside || ended {
-			units = append(units, retireKey(parent, k, referencing(k.Definition, away), ended, drop))
+			units = append(units, retireKey(parent, k, spec.RenameForeignKey(notValid(k.Definition), nil, away), ended, drop))
 		}
 	}
 	return units
@@ -314,13 +314,6 @@ func hiddenNames(replaced []*spec.ReplaceColumn) map[string]string {
 		names[r.Column] = HiddenName(r.Column)
 	}
 	return names
-}
-
-// referencing is a foreign key with other names for the columns that it
-// references.
-func referencing(definition string, names map[string]string) string {
-	own, referenced, _ := strings.Cut(notValid(definition), " REFERENCES ")
-	return own + " REFERENCES " + spec.RenameColumns(referenced, names)
 }
 
 func retireKey(parent spec.Table, k ForeignKey, definition string, ended bool, drop Unit) Unit {

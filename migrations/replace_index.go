@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -110,6 +111,9 @@ func (o replaceIndex) contract(l *lowering, _ int) bool {
 	drop := removal(table, live, going, o.former(live))
 	drop.Title, drop.HideFor, drop.Source = "index "+index.String()+" as it was", o.Hide, o.Range
 	drop.Applied, drop.Visible, drop.missing = false, state != gone, nil
+	if drop.Mode == InTransaction {
+		drop.Statements = append(slices.Clone(drop.Statements), namedParts(o.named(o.Index.Name), live, o.own("")))
+	}
 	l.program.Hide = append(l.program.Hide, swap)
 	l.program.Drop = append(l.program.Drop, drop)
 	return true

@@ -129,7 +129,7 @@ func (o serveView) named(l *lowering, after bool) *Table {
 		l.next.Tables[to.String()] = t
 	}
 	t := l.next.Table(to)
-	t.renameColumns(columns)
+	t.renameColumns(columns, o.Table.String(), o.Renamed().String())
 	return t
 }
 
@@ -263,29 +263,25 @@ func (t *Table) servedBy(own spec.Table) string {
 		return ""
 	}
 	for _, d := range t.Dependents {
-		name := strings.ReplaceAll(d.Object, `"`, "")
-		if strings.HasPrefix(name, "view pleat_") && !d.isView(own) {
-			return name
+		if d.served() && !d.isView(own) {
+			return strings.ReplaceAll(d.Object, `"`, "")
 		}
 	}
 	return ""
 }
 
+// served tells whether it is a view that a change serves releases by.
+func (d Dependent) served() bool {
+	return strings.HasPrefix(strings.ReplaceAll(d.Object, `"`, ""), "view pleat_")
+}
+
 // renameColumns leaves what has a column by its number as Postgres would write
-// it afterwards.
-func (t *Table) renameColumns(names map[string]string) {
+// it afterwards. own are the names by which the table may refer to itself.
+func (t *Table) renameColumns(names map[string]string, own ...string) {
 	if t == nil || len(names) == 0 {
 		return
 	}
-	renamed := func(columns []string) []string {
-		out := slices.Clone(columns)
-		for i, c := range out {
-			if to := names[c]; to != "" {
-				out[i] = to
-			}
-		}
-		return out
-	}
+	renamed := func(columns []string) []string { return renamedColumns(columns, names) }
 	for i, c := range t.Columns {
 		t.Columns[i].Name = renamed([]string{c.Name})[0]
 	}
@@ -300,7 +296,9 @@ func (t *Table) renameColumns(names map[string]string) {
 	for i := range t.Constraints {
 		c := &t.Constraints[i]
 		c.Columns = renamed(c.Columns)
-		if c.Kind == Check {
+		if c.Kind == Foreign {
+			c.Definition = spec.RenameForeignKey(c.Definition, names, onlyIn(own, c.References, names))
+		} else {
 			c.Definition = spec.RenameColumns(c.Definition, names)
 		}
 	}
@@ -312,15 +310,17 @@ func (t *Table) renameColumns(names map[string]string) {
 	}
 	t.References = slices.Clone(t.References)
 	for i := range t.References {
-		t.References[i].Referenced = renamed(t.References[i].Referenced)
+		k := &t.References[i]
+		k.Referenced = renamed(k.Referenced)
+		k.Columns = renamedColumns(k.Columns, onlyIn(own, k.Table, names))
+		k.Definition = spec.RenameForeignKey(k.Definition, onlyIn(own, k.Table, names), names)
 	}
 }
 
-// checkServed refuses a column that releases could not see: a view has the
-// columns that its table had when it was made.
-func (l *lowering) checkServed(o *spec.AddColumn) {
-	if view := l.live.Table(o.Table).servedBy(spec.Table{}); view != "" {
-		l.problem(o.Range, "Table is in the middle of another change", fmt.Sprintf(
-			"Releases read %s through the %s, which would not show the column. Add it once the change of that view is contracted.", o.Table, view))
+// onlyIn gives the names where the table is the one that they are of.
+func onlyIn(own []string, table string, names map[string]string) map[string]string {
+	if slices.Contains(own, table) {
+		return names
 	}
+	return nil
 }

@@ -68,7 +68,8 @@ type statement struct {
 }
 
 // statements cuts SQL at the semicolons outside quotes, comments and the
-// bodies of SQL-standard functions.
+// bodies of SQL-standard functions: of a file that the grammar refuses too, so that
+// what ran of it is told in the same way on any server.
 func statements(sql string) ([]statement, error) {
 	var all []statement
 	var words []string

@@ -149,6 +149,10 @@ func (l *lowering) checkSync(o *spec.Sync, t *Table) bool {
 		l.problem(o.Range, "Sync needs both directions",
 			"forward computes the new columns from the old ones, backward the old ones from the new.")
 	}
+	if v, ok := l.served(o.Table); ok {
+		l.problem(o.Range, "Table is in the middle of another change", fmt.Sprintf(
+			"Columns of %s get other names once the change of the %s is contracted, and the trigger would look for the former ones. Sync once that change is contracted.", o.Table, viewObject(v.by.View())))
+	}
 	l.checkExpressions(o.Forward, o.Range)
 	l.checkExpressions(o.Backward, o.Range)
 	for _, c := range slices.Sorted(maps.Keys(o.Forward)) {

@@ -202,7 +202,7 @@ func (o addPrimaryKey) units(l *lowering) []Unit {
 	var units []Unit
 	if l.live.Table(o.Table) != nil {
 		for _, c := range o.Columns {
-			units = append(units, l.notNull(o.Table, c, o.Range).units()...)
+			units = append(units, l.notNull(o.Table, c, o.Range).kept()...)
 		}
 	}
 	k := o.keyed(l)

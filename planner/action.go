@@ -153,6 +153,7 @@ type Analyze struct {
 	Interval     time.Duration `json:"interval_ns"`
 	Failures     int           `json:"failures,omitempty"`     // tolerated
 	Inconclusive int           `json:"inconclusive,omitempty"` // tolerated
+	MinSamples   int           `json:"min_samples,omitempty"`  // that one answer rests on; with fewer it says nothing
 	DryRun       bool          `json:"dry_run,omitempty"`
 	Service      string        `json:"service"`
 	Release      string        `json:"release"`
@@ -178,6 +179,45 @@ type Handover struct {
 	Release      string       `json:"release"`
 	Process      string       `json:"process"`
 	Instances    []Placement  `json:"instances"`
+}
+
+// Task runs a program of a release to its end: once, or for each of several
+// instances that are up.
+type Task struct {
+	Orchestrator spec.Address        `json:"orchestrator"`
+	Service      string              `json:"service"`
+	Release      string              `json:"release"`
+	Task         string              `json:"task"` // its name
+	Artifact     Artifact            `json:"artifact"`
+	Definition   ProcessDefinition   `json:"definition"`          // with the task's own command
+	Database     string              `json:"database,omitempty"`  // as of Start
+	AlsoUses     []string            `json:"also_uses,omitempty"` // as of Start
+	Views        map[string][]string `json:"views,omitempty"`     // as of Start
+	Each         bool                `json:"each,omitempty"`      // for each instance; otherwise once
+	Instances    []Placement         `json:"instances"`           // without Each one, named like the task
+	// Of is the role of the one instance that it is for, whichever says at that
+	// time that it has it; "" for all.
+	Of      Role          `json:"of,omitempty"`
+	Timeout time.Duration `json:"timeout_ns"` // for each run of the program
+}
+
+// Running is a Start that finds the environment that the task is to have.
+func (a *Task) Running() *Start {
+	return &Start{
+		Orchestrator: a.Orchestrator, Service: a.Service, Release: a.Release, Artifact: a.Artifact, Definition: a.Definition,
+		Database: a.Database, AlsoUses: a.AlsoUses, Views: a.Views, Instances: a.Instances,
+	}
+}
+
+// Roles waits until each of the instances has said what it is in its cluster,
+// and for each role of Want one says that it is that.
+type Roles struct {
+	Orchestrator spec.Address `json:"orchestrator"`
+	Service      string       `json:"service"`
+	Release      string       `json:"release"`
+	Process      string       `json:"process"`
+	Instances    []Placement  `json:"instances"`
+	Want         []Role       `json:"want"`
 }
 
 // Approve waits for a person's word, for at most Timeout. A no fails the step,
@@ -229,7 +269,9 @@ type Stop struct {
 	Exclusive    bool         `json:"exclusive,omitempty"`
 }
 
-// Attach lets instances get requests.
+// Attach lets instances get requests. It fails where one is not up, unless Again
+// says that they had requests before and are given them back: then that one is
+// left out, with a warning, for it went by itself.
 type Attach struct {
 	Router       spec.Address `json:"router"`
 	Orchestrator spec.Address `json:"orchestrator"` // knows where the instances listen
@@ -237,11 +279,13 @@ type Attach struct {
 	Release      string       `json:"release"`
 	Process      string       `json:"process"`
 	Instances    []Placement  `json:"instances"`
+	HTTP2        bool         `json:"http2,omitempty"` // they speak HTTP/2 without TLS
+	Again        bool         `json:"again,omitempty"`
 }
 
 // Drain takes instances out of the router: no request goes to them any more,
-// and those in flight have at most Timeout to finish. Never fewer than Floor
-// other backends of the service stay; it fails before it would.
+// and those in flight have at most Timeout to finish. Where one of them serves and
+// fewer than Floor others of the service do, it fails, and nothing is changed.
 type Drain struct {
 	Router    spec.Address  `json:"router"`
 	Service   string        `json:"service"`
@@ -253,14 +297,29 @@ type Drain struct {
 }
 
 // Weigh says how a router spreads requests over the releases of a service, as a
-// whole. Where fewer than Floor serving instances would get requests it fails,
-// and nothing is changed.
+// whole. Where fewer serving instances would get requests than now, and fewer than
+// Floor, it fails, and nothing is changed.
 type Weigh struct {
 	Router  spec.Address `json:"router"`
 	Service string       `json:"service"`
 	Release string       `json:"release"` // that is rolled out
 	Split
 	Floor int `json:"floor,omitempty"`
+}
+
+// HoldTraffic has a router keep new requests of a service waiting, for at most For
+// from when it is asked, however the run goes on; 0 lets go of them.
+type HoldTraffic struct {
+	Router  spec.Address  `json:"router"`
+	Service string        `json:"service"`
+	For     time.Duration `json:"for_ns"`
+}
+
+// Bound has a router take no more of a service's requests than Limits, from then on.
+type Bound struct {
+	Router  spec.Address      `json:"router"`
+	Service string            `json:"service"`
+	Limits  spec.RouterLimits `json:"limits"`
 }
 
 // Checkpoint is a place that a run can be rolled back to. The executor
@@ -307,6 +366,12 @@ func (a *Handover) Provider() spec.Address { return a.Orchestrator }
 // Provider is the orchestrator.
 func (a *Smoke) Provider() spec.Address { return a.Orchestrator }
 
+// Provider is the orchestrator.
+func (a *Roles) Provider() spec.Address { return a.Orchestrator }
+
+// Provider is the orchestrator.
+func (a *Task) Provider() spec.Address { return a.Orchestrator }
+
 // Provider is none: the executor waits.
 func (a *Approve) Provider() spec.Address { return "" }
 
@@ -323,7 +388,13 @@ func (a *Attach) Provider() spec.Address { return a.Router }
 func (a *Drain) Provider() spec.Address { return a.Router }
 
 // Provider is the router.
+func (a *HoldTraffic) Provider() spec.Address { return a.Router }
+
+// Provider is the router.
 func (a *Weigh) Provider() spec.Address { return a.Router }
+
+// Provider is the router.
+func (a *Bound) Provider() spec.Address { return a.Router }
 
 // Provider is none: the executor records it.
 func (a *Checkpoint) Provider() spec.Address { return "" }
@@ -339,12 +410,16 @@ func (a *Pause) action()       {}
 func (a *Approve) action()     {}
 func (a *Smoke) action()       {}
 func (a *Handover) action()    {}
+func (a *Task) action()        {}
+func (a *Roles) action()       {}
 func (a *Analyze) action()     {}
 func (a *Start) action()       {}
 func (a *Stop) action()        {}
 func (a *Attach) action()      {}
 func (a *Drain) action()       {}
 func (a *Weigh) action()       {}
+func (a *HoldTraffic) action() {}
+func (a *Bound) action()       {}
 func (a *Checkpoint) action()  {}
 
 // Guard is evidence that is asked for live, right before a step. The set is

@@ -25,6 +25,7 @@ func (p *planning) checkReleases() {
 		}
 		p.checkLineage(s, d)
 		p.checkOnStart(s, d)
+		p.checkCluster(s, d)
 		for _, i := range p.instances[s.Name] {
 			if i.Release == k.version && i.State != Down && i.Digest != d.release.Artifact.SHA256 {
 				p.diags = append(p.diags, problem("Another artifact runs under this release",

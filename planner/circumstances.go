@@ -18,6 +18,10 @@ type Circumstances struct {
 	Role    string `json:"role"`              // who changes tables: the database's role, or the user
 	// Becomes says whether the user may take the role on.
 	Becomes bool `json:"becomes"`
+	// Creates says whether the role may make schemas in the database, Installs
+	// whether the user may make pleat's own, or that is there; nil: unknown.
+	Creates  *bool `json:"creates,omitempty"`
+	Installs *bool `json:"installs,omitempty"`
 	// Schemas says whether the role may make objects there, by name. pleat's own
 	// is among them once it is there.
 	Schemas      map[string]bool              `json:"schemas,omitempty"`

@@ -71,7 +71,7 @@ func define(r *spec.Release, p *spec.Process) ProcessDefinition {
 	}
 	return ProcessDefinition{
 		Process: p.Name, Count: p.Count, PerHost: p.PerHost, Command: p.Command, Env: env,
-		Routed: p.Routed, Checks: p.Checks, Drain: p.Drain,
+		Routed: p.Routed, Protocol: p.Protocol, Checks: p.Checks, Drain: p.Drain, Confinement: p.Confinement,
 	}
 }
 

@@ -15,14 +15,17 @@ import (
 type emitter struct {
 	*planning
 	*wayBack
-	world      world                 // as the moves so far leave it
-	down       int                   // services that are down in it
-	windows    int                   // how often services went down
-	window     []string              // what the steps while services are down need
-	stays      map[string]bool       // directories whose versions stay when those steps fail
-	present    map[string][]Instance // by service, as the steps so far leave them
-	backends   map[string]bool       // as the steps so far leave them
-	splits     map[string]Split      // by service, as the steps so far leave them
+	world      world                        // as the moves so far leave it
+	down       int                          // services that are down in it
+	windows    int                          // how often services went down
+	window     []string                     // what the steps while services are down need
+	stays      map[string]bool              // directories whose versions stay when those steps fail
+	present    map[string][]Instance        // by service, as the steps so far leave them
+	served     map[string]bool              // backends at the start
+	backends   map[string]bool              // as the steps so far leave them
+	splits     map[string]Split             // by service, as the steps so far leave them
+	requests   map[string]spec.RouterLimits // what routers take of those of each service
+	holding    map[string]bool              // services whose requests wait
 	steps      []Step
 	notes      []string
 	releases   []Release
@@ -41,15 +44,19 @@ type emitter struct {
 	files      map[string]map[uint64]migrations.AuthorSQL // what the files of a directory do
 	filled     map[string]string                          // the last steps of changes before their contracts
 	named      map[*spec.Change]map[string]bool
+	hid        map[*spec.Change]string // the last steps that hide
 }
 
 func newEmitter(p *planning) *emitter {
 	return &emitter{
 		planning: p, wayBack: newWayBack(p), world: p.start.clone(),
-		present: maps.Clone(p.instances), backends: liveBackends(p.state), splits: liveSplits(p),
-		reached: map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
+		present: maps.Clone(p.instances), served: liveBackends(p.state), backends: liveBackends(p.state),
+		splits:   ofRouters(p, func(r *Router) Split { return r.Split }),
+		requests: ofRouters(p, func(r *Router) spec.RouterLimits { return r.Limits }),
+		holding:  map[string]bool{},
+		reached:  map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
 		ids: map[string]int{}, off: map[string]string{}, filled: map[string]string{}, files: map[string]map[uint64]migrations.AuthorSQL{},
-		named: map[*spec.Change]map[string]bool{},
+		named: map[*spec.Change]map[string]bool{}, hid: map[*spec.Change]string{},
 	}
 }
 

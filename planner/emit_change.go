@@ -149,6 +149,12 @@ func (e *emitter) revert(c *spec.Change) {
 		if u.Stays && u.Applied {
 			e.note(fmt.Sprintf("%s stays, as Postgres takes none away: %s", u.Title, e.stillThere(c)))
 		}
+		if u.Applied && u.WasThere(e.recorded(c)) {
+			if u.ByRecord == u.ID {
+				e.note(fmt.Sprintf("%s: it was so before %s, and stays", u.Title, c.Address()))
+			}
+			continue
+		}
 		if u.Restored || len(unapplied(units[i:i+1], e.recorded(c))) > 0 || whole.Undo != nil && len(whole.Undo) == 0 {
 			continue
 		}
@@ -225,7 +231,7 @@ func (e *emitter) unhide(c *spec.Change) {
 	for i := len(units) - 1; i >= 0; i-- {
 		u := units[i]
 		undo := e.backward(c, u)
-		if undo == nil || undo.Action == nil {
+		if undo == nil || undo.Action == nil || u.Applied && u.WasThere(e.recorded(c)) {
 			continue
 		}
 		s := e.unit(c, u, "")

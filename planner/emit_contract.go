@@ -86,14 +86,43 @@ func (e *emitter) hide(m move) {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Hidden))
 		s.Title = firstOf(u.Verb, "hide") + " " + u.Title
 		s.Cause = "the old shape of " + string(c.Address()) + " is not needed any more"
-		s.Needs = e.arrivals(c)
+		s.Needs = append(e.arrivals(c), e.before(c)...)
 		s.Guards = append(append(e.evidence(c), e.statements(c)...), soak)
 		s.confirm()
 		s.Waits = append(e.soakWaits(c), quietWaits(c)...)
 		s.Deferred = firstOf(m.deferred, why)
 		e.called(c, &s)
 		e.add("hide", s)
+		e.hid[c] = e.last[c.Address()]
 	}
+}
+
+// before are the last steps that hide what earlier changes take by the name of
+// an index that c takes too: the name goes from one to the next in turn.
+func (e *emitter) before(c *spec.Change) []string {
+	var out []string
+	own := takenIndexes(c)
+	for _, x := range e.changes {
+		if x == c {
+			break
+		}
+		shared := func(index spec.Table) bool { return slices.Contains(own, index) }
+		if x.Database == c.Database && e.hid[x] != "" && slices.ContainsFunc(takenIndexes(x), shared) {
+			out = append(out, e.hid[x])
+		}
+	}
+	return out
+}
+
+// takenIndexes are those whose names a contract takes.
+func takenIndexes(c *spec.Change) []spec.Table {
+	var out []spec.Table
+	if c.Contract != nil {
+		for _, op := range c.Contract.Operations {
+			out = append(out, op.Names().Indexes...)
+		}
+	}
+	return out
 }
 
 // askAgain puts the verifies of a change that were answered in an earlier run
@@ -119,7 +148,7 @@ func (e *emitter) drop(m move) {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Contracted))
 		s.Title = firstOf(u.Verb, "drop") + " " + u.Title
 		s.Cause = "the old shape of " + string(c.Address()) + " is hidden, and nobody missed it"
-		s.Needs = e.arrivals(c)
+		s.Needs = append(e.arrivals(c), e.before(c)...)
 		s.Guards = e.evidence(c)
 		s.confirm()
 		s.Deferred = m.deferred

@@ -29,8 +29,11 @@ func (r *rollout) cycle() {
 		r.renew(p)
 	}
 	for _, p := range r.visible() {
-		if names := r.hidden(p); r.shown(p) < r.count(p) {
-			r.attach(p, names[:min(r.count(p)-r.shown(p), len(names))])
+		if names := r.hidden(p); len(r.shown(p)) < r.count(p) {
+			r.attach(p, names[:min(r.count(p)-len(r.shown(p)), len(names))])
+		}
+		if names := r.shown(p); len(names) > r.count(p) { // it was no cycle before
+			r.drain(r.to.Version, strategy.Move{Process: p.Process, Serving: r.count(p)}, names[r.count(p):])
 		}
 	}
 	for _, p := range r.visible() {
@@ -54,18 +57,20 @@ func (r *rollout) visible() []ProcessDefinition {
 	return out
 }
 
-// shown is how many of the release's instances get requests.
-func (r *rollout) shown(p ProcessDefinition) int {
-	return len(r.mine(func(i Instance) bool { return r.wanted(i) && i.Process == p.Process && r.routed(i.Release, i.Name) }))
+// shown are the release's instances that get requests.
+func (r *rollout) shown(p ProcessDefinition) []string {
+	return r.chosen(p, func(i Instance) bool { return r.routed(i.Release, i.Name) })
 }
 
 // hidden are the release's instances that are up and get none.
 func (r *rollout) hidden(p ProcessDefinition) []string {
+	return r.chosen(p, func(i Instance) bool { return i.State == Up && !r.routed(i.Release, i.Name) })
+}
+
+func (r *rollout) chosen(p ProcessDefinition, which func(Instance) bool) []string {
 	var out []string
-	for _, i := range r.mine(func(i Instance) bool { return r.wanted(i) && i.Process == p.Process && i.State == Up }) {
-		if !r.routed(i.Release, i.Name) {
-			out = append(out, i.Name)
-		}
+	for _, i := range r.mine(func(i Instance) bool { return r.wanted(i) && i.Process == p.Process && which(i) }) {
+		out = append(out, i.Name)
 	}
 	return out
 }
@@ -73,7 +78,7 @@ func (r *rollout) hidden(p ProcessDefinition) []string {
 // renew makes the hidden set one of the release, unless it is or the release
 // gets the requests already.
 func (r *rollout) renew(p ProcessDefinition) {
-	missing := r.count(p) - r.shown(p) - len(r.hidden(p))
+	missing := r.count(p) - len(r.shown(p)) - len(r.hidden(p))
 	if missing <= 0 {
 		return
 	}
@@ -98,6 +103,7 @@ func (r *rollout) up(p ProcessDefinition, count int) {
 	}
 	if len(names) > 0 {
 		r.start(p, names)
+		r.ready(p, names)
 		r.smoke(p, names)
 	}
 }
@@ -122,6 +128,6 @@ func (r *rollout) doomed(p ProcessDefinition, which func(Instance) bool) strateg
 func (r *rollout) fillUp() {
 	for _, p := range r.visible() {
 		r.move(r.doomed(p, func(Instance) bool { return true }))
-		r.up(p, r.capacity(p)-r.shown(p)-len(r.hidden(p)))
+		r.up(p, r.capacity(p)-len(r.shown(p))-len(r.hidden(p)))
 	}
 }

@@ -26,7 +26,9 @@ func (e *emitter) retire(m move) {
 	if len(doomed) == 0 {
 		return
 	}
-	r.hold(m.kept)
+	if served := r.withRequests(r.service, m.kept); len(served) > 0 {
+		r.hold(served)
+	}
 	r.moves(r.order(), doomed)
 	if r.sets() {
 		r.fillUp()
@@ -116,6 +118,9 @@ func (p *planning) getsRequests(service, version string) bool {
 // stillKept says for how long releases are kept, where that is longer than a
 // run waits.
 func (p *planning) stillKept(s *spec.Service, versions []string) string {
+	if versions = p.withRequests(s, versions); len(versions) == 0 {
+		return ""
+	}
 	left := s.Strategy.KeepPrevious
 	if since := p.keptSince(s, versions); since != nil {
 		left -= p.state.Now.Sub(*since)
@@ -129,15 +134,30 @@ func (p *planning) stillKept(s *spec.Service, versions []string) string {
 // rests tells whether an instance is kept already, from an earlier rollout, and
 // so neither serves nor has to go now.
 func (r *rollout) rests(i Instance) bool {
-	return r.warm(i.Release, i.Process) && !r.routed(i.Release, i.Name)
+	return !r.routed(i.Release, i.Name) && r.warm(i.Release, i.Process, i.Name)
 }
 
-// warm tells whether instances stay up without requests. Those that never got
-// any are no help in going back, and would do their work beside the new ones.
-func (r *rollout) warm(version, process string) bool {
+// warm tells whether an instance stays up without requests. One that never got
+// any is no help in going back, and would do its work beside the new ones.
+func (r *rollout) warm(version, process, name string) bool {
 	if !r.keeps && !(r.sets() && r.goal.Rollback) || version == r.to.Version {
 		return false
 	}
 	_, p := r.leaving(version, process)
-	return p != nil && p.Routed
+	return p != nil && p.Routed && (r.wasRouted(version, name) || r.restsSince(r.service, version) != nil)
+}
+
+// wasRouted tells whether an instance got requests when the run began, or gets
+// some in it.
+func (r *rollout) wasRouted(version, name string) bool {
+	_, known := r.backends[r.service.Name+"/"+version+"/"+name]
+	return known
+}
+
+// withRequests leaves out the releases that were found up without requests and of
+// which nobody recorded that they ever got any: they are not kept.
+func (p *planning) withRequests(s *spec.Service, versions []string) []string {
+	return slices.DeleteFunc(slices.Clone(versions), func(version string) bool {
+		return p.start.mix[s.Name][version] && p.restsSince(s, version) == nil && !p.getsRequests(s.Name, version)
+	})
 }

@@ -22,7 +22,7 @@ func (e *emitter) takeDown(s *spec.Service) {
 // everything are the moves that stop all instances of a service.
 func (r *rollout) everything() []strategy.Move {
 	byProcess := map[string][]string{}
-	for _, i := range r.mine(func(i Instance) bool { return i.State != Stopping }) {
+	for _, i := range r.mine(func(Instance) bool { return true }) {
 		byProcess[i.Process] = append(byProcess[i.Process], i.Release+"/"+i.Name)
 	}
 	var out []strategy.Move

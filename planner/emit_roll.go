@@ -17,6 +17,7 @@ import (
 // what is not wanted goes, in the order of the strategy.
 func (e *emitter) roll(s *spec.Service, version string) {
 	r := e.rollout(s, version)
+	r.bound()
 	before := len(e.steps)
 	switch {
 	case r.gradual():
@@ -24,14 +25,18 @@ func (e *emitter) roll(s *spec.Service, version string) {
 	case r.sets():
 		r.even()
 		r.cycle()
+	case s.Clustered != nil:
+		r.primaryLast()
 	default:
 		r.even()
 		r.attachLeftovers()
 		r.moves(r.order(), r.processes())
 	}
 	if len(e.steps) > before {
+		r.moment(spec.AfterRollout)
 		e.explainRoll(s, r)
 	}
+	r.forget()
 }
 
 // order is the strategy of a rollout that has no shares to give and no set to
@@ -53,7 +58,7 @@ func (r *rollout) moves(s *spec.Strategy, processes []strategy.Process) {
 }
 
 func (e *emitter) rollout(s *spec.Service, version string) *rollout {
-	r := &rollout{emitter: e, service: s, to: e.declared[releaseKey{s.Name, version}].release}
+	r := &rollout{emitter: e, service: s, ran: map[string]bool{}, to: e.declared[releaseKey{s.Name, version}].release}
 	r.hosts = e.hosts(s)
 	r.group = "roll " + s.Name + " " + version
 	r.keeps = e.keepsPrevious(s) && version == e.target(s)
@@ -88,7 +93,10 @@ type rollout struct {
 	hosts   []string
 	group   string
 	started bool
-	keeps   bool // the releases before stay up, without requests
+	keeps   bool            // the releases before stay up, without requests
+	ran     map[string]bool // tasks that the rollout runs once
+	asked   int             // how often its instances are asked for their roles
+	had     int             // percent of the requests that what fails leaves it
 }
 
 func (e *emitter) hosts(s *spec.Service) []string {
@@ -145,6 +153,18 @@ func number(instance string) int {
 	return i
 }
 
+// own are the instances of a process that the new release should have and that
+// are up, by name.
+func (r *rollout) own(process string) []string {
+	var names []string
+	for _, i := range r.mine(r.wanted) {
+		if i.Process == process && i.State == Up {
+			names = append(names, i.Name)
+		}
+	}
+	return names
+}
+
 // wanted tells whether the new release should have that instance.
 func (r *rollout) wanted(i Instance) bool {
 	p := r.to.process(i.Process)
@@ -168,7 +188,7 @@ func (r *rollout) processes() []strategy.Process {
 	for _, p := range r.to.Processes {
 		byName[p.Process] = r.work(p)
 	}
-	for _, i := range r.mine(func(i Instance) bool { return !r.wanted(i) && i.State != Stopping && !r.rests(i) }) {
+	for _, i := range r.mine(func(i Instance) bool { return !r.wanted(i) && (i.State != Stopping || r.exclusive()) && !r.rests(i) }) {
 		if byName[i.Process] == nil {
 			byName[i.Process] = &strategy.Process{Name: i.Process}
 		}
@@ -177,25 +197,45 @@ func (r *rollout) processes() []strategy.Process {
 	}
 	var out []strategy.Process
 	for _, name := range sortedKeys(byName) {
+		r.idleFirst(byName[name].Doomed)
 		out = append(out, *byName[name])
 	}
 	return out
 }
 
+// idleFirst has those go first that get no requests: the strategy takes whatever
+// is to go for something that serves until then.
+func (r *rollout) idleFirst(doomed []string) {
+	routed := func(name string) int {
+		if r.backends[r.service.Name+"/"+name] {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(doomed, func(a, b string) int { return routed(a) - routed(b) })
+}
+
+// work is what a process of the release lacks. Where nothing may run beside the
+// rest, what is on its way out comes first: until it is gone it takes a place.
 func (r *rollout) work(p ProcessDefinition) *strategy.Process {
-	up := map[string]bool{}
+	is := map[string]InstanceState{}
 	for _, i := range r.mine(r.wanted) {
-		up[i.Name] = i.State == Up
+		is[i.Name] = i.State
 	}
 	w := &strategy.Process{Name: p.Process, Round: r.round(p), Wanted: r.count(p)}
+	var leaving []string
 	for n := 1; n <= r.count(p); n++ {
 		name := fmt.Sprintf("%s.%d", p.Process, n)
-		if up[name] {
+		switch {
+		case is[name] == Up:
 			w.Present++
-			continue
+		case is[name] == Stopping && r.exclusive():
+			leaving = append(leaving, name)
+		default:
+			w.Missing = append(w.Missing, name)
 		}
-		w.Missing = append(w.Missing, name)
 	}
+	w.Missing = append(leaving, w.Missing...)
 	return w
 }
 
@@ -213,6 +253,7 @@ func (r *rollout) attachLeftovers() {
 			}
 		}
 		if p.Routed && len(names) > 0 {
+			r.ready(p, names)
 			r.attach(p, names)
 		}
 	}
@@ -223,6 +264,7 @@ func (r *rollout) move(m strategy.Move) {
 	if m.Up {
 		p := *r.to.process(m.Process)
 		r.start(p, m.Instances)
+		r.ready(p, m.Instances)
 		r.smoke(p, m.Instances)
 		if p.Routed && r.service.Router != nil {
 			r.attach(p, m.Instances)
@@ -233,7 +275,9 @@ func (r *rollout) move(m strategy.Move) {
 	for _, version := range versionsOf(m.Instances) {
 		names := namesOf(m.Instances, version)
 		r.drain(version, m, names)
-		if !r.warm(version, m.Process) {
+		names = slices.DeleteFunc(names, func(name string) bool { return r.warm(version, m.Process, name) })
+		names = r.awaitEnd(version, m, names)
+		if len(names) > 0 {
 			r.stop(version, m, names)
 		}
 	}
@@ -278,6 +322,7 @@ func (r *rollout) start(p ProcessDefinition, names []string) {
 	placed := r.place(p.Process, names)
 	title := r.title(r.to.Version, p.Process, names, r.capacity(p))
 	there := r.mine(r.wanted)
+	r.once(spec.BeforeStart)
 	r.started = true
 	r.remove(r.to.Version, names)
 	for _, at := range placed {
@@ -304,7 +349,8 @@ func (r *rollout) undoStart(p ProcessDefinition, placed []Placement) *Undo {
 	}
 	return &Undo{Title: "stop it", Action: &Stop{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: r.to.Version,
-		Process: p.Process, Drain: p.Drain, Instances: placed, Wait: true, Exclusive: r.exclusive(),
+		Process: p.Process, Drain: p.Drain, Instances: placed, Wait: true,
+		Exclusive: r.exclusive() || r.service.Strategy.Kind == spec.Offline,
 	}}
 }
 
@@ -363,6 +409,7 @@ func (r *rollout) before() []string {
 }
 
 func (r *rollout) attach(p ProcessDefinition, names []string) {
+	others := len(r.mine(func(i Instance) bool { return r.routed(i.Release, i.Name) }))
 	for _, n := range names {
 		r.route(r.to.Version, n, true)
 	}
@@ -370,15 +417,52 @@ func (r *rollout) attach(p ProcessDefinition, names []string) {
 	s := r.step(KindAttach, r.to.Version, names, r.title(r.to.Version, p.Process, names, r.capacity(p)))
 	s.Cause = "healthy instances get requests"
 	s.Action = r.attachAction(r.to.Version, p.Process, placed)
-	s.Undo = &Undo{Title: "drain it", Action: r.drainAction(r.to.Version, p.Process, p.Drain.Timeout, placed, 0)}
+	s.Undo = &Undo{Title: "drain it", Action: r.drainAction(r.to.Version, p.Process, p.Drain.Timeout, placed, min(1, others))}
+	r.add(r.group, s)
+	r.releaseTraffic()
+}
+
+// holdTraffic keeps requests waiting from before the last instance that gets any
+// goes.
+func (r *rollout) holdTraffic(version string) {
+	most := r.service.Strategy.HoldTraffic
+	if most == 0 || r.holding[r.service.Name] || len(r.mine(func(i Instance) bool { return r.routed(i.Release, i.Name) })) > 0 {
+		return
+	}
+	r.holding[r.service.Name] = true
+	s := r.step(KindHold, version, []string{"traffic"}, fmt.Sprintf("the requests of %s", r.service.Name))
+	s.Cause, s.Waits = "they wait while nothing of it is up", []string{"at most " + shortDuration(most)}
+	s.Action, s.Undo = r.holdAction(most), &Undo{Title: "let them go", Action: r.holdAction(0)}
 	r.add(r.group, s)
 }
 
+// releaseTraffic lets go of them once somebody answers. On the way back they are
+// held again.
+func (r *rollout) releaseTraffic() {
+	if !r.holding[r.service.Name] {
+		return
+	}
+	delete(r.holding, r.service.Name)
+	s := r.step(KindRelease, r.to.Version, []string{"traffic"}, fmt.Sprintf("the requests of %s", r.service.Name))
+	s.Cause, s.Action = "somebody answers again", r.holdAction(0)
+	s.Undo = &Undo{Title: "hold them", Action: r.holdAction(r.service.Strategy.HoldTraffic)}
+	r.add(r.group, s)
+}
+
+func (r *rollout) holdAction(most time.Duration) *HoldTraffic {
+	return &HoldTraffic{Router: r.service.Router.Address(), Service: r.service.Name, For: most}
+}
+
 func (r *rollout) attachAction(version, process string, placed []Placement) *Attach {
-	return &Attach{
+	a := &Attach{
 		Router: r.service.Router.Address(), Orchestrator: r.service.Orchestrator.Address(),
 		Service: r.service.Name, Release: version, Process: process, Instances: placed,
 	}
+	if d := r.declared[releaseKey{r.service.Name, version}]; d != nil {
+		p := d.release.process(process)
+		a.HTTP2 = p != nil && p.Protocol == spec.HTTP2
+	}
+	return a
 }
 
 func (r *rollout) drainAction(version, process string, timeout time.Duration, placed []Placement, floor int) *Drain {
@@ -402,14 +486,65 @@ func (r *rollout) drain(version string, m strategy.Move, names []string) {
 	if len(routed) == 0 {
 		return
 	}
+	r.holdTraffic(version)
 	placed := r.located(version, routed)
 	drain := r.drainOf(version, m.Process)
 	s := r.step(KindDrain, version, routed, r.title(version, m.Process, routed, 0))
 	s.Cause = "requests in flight are finished first"
 	s.Waits = []string{"at most " + shortDuration(drain.Timeout)}
 	s.Action = r.drainAction(version, m.Process, drain.Timeout, placed, r.floor(m))
-	s.Undo = &Undo{Title: "attach it", Action: r.attachAction(version, m.Process, placed)}
+	again := r.attachAction(version, m.Process, placed)
+	again.Again = true
+	s.Undo = &Undo{Title: "attach it", Action: again}
 	r.add(r.group, s)
+}
+
+// forget takes out of the router what runs no more and is not to come back: who
+// gets its address next must not get its requests.
+func (r *rollout) forget() {
+	if r.service.Router == nil {
+		return
+	}
+	router := r.state.Routers[string(r.service.Router.Address())]
+	if router == nil {
+		return
+	}
+	gone := map[string][]Placement{} // by release and process
+	for _, b := range router.Backends {
+		if b.Service != r.service.Name || !r.routed(b.Release, b.Instance) || r.comes(b) {
+			continue
+		}
+		of := b.Release + "/" + b.process()
+		gone[of] = append(gone[of], Placement{Instance: b.Instance, Host: r.hostOf(b)})
+	}
+	for _, of := range sortedKeys(gone) {
+		version, process, _ := strings.Cut(of, "/")
+		var names []string
+		for _, p := range gone[of] {
+			names = append(names, p.Instance)
+			r.route(version, p.Instance, false)
+		}
+		s := r.step(KindDrain, version, names, r.title(version, process, names, 0))
+		s.Cause, s.Undo = "it runs no more", &Undo{Title: "-"}
+		s.Action = r.drainAction(version, process, 0, gone[of], 0)
+		r.add(r.group, s)
+	}
+}
+
+// comes tells whether a backend's instance runs, or is about to.
+func (r *rollout) comes(b Backend) bool {
+	i := Instance{Service: b.Service, Release: b.Release, Process: b.process(), Name: b.Instance}
+	return r.wanted(i) || len(r.mine(b.of)) > 0
+}
+
+// hostOf is where a backend's instance was seen, "" for nowhere.
+func (r *rollout) hostOf(b Backend) string {
+	if o := r.state.Orchestrators[string(r.service.Orchestrator.Address())]; o != nil {
+		if n := slices.IndexFunc(o.Instances, b.of); n >= 0 {
+			return o.Instances[n].Host
+		}
+	}
+	return ""
 }
 
 // floor is how many other instances must keep serving: what the strategy
@@ -446,6 +581,36 @@ func (r *rollout) drainOf(version, process string) spec.Drain {
 	return spec.DefaultDrain()
 }
 
+// awaitEnd waits for those that are on their way out already, and gives the
+// others. They do not come back.
+func (r *rollout) awaitEnd(version string, m strategy.Move, names []string) (others []string) {
+	var leaving []string
+	going := r.mine(func(i Instance) bool { return i.Release == version && i.State == Stopping })
+	for _, name := range names {
+		if slices.ContainsFunc(going, func(i Instance) bool { return i.Name == name }) {
+			leaving = append(leaving, name)
+		} else {
+			others = append(others, name)
+		}
+	}
+	if len(leaving) == 0 {
+		return others
+	}
+	s := r.step(KindStop, version, leaving, r.title(version, m.Process, leaving, 0))
+	s.Cause, s.Undo = "it is on its way out, and nothing may run beside it", &Undo{Title: "-"}
+	s.Action = r.stopAction(version, m, r.located(version, leaving))
+	r.remove(version, leaving)
+	r.add(r.group, s)
+	return others
+}
+
+func (r *rollout) stopAction(version string, m strategy.Move, placed []Placement) *Stop {
+	return &Stop{
+		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: version,
+		Process: m.Process, Drain: r.drainOf(version, m.Process), Instances: placed, Wait: m.Wait, Exclusive: m.Alone || r.exclusive() || r.current.kind == moveDown,
+	}
+}
+
 func (r *rollout) stop(version string, m strategy.Move, names []string) {
 	placed := r.located(version, names)
 	s := r.step(KindStop, version, names, r.title(version, m.Process, names, 0))
@@ -456,10 +621,7 @@ func (r *rollout) stop(version string, m strategy.Move, names []string) {
 	case version == r.to.Version:
 		s.Cause = "more instances than wanted"
 	}
-	s.Action = &Stop{
-		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: version,
-		Process: m.Process, Drain: r.drainOf(version, m.Process), Instances: placed, Wait: m.Wait, Exclusive: r.exclusive() || r.current.kind == moveDown,
-	}
+	s.Action = r.stopAction(version, m, placed)
 	if release, p := r.leaving(version, m.Process); p != nil {
 		s.Undo = &Undo{Title: "start it", Action: r.startAction(*release, *p, placed)}
 	} else {

@@ -12,18 +12,34 @@ import (
 	"pleat/spec"
 )
 
-// liveSplits are how the services' requests are spread.
-func liveSplits(p *planning) map[string]Split {
-	out := map[string]Split{}
+// ofRouters is what the routers of the services say of themselves, by service.
+func ofRouters[T any](p *planning, says func(*Router) T) map[string]T {
+	out := map[string]T{}
 	for _, s := range p.spec.Services {
 		if s.Router == nil {
 			continue
 		}
 		if router := p.state.Routers[string(s.Router.Address())]; router != nil {
-			out[s.Name] = router.Split
+			out[s.Name] = says(router)
 		}
 	}
 	return out
+}
+
+// bound has the router take what the spec says. A way back leaves it as it is.
+func (r *rollout) bound() {
+	if r.service.Router == nil || r.goal.Rollback || r.requests[r.service.Name] == r.service.Router.Limits {
+		return
+	}
+	before, after := r.requests[r.service.Name], r.service.Router.Limits
+	action := func(l spec.RouterLimits) *Bound {
+		return &Bound{Router: r.service.Router.Address(), Service: r.service.Name, Limits: l}
+	}
+	s := r.step(KindLimit, r.to.Version, []string{"requests"}, fmt.Sprintf("%s: %s", r.service.Name, after))
+	s.Cause = fmt.Sprintf("%s has %s", r.service.Router.Address(), before)
+	s.Undo, s.Action, s.Source = &Undo{Title: "as before", Action: action(before)}, action(after), r.source(r.service.Router.Range)
+	r.requests[r.service.Name] = after
+	r.add(r.group, s)
 }
 
 // gradual tells whether the rollout gives its release requests by shares. Where
@@ -49,16 +65,28 @@ func (r *rollout) byShares() {
 	others := r.others()
 	has, shared := r.splits[r.service.Name].Share(r.to.Version)
 	r.noteRoom()
-	if has == 0 && r.service.Strategy.Steps[0].Weight > 0 {
+	if !shared {
+		has = r.evenShare(others)
+	}
+	if !shared || !r.newcomer(has, others) {
+		r.had = has
+	}
+	switch {
+	case r.had > 0 && !shared:
+		r.weigh(nil, r.had, others, "it gets that already")
+	case has == 0 && r.service.Strategy.Steps[0].Weight > 0:
 		r.weigh(nil, 0, others, "no requests before the first step")
 	}
 	last := "it gets all of them again"
 	for _, s := range r.service.Strategy.Steps {
-		if shared && s.Weight < has {
+		if s.Weight < has && (shared || s.Weight > 0) {
 			continue
 		}
 		r.bringUp(s, others)
 		r.keepShare(s)
+		if s == r.service.Strategy.Steps[0] {
+			r.moment(spec.AtCanary)
+		}
 		r.askOf(s)
 		r.approve(s)
 		last = "every step was well"
@@ -72,10 +100,30 @@ func (r *rollout) byShares() {
 	r.moves(&spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Count: 1}}, rest)
 }
 
+// evenShare is the percentage of the requests that the release gets while all
+// instances are alike: some of it may serve beside the others already.
+func (r *rollout) evenShare(others map[string]int) int {
+	mine := r.attached()
+	return 100 * mine / (mine + total(others))
+}
+
+// attached is how many of the release's instances the router knows.
+func (r *rollout) attached() int {
+	return len(r.mine(func(i Instance) bool { return i.Release == r.to.Version && r.routed(i.Release, i.Name) }))
+}
+
+// newcomer tells whether the release that has that share is one whose own rollout
+// was cut short: what fails takes it back to none. Otherwise it is the one that
+// serves, beside a canary that is given up, and must not lose its requests to it.
+func (r *rollout) newcomer(has int, others map[string]int) bool {
+	steps := r.service.Strategy.Steps
+	return has <= steps[len(steps)-1].Weight && total(others) > r.attached()
+}
+
 // bringUp starts what a step needs and gives it its share.
 func (r *rollout) bringUp(s *spec.TrafficStep, others map[string]int) {
 	if s.Weight == 0 { // what comes up must find that it gets nothing
-		r.weigh(s, 0, others, "no requests before it is approved of")
+		r.weigh(s, r.had, others, "no requests before it is approved of")
 	}
 	r.attachLeftovers()
 	r.startUpTo(func(p ProcessDefinition) int { return stepSize(s, r.count(p), len(r.hosts)) })
@@ -127,7 +175,8 @@ func (r *rollout) byRoute() (routed, rest []strategy.Process) {
 
 // weigh gives the release its share, and the rest to the others as they had it
 // among themselves: by what they get now or, where all are alike, by their
-// instances. What fails takes it back to no share at once, whatever came before.
+// instances. What fails takes it back to no share at once, whatever came before, or
+// to what it had where it was no newcomer.
 func (r *rollout) weigh(step *spec.TrafficStep, percent int, others map[string]int, cause string) {
 	before := r.splits[r.service.Name]
 	weights := maps.Clone(others)
@@ -140,20 +189,22 @@ func (r *rollout) weigh(step *spec.TrafficStep, percent int, others map[string]i
 		weights = maps.Clone(others)
 	}
 	sticky := stickyOf(r.service.Strategy.Sticky)
-	none := Split{Shares: split(r.to.Version, 0, weights), Sticky: sticky}
+	none := Split{Shares: split(r.to.Version, r.had, weights), Sticky: sticky}
 	after := Split{Shares: split(r.to.Version, percent, weights), Sticky: sticky, Rules: r.rules(step, before)}
 	if percent == 100 {
 		after.Shares, after.Rules = []Share{{r.to.Version, 100}}, nil
 	}
 	back, undo := before, "as before"
-	if percent > 0 {
-		back, undo = none, "0%"
+	if percent > r.had {
+		back, undo = none, fmt.Sprintf("%d%%", r.had)
 	}
+	backward := r.weighAction(back)
+	backward.Floor = min(1, r.leastServing(back)) // the others may have gone meanwhile
 	title := fmt.Sprintf("%s %s %d%%", r.service.Name, r.to.Version, percent)
 	for _, rule := range after.Rules {
 		title += " + " + rule.String()
 	}
-	r.give(after, cause, title, &Undo{Title: undo, Action: r.weighAction(back)})
+	r.give(after, cause, title, &Undo{Title: undo, Action: backward})
 }
 
 func total(weights map[string]int) int {
@@ -290,9 +341,12 @@ func (r *rollout) analyze(s *spec.TrafficStep, a *spec.Analysis) {
 	step.Title = a.Name
 	step.Cause = fmt.Sprintf("%s %s gets more only if %s is well", r.service.Name, r.to.Version, a.Address())
 	step.Waits = []string{countText(a.Count, a.Interval)}
+	if a.MinSamples > 0 {
+		step.Waits = append(step.Waits, fmt.Sprintf("%d samples", a.MinSamples))
+	}
 	step.Action = &Analyze{
 		Analysis: a.Name, Inquiry: a.Inquiry, Pass: a.Pass, Fail: a.Fail, Count: a.Count, Interval: a.Interval,
-		Failures: a.Failures, Inconclusive: a.Inconclusive, DryRun: a.DryRun,
+		Failures: a.Failures, Inconclusive: a.Inconclusive, MinSamples: a.MinSamples, DryRun: a.DryRun,
 		Service: r.service.Name, Release: r.to.Version, Old: strings.Join(sortedKeys(r.others()), "|"),
 	}
 	step.Limits.Run = 0

@@ -19,7 +19,7 @@ var (
 	actionTypes = map[string]Action{
 		"transaction": &Transaction{}, "build_index": &BuildIndex{}, "remove_index": &RemoveIndex{}, "run_alone": &RunAlone{},
 		"backfill": &Backfill{}, "verify": &Verify{}, "start": &Start{}, "stop": &Stop{},
-		"attach": &Attach{}, "drain": &Drain{}, "weigh": &Weigh{}, "checkpoint": &Checkpoint{}, "migrate": &Migrate{}, "pause": &Pause{}, "approve": &Approve{}, "smoke": &Smoke{}, "handover": &Handover{}, "analyze": &Analyze{},
+		"attach": &Attach{}, "drain": &Drain{}, "weigh": &Weigh{}, "checkpoint": &Checkpoint{}, "migrate": &Migrate{}, "pause": &Pause{}, "approve": &Approve{}, "smoke": &Smoke{}, "handover": &Handover{}, "analyze": &Analyze{}, "task": &Task{}, "roles": &Roles{}, "hold_traffic": &HoldTraffic{}, "bound": &Bound{},
 	}
 	guardTypes = map[string]Guard{
 		"no_instances": &NoInstances{}, "no_sessions": &NoSessions{}, "soak": &Soak{}, "quiet": &Quiet{}, "no_statements": &NoStatements{}, "hidden_for": &HiddenFor{}, "open": &Open{},

@@ -230,7 +230,7 @@ type Fact struct {
 
 // Facts reads the facts of a scope from a state, sorted by key.
 func (s Scope) Facts(st *State) []Fact {
-	f := &facts{instances: map[string][]Instance{}, backends: map[string][]Backend{}, held: map[string][]string{}, splits: map[string]string{}}
+	f := &facts{instances: map[string][]Instance{}, backends: map[string][]Backend{}, held: map[string][]string{}, splits: map[string]string{}, limits: map[string]spec.RouterLimits{}}
 	f.index(st)
 	for _, name := range sortedKeys(s.Databases) {
 		f.database(name, s.Databases[name], st)
@@ -280,6 +280,7 @@ type facts struct {
 	backends  map[string][]Backend
 	held      map[string][]string
 	splits    map[string]string // by the address of a router
+	limits    map[string]spec.RouterLimits
 }
 
 func (f *facts) index(st *State) {
@@ -291,6 +292,7 @@ func (f *facts) index(st *State) {
 			f.backends[b.Service] = append(f.backends[b.Service], b)
 		}
 		f.splits[address] = st.Routers[address].Split.String()
+		f.limits[address] = st.Routers[address].Limits
 	}
 	for _, r := range st.Journal.Releases {
 		if r.Held != "" {
@@ -440,7 +442,7 @@ func (f *facts) service(s ServiceScope) {
 	var live, backends []string
 	for _, i := range f.instances[s.Name] {
 		if i.State != Down {
-			live = append(live, fmt.Sprintf("%s/%s@%.8s", i.Release, i.Name, i.Digest))
+			live = append(live, fmt.Sprintf("%s/%s@%.8s%s", i.Release, i.Name, i.Digest, i.Role.suffix()))
 		}
 	}
 	for _, b := range f.backends[s.Name] {
@@ -452,6 +454,9 @@ func (f *facts) service(s ServiceScope) {
 	f.add(at+"backends", strings.Join(sorted(backends), " "))
 	if s.Router != "" {
 		f.add(at+"shares", f.splits[string(s.Router)])
+		if l := f.limits[string(s.Router)]; l != (spec.RouterLimits{}) {
+			f.add(at+"limits", l.String())
+		}
 	}
 }
 
@@ -480,4 +485,12 @@ func (f *facts) sessionsOnly(service string, databases []string, st *State) []st
 		}
 	}
 	return sortedKeys(found)
+}
+
+// suffix is the role behind an instance's name.
+func (r Role) suffix() string {
+	if r == "" {
+		return ""
+	}
+	return " (" + string(r) + ")"
 }

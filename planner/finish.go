@@ -126,6 +126,7 @@ func (p *planning) wish() string {
 		Strategy     spec.Strategy
 		Release      Release
 		KeepRollback time.Duration
+		Tasks        []*spec.Task `json:",omitempty"`
 	}
 	wish := struct {
 		Rollback   bool
@@ -142,7 +143,7 @@ func (p *planning) wish() string {
 			release = d.release
 		}
 		release.Held = ""
-		wish.Services = append(wish.Services, service{s.Name, p.target(s), strategy, release, s.KeepRollback})
+		wish.Services = append(wish.Services, service{s.Name, p.target(s), strategy, release, s.KeepRollback, s.Tasks})
 	}
 	for _, d := range p.spec.Migrations {
 		wish.Migrations = append(wish.Migrations, fmt.Sprintf("%s %d", d.Name, d.Version))
@@ -180,44 +181,41 @@ func hostless(s Step) Step {
 }
 
 func unplaced(a Action) Action {
-	strip := func(placed []Placement) []Placement {
-		out := make([]Placement, len(placed))
-		for i, p := range placed {
-			out[i] = Placement{Instance: p.Instance}
-		}
-		return out
-	}
 	switch a := a.(type) {
 	case *Start:
-		c := *a
-		c.Instances = strip(a.Instances)
-		return &c
+		return without(a, func(c *Start) *[]Placement { return &c.Instances })
 	case *Stop:
-		c := *a
-		c.Instances = strip(a.Instances)
-		return &c
+		return without(a, func(c *Stop) *[]Placement { return &c.Instances })
 	case *Attach:
-		c := *a
-		c.Instances = strip(a.Instances)
-		return &c
+		return without(a, func(c *Attach) *[]Placement { return &c.Instances })
 	case *Drain:
-		c := *a
-		c.Instances = strip(a.Instances)
-		return &c
+		return without(a, func(c *Drain) *[]Placement { return &c.Instances })
 	case *Handover:
-		c := *a
-		c.Instances = strip(a.Instances)
-		return &c
+		return without(a, func(c *Handover) *[]Placement { return &c.Instances })
 	case *Smoke:
-		c := *a
-		c.Instances = strip(a.Instances)
-		return &c
+		return without(a, func(c *Smoke) *[]Placement { return &c.Instances })
+	case *Task:
+		return without(a, func(c *Task) *[]Placement { return &c.Instances })
+	case *Roles:
+		return without(a, func(c *Roles) *[]Placement { return &c.Instances })
 	case *Pause:
 		c := *a
 		c.Since = nil
 		return &c
 	}
 	return a
+}
+
+// without is a copy of an action without the hosts of its instances.
+func without[A any](a *A, of func(*A) *[]Placement) *A {
+	c := *a
+	placed := of(&c)
+	bare := make([]Placement, len(*placed))
+	for i, p := range *placed {
+		bare[i] = Placement{Instance: p.Instance}
+	}
+	*placed = bare
+	return &c
 }
 
 func (p *planning) digestOf(v any) string {

@@ -69,10 +69,25 @@ func (v *view) rights() []Obstacle {
 			Do: fmt.Sprintf("GRANT %s TO %s;", migrations.Ident(c.Role), migrations.Ident(c.User)),
 		})
 	}
+	if c.Installs != nil && !*c.Installs {
+		out = append(out, Obstacle{
+			Code: "missing_right", Text: fmt.Sprintf("%s: %s may not make the schema pleat, in which pleat keeps what it did", v.at, c.User),
+			Do: v.grantCreate(c.User),
+		})
+	}
 	for _, s := range v.steps() {
 		out = append(out, v.rightsOf(s)...)
 	}
 	return out
+}
+
+// grantCreate lets a role make schemas.
+func (v *view) grantCreate(role string) string {
+	database := "…"
+	if v.db.Name != "" {
+		database = migrations.Ident(v.db.Name)
+	}
+	return fmt.Sprintf("GRANT CREATE ON DATABASE %s TO %s;", database, migrations.Ident(role))
 }
 
 func (v *view) rightsOf(s numbered) []Obstacle {
@@ -91,6 +106,9 @@ func (v *view) rightsOf(s numbered) []Obstacle {
 		}
 		if s.Kind == KindSync {
 			out = v.create(s, "pleat")
+		}
+		if strings.HasPrefix(a.Unit, "view.") && c.Creates != nil && !*c.Creates {
+			return []Obstacle{v.lacks(s, "make the schema "+a.Table.Schema+" of the view", v.grantCreate(c.Role))}
 		}
 	case *BuildIndex:
 		out = v.create(s, table.Schema)

@@ -15,6 +15,7 @@ func surrounded(s planner.Step) (*planner.Plan, *planner.State) {
 	free, disk := 50, int64(100<<30)
 	s.Table = "users"
 	return &planner.Plan{Kind: "apply", Steps: []planner.Step{s}}, &planner.State{Databases: map[string]*planner.Database{"main": {
+		Name:    "shop",
 		Catalog: &migrations.Catalog{Tables: map[string]*migrations.Table{"users": {Rows: 12_000_000, Bytes: 1_200_000_000}}},
 		Circumstances: &planner.Circumstances{
 			Version: 15_00_08, User: "pleat_apply", Role: "app_owner", Becomes: true,
@@ -32,6 +33,8 @@ func TestObstacles(t *testing.T) {
 	sync := planner.Step{Kind: planner.KindSync, Title: "users", Action: &planner.Transaction{Database: "main", Table: users, Unit: "sync.users"}}
 	fill := planner.Step{Kind: planner.KindBackfill, Title: "users rows", Action: &planner.Backfill{Database: "main", Table: users}}
 	index := planner.Step{Kind: planner.KindExpand, Title: "index", Action: &planner.BuildIndex{Database: "main", Table: users}}
+	view := planner.Step{Kind: planner.KindExpand, Title: "view of users", Action: &planner.Transaction{Database: "main", Table: spec.Table{Schema: "pleat_c", Name: "users"}, Unit: "view.pleat_c.users"}}
+	may, mayNot := true, false
 	drop := planner.Step{Kind: planner.KindContract, Title: "drop users.name", Drops: []string{"users.name"}, Action: &planner.Transaction{Database: "main", Table: users, Unit: "drop.users"}}
 	type around = *planner.Circumstances
 	type table = *planner.TableCircumstance
@@ -55,6 +58,9 @@ func TestObstacles(t *testing.T) {
 		{"a schema of which nothing is known", create, func(around, table, *migrations.Table) {}, "", "", ""},
 		{"no index there", index, func(c around, _ table, _ *migrations.Table) { c.Schemas["public"] = false }, "missing_right", "schema public", ""},
 		{"no functions in pleat", sync, func(c around, _ table, _ *migrations.Table) { c.Schemas["pleat"] = false }, "missing_right", "schema pleat", `GRANT USAGE, CREATE ON SCHEMA "pleat" TO "app_owner"`},
+		{"no schema for a view", view, func(c around, _ table, _ *migrations.Table) { c.Creates = &mayNot }, "missing_right", "app_owner may not make the schema pleat_c of the view (step 1 expand view of users)", `GRANT CREATE ON DATABASE "shop" TO "app_owner";`},
+		{"a schema for a view", view, func(c around, _ table, _ *migrations.Table) { c.Creates, c.Installs = &may, &may }, "", "", ""},
+		{"no schema pleat", expand, func(c around, _ table, _ *migrations.Table) { c.Creates, c.Installs = &mayNot, &mayNot }, "missing_right", "pleat_apply may not make the schema pleat", `GRANT CREATE ON DATABASE "shop" TO "pleat_apply";`},
 		{"no connections", expand, func(c around, _ table, _ *migrations.Table) { *c.Connections = 2 }, "no_connections", "2 connections left", "max_connections"},
 		{"no room for a back-fill", fill, func(c around, _ table, _ *migrations.Table) { *c.Disk = 2 << 30 }, "no_space", "2.1 GB are free on the server's disk, and the steps need about 2.6 GB", "make room"},
 		{"no room for an index", index, func(c around, _ table, _ *migrations.Table) { *c.Disk = 900_000_000 }, "no_space", "need about 960 MB", ""},

@@ -65,6 +65,7 @@ func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
 	}
 	e := newEmitter(p)
 	e.emit(moves)
+	e.checkAbilities()
 	plan := e.finish()
 	if p.diags.HasErrors() {
 		return nil, p.diags

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"pleat/migrations"
 	"pleat/spec"
 )
@@ -117,10 +119,11 @@ func (k *knot) revertAll(w world) []move {
 	return moves
 }
 
-// unhideAll brings back what a target release does not know to be gone.
+// unhideAll brings back what a target release does not know to be gone, the
+// last first: two changes may have taken one name after another.
 func (k *knot) unhideAll(w world) []move {
 	var moves []move
-	for _, c := range k.changes {
+	for _, c := range slices.Backward(k.changes) {
 		if w.phases[c.Name] != migrations.Hidden || !k.missed(c) || len(k.dropped(c)) > 0 {
 			continue
 		}

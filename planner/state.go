@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"strings"
 	"time"
 
 	"pleat/migrations"
@@ -101,6 +102,8 @@ type Orchestrator struct {
 	Identity  string     `json:"identity"`
 	Hosts     []string   `json:"hosts"` // sorted
 	Instances []Instance `json:"instances,omitempty"`
+	// Abilities are what it can do; nil: everything.
+	Abilities []Ability `json:"abilities,omitempty"`
 }
 
 // InstanceState is where an instance is in its life.
@@ -125,13 +128,29 @@ type Instance struct {
 	Host    string        `json:"host"`
 	Digest  string        `json:"digest"` // SHA-256 of the artifact it runs
 	State   InstanceState `json:"state"`
+	Role    Role          `json:"role,omitempty"`    // in its cluster, as it says itself
+	Address string        `json:"address,omitempty"` // host:port where it takes requests; "": its orchestrator does not say
 }
+
+// Role is what an instance of a replicated process says it is, once it has
+// caught up. Other words mean nothing.
+type Role string
+
+// The roles.
+const (
+	Primary Role = "primary" // takes the writes
+	Sync    Role = "sync"    // has a write before it counts
+	Async   Role = "async"   // has it a little later
+)
 
 // Router is one router's live facts.
 type Router struct {
 	Identity string    `json:"identity"`
 	Backends []Backend `json:"backends,omitempty"`
 	Split
+	Limits spec.RouterLimits `json:"limits,omitzero"`
+	// Abilities are what it can do; nil: everything.
+	Abilities []Ability `json:"abilities,omitempty"`
 }
 
 // Backend is an instance that a router knows.
@@ -140,6 +159,17 @@ type Backend struct {
 	Release  string `json:"release"`
 	Instance string `json:"instance"` // "PROCESS.N"
 	Draining bool   `json:"draining,omitempty"`
+}
+
+// of tells whether the backend is that instance.
+func (b Backend) of(i Instance) bool {
+	return i.Service == b.Service && i.Release == b.Release && i.Name == b.Instance
+}
+
+// process is that of the instance.
+func (b Backend) process() string {
+	process, _, _ := strings.Cut(b.Instance, ".")
+	return process
 }
 
 // Journal is what pleat recorded about releases and runs.
@@ -199,14 +229,16 @@ type Artifact struct {
 // ProcessDefinition is everything an orchestrator needs to run instances of
 // one process of one release. Secrets in Env are references.
 type ProcessDefinition struct {
-	Process string               `json:"process"`
-	Count   int                  `json:"count"` // on each host where PerHost
-	PerHost bool                 `json:"per_host,omitempty"`
-	Command []string             `json:"command"`
-	Env     map[string]spec.Text `json:"env,omitempty"`
-	Routed  bool                 `json:"routed,omitempty"`
-	Checks  []*spec.Check        `json:"checks,omitempty"`
-	Drain   spec.Drain           `json:"drain"`
+	Process  string               `json:"process"`
+	Count    int                  `json:"count"` // on each host where PerHost
+	PerHost  bool                 `json:"per_host,omitempty"`
+	Command  []string             `json:"command"`
+	Env      map[string]spec.Text `json:"env,omitempty"`
+	Routed   bool                 `json:"routed,omitempty"`
+	Protocol spec.Protocol        `json:"protocol,omitempty"` // that the router speaks with it; "" = HTTP/1.1
+	Checks   []*spec.Check        `json:"checks,omitempty"`
+	Drain    spec.Drain           `json:"drain"`
+	spec.Confinement
 }
 
 // Identity is which system answers at a database's or an orchestrator's

@@ -25,6 +25,11 @@ const (
 	KindSmoke      Kind = "smoke"
 	KindAnalysis   Kind = "analysis"
 	KindHandover   Kind = "handover"
+	KindRelease    Kind = "release" // requests that were held
+	KindLimit      Kind = "limit"   // of requests
+	KindTask       Kind = "task"
+	KindRoles      Kind = "roles"
+	KindPromote    Kind = "promote"
 	KindStart      Kind = "start"
 	KindAttach     Kind = "attach"
 	KindDrain      Kind = "drain"
@@ -152,6 +157,14 @@ type SessionEnded struct {
 	Table            string
 }
 
+// Output is a line that a program of the step wrote.
+type Output struct {
+	Service, Release string
+	Source           string // whose line it is: a task's name
+	Host             string
+	Line             string
+}
+
 // Warning is something that a person should know and that stops nothing.
 type Warning struct{ Text string }
 
@@ -159,6 +172,7 @@ func (Progress) report()       {}
 func (Waiting) report()        {}
 func (InstanceChange) report() {}
 func (Warning) report()        {}
+func (Output) report()         {}
 func (SessionEnded) report()   {}
 
 // Outcome is what is known of a step's effect. The zero value is the safe

@@ -3,10 +3,13 @@ package planner
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"pleat/migrations"
+	"pleat/migrations/hazard"
+	"pleat/spec"
 )
 
 // Unhide plans the way back of steps that hid something, as the plan of the
@@ -44,6 +47,58 @@ func Hides(s Step) bool {
 
 // Unhides tells whether a step brings back what another one hid.
 func Unhides(s Step) bool { return s.Kind == KindContract && strings.HasSuffix(s.ID, unhideSuffix) }
+
+// Displaced gives the first of the later steps that takes the name of an index
+// which un-hiding a step would move: the name is another's by then. nil where
+// there is none.
+func Displaced(hidden Step, later []Step) *Step {
+	back, ok := unhidden(hidden)
+	if !ok {
+		return nil
+	}
+	moved := indexNames(back)
+	for i, s := range later {
+		if s.Address != hidden.Address && slices.ContainsFunc(indexNames(s), func(n spec.Table) bool { return slices.Contains(moved, n) }) {
+			return &later[i]
+		}
+	}
+	return nil
+}
+
+// indexNames are the indexes that a step renames or drops, by the names that
+// they have before it.
+func indexNames(s Step) []spec.Table {
+	var out []spec.Table
+	switch a := s.Action.(type) {
+	case *RemoveIndex:
+		out = append(out, a.Index)
+	case *Transaction:
+		for _, sql := range a.SQL {
+			if name := hazard.RenamedIndex(sql); name != "" {
+				out = append(out, spec.ParseTable(name))
+			}
+		}
+	}
+	return out
+}
+
+// StillDone leaves out steps of which a later one in the list is the way back.
+func StillDone(steps []Step) []Step {
+	back := map[string]bool{}
+	var out []Step
+	for _, s := range slices.Backward(steps) {
+		if id, ok := strings.CutSuffix(s.ID, unhideSuffix); ok {
+			back[id] = true
+			continue
+		}
+		if !back[s.ID] {
+			out = append(out, s)
+		}
+		delete(back, s.ID)
+	}
+	slices.Reverse(out)
+	return out
+}
 
 const unhideSuffix = "/unhide"
 

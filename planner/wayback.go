@@ -18,6 +18,7 @@ type wayBack struct {
 	lost   map[releaseKey]bool // the same
 	gone   map[releaseKey]bool // of the able ones: has to be started again
 	kept   map[releaseKey]bool // is up, without requests
+	barred bool                // a primary was promoted: the run cannot go back to before
 	hidden bool                // something was hidden that has to be un-hidden first
 	unkept []*spec.Change      // with two shapes that no sync keeps in step
 	went   []releaseKey        // what the plan rolled out
@@ -137,7 +138,7 @@ func (b *wayBack) back() string {
 	switch {
 	case len(b.able) == 0 && len(b.unable) == 0:
 		return "nothing lost"
-	case len(b.able) == 0:
+	case len(b.able) == 0 || b.barred:
 		return "what fails below goes back to here"
 	}
 	text := "back to " + names(b.able) + b.manner() + firstOf(b.missed, ", nothing lost")

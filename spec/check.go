@@ -19,6 +19,7 @@ func (l *loader) check() {
 		l.checkTraffic(d.node, d.item)
 		l.checkVersions(d.item)
 	}
+	l.checkShared()
 	services := newOrder(l.declaredServices, func(s *Service) []*Service { return s.After })
 	if cycle := services.cycle(); cycle != nil {
 		services.report(l.problems, "Cycle of services", cycle, l.serviceAfterAt)
@@ -29,25 +30,27 @@ func (l *loader) check() {
 		return
 	}
 	order.close()
+	l.serving(order)
 	for _, d := range l.declaredReleases {
 		l.checkSchema(d.item, order)
 	}
 	l.checkColumns(order)
 }
 
-// defaultAgents gives each router without an agent the first one.
+// defaultAgents gives each router that needs an agent and names none the first one.
 func (l *loader) defaultAgents() {
 	list := sorted(l.orchestrators, func(o *Orchestrator) string { return o.Kind + "." + o.Name })
+	list = slices.DeleteFunc(list, func(o *Orchestrator) bool { return o.Program != nil })
 	for _, name := range l.routers.names {
 		r := l.routers.items[name]
-		if r.Agent != "" {
+		if r.Agent != "" || r.Program != nil {
 			continue
 		}
 		if len(list) == 0 && l.refused["orchestrator"] {
 			continue
 		}
 		if len(list) == 0 {
-			l.add(r.Range, "Missing agent", "%s needs the argument agent: there is no orchestrator to take one from.", r.Address())
+			l.add(r.Range, "Missing agent", "%s needs the argument agent: there is no orchestrator with agents to take one from.", r.Address())
 			continue
 		}
 		if len(list[0].Agents) > 0 {
@@ -61,12 +64,38 @@ func (l *loader) checkRouted(s *Service) {
 	if s.Router == nil || len(s.Processes) == 0 {
 		return
 	}
+	if s.Router.Program == nil && s.Orchestrator != nil && s.Orchestrator.Program != nil {
+		l.add(s.Range, "Router without an agent's instances", "%s routes to instances that agents keep, and those of %s are kept by %s. Give it a router of the kind exec.", s.Router.Address(), s.Address(), s.Orchestrator.Address())
+	}
 	for _, p := range s.Processes {
 		if p.Routed {
 			return
 		}
 	}
 	l.add(s.Range, "No process for the router", "%s has a router, but none of its processes gets requests. Write routed = true in one of them.", s.Address())
+}
+
+// checkShared refuses to have two services answer at one address: what an agent
+// accepts there is for one. A program of the author's tells services apart itself.
+func (l *loader) checkShared() {
+	type listener struct{ agent, listen string }
+	first := map[listener]declared[*Service]{}
+	for _, d := range l.declaredServices {
+		r := d.item.Router
+		if r == nil || r.Program != nil || r.Listen == "" {
+			continue
+		}
+		other, taken := first[listener{r.Agent, r.Listen}]
+		if !taken {
+			first[listener{r.Agent, r.Listen}] = d
+			continue
+		}
+		places := Related{{other.node.at("router"), string(other.item.Address()) + " has it"}}
+		if r != other.item.Router {
+			places = append(places, Place{other.item.Router.Range, "listens there"}, Place{r.Range, "listens there too"})
+		}
+		l.addRelated(d.node.at("router"), places, "Router of two services", "Requests at %s are those of %s. %s needs a router with an address of its own.", r.Listen, other.item.Address(), d.item.Address())
+	}
 }
 
 // checkKept refuses to keep instances up that nobody could give requests to.

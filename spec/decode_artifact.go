@@ -2,11 +2,10 @@ package spec
 
 import (
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
-var digestForm = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+var digestForm = Pattern(`^[0-9a-fA-F]{64}$`)
 
 func (l *loader) artifact(n *node) Artifact {
 	if n == nil {
@@ -16,7 +15,7 @@ func (l *loader) artifact(n *node) Artifact {
 	if filepath.IsAbs(a.Path) {
 		l.add(n.at("path"), "Absolute path", "The artifact's path is relative to the spec, so that the plan is the same on any machine.")
 	}
-	if a.SHA256 != "" && !digestForm.MatchString(a.SHA256) {
+	if a.SHA256 != "" && !digestForm().MatchString(a.SHA256) {
 		l.add(n.at("sha256"), "Release not pinned", "%s is not a SHA-256: 64 hexadecimal digits. A tag or version can mean another program tomorrow than it did in review. Write the output of sha256sum, or filesha256(%s).",
 			quote(a.SHA256), quote(a.Path))
 		a.SHA256 = ""

@@ -270,14 +270,20 @@ func (n *node) size(name string) int64 {
 	if text == "" {
 		return 0
 	}
-	number := strings.TrimRight(text, "kMGB")
-	unit := map[string]int64{"kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}[text[len(number):]]
-	count, err := strconv.ParseInt(strings.TrimSpace(number), 10, 32)
-	if err != nil || count <= 0 || unit == 0 {
+	size, ok := parseSize(text, map[string]int64{"kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30})
+	if !ok {
 		n.problems.add(n.at(name), "Invalid size", "The argument %s of %s cannot be %s: write a whole number and kB, MB or GB, such as \"64MB\".", name, n.title(), quote(text))
 		return 0
 	}
-	return count * unit
+	return size
+}
+
+// parseSize reads a whole number above 0 with one of the units.
+func parseSize(text string, units map[string]int64) (int64, bool) {
+	number := strings.TrimRight(text, "kKMGiB")
+	unit := units[text[len(number):]]
+	count, err := strconv.ParseInt(strings.TrimSpace(number), 10, 32)
+	return count * unit, err == nil && count > 0 && unit > 0
 }
 
 func syncOf(c *Change, t Table) *Sync {

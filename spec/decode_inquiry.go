@@ -20,8 +20,15 @@ func (l *loader) analysis(n *node, a *Analysis) {
 	a.Pass, a.Fail = n.expression("pass"), n.expression("fail")
 	a.Count, a.Interval = n.count("count"), n.duration("interval")
 	a.Failures, a.Inconclusive, a.DryRun = n.count("failures"), n.count("inconclusive"), n.flag("dry_run")
+	a.MinSamples = n.count("min_samples")
 	if b := l.oneWay(n); b != nil {
 		a.Inquiry = l.inquiry(b, string(a.Address()))
+		if a.Inquiry.Kind == InquiryPrometheus {
+			a.Inquiry.Samples = b.str("samples")
+		}
+		if a.MinSamples > 0 && a.Inquiry.Kind == InquiryPrometheus && a.Inquiry.Samples == "" {
+			l.add(n.at("min_samples"), "No samples", "With min_samples, %s of %s needs the argument samples: PromQL that gives how many a measurement rests on.", b.title(), n.title())
+		}
 	}
 	if !n.has("pass") && !n.has("fail") {
 		l.add(n.rng(), "No verdict", "%s needs an argument pass or fail, or both: what a measurement must be like.", n.title())

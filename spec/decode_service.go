@@ -19,6 +19,10 @@ func (l *loader) service(n *node, s *Service) {
 		s.Processes = append(s.Processes, process(p, s))
 	}
 	slices.SortFunc(s.Processes, compareProcesses)
+	l.clustered(n, s)
+	for _, t := range n.blocks(taskTable.name) {
+		s.Tasks = append(s.Tasks, l.task(t, s))
+	}
 	l.target(n, s)
 }
 
@@ -92,12 +96,16 @@ func process(n *node, s *Service) *Process {
 	if p.Command == nil {
 		p.Command = []string{"${ARTIFACT}"}
 	}
+	if n.str("protocol") == string(HTTP2) {
+		p.Protocol = HTTP2
+	}
 	if n.has("routed") {
 		p.Routed = n.flag("routed")
 	}
 	for _, c := range n.blocks("check") {
 		p.Checks = append(p.Checks, check(c))
 	}
+	p.Confinement = confinement(n, p)
 	return p
 }
 
@@ -163,6 +171,8 @@ func (c *Check) asks(n *node) {
 		}
 	case CheckTCP:
 		c.Port = n.count("port")
+	case CheckGRPC:
+		c.Port, c.Service = n.count("port"), n.str("service")
 	case CheckExec:
 		c.Command = n.argv("command")
 	}

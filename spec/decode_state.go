@@ -66,6 +66,10 @@ func (l *loader) state() {
 }
 
 func (l *loader) orchestrator(n *node, o *Orchestrator) {
+	if o.Kind == execKind {
+		o.Program = program(n, string(o.Address()))
+		return
+	}
 	o.Agents = n.strs("agents")
 	o.Token = n.secret("token", string(o.Address())+".token")
 	o.CA = n.str("ca")
@@ -98,16 +102,42 @@ func (n *node) agent(rng hcl.Range, address string) {
 	n.problems.add(rng, "Invalid agent", "%s is no agent. An agent is unix:///PATH or https://HOST:PORT. There is no http: without TLS anybody on the way could start programs.", quote(address))
 }
 
+// execKind is of orchestrators and routers that are a program of the author's.
+const execKind = "exec"
+
+func program(n *node, address string) *Program {
+	return &Program{Command: n.argv("command"), Settings: n.textMap("settings", address+".settings"), Timeout: n.duration("timeout")}
+}
+
 func (l *loader) router(n *node, r *Router) {
+	if r.Kind == execKind {
+		r.Program = program(n, string(r.Address()))
+		return
+	}
 	r.Listen = n.str("listen")
 	if r.Listen != "" && !hostPort(r.Listen) {
 		l.add(n.at("listen"), "Invalid address", "The argument listen of %s is HOST:PORT, such as \"127.0.0.1:8080\" or \":8080\".", n.title())
+	}
+	if t := n.block("tls"); t != nil {
+		r.TLS = &RouterTLS{Certificate: t.str("certificate"), Key: t.str("key")}
+	}
+	if m := n.block("limits"); m != nil {
+		r.Limits = RouterLimits{
+			Header: m.bytes("max_header_bytes", 1<<10, longestHeader), Body: m.bytes("max_body", 1<<10, largestBody),
+			Requests: m.count("max_requests"),
+		}
 	}
 	r.Agent = n.str("agent")
 	if r.Agent != "" {
 		n.agent(n.at("agent"), r.Agent)
 	}
 }
+
+const (
+	// longestHeader is what the router reads of a header at most.
+	longestHeader = 1 << 20
+	largestBody   = 1 << 40
+)
 
 func hostPort(s string) bool {
 	_, port, err := net.SplitHostPort(s)

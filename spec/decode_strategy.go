@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ func (l *loader) strategy(n *node, s *Strategy) {
 	s.MaxStartFailures = n.count("max_start_failures")
 	s.StepTimeout = n.duration("step_timeout")
 	s.KeepPrevious = n.duration("keep_previous")
+	s.HoldTraffic = n.duration("hold_traffic")
 	kinds := slices.DeleteFunc(n.table.blockNames(), func(name string) bool { return name == smokeTable.name })
 	given := slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return n.block(kind) == nil })
 	if len(given) != 1 && !n.later() {
@@ -45,6 +45,13 @@ func (l *loader) strategy(n *node, s *Strategy) {
 	if n.block("handover") != nil {
 		s.Kind, s.Batch, s.Order = Handover, Batch{Count: 1}, StartFirst
 	}
+	if c := n.block("primary_last"); c != nil {
+		s.Kind, s.Batch, s.Order = PrimaryLast, Batch{Count: 1}, StartFirst
+		s.Cluster = &Cluster{Process: c.str("process"), Range: c.rng()}
+		if promote := c.block("promote"); promote != nil {
+			s.Cluster.Promote, s.Cluster.Timeout = promote.argv("command"), promote.duration("timeout")
+		}
+	}
 	for _, b := range n.blocks(smokeTable.name) {
 		s.Smokes = append(s.Smokes, smoke(b))
 	}
@@ -54,6 +61,12 @@ func (l *loader) strategy(n *node, s *Strategy) {
 	}
 	if s.Kind == Offline && s.KeepPrevious > 0 {
 		l.add(n.at("keep_previous"), "Nothing to keep", "With offline, all instances of the release before stop: none of them can be kept up.")
+	}
+	if s.HoldTraffic > 0 && s.Kind != Offline && s.Order != StopFirst {
+		l.add(n.at("hold_traffic"), "Nothing to hold", "Only with offline and with order = \"stop_first\" there may be a time in which nothing of a service is up.")
+	}
+	if s.Kind == PrimaryLast && s.KeepPrevious > 0 {
+		l.add(n.at("keep_previous"), "Nothing to keep", "With primary_last the instances of both releases are one cluster: those of the release before leave it one by one.")
 	}
 	if s.Order == StopFirst && s.KeepPrevious > 0 {
 		l.add(n.at("keep_previous"), "Two at once", "With order = \"stop_first\" the releases never run beside each other, and one that is kept would.")
@@ -144,7 +157,7 @@ func defaultStrategy(service *node) *Strategy {
 	}
 }
 
-var percentForm = regexp.MustCompile(`^([0-9]{1,3})%$`)
+var percentForm = Pattern(`^([0-9]{1,3})%$`)
 
 // batch is a number of instances or a percentage.
 func (n *node) batch(name string) Batch {
@@ -153,7 +166,7 @@ func (n *node) batch(name string) Batch {
 		return Batch{}
 	}
 	s := v.AsString()
-	if m := percentForm.FindStringSubmatch(s); m != nil {
+	if m := percentForm().FindStringSubmatch(s); m != nil {
 		if p, err := strconv.Atoi(m[1]); err == nil && p >= 1 && p <= 100 {
 			return Batch{Percent: p}
 		}

@@ -2,20 +2,19 @@ package spec
 
 import (
 	"errors"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
-var durationForm = regexp.MustCompile(`^([0-9]{1,9})(ms|s|m|h|d)$`)
+var durationForm = Pattern(`^([0-9]{1,9})(ms|s|m|h|d)$`)
 
 var errDuration = errors.New(`a duration is a whole number and a unit, such as "100ms", "5s", "10m", "24h" or "7d"`)
 
 // ParseDuration reads a duration as a spec writes it: a whole number and one
 // of ms, s, m, h, d.
 func ParseDuration(s string) (time.Duration, error) {
-	m := durationForm.FindStringSubmatch(s)
+	m := durationForm().FindStringSubmatch(s)
 	if m == nil {
 		return 0, errDuration
 	}

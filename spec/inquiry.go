@@ -24,6 +24,7 @@ type Inquiry struct {
 	URL      Text            `json:"url"`               // http, prometheus
 	Headers  map[string]Text `json:"headers,omitempty"` // http, prometheus
 	Query    string          `json:"query,omitempty"`   // prometheus
+	Samples  string          `json:"samples,omitempty"` // prometheus: a query for how many there are
 	Database string          `json:"database,omitempty"`
 	SQL      string          `json:"sql,omitempty"`
 	Command  []string        `json:"command,omitempty"`
@@ -52,6 +53,7 @@ type Analysis struct {
 	Interval     time.Duration
 	Failures     int // tolerated
 	Inconclusive int // tolerated
+	MinSamples   int // that a measurement rests on; with fewer it says nothing
 	DryRun       bool
 	Range        hcl.Range
 }

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"regexp"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -19,7 +18,7 @@ const (
 )
 
 // plainNumber keeps the decimal form of a number from filling the memory.
-var plainNumber = regexp.MustCompile(`^[0-9.]{1,40}([eE][+-]?[0-9]{1,2})?$`)
+var plainNumber = Pattern(`^[0-9.]{1,40}([eE][+-]?[0-9]{1,2})?$`)
 
 // checkLimits refuses files that would take the parser, or the evaluation of
 // what it returns, deeper than a stack is or longer than anybody waits.
@@ -39,7 +38,7 @@ func checkLimits(tokens hclsyntax.Tokens) hcl.Diagnostics {
 // excess says which limit is crossed at t, or "".
 func (n *nesting) excess(t hclsyntax.Token) (summary, detail string) {
 	switch {
-	case t.Type == hclsyntax.TokenNumberLit && !plainNumber.Match(t.Bytes):
+	case t.Type == hclsyntax.TokenNumberLit && !plainNumber().Match(t.Bytes):
 		return "Number too long", "A number has at most 40 digits, and an exponent of at most two."
 	case len(n.operators) > maxNesting:
 		return "Nested too deeply", fmt.Sprintf("Blocks and brackets are nested at most %d deep.", maxNesting)

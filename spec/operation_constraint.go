@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -157,13 +156,13 @@ func namingKey(t Table, name string, lists ...[]string) Names {
 // such words follow.
 func IndexColumn(text string) (name, order string) {
 	name, order, ok := strings.Cut(strings.TrimSpace(text), " ")
-	if !ok || !orderWords.MatchString(order) {
+	if !ok || !orderWords().MatchString(order) {
 		return text, ""
 	}
 	return name, order
 }
 
-var orderWords = regexp.MustCompile(`(?i)^(collate\s+["\w.]+|[\w.]+_ops|asc|desc|nulls\s+(first|last)|\s)+$`)
+var orderWords = Pattern(`(?i)^(collate\s+["\w.]+|[\w.]+_ops|asc|desc|nulls\s+(first|last)|\s)+$`)
 
 func namingConstraint(t Table, constraint string, columns ...string) Names {
 	return Names{Tables: []TableNames{{Table: t, Columns: columns, Constraints: []string{constraint}}}}

@@ -54,6 +54,9 @@ func (d *reference) block(b *block, level int) {
 		d.line("\n%s `%s %q`\n", strings.Repeat("#", min(level+1, 6)), b.name, v.name)
 		d.line("%s", v.doc)
 		d.attributes(v)
+		for _, c := range v.blocks {
+			d.block(c, level+2)
+		}
 	}
 	if len(b.later) > 0 {
 		d.line("\nNot supported yet: %s.", code(b.later))

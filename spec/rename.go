@@ -6,29 +6,71 @@ import (
 	"unicode/utf8"
 )
 
-// RenameColumns gives a SQL expression over a row with other names for its
-// columns, quoted. A name before "(" is a function's, one after "::" a type's,
-// and one after "." belongs to something else unless that is a name of the row:
-// those stay as they are. What is in quotes of any kind but a name's is left
-// alone.
+// RenameColumns gives SQL over a row with other names for its columns, quoted:
+// an expression, or what follows the name of a constraint or the table of an
+// index; the names in a foreign key are of two tables, which RenameForeignKey
+// tells apart. What is a column PostgreSQL's grammar says. It gives no places of
+// the names in lists, such as the keys of an index; those are told by what stands
+// around them: one before "(" is a function's, one after "::" a type's, and one
+// after "." belongs to something else unless that is a name of the row. What is
+// in quotes of any kind but a name's is left alone.
 func RenameColumns(sql string, names map[string]string) string {
+	columns, read := columnsIn(sql)
 	var b strings.Builder
 	last := byte(0) // the last byte before this place that is not white space
+	depth := 0
 	ofType := false // what the last byte is of is a type's name
 	for i := 0; i < len(sql); {
 		n := span(sql[i:])
 		piece := sql[i : i+n]
 		by := names[nameIn(piece)]
 		typed := last == ':' || last == '.' && ofType
-		if by == "" || typed || strings.HasPrefix(sql[i+n:], "(") && piece[0] != '"' {
+		called := strings.HasPrefix(sql[i+n:], "(") && piece[0] != '"'
+		column := !typed && !called
+		if read {
+			column = columns.at[i] || columns.lists && depth == 1 && (last == '(' || last == ',') && !called
+		}
+		if by == "" || !column {
 			b.WriteString(piece)
 		} else {
 			b.WriteString(quotedName(by))
+		}
+		switch piece {
+		case "(":
+			depth++
+		case ")":
+			depth--
 		}
 		if strings.TrimSpace(piece) != "" {
 			last, ofType = piece[n-1], typed || ofType && piece == "."
 		}
 		i += n
+	}
+	return b.String()
+}
+
+// RenameForeignKey gives the definition of a foreign key with other names for
+// columns of the table that has it and of the one that it refers to, quoted. One
+// that the grammar refuses stays as it is.
+func RenameForeignKey(definition string, own, referenced map[string]string) string {
+	lists := keyLists(definition, own, referenced)
+	var b strings.Builder
+	depth := 0
+	for i := 0; i < len(definition); {
+		piece := definition[i : i+span(definition[i:])]
+		i += len(piece)
+		switch {
+		case piece == "(":
+			depth++
+		case piece == ")":
+			depth--
+			if len(lists) > 0 {
+				lists = lists[1:]
+			}
+		case depth > 0 && len(lists) > 0 && lists[0][nameIn(piece)] != "":
+			piece = quotedName(lists[0][nameIn(piece)])
+		}
+		b.WriteString(piece)
 	}
 	return b.String()
 }

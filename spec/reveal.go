@@ -28,7 +28,12 @@ func (s *Spec) texts() iter.Seq[Text] {
 			}
 		}
 		for _, o := range s.Orchestrators {
-			if !yield(o.Token) {
+			if !yield(o.Token) || !o.Program.texts(yield) {
+				return
+			}
+		}
+		for _, r := range s.Routers {
+			if !r.Program.texts(yield) {
 				return
 			}
 		}
@@ -53,6 +58,10 @@ func (s *Spec) texts() iter.Seq[Text] {
 			}
 		}
 	}
+}
+
+func (p *Program) texts(yield func(Text) bool) bool {
+	return p == nil || mapTexts(p.Settings, yield)
 }
 
 func (q *Inquiry) texts(yield func(Text) bool) bool {

@@ -18,6 +18,7 @@ const (
 	kindVersion   kind = "version"
 	kindDuration  kind = "duration"
 	kindBatch     kind = "number or percentage"
+	kindShare     kind = "number such as `0.5`"
 	kindRef       kind = "reference"
 	kindRefs      kind = "list of references"
 	kindKeys      kind = "map or set of strings"

@@ -23,6 +23,20 @@ func (s *shorthand) view(t Table) *ServeView {
 	return v
 }
 
+// serving tells each change which ones before it serve tables by views.
+func (l *loader) serving(order *order[*Change]) {
+	for _, v := range l.declaredChanges {
+		if v.item.ViewSchema() == "" {
+			continue
+		}
+		for _, d := range l.declaredChanges {
+			if order.before(v.item, d.item) {
+				d.item.Serving = append(d.item.Serving, v.item)
+			}
+		}
+	}
+}
+
 // checkViews refuses what else a change does to a table that a view of it shows.
 func (l *loader) checkViews(c *Change) {
 	for _, o := range c.Operations() {

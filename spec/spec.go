@@ -6,6 +6,8 @@
 package spec
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -82,14 +84,15 @@ type Eviction struct {
 	Range    hcl.Range
 }
 
-// Orchestrator keeps processes running. Kind is "host".
+// Orchestrator keeps processes running. Kind is "host" or "exec".
 type Orchestrator struct {
-	Kind   string
-	Name   string
-	Agents []string // "unix:///path" or "https://host:port", in the author's order
-	Token  Text     // for agents over TCP; empty when none
-	CA     string   // PEM file relative to Dir that signs the agents' certificates; "" = system roots
-	Range  hcl.Range
+	Kind    string
+	Name    string
+	Agents  []string // "unix:///path" or "https://host:port", in the author's order
+	Token   Text     // for agents over TCP; empty when none
+	CA      string   // PEM file relative to Dir that signs the agents' certificates; "" = system roots
+	Program *Program // (exec) never nil then, and otherwise nil
+	Range   hcl.Range
 }
 
 // Address is "orchestrator.KIND.NAME".
@@ -97,18 +100,60 @@ func (o *Orchestrator) Address() Address {
 	return Address("orchestrator." + o.Kind + "." + o.Name)
 }
 
-// Router steers requests to instances. Kind is "proxy": the router embedded
-// in the agent at Agent.
+// Program is a program of the author's that does what an orchestrator or a
+// router has to do, asked line by line.
+type Program struct {
+	Command  []string        // argv; a program with a slash is relative to Dir
+	Settings map[string]Text // that it is told when it starts
+	Timeout  time.Duration   // of an answer that waits for nothing; default 30s
+}
+
+// Router steers requests to instances. Kind is "proxy", the router embedded
+// in the agent at Agent, or "exec".
 type Router struct {
-	Kind   string
-	Name   string
-	Listen string // host:port on which the agent accepts requests
-	Agent  string // the agent that listens; default: the first one of the first orchestrator
-	Range  hcl.Range
+	Kind    string
+	Name    string
+	Listen  string     // host:port on which the agent accepts requests
+	Agent   string     // the agent that listens; default: the first one of the first orchestrator that has agents
+	TLS     *RouterTLS // nil: connections are not secured
+	Limits  RouterLimits
+	Program *Program // (exec) never nil then, and otherwise nil
+	Range   hcl.Range
 }
 
 // Address is "router.KIND.NAME".
 func (r *Router) Address() Address { return Address("router." + r.Kind + "." + r.Name) }
+
+// RouterTLS is a certificate in PEM files of the host whose agent listens.
+type RouterTLS struct {
+	Certificate, Key string
+}
+
+// RouterLimits is what a router takes of requests. 0 is no limit but those that the
+// router has by itself.
+type RouterLimits struct {
+	Header   int64 `json:"header_bytes,omitempty"` // of one request, its first line with it
+	Body     int64 `json:"body_bytes,omitempty"`   // of one request
+	Requests int   `json:"requests,omitempty"`     // at the same time
+}
+
+// String names those that there are: "header 64KiB, body 10MiB, 100 requests at once".
+func (l RouterLimits) String() string {
+	var parts []string
+	if l.Header > 0 {
+		parts = append(parts, "header "+FormatMemory(l.Header))
+	}
+	if l.Body > 0 {
+		parts = append(parts, "body "+FormatMemory(l.Body))
+	}
+	if l.Requests > 0 {
+		parts = append(parts, fmt.Sprintf("%d requests at once", l.Requests))
+	}
+	if len(parts) == 0 {
+		return "no limits"
+	}
+	return strings.Join(parts, ", ")
+}
 
 // Service is a thing that is deployed.
 type Service struct {
@@ -123,6 +168,8 @@ type Service struct {
 	Gates        []*Gate       // asked before each step of a rollout
 	KeepRollback time.Duration // nothing that the release before needs is taken away for this long after it left; default 0
 	Processes    []*Process
+	Tasks        []*Task  // in the order of the files
+	Clustered    *Process // (primary_last) the replicated one
 	Releases     []*Release
 	Range        hcl.Range
 	ReleaseRange hcl.Range // of the `release = "…"` attribute
@@ -195,16 +242,64 @@ type Artifact struct {
 
 // Process is one kind of program in a service.
 type Process struct {
-	Name    string
-	Count   int      // on each host where PerHost
-	PerHost bool     // it runs on every host
-	Command []string // argv; ${ARTIFACT}, ${ADDR}, ${PORT} … are expanded by the agent
-	Env     map[string]Text
-	Routed  bool // gets the router's requests; default: the process is named "web"
-	Checks  []*Check
-	Drain   Drain
-	Range   hcl.Range
+	Name     string
+	Count    int      // on each host where PerHost
+	PerHost  bool     // it runs on every host
+	Command  []string // argv; ${ARTIFACT}, ${ADDR}, ${PORT} … are expanded by the agent
+	Env      map[string]Text
+	Protocol Protocol // that the router speaks with it; "" = HTTP/1.1
+	Routed   bool     // gets the router's requests; default: the process is named "web"
+	Checks   []*Check
+	Drain    Drain
+	Confinement
+	Range hcl.Range
 }
+
+// Confinement is what a process may use of its host, and who it is there. The
+// zero value is the agent's own user, the directory / and no limit.
+type Confinement struct {
+	Limits           Limits `json:"limits,omitzero"`
+	User             string `json:"user,omitempty"`              // a name of the host
+	WorkingDirectory string `json:"working_directory,omitempty"` // absolute; "" = /
+	// Secrets are the absolute paths of files on the host, by the variable that
+	// has what is in one. Nobody but the host reads them.
+	Secrets map[string]string `json:"secrets,omitempty"`
+}
+
+// Limits bound each instance of a process; 0 is no limit.
+type Limits struct {
+	Memory int64   `json:"memory_bytes,omitempty"` // one that needs more is killed
+	CPU    float64 `json:"cpu,omitempty"`          // processors; one that wants more is slowed down
+}
+
+// Moment is where in a rollout a task is run.
+type Moment string
+
+// The moments of a task.
+const (
+	BeforeStart   Moment = "before_start"
+	BeforeTraffic Moment = "before_traffic"
+	AtCanary      Moment = "canary"
+	AfterRollout  Moment = "after"
+)
+
+// Task is a program that is run to its end in a rollout.
+type Task struct {
+	Name    string
+	Run     Moment
+	Each    bool   // for each instance of the process; otherwise once a rollout
+	Process string // whose environment it has; a release without it does not run the task
+	Command []string
+	Undo    []string      // nil: what it did stays
+	Timeout time.Duration // default 10m
+	Range   hcl.Range     `json:"-"`
+}
+
+// Protocol is what a router speaks with a process.
+type Protocol string
+
+// HTTP2 is HTTP/2 without TLS, as gRPC's servers speak it.
+const HTTP2 Protocol = "h2c"
 
 // CheckKind is how a check asks.
 type CheckKind string
@@ -214,6 +309,7 @@ const (
 	CheckHTTP CheckKind = "http"
 	CheckTCP  CheckKind = "tcp"
 	CheckExec CheckKind = "exec"
+	CheckGRPC CheckKind = "grpc"
 )
 
 // Check asks an instance whether it can serve. An instance is up once every
@@ -221,7 +317,8 @@ const (
 type Check struct {
 	Kind         CheckKind     `json:"kind"`
 	Path         string        `json:"path,omitempty"`    // http; default /
-	Port         int           `json:"port,omitempty"`    // http, tcp; 0 = the instance's own PORT
+	Port         int           `json:"port,omitempty"`    // http, tcp, grpc; 0 = the instance's own PORT
+	Service      string        `json:"service,omitempty"` // grpc; "" = the whole server
 	Command      []string      `json:"command,omitempty"` // exec
 	Interval     time.Duration `json:"interval_ns"`       // default 1s
 	Timeout      time.Duration `json:"timeout_ns"`        // of one question; default 1s
@@ -258,6 +355,10 @@ const (
 	// Handover is rolling, one by one, and each new instance says that it took
 	// over before an old one goes.
 	Handover StrategyKind = "handover"
+	// PrimaryLast is for a replicated process: one new instance up and one old one
+	// down at a time, first those that lag behind, then the synchronous one, then
+	// the primary, whose place a new one takes.
+	PrimaryLast StrategyKind = "primary_last"
 	// Offline stops all, changes the schema, starts one instance of each
 	// process, and then the rest: the way across releases that cannot share a
 	// schema.
@@ -285,9 +386,13 @@ type Strategy struct {
 	// KeepPrevious is how long the instances of the release before that got
 	// requests stay up without any, so that they can be given them back.
 	KeepPrevious time.Duration
-	Steps        []*TrafficStep // (canary) in order, at least one; (blue_green) the one before all requests
-	Sticky       *Sticky        // (canary) who comes back stays where he was; nil: each request is on its own
-	Smokes       []*Check       // asked of each new instance, before it gets requests
+	// HoldTraffic is how long the router keeps requests waiting while nothing of a
+	// service is up (offline, stop_first); 0: they are refused at once.
+	HoldTraffic time.Duration
+	Steps       []*TrafficStep // (canary) in order, at least one; (blue_green) the one before all requests
+	Sticky      *Sticky        // (canary) who comes back stays where he was; nil: each request is on its own
+	Smokes      []*Check       // asked of each new instance, before it gets requests
+	Cluster     *Cluster       // (primary_last) never nil then
 	// SameVersion (offline) demands that all services that are down together
 	// come back with the same version.
 	SameVersion bool
@@ -351,6 +456,14 @@ func (s *Strategy) Address() Address {
 	return Address("strategy." + s.Name)
 }
 
+// Cluster is a replicated process of a service that is rolled out primary_last.
+type Cluster struct {
+	Process string        // "": the one that a task is for without saying so
+	Promote []string      // makes a primary of the synchronous instance that it is run beside; nil: they see to it themselves
+	Timeout time.Duration // of Promote; default 1m
+	Range   hcl.Range     `json:"-"`
+}
+
 // Batch is the size of a rolling unit: Count instances, or Percent of the
 // process's count, rounded up. Both zero means as many as there are hosts.
 type Batch struct {
@@ -369,6 +482,7 @@ type Change struct {
 	Backfills      []*Backfill
 	Verifies       []*Verify
 	Contract       *Contract // nil: nothing to take away
+	Serving        []*Change // those that come before this one, near or far, and serve a table by a view
 	Range          hcl.Range
 }
 

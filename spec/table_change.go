@@ -197,7 +197,7 @@ var backfillTable = &block{
 			{name: "replica_lag", kind: kindDuration, shortest: 10 * time.Millisecond, longest: day, doc: "It holds while a replica is further behind."},
 			{name: "lock_waiters", kind: kindCount, fallback: "10", min: 0, max: 10000, doc: "It holds while more sessions wait for locks on the table or of the back-fill. 0: it does not look."},
 			{name: "autovacuum", kind: kindString, fallback: "wraparound", oneOf: []string{"wraparound", "any", "off"}, doc: "It holds while the table is vacuumed to prevent wraparound, or at all."},
-			{name: "wal_rate", kind: kindString, doc: "It holds while the server writes more WAL in a second: a size such as `64MB`."},
+			{name: "wal_rate", kind: kindString, doc: "It holds while the server writes more WAL a second, over the last 10: a size such as `64MB`."},
 			{name: "latency", kind: kindDuration, shortest: time.Millisecond, longest: time.Minute, doc: "It holds while a small write of its own to the same server takes longer."},
 			{name: "archiver_backlog", kind: kindCount, min: 1, max: 1_000_000, doc: "It holds while more WAL segments wait to be archived."},
 			{name: "sql", kind: kindString, doc: "A query for one value. It holds while that is true, a number above 0, or a text, which is then the reason."},
@@ -212,7 +212,7 @@ var verifyTable = &block{
 	name: "verify", labels: []string{"NAME"}, unique: true,
 	doc: "A question to the data, asked after the backfill and before contract: rows that break a promise.",
 	attributes: []attribute{
-		{name: "sql", kind: kindString, required: true, doc: "A query for offending rows."},
+		{name: "sql", kind: kindString, required: true, doc: "A query for offending rows. Five of them are shown; where a column `written_by` has the `application_name` of the session that wrote the row, the releases are counted."},
 		{name: "max", kind: kindCount, fallback: "0", min: 0, max: 1 << 31, doc: "That many are tolerated."},
 	},
 	later: []string{"window", "sample", "timeout"},

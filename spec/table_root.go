@@ -83,7 +83,7 @@ var orchestratorTable = &block{
 			{name: "token", kind: kindText, doc: "Shared secret of the agents that listen on `https`; never shown."},
 			{name: "ca", kind: kindString, doc: "PEM file, relative to the spec, that signs the agents' certificates. Without it, the system's roots."},
 		},
-	}},
+	}, programTable("instances")},
 	later: []string{"nomad", "kubernetes", "ssh", "docker", "systemd"},
 }
 
@@ -96,6 +96,32 @@ var routerTable = &block{
 			{name: "listen", kind: kindString, required: true, doc: "`HOST:PORT` where requests are accepted."},
 			{name: "agent", kind: kindString, doc: "The agent that listens. Without it, the first agent of the first orchestrator."},
 		},
-	}},
+		blocks: []*block{{
+			name: "tls", single: true, doc: "Connections are secured, by TLS 1.2 or later, and HTTP/2 is spoken with who wants it. The files are on the agent's host, and are read again when they change. It counts from when the address is opened.",
+			attributes: []attribute{
+				{name: "certificate", kind: kindString, required: true, doc: "PEM file with the certificate and those that it depends on."},
+				{name: "key", kind: kindString, required: true, doc: "PEM file with its key."},
+			},
+		}, {
+			name: "limits", single: true, doc: "What is taken of requests. More is refused before an instance gets it; what was refused is counted in the agent's metrics and in its access log. A change of them is a step of the plan, and counts for the requests that come then.",
+			attributes: []attribute{
+				{name: "max_header_bytes", kind: kindString, doc: "Of the header of a request and its first line, from `\"1KiB\"` to `\"1MiB\"`: more is answered with 431. Without it, `\"1MiB\"`."},
+				{name: "max_body", kind: kindString, doc: "Of the body of a request, such as `\"10MiB\"`: more is answered with 413, and what a client sends without an end is cut there. Answers, and connections that have left HTTP such as a WebSocket's, have no limit. Without it, neither have requests."},
+				{name: "max_requests", kind: kindCount, min: 1, max: 1_000_000, doc: "Requests at the same time, with those that wait and connections that have left HTTP: one more is answered with 503. Without it, there is no limit."},
+			},
+		}},
+	}, programTable("requests")},
 	later: []string{"haproxy", "nginx", "kubernetes", "gateway", "envoy", "traefik"},
+}
+
+// programTable is the kind that a program of the author's implements.
+func programTable(of string) *block {
+	return &block{
+		name: "exec", doc: "A program of yours that looks after the " + of + ": [how it is spoken with](exec.md).",
+		attributes: []attribute{
+			{name: "command", kind: kindStrings, required: true, doc: "The program and its arguments. It runs in the directory of the spec, and `plan` runs it too."},
+			{name: "settings", kind: kindTextMap, doc: "What it is told when it starts, such as an address or a token; never shown where it is sensitive."},
+			{name: "timeout", kind: kindDuration, fallback: "30s", shortest: time.Second, longest: 10 * time.Minute, doc: "An answer that waits for nothing comes within that time."},
+		},
+	}
 }

@@ -16,8 +16,8 @@ var serviceTable = &block{
 		{name: "gates", kind: kindRefs, target: "gate.NAME", doc: "Asked before each step of a rollout. While one is closed the rollout waits, and is put off after `--wait`."},
 		{name: "keep_rollback", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "Nothing that the release before needs is taken away for that long after it left."},
 	},
-	blocks: []*block{processTable, releaseTable},
-	later:  []string{"task", "hook", "notify", "migrations", "environment", "window", "schedule"},
+	blocks: []*block{processTable, releaseTable, taskTable},
+	later:  []string{"hook", "notify", "migrations", "environment", "window", "schedule"},
 }
 
 var processTable = &block{
@@ -29,9 +29,46 @@ var processTable = &block{
 		{name: "command", kind: kindStrings, doc: "Program and arguments. Without it, the artifact itself: `[\"$${ARTIFACT}\"]`. The agent fills in `$${ARTIFACT}`, `$${ADDR}` and `$${PORT}`; the dollar is doubled so that it is not read as an expression of the spec."},
 		{name: "env", kind: kindTextMap, doc: "Environment variables. They win over the release's."},
 		{name: "routed", kind: kindBool, doc: "Gets the router's requests. Without it, true for the process `web`."},
+		{name: "protocol", kind: kindString, fallback: "http1", oneOf: []string{"http1", string(HTTP2)}, doc: "What the router speaks with it: HTTP/1.1, or HTTP/2 without TLS, as gRPC's servers do. Clients may use either."},
+		{name: "user", kind: kindString, doc: "Name of the host's user that it runs as, and its tasks and `exec` checks with it. Only where the agent is root: elsewhere the start is refused. Without it, the agent's own user."},
+		{name: "working_directory", kind: kindString, fallback: "/", doc: "Absolute path on the host. It has to be there."},
 	},
-	blocks: []*block{checkTable, drainTable},
-	later:  []string{"offline", "handover", "primary_last", "resources", "cycle", "schedule", "user", "limits"},
+	blocks: []*block{checkTable, drainTable, limitsTable, secretTable},
+	later:  []string{"offline", "handover", "resources", "cycle", "schedule"},
+}
+
+var limitsTable = &block{
+	name: "limits", single: true,
+	doc: "What each instance may use of its host, all that it starts together. The agent makes a control group for it (cgroup v2, or v1 where a controller is there). Where it cannot, the start is refused and says why.",
+	attributes: []attribute{
+		{name: "memory", kind: kindString, doc: "Memory, such as `\"256MiB\"`: a whole number and KiB, MiB or GiB. What needs more is killed, and the instance says so. Swap is not given instead."},
+		{name: "cpu", kind: kindShare, doc: "Processors, from 0.01 to 1024. What wants more is slowed down."},
+	},
+}
+
+var secretTable = &block{
+	name: "secret", labels: []string{"VARIABLE"}, unique: true,
+	doc: "An environment variable whose value is in a file on the host. The agent reads it at each start. The value is in no plan, journal, event or file of the agent, and is blanked in what instances write.",
+	attributes: []attribute{
+		{name: "file", kind: kindString, required: true, doc: "Absolute path on the host. One line end at the end of the file is left out."},
+	},
+}
+
+var taskTable = &block{
+	name: "task", labels: []string{"NAME"}, unique: true,
+	doc: "A program that is run to its end in a rollout, with the release's artifact, environment and databases, on a host of its orchestrator. One that does not exit with 0 takes the rollout back. It is not run on a way back. A rollout that is planned anew after it was cut short runs it again, so it has to bear that.",
+	attributes: []attribute{
+		{name: "run", kind: kindString, required: true, oneOf: []string{string(BeforeStart), string(BeforeTraffic), string(AtCanary), string(AfterRollout)}, doc: "`before_start`: before the first instance of the release starts, once what it needs of the schema is there. `before_traffic`: when instances are up, before they get requests. `canary`: while the release has its first share of the requests, after the step's `hold`. `after`: when the release has arrived and the one before is gone or kept."},
+		{name: "per", kind: kindString, fallback: "run", oneOf: []string{"run", "instance"}, doc: "Once a rollout, or once for each instance of the process, on its host. Only the latter has `$${ADDR}`, `$${PORT}` and `$PLEAT_INSTANCE`, and not with `before_start`."},
+		{name: "process", kind: kindString, doc: "The process whose environment it has, and whose instances it is for. Without it, the one that gets requests, or the only one."},
+		{name: "command", kind: kindStrings, required: true, doc: "Program and arguments. `$${ARTIFACT}` is filled in."},
+		{name: "timeout", kind: kindDuration, fallback: "10m", shortest: 100 * time.Millisecond, longest: 7 * day, doc: "For each run of it: then it is killed, and has failed."},
+	},
+	blocks: []*block{{
+		name: "undo", single: true, doc: "What takes it back, when the rollout is taken back past it. Without it, what it did stays.",
+		attributes: []attribute{{name: "command", kind: kindStrings, required: true, doc: "Program and arguments, run as the task was, with the same artifact. It is run too where the task failed on its way."}},
+	}},
+	later: []string{"retry", "when"},
 }
 
 var checkTable = &block{
@@ -42,11 +79,15 @@ var checkTable = &block{
 			attribute{name: "path", kind: kindString, fallback: "/", doc: "Path, with the query if there is one."},
 			checkPort)},
 		{name: "tcp", doc: "A connection that is accepted.", attributes: checkArguments(checkPort)},
+		{name: "grpc", doc: "An answer SERVING by gRPC's health checking protocol, without TLS.", attributes: checkArguments(
+			checkService, checkPort)},
 		{name: "exec", doc: "A program that exits with 0.", attributes: checkArguments(
 			attribute{name: "command", kind: kindStrings, required: true, doc: "Program and arguments."})},
 	},
-	later: []string{"grpc", "log", "sql"},
+	later: []string{"log", "sql"},
 }
+
+var checkService = attribute{name: "service", kind: kindString, doc: "The service that is asked for. Without it, the whole server."}
 
 var checkPort = attribute{name: "port", kind: kindCount, min: 1, max: 65535, doc: "Port. Without it, the instance's own."}
 
@@ -92,7 +133,7 @@ var releaseTable = &block{
 		},
 		later: []string{"count", "check", "drain", "routed"},
 	}},
-	later: []string{"hook", "task", "image", "notify"},
+	later: []string{"hook", "image", "notify"},
 }
 
 var artifactTable = &block{
@@ -107,11 +148,12 @@ var artifactTable = &block{
 
 var strategyTable = &block{
 	name: "strategy", labels: []string{"NAME"},
-	doc: "A way to move a service from one release to another. Exactly one of `all_at_once`, `rolling`, `canary`, `blue_green`, `cycle`, `handover` and `offline`.",
+	doc: "A way to move a service from one release to another. Exactly one of `all_at_once`, `rolling`, `canary`, `blue_green`, `cycle`, `handover`, `primary_last` and `offline`.",
 	attributes: []attribute{
 		{name: "max_start_failures", kind: kindCount, fallback: "0", min: 0, max: 1000, doc: "Starts of one step that may fail before the step does."},
 		{name: "step_timeout", kind: kindDuration, fallback: "2m", shortest: 100 * time.Millisecond, longest: day, doc: "For the instances of one step to come up: then it has failed. To go: then the run goes on without them, except with `stop_first`."},
 		{name: "keep_previous", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "The instances of the release before stay up without requests for that long, so that they can be given them back at once. Not with `offline` or `stop_first`, and only where there is a router."},
+		{name: "hold_traffic", kind: kindDuration, fallback: "0s", longest: time.Minute, doc: "With `offline` or `stop_first`: while nothing of the service is up, the router keeps new requests waiting for at most that long, and lets them through once the first instance gets requests again, or when the time is over. Only where there is a router."},
 	},
 	blocks: []*block{
 		{name: "all_at_once", single: true, doc: "All new instances start, then all old ones stop."},
@@ -126,13 +168,22 @@ var strategyTable = &block{
 		}, blocks: []*block{matchTable("preview", "Requests that the new release gets before the others."), approveTable}},
 		{name: "cycle", single: true, doc: "Each process that gets requests has two sets of `count` instances: one that is visible and one that is hidden, up and without requests. The new release takes the hidden one's place, is tried there by `smoke`, and the sets change their roles; after `keep_previous` it takes the other's place as well. Only for services with a router."},
 		{name: "handover", single: true, doc: "One by one, new up and then old down, and in between the new one has to say that it took over: it writes `$PLEAT_RUN done` into the file `$PLEAT_HANDOVER`, in place of what is there. What it wrote for another run counts for nothing. `step_timeout` bounds the wait."},
+		{name: "primary_last", single: true, doc: "For a process whose instances replicate a database. One new instance comes up and one old one goes, one at a time: first the asynchronous ones, then the synchronous one, once a new one has taken its place, and the primary last. Each instance writes what it is into the file `$PLEAT_ROLE`, `primary`, `sync` or `async`, once it has caught up. Other processes follow, one by one.", attributes: []attribute{
+			{name: "process", kind: kindString, doc: "The replicated one. Without it, the one that gets requests, or the only one."},
+		}, blocks: []*block{{
+			name: "promote", single: true, doc: "Makes a primary of a synchronous instance. It is run beside that one, with its environment, once the old primary has stopped in order. Without it, the instances see to that themselves.",
+			attributes: []attribute{
+				{name: "command", kind: kindStrings, required: true, doc: "Program and arguments. `$${ADDR}`, `$${PORT}` and `$${ARTIFACT}` are filled in."},
+				{name: "timeout", kind: kindDuration, fallback: "1m", shortest: 100 * time.Millisecond, longest: day, doc: "Then it is killed, and has failed."},
+			},
+		}}},
 		{name: "offline", single: true, doc: "All instances stop, the schema changes, one instance of each process starts, then the rest.", attributes: []attribute{
 			{name: "same_version", kind: kindBool, fallback: "false", doc: "All services that are down together come back with the same version."},
 		}},
 		smokeTable,
 	},
 	later: []string{
-		"match", "primary_last",
+		"match",
 		"approve", "window", "gate", "step", "hold", "verify",
 	},
 }
@@ -190,11 +241,12 @@ var smokeTable = &block{
 			{name: "path", kind: kindString, fallback: "/", doc: "Path, with the query if there is one."},
 			checkPort, smokeTimeout}},
 		{name: "tcp", doc: "A connection that is accepted.", attributes: []attribute{checkPort, smokeTimeout}},
+		{name: "grpc", doc: "An answer SERVING by gRPC's health checking protocol, without TLS.", attributes: []attribute{checkService, checkPort, smokeTimeout}},
 		{name: "exec", doc: "A program that exits with 0. It runs on the instance's host, with its environment.", attributes: []attribute{
 			{name: "command", kind: kindStrings, required: true, doc: "Program and arguments. `$${ADDR}`, `$${PORT}` and `$${ARTIFACT}` are filled in."},
 			smokeTimeout}},
 	},
-	later: []string{"grpc", "sql"},
+	later: []string{"sql"},
 }
 
 var smokeTimeout = attribute{name: "timeout", kind: kindDuration, fallback: "10s", shortest: 10 * time.Millisecond, longest: time.Hour, doc: "For the answer."}

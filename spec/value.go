@@ -45,7 +45,7 @@ func (n *node) shown(name string, want cty.Type) (cty.Value, bool) {
 }
 
 func (n *node) sensitiveValue(rng hcl.Range, name string) {
-	n.problems.add(rng, "Sensitive value in "+name, "The argument %s of %s is shown in plans and messages. Sensitive values may be used in env, url and token.", name, n.title())
+	n.problems.add(rng, "Sensitive value in "+name, "The argument %s of %s is shown in plans and messages. Sensitive values may be used in env, settings, url and token.", name, n.title())
 }
 
 func (n *node) converted(v cty.Value, name string, want cty.Type) (cty.Value, bool) {

@@ -136,6 +136,9 @@ func (s *appServer) connect(ctx context.Context) error {
 
 // ServeHTTP answers "RELEASE INSTANCE".
 func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/slow" {
+		<-time.After(1500 * time.Millisecond)
+	}
 	if r.URL.Path == "/healthz" && (s.unhealthy || !there(s.upWhen)) {
 		http.Error(w, "not healthy", http.StatusServiceUnavailable)
 		return

@@ -42,7 +42,7 @@ func (m *matrix) kills(t *testing.T) {
 				reached[point] = true
 			}
 			for _, p := range w.places(reach) {
-				t.Run(p.String(), func(t *testing.T) { m.killAt(t, w, p) })
+				t.Run(p.String(), func(t *testing.T) { t.Parallel(); m.killAt(t, w, p) })
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pleat/executor"
 	"pleat/migrations"
 	"pleat/planner"
 	"pleat/providers/postgres"
@@ -22,10 +23,10 @@ func newMigrationsCommand(a *app) *cobra.Command {
 }
 
 func newForceCommand(a *app) *cobra.Command {
-	through := -1
+	through, reason := -1, ""
 	c := &cobra.Command{
 		Use: "force NAME VERSION", Short: "Record the version of a directory, and run nothing", Args: cobra.ExactArgs(2),
-		Long: "Records that migrations.NAME is at VERSION (0: at none) and not dirty, and that\nthe files up to there are there as they are now: for a migration that was left\nhalf done and put right by hand, a file that was changed after it ran, and one\nthat came too late to be run.\n\nWith --through N it records that of the file of VERSION the first N statements\nare there; the next apply goes on with the one after them." +
+		Long: "Records that migrations.NAME is at VERSION (0: at none) and not dirty, and that\nthe files up to there are there as they are now: for a migration that was left\nhalf done and put right by hand, a file that was changed after it ran, and one\nthat came too late to be run.\n\nWith --through N it records that of the file of VERSION the first N statements\nare there; the next apply goes on with the one after them.\n\nWho said it, what was recorded before and since, and the --reason are an event,\nwhich `pleat events` shows." +
 			exitHelp("0 recorded", "1 there is no such directory, version or statement", "4 a person must look", "7 another apply holds the lease"),
 		RunE: func(c *cobra.Command, args []string) error {
 			sp, err := a.load()
@@ -36,10 +37,11 @@ func newForceCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.force(c.Context(), sp, d, f)
+			return a.force(c.Context(), sp, d, f, reason)
 		},
 	}
 	c.Flags().IntVar(&through, "through", -1, "the first `N` statements of the file are there, the others are not")
+	c.Flags().StringVar(&reason, "reason", "", "`why`, for those who read the events")
 	return c
 }
 
@@ -96,13 +98,20 @@ func halfway(d *spec.Migrations, file, through int) (*planner.Halfway, error) {
 	return h, nil
 }
 
-func (a *app) force(ctx context.Context, sp *spec.Spec, d *spec.Migrations, f postgres.Force) error {
+func (a *app) force(ctx context.Context, sp *spec.Spec, d *spec.Migrations, f postgres.Force, reason string) error {
 	outliveReaders()
 	anyway := func(*planner.State) error { return nil }
 	return a.underLease(ctx, sp, anyway, func(ctx context.Context, r *runner) error {
 		before, err := r.world.databases[d.Database.Name].Force(ctx, r.ticket, f)
 		if err != nil {
 			return err
+		}
+		said := executor.Forced{
+			Directory: d.Address(), Database: d.Database.Name, From: versionText(before), To: versionText(f.Version),
+			Who: r.holder.Who, Host: r.holder.Host, Reason: reason,
+		}
+		if err := executor.Note(ctx, r.journal, r.ticket, said); err != nil {
+			return fmt.Errorf("%s was %s and is recorded as %s, but no event tells of it: %w", d.Address(), said.From, said.To, err)
 		}
 		a.talk("%s was %s, and is recorded as %s.", d.Address(), versionText(before), versionText(f.Version))
 		return nil

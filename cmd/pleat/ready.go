@@ -15,7 +15,7 @@ func (w *world) ready(ctx context.Context, plan *planner.Plan) error {
 		if !ok || s.Deferred != "" {
 			continue
 		}
-		p := w.hosts[a.Provider()]
+		p := w.orchestrators[a.Provider()]
 		for _, i := range a.Instances {
 			key := string(a.Provider()) + " " + i.Host + " " + a.Artifact.SHA256
 			if p == nil || checked[key] {

@@ -92,10 +92,10 @@ func (r *runner) takeLease(ctx context.Context) (err error) {
 	return nil
 }
 
-// announce fences former holders off from the agents.
+// announce fences former holders off from the orchestrators and routers.
 func (w *world) announce(ctx context.Context, t planner.Ticket) error {
-	for _, h := range w.hosts {
-		if err := h.Announce(ctx, t); err != nil {
+	for _, o := range w.orchestrators {
+		if err := o.Announce(ctx, t); err != nil {
 			return err
 		}
 	}

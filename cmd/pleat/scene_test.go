@@ -36,6 +36,7 @@ type scene struct {
 	transcript strings.Builder // what exits printed
 	keyboard   *os.File        // of the terminal that begin gives
 	screen     *os.File        // nil: it gives none
+	onScreen   bool            // what begin runs prints on it
 }
 
 func newScene(url, sockets string) *scene {
@@ -82,11 +83,38 @@ func (w *scene) clear(ctx context.Context) {
 	for _, s := range w.sessions {
 		s.conn.Close(ctx)
 	}
+	w.killSuccessors() // they hold what an agent's end is known by
 	for _, a := range w.agents {
 		a.kill()
 	}
 	w.killInstances()
+	w.killPlatform()
 	os.RemoveAll(w.sockets)
+}
+
+// killSuccessors ends the agents that took over from those that the script
+// started: their numbers are in their locks.
+func (w *scene) killSuccessors() {
+	for name := range w.agents {
+		b, err := os.ReadFile(filepath.Join(w.sockets, name, "lock"))
+		if pid, bad := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && bad == nil && pid > 1 {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// killPlatform ends what the program of examples/exec keeps: it outlives it.
+func (w *scene) killPlatform() {
+	matches, err := filepath.Glob(filepath.Join(w.sockets, "platform", "instances", "*.run"))
+	if err != nil {
+		return
+	}
+	for _, file := range append(matches, filepath.Join(w.sockets, "platform", "router.run")) {
+		b, err := os.ReadFile(file)
+		if pid, bad := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && bad == nil && pid > 1 {
+			syscall.Kill(-pid, syscall.SIGKILL)
+		}
+	}
 }
 
 // killInstances ends the processes that agents kept: they outlive them.

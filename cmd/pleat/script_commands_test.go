@@ -29,9 +29,10 @@ import (
 //	agent start NAME ...
 //	agent kill NAME        (SIGKILL; its processes go on)
 //	agent stop NAME        (SIGTERM; its processes go on)
+//	agent missed NAME      (after kill: until somebody asked, and got no answer)
 func agentCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: agent start|kill|stop NAME ...")
+		ts.Fatalf("usage: agent start|kill|stop|missed NAME ...")
 	}
 	w := sceneOf(ts)
 	for _, name := range args[1:] {
@@ -43,6 +44,8 @@ func agentCommand(ts *testscript.TestScript, neg bool, args []string) {
 		case "stop":
 			ts.Check(w.agents[name].cmd.Process.Signal(syscall.SIGTERM))
 			<-w.agents[name].ended
+		case "missed":
+			w.missAgent(ts, name)
 		default:
 			ts.Fatalf("agent %s: unknown", args[0])
 		}
@@ -67,6 +70,18 @@ func (w *scene) startAgent(ts *testscript.TestScript, name string) {
 		}
 		return c.Close() == nil
 	})
+}
+
+func (w *scene) missAgent(ts *testscript.TestScript, name string) {
+	socket := filepath.Join(w.sockets, name+".sock")
+	ts.Check(os.Remove(socket))
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	ts.Check(err)
+	defer l.Close()
+	ts.Check(l.SetDeadline(time.Now().Add(deadline)))
+	c, err := l.Accept()
+	ts.Check(err)
+	ts.Check(c.Close())
 }
 
 // until polls a condition with a deadline.
@@ -179,7 +194,7 @@ func (w *scene) instances(ts *testscript.TestScript, hosts bool, agents []string
 			if hosts {
 				line = st.Host + " " + line
 			}
-			lines = append(lines, line+"\n")
+			lines = append(lines, strings.TrimSpace(line+" "+i.Role)+"\n")
 		}
 	}
 	sort.Strings(lines)
@@ -328,10 +343,18 @@ func answersCommand(ts *testscript.TestScript, neg bool, args []string) {
 // sendCommand prints the body of the answer to a request with a body of JSON;
 // an answer that is not 2xx fails, or with ! is wanted:
 //
-//	send METHOD URL [BODY]
+//	send [-header 'NAME: VALUE'] METHOD URL [BODY]
 func sendCommand(ts *testscript.TestScript, neg bool, args []string) {
+	var name, value string
+	if args[0] == "-header" {
+		name, value, _ = strings.Cut(args[1], ": ")
+		args = args[2:]
+	}
 	r, err := http.NewRequest(args[0], args[1], strings.NewReader(strings.Join(args[2:], " ")))
 	ts.Check(err)
+	if name != "" {
+		r.Header.Set(name, value)
+	}
 	answer, err := http.DefaultClient.Do(r)
 	ts.Check(err)
 	defer answer.Body.Close()

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -71,6 +72,15 @@ func beginCommand(ts *testscript.TestScript, neg bool, args []string) {
 	p.cmd.Stdout, p.cmd.Stderr = out, talk
 	if w.screen != nil {
 		p.cmd.Stdin = w.screen
+	}
+	if w.onScreen {
+		p.cmd.Stdout = w.screen
+		seen, err := os.OpenFile(out.Name(), os.O_WRONLY|os.O_APPEND, 0)
+		ts.Check(err)
+		go func() {
+			io.Copy(seen, w.keyboard) // until the terminal is closed
+			seen.Close()
+		}()
 	}
 	ts.Check(p.cmd.Start())
 	go func() { p.howItEnded = p.cmd.Wait(); close(p.ended) }()

@@ -12,20 +12,22 @@ import (
 // types on it:
 //
 //	terminal open
+//	terminal watch     (it is also what is printed on, 80 by 24)
 //	terminal type LINE
 func terminalCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := sceneOf(ts)
 	switch {
-	case !neg && len(args) == 1 && args[0] == "open":
+	case !neg && len(args) == 1 && (args[0] == "open" || args[0] == "watch"):
 		keyboard, screen, err := openTerminal()
 		ts.Check(err)
 		ts.Defer(func() { keyboard.Close(); screen.Close() })
-		w.keyboard, w.screen = keyboard, screen
+		w.keyboard, w.screen, w.onScreen = keyboard, screen, args[0] == "watch"
+		ts.Check(unix.IoctlSetWinsize(int(screen.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
 	case !neg && len(args) == 2 && args[0] == "type":
 		_, err := fmt.Fprintln(w.keyboard, args[1])
 		ts.Check(err)
 	default:
-		ts.Fatalf("usage: terminal open, terminal type LINE")
+		ts.Fatalf("usage: terminal open, terminal watch, terminal type LINE")
 	}
 }
 

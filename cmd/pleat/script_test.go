@@ -10,14 +10,17 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"pleat/examples/cluster/node"
 	"pleat/providers/postgres/pgtest"
 )
 
-// TestMain makes the test binary be pleat, and app: a service for scripts.
+// TestMain makes the test binary be pleat, app, which is a service for scripts, and
+// cluster, the node of examples/cluster.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"pleat": func() { os.Exit(Main()) },
-		"app":   func() { os.Exit(serve(os.Args[1:])) },
+		"pleat":   func() { os.Exit(Main()) },
+		"app":     func() { os.Exit(serve(os.Args[1:])) },
+		"cluster": node.Main,
 	})
 }
 
@@ -28,12 +31,13 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stage := &stage{t: t, dir: here, postgres: pgtest.New(t), users: buildUsers(here, t.TempDir())}
+	stage := &stage{t: t, dir: here, postgres: pgtest.New(t), users: buildUsers(here, t.TempDir()), platform: buildPlatform(here, t.TempDir())}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../../testdata/script",
 		Setup:               stage.setup,
 		UpdateScripts:       *updateScripts,
 		RequireExplicitExec: true,
+		Condition:           condition,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"agent":       agentCommand,
@@ -47,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"load":        loadCommand,
 			"replace":     replaceCommand,
 			"users":       stage.usersCommand,
+			"platform":    stage.platformCommand,
 			"exits":       exitsCommand,
 			"begin":       beginCommand,
 			"signal":      signalCommand,
@@ -57,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"foreign":     foreignCommand,
 			"secret":      secretCommand,
 			"certificate": stage.certificateCommand,
+			"network":     stage.networkCommand,
 			"retime":      retimeCommand,
 			"fingerprint": fingerprintCommand,
 			"holder":      holderCommand,
@@ -77,12 +83,15 @@ type stage struct {
 	dir      string // of this package
 	postgres *pgtest.Server
 	users    func() (string, error) // where the releases of examples/users are
+	platform func() (string, error) // where examples/exec is
 	serial   atomic.Int64
 }
 
 // setup gives a script its own database ($DATABASE_URL, which is $DATABASE at
 // $SERVER), the name of a role that it may make ($ROLE), a short directory for
-// sockets ($SOCKETS) and two free addresses ($LISTEN, $FREE).
+// sockets ($SOCKETS), two free addresses ($LISTEN, $FREE), and how many rows a
+// table that is filled has ($ROWS) in batches of how many ($BATCH): a scenario's
+// own figures with PLEAT_TEST_LONG.
 func (s *stage) setup(env *testscript.Env) error {
 	name := fmt.Sprintf("script_%d_%d", os.Getpid(), s.serial.Add(1))
 	if err := s.postgres.Create(s.t.Context(), name, "template1"); err != nil {
@@ -110,6 +119,12 @@ func (s *stage) setup(env *testscript.Env) error {
 	env.Setenv("SERVER", s.postgres.Address())
 	env.Setenv("DATABASE", name)
 	env.Setenv("ROLE", name)
+	rows, batch := "20000", "500"
+	if pgtest.Long() {
+		rows, batch = "300000", "10000"
+	}
+	env.Setenv("ROWS", rows)
+	env.Setenv("BATCH", batch)
 	env.Setenv("FREE", free)
 	env.Setenv("DATABASE_URL", w.url)
 	env.Setenv("PLEAT_VAR_database_url", w.url)

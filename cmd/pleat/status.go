@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sort"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,18 +17,29 @@ import (
 	"pleat/planner"
 )
 
+type statusOptions struct {
+	watch    bool
+	interval time.Duration
+}
+
 func newStatusCommand(a *app) *cobra.Command {
+	var o statusOptions
 	c := &cobra.Command{
 		Use: "status", Short: "Say what is live", Args: cobra.NoArgs,
 		Long: "Shows the live releases of each service, how far each change has come, releases\non hold, and the run that is on or was cut short." +
-			exitHelp("0 shown", "1 something cannot be read"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.status(c.Context()) },
+			exitHelp("0 shown", "1 something cannot be read", "130 interrupted while it watched"),
+		RunE: func(c *cobra.Command, _ []string) error { return a.status(c.Context(), o) },
 	}
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "show it, and all instances, until interrupted: on a terminal in place, elsewhere again at each change")
+	c.Flags().DurationVar(&o.interval, "interval", usualInterval, "how often --watch looks")
 	c.Flags().BoolVar(&a.json, "json", false, "the state as JSON")
 	return c
 }
 
-func (a *app) status(ctx context.Context) (err error) {
+func (a *app) status(ctx context.Context, o statusOptions) (err error) {
+	if o.watch && a.json {
+		return &usageError{errors.New("--watch is for people; for programs there is pleat events --follow")}
+	}
 	sp, err := a.load()
 	if err != nil {
 		return err
@@ -36,6 +49,9 @@ func (a *app) status(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close(ctx)) }()
+	if o.watch {
+		return a.watchStatus(ctx, w, o.interval)
+	}
 	st, err := w.observe(ctx, planner.ScopeOf(sp))
 	if err != nil {
 		return err
@@ -43,11 +59,11 @@ func (a *app) status(ctx context.Context) (err error) {
 	if a.json {
 		return a.printJSON(st)
 	}
-	return a.writeStatus(ctx, w, st)
+	return a.writeStatus(ctx, a.out, w, st)
 }
 
-func (a *app) writeStatus(ctx context.Context, w *world, st *planner.State) error {
-	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *planner.State) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, s := range w.spec.Services {
 		for _, line := range releaseLines(s.Name, st) {
 			fmt.Fprintf(t, "%s\t%s\n", s.Address(), line)

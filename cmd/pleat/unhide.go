@@ -25,7 +25,7 @@ func newUnhideCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "unhide CHANGE", Short: "Bring back what a contract took out of sight", Args: cobra.ExactArgs(1),
 		Long: "Brings back the columns and tables that the contract of a change has hidden and\nnot yet dropped, for a reader that misses them. It goes by the run that hid them,\nso the spec may have moved on. The change stays verified and its soak begins\nanew." +
-			exitHelp("0 brought back", "1 nothing of it is hidden, or it is dropped", "3 failed, still hidden", "4 a person must look", "6 another run was cut short", "7 another apply holds the lease", "8 declined", "130 interrupted"),
+			exitHelp("0 brought back", "1 nothing of it is hidden, it is dropped, or a later change has its name", "3 failed, still hidden", "4 a person must look", "6 another run was cut short", "7 another apply holds the lease", "8 declined", "130 interrupted"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.unhide(c.Context(), o, strings.TrimPrefix(args[0], "change."))
 		},
@@ -81,7 +81,7 @@ func (r *runner) planUnhide(ctx context.Context, change string) (*planner.Plan, 
 		if err != nil {
 			return nil, fmt.Errorf("run %s: %w", run.ID, err)
 		}
-		done, err := r.contracted(ctx, run, plan, change)
+		done, err := r.contracted(ctx, run, plan, spec.Address("change."+change))
 		if err != nil {
 			return nil, err
 		}
@@ -96,6 +96,9 @@ func (r *runner) planUnhide(ctx context.Context, change string) (*planner.Plan, 
 		hidden := slices.DeleteFunc(done, func(s planner.Step) bool { return !planner.Hides(s) })
 		left := slices.DeleteFunc(slices.Clone(hidden), func(s planner.Step) bool { return dropped[s.Table] != "" })
 		if len(left) > 0 {
+			if err := r.displaced(ctx, change, run, plan, left); err != nil {
+				return nil, err
+			}
 			return r.backFrom(ctx, change, plan, left)
 		}
 		if len(hidden) > 0 {
@@ -113,12 +116,51 @@ func (r *runner) backFrom(ctx context.Context, change string, plan *planner.Plan
 	return back, r.sameSystem(ctx, back)
 }
 
+// displaced refuses to bring back what was hidden under a name that a later
+// change has taken since, and that stands.
+func (r *runner) displaced(ctx context.Context, change string, run journal.Run, plan *planner.Plan, hidden []planner.Step) error {
+	runs, err := r.journal.RunsSince(ctx, run)
+	if err != nil {
+		return err
+	}
+	later, err := r.contracted(ctx, run, plan, "")
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(later, func(s planner.Step) bool { return s.ID == hidden[0].ID })
+	later = later[at+1:]
+	for _, run := range slices.Backward(runs) {
+		plan, err := planner.Decode(run.Plan)
+		if err != nil {
+			return fmt.Errorf("run %s: %w", run.ID, err)
+		}
+		done, err := r.contracted(ctx, run, plan, "")
+		if err != nil {
+			return err
+		}
+		later = append(later, done...)
+	}
+	later = planner.StillDone(later)
+	for _, s := range hidden {
+		by := planner.Displaced(s, later)
+		if by == nil {
+			continue
+		}
+		other := strings.TrimPrefix(string(by.Address), "change.")
+		return &codeError{
+			exitError, fmt.Errorf("%s of change %s cannot come back: change %s has taken the name since (%s)", s.Title, change, other, by.Title),
+			fmt.Sprintf("pleat unhide %s first; where that is dropped already, a change of its own makes the former index again", other),
+		}
+	}
+	return nil
+}
+
 // contracted are the steps of a change's contract that a run did and that
-// stand.
-func (r *runner) contracted(ctx context.Context, run journal.Run, plan *planner.Plan, change string) ([]planner.Step, error) {
+// stand; of every change's where none is named.
+func (r *runner) contracted(ctx context.Context, run journal.Run, plan *planner.Plan, change spec.Address) ([]planner.Step, error) {
 	var of []planner.Step
 	for _, s := range plan.Steps {
-		if string(s.Address) == "change."+change && s.Kind == planner.KindContract {
+		if (s.Address == change || change == "") && s.Kind == planner.KindContract {
 			of = append(of, s)
 		}
 	}

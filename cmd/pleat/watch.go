@@ -98,6 +98,9 @@ func (w *watcher) Watch(r executor.Record) {
 	case executor.SessionEnded:
 		w.complain("")
 		w.remark(yellow, fmt.Sprintf("ended pid %d %s, idle in transaction for %s: it held %s", e.PID, e.Application, age(time.Duration(e.Idle*float64(time.Second))), e.Table))
+	case executor.Wrote:
+		w.complain("")
+		w.remark(dim, e.Source+" | "+e.Line)
 	case executor.Warned:
 		w.complain(e.Text)
 		w.remark(yellow, "warning: "+e.Text)

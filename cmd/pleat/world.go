@@ -5,15 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"pleat/executor"
 	"pleat/executor/crash"
 	"pleat/executor/journal"
 	"pleat/planner"
+	"pleat/providers/exec"
 	"pleat/providers/host"
 	"pleat/providers/inquiry"
 	"pleat/providers/postgres"
 	"pleat/providers/proxy"
+	"pleat/providers/variables"
 	"pleat/spec"
 )
 
@@ -24,32 +27,68 @@ const environment = "default"
 type world struct {
 	spec      *spec.Spec
 	databases map[string]*postgres.Provider
-	hosts     map[spec.Address]*host.Provider
-	routers   map[spec.Address]*proxy.Provider
-	inquiries *inquiry.Provider
-	journal   *journal.Journal // to read from, where a verb holds one
+	// orchestrators are all of them, and hosts those that have agents.
+	orchestrators map[spec.Address]orchestrator
+	hosts         map[spec.Address]*host.Provider
+	routers       map[spec.Address]router
+	inquiries     *inquiry.Provider
+	journal       *journal.Journal // to read from, where a verb holds one
+	closing       []func() error
+}
+
+// orchestrator is what a verb needs of one, whatever its kind.
+type orchestrator interface {
+	executor.Applier
+	executor.Asker
+	fenced
+	Observe(ctx context.Context) (*planner.Orchestrator, error)
+	Ready(ctx context.Context, host string, a planner.Artifact) error
+}
+
+// router is what a verb needs of one, whatever its kind.
+type router interface {
+	executor.Applier
+	fenced
+	Observe(ctx context.Context) (*planner.Router, error)
+}
+
+// fenced keeps former holders of a lease off.
+type fenced interface {
+	Announce(ctx context.Context, t planner.Ticket) error
 }
 
 // open makes the providers of a spec; it connects to nothing yet.
 func (a *app) open(sp *spec.Spec) (*world, error) {
 	w := &world{
 		spec: sp, databases: map[string]*postgres.Provider{},
-		hosts: map[spec.Address]*host.Provider{}, routers: map[spec.Address]*proxy.Provider{},
+		orchestrators: map[spec.Address]orchestrator{}, hosts: map[spec.Address]*host.Provider{}, routers: map[spec.Address]router{},
 	}
 	var problems []error
 	for _, d := range sp.Databases {
 		w.databases[d.Name] = postgres.New(d, crash.At)
 	}
 	for _, o := range sp.Orchestrators {
+		if o.Program != nil {
+			p := exec.NewOrchestrator(o, w.programOptions())
+			w.orchestrators[o.Address()] = p
+			w.closing = append(w.closing, p.Close)
+			continue
+		}
 		p, err := host.New(o, host.Options{Dir: sp.Dir, Reveal: sp.Reveal, Redact: sp.Redact, DatabaseURL: w.databaseURL, At: crash.At})
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", o.Address(), err))
 			continue
 		}
-		w.hosts[o.Address()] = p
+		w.hosts[o.Address()], w.orchestrators[o.Address()] = p, p
 	}
 	for _, r := range sp.Routers {
-		p, err := proxy.New(r, sp.Orchestrators, proxy.Options{Dir: sp.Dir, Redact: sp.Redact, At: crash.At})
+		if r.Program != nil {
+			p := exec.NewRouter(r, w.observers(), w.programOptions())
+			w.routers[r.Address()] = p
+			w.closing = append(w.closing, p.Close)
+			continue
+		}
+		p, err := proxy.New(r, withAgents(sp.Orchestrators), proxy.Options{Dir: sp.Dir, Redact: sp.Redact, At: crash.At})
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", r.Address(), err))
 			continue
@@ -58,6 +97,24 @@ func (a *app) open(sp *spec.Spec) (*world, error) {
 	}
 	w.inquiries = inquiry.New(inquiry.Options{Dir: sp.Dir, Reveal: sp.Reveal, Redact: sp.Redact, Row: w.row})
 	return w, errors.Join(problems...)
+}
+
+// withAgents are those of the kind host.
+func withAgents(all []*spec.Orchestrator) []*spec.Orchestrator {
+	return slices.DeleteFunc(slices.Clone(all), func(o *spec.Orchestrator) bool { return o.Program != nil })
+}
+
+func (w *world) programOptions() exec.Options {
+	known := variables.Source{Reveal: w.spec.Reveal, DatabaseURL: w.databaseURL}
+	return exec.Options{Dir: w.spec.Dir, Known: known, Redact: w.spec.Redact, At: crash.At}
+}
+
+func (w *world) observers() map[spec.Address]exec.Observer {
+	out := map[spec.Address]exec.Observer{}
+	for address, o := range w.orchestrators {
+		out[address] = o
+	}
+	return out
 }
 
 // databaseURL is what the processes of a service connect with.
@@ -86,6 +143,7 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 		Now: now(), Databases: map[string]*planner.Database{},
 		Orchestrators: map[string]*planner.Orchestrator{}, Routers: map[string]*planner.Router{},
 	}
+	store := w.reachStore(ctx)
 	var problems []error
 	for _, d := range w.spec.Databases {
 		s := scope.Databases[d.Name]
@@ -98,8 +156,8 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 			problems = append(problems, fmt.Errorf("reading %s: %w", d.Address(), err))
 		}
 	}
-	for address, h := range w.hosts {
-		seen, err := h.Observe(ctx)
+	for address, o := range w.orchestrators {
+		seen, err := o.Observe(ctx)
 		st.Orchestrators[string(address)] = seen
 		problems = append(problems, err)
 	}
@@ -109,9 +167,9 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
-		return nil, err
+		return nil, errors.Join(err, store().leave(ctx))
 	}
-	return st, w.recorded(ctx, st)
+	return st, w.recorded(ctx, st, store)
 }
 
 // files are those of the golang-migrate directories, by name.
@@ -123,27 +181,57 @@ func (w *world) files() map[string][]spec.Migration {
 	return out
 }
 
-// recorded reads what the state store has.
-func (w *world) recorded(ctx context.Context, st *planner.State) (err error) {
-	if w.spec.State == nil {
+// recorded reads what the state store has: after what is live, of which it
+// tells the past.
+func (w *world) recorded(ctx context.Context, st *planner.State, store func() reached) (err error) {
+	r := store()
+	switch {
+	case r.err != nil:
+		return fmt.Errorf("state: %w", r.err)
+	case r.journal == nil:
 		return nil
 	}
-	if w.journal != nil {
-		st.Journal, err = w.journal.Read(ctx)
-		return err
+	st.Journal, err = r.journal.Read(ctx)
+	return errors.Join(err, r.leave(ctx))
+}
+
+// reached is a connection to the state store, or why there is none. Neither is
+// a spec that has no such store.
+type reached struct {
+	journal *journal.Journal
+	err     error
+	kept    bool // somebody else's
+}
+
+func (r reached) leave(ctx context.Context) error {
+	if r.journal == nil || r.kept {
+		return nil
 	}
-	j, err := journal.Open(ctx, w.spec.State.URL, environment, "pleat")
-	if err != nil {
-		return fmt.Errorf("state: %w", err)
+	return r.journal.Close(ctx)
+}
+
+// reachStore connects to the state store while the caller does something else:
+// to connect takes longer than to read. The result waits for it, and must be
+// called, once.
+func (w *world) reachStore(ctx context.Context) func() reached {
+	if w.spec.State == nil || w.journal != nil {
+		return func() reached { return reached{journal: w.journal, kept: true} }
 	}
-	st.Journal, err = j.Read(ctx)
-	return errors.Join(err, j.Close(ctx))
+	done := make(chan reached, 1)
+	go func() {
+		j, err := journal.Open(ctx, w.spec.State.URL, environment, "pleat")
+		done <- reached{journal: j, err: err}
+	}()
+	return func() reached { return <-done }
 }
 
 // close ends what is kept between two calls of a provider.
 func (w *world) close(ctx context.Context) (err error) {
 	for _, p := range w.databases {
 		err = errors.Join(err, p.Close(ctx))
+	}
+	for _, end := range w.closing {
+		err = errors.Join(err, end())
 	}
 	return err
 }
@@ -154,7 +242,7 @@ func (w *world) appliers() map[spec.Address]executor.Applier {
 	for name, p := range w.databases {
 		out[spec.Address("database."+name)] = p
 	}
-	for address, p := range w.hosts {
+	for address, p := range w.orchestrators {
 		out[address] = p
 	}
 	for address, p := range w.routers {

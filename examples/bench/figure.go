@@ -27,6 +27,8 @@ var goals = map[string]goal{
 	"noop_apply_ms":                {false, 20},
 	"plan_200_tables_ms":           {false, 300},
 	"migrate_vs_golang_migrate":    {false, 1.1},
+	"rollout_vs_critical_path":     {false, 1.1},
+	"deploy_non_2xx":               {false, 0},
 }
 
 // figure prints one, and says on stderr when its goal is missed.

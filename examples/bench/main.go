@@ -23,12 +23,15 @@ import (
 // options are where the programs are and how much of everything.
 type options struct {
 	pleat, pgroll, migrate string // programs; "" leaves the peer out
+	instance               string // what is rolled out
+	haproxy                string // "" leaves it out
+	instances              int
 	rows                   int64
 	rounds                 int           // of comparisons that alternate
 	runs                   int           // that count the errors of clients
 	alone                  time.Duration // for which writers are watched with nothing beside them
 	hold                   time.Duration // for which a reader keeps its transaction
-	only                   *regexp.Regexp
+	only, skip             *regexp.Regexp
 }
 
 func main() {
@@ -54,18 +57,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
-	var only string
+	var only, skip string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.StringVar(&o.pleat, "pleat", "bin/pleat", "the program `FILE`")
 	f.StringVar(&o.pgroll, "pgroll", "", "pgroll's program `FILE`; without it, its figures are left out")
 	f.StringVar(&o.migrate, "migrate", "", "golang-migrate's program `FILE`, with its driver pgx5; without it, its figures are left out")
+	f.StringVar(&o.instance, "instance", "", "the program `FILE` that is rolled out; without it, rollouts are left out")
+	f.StringVar(&o.haproxy, "haproxy", "", "HAProxy's program `FILE`; without it, its figures are left out")
+	f.IntVar(&o.instances, "instances", 200, "of it, on 4 agents")
 	f.Int64Var(&o.rows, "rows", 1_000_000, "in the table that is changed")
 	f.IntVar(&o.rounds, "rounds", 3, "comparisons that alternate; the median counts")
 	f.IntVar(&o.runs, "runs", 5, "whole changes under load that count the errors of clients")
 	f.DurationVar(&o.alone, "alone", 5*time.Second, "writers are watched undisturbed for that long")
 	f.DurationVar(&o.hold, "hold", 10*time.Second, "a reader keeps its transaction for that long")
 	f.StringVar(&only, "only", "", "measure the parts whose name matches `REGEXP`: "+partNames())
+	f.StringVar(&skip, "skip", "^$", "do not measure the parts whose name matches `REGEXP`")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -73,10 +80,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.only, err = regexp.Compile(only); err != nil {
 		return o, fmt.Errorf("-only: %w", err)
 	}
+	if o.skip, err = regexp.Compile(skip); err != nil {
+		return o, fmt.Errorf("-skip: %w", err)
+	}
 	if o.rows < smallest || o.rounds < 1 || o.runs < 1 {
 		return o, fmt.Errorf("at least %d rows, 1 round and 1 run", smallest)
 	}
-	return o, absolute(&o.pleat, &o.pgroll, &o.migrate)
+	return o, absolute(&o.pleat, &o.pgroll, &o.migrate, &o.instance, &o.haproxy)
 }
 
 // smallest is a table with enough rows for writers not to meet all the time.
@@ -114,6 +124,8 @@ var parts = []part{
 	{"operation", (*bench).operations},
 	{"reader", (*bench).heldReader},
 	{"errors", (*bench).clientErrors},
+	{proxyName, (*bench).proxies},
+	{"rollout", (*bench).rollouts},
 }
 
 func partNames() string {
@@ -131,7 +143,7 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	for _, p := range parts {
-		if !o.only.MatchString(p.name) {
+		if !o.only.MatchString(p.name) || o.skip.MatchString(p.name) {
 			continue
 		}
 		begun := time.Now()

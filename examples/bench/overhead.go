@@ -20,7 +20,10 @@ const (
 )
 
 // syncOverhead compares the processor time of the server on writes to a column
-// that no sync is about: without any, with pleat's, and with pgroll's. Each
+// that no sync is about: without any, with pleat's, with pgroll's, and with a
+// trigger that does nothing and is not called, which is what the server takes for
+// any sync that is a BEFORE trigger: it locks each row before it looks whether
+// the trigger is about the columns that are written. Each
 // statement is sent as text, as pgbench does and most drivers behind a pooler,
 // and then prepared, which leaves less of everything but the trigger.
 func (b *bench) syncOverhead(ctx context.Context) error {
@@ -28,14 +31,16 @@ func (b *bench) syncOverhead(ctx context.Context) error {
 	return b.populated(ctx, rows, func(plain database) error {
 		return b.populated(ctx, rows, func(synced database) error {
 			return b.populated(ctx, rows, func(rolled database) error {
-				if err := b.installSyncs(ctx, plain, synced, rolled); err != nil {
-					return err
-				}
-				databases := map[string]database{"none": plain, "pleat": synced, "pgroll": rolled}
-				if err := b.tellOverhead(ctx, databases, "", pgx.QueryExecModeSimpleProtocol); err != nil {
-					return err
-				}
-				return b.tellOverhead(ctx, databases, "_prepared", pgx.QueryExecModeCacheStatement)
+				return b.populated(ctx, rows, func(idle database) error {
+					if err := b.installSyncs(ctx, plain, synced, rolled, idle); err != nil {
+						return err
+					}
+					databases := map[string]database{"none": plain, "pleat": synced, "pgroll": rolled, "idle": idle}
+					if err := b.tellOverhead(ctx, databases, "", pgx.QueryExecModeSimpleProtocol); err != nil {
+						return err
+					}
+					return b.tellOverhead(ctx, databases, "_prepared", pgx.QueryExecModeCacheStatement)
+				})
 			})
 		})
 	})
@@ -47,6 +52,7 @@ func (b *bench) tellOverhead(ctx context.Context, databases map[string]database,
 		return err
 	}
 	b.figure("sync_cpu_overhead_percent"+suffix, overhead(cpu["pleat"], cpu["none"]), "%")
+	b.figure("sync_cpu_overhead_percent_idle_trigger"+suffix, overhead(cpu["idle"], cpu["none"]), "%")
 	if b.options.pgroll != "" {
 		b.figure("sync_cpu_overhead_percent_pgroll"+suffix, overhead(cpu["pgroll"], cpu["none"]), "%")
 	}
@@ -54,10 +60,19 @@ func (b *bench) tellOverhead(ctx context.Context, databases map[string]database,
 	return nil
 }
 
-// installSyncs leaves two databases in the middle of the change. The third has
+// idleTrigger is about one column and has nothing to do.
+var idleTrigger = []string{
+	"create function idle() returns trigger language plpgsql as 'begin return new; end'",
+	"create trigger idle before update of name on users for each row execute function idle()",
+}
+
+// installSyncs leaves two databases in the middle of the change. The others have
 // the same columns, filled and kept right by nobody: rows of the same size.
-func (b *bench) installSyncs(ctx context.Context, plain, synced, rolled database) error {
+func (b *bench) installSyncs(ctx context.Context, plain, synced, rolled, idle database) error {
 	if err := execute(ctx, plain.url, bareSplit, bareFill); err != nil {
+		return err
+	}
+	if err := execute(ctx, idle.url, append([]string{bareSplit, bareFill}, idleTrigger...)...); err != nil {
 		return err
 	}
 	if err := b.fillWith("")(ctx, synced); err != nil {
@@ -71,7 +86,7 @@ func (b *bench) installSyncs(ctx context.Context, plain, synced, rolled database
 			return err
 		}
 	}
-	for _, d := range []database{plain, synced, rolled} {
+	for _, d := range []database{plain, synced, rolled, idle} {
 		if err := execute(ctx, d.url, "vacuum full users", "vacuum analyze users"); err != nil {
 			return err
 		}

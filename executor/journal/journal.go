@@ -137,6 +137,15 @@ func (j *Journal) RunsAbout(ctx context.Context, address spec.Address) (runs []R
 	return runs, err
 }
 
+// RunsSince gives the runs that began after one, the last one first.
+func (j *Journal) RunsSince(ctx context.Context, run Run) (runs []Run, err error) {
+	err = j.read(ctx, "reading runs", func(tx conn.Tx) (err error) {
+		runs, err = selectRuns(ctx, tx, "where environment = $1 and started > $2 order by started desc, id", j.environment, run.Started)
+		return err
+	})
+	return runs, err
+}
+
 func unfinished(ctx context.Context, tx conn.Tx, environment string) (*Run, error) {
 	runs, err := selectRuns(ctx, tx, "where environment = $1 and finished is null", environment)
 	if err != nil || len(runs) == 0 {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,6 +26,10 @@ type Holder struct {
 	Beat  time.Time // the last heartbeat
 	Until time.Time // when it may be taken over
 	Asked time.Time // the server's clock when this was read
+
+	// Lacks are the columns that its row has not: pleat has never written it so,
+	// and nothing is known of whoever did.
+	Lacks []string
 }
 
 // Self is this process as a holder for a run, with a fresh ID.
@@ -42,8 +48,10 @@ func Self(run string) (Holder, error) {
 	}, nil
 }
 
-// Expired tells whether the lease may be taken over.
-func (h *Holder) Expired() bool { return h.Until.Before(h.Asked) }
+// Expired tells whether the lease may be taken over. One without an end may not.
+func (h *Holder) Expired() bool {
+	return h.Until.Before(h.Asked) && !slices.Contains(h.Lacks, "until")
+}
 
 // Gone tells whether the holder can do nothing any more: its lease has expired,
 // or it is known to have died.
@@ -54,13 +62,16 @@ func (h *Holder) Gone() bool { return h.Expired() || h.dead() }
 // Whoever cannot be judged is not dead.
 func (h *Holder) dead() bool {
 	host, err := os.Hostname()
-	if err != nil || host != h.Host || h.Process == "" || !sameWorld(h.Process) {
+	if err != nil || len(h.Lacks) > 0 || host != h.Host || h.Process == "" || !sameWorld(h.Process) {
 		return false
 	}
 	return process(h.PID) != h.Process
 }
 
 func (h *Holder) String() string {
+	if len(h.Lacks) > 0 {
+		return fmt.Sprintf("its row in pleat.lease has no %s, so it was not pleat that wrote it", strings.Join(h.Lacks, ", "))
+	}
 	text := fmt.Sprintf("run %s by %s on %s (pid %d) since %s", h.Run, h.Who, h.Host, h.PID, h.Since.UTC().Format(time.RFC3339))
 	if h.Step != "" {
 		text += ", at step " + h.Step
@@ -79,11 +90,17 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
+	if len(e.Holder.Lacks) > 0 {
+		return fmt.Sprintf("the lease %q is held by %s: %s", e.Name, e.Holder.ID, &e.Holder)
+	}
 	return "an apply is already in progress: " + e.Holder.String()
 }
 
 // Hint is how to go on.
 func (e *HeldError) Hint() string {
+	if len(e.Holder.Lacks) > 0 {
+		return "make sure that no pleat is at work with this state store, then type: pleat unlock " + e.Holder.ID
+	}
 	return fmt.Sprintf("wait for it; if it died, the lease ends by itself within %s, or type: pleat unlock %s",
 		max(0, e.Holder.Until.Sub(e.Holder.Asked)).Round(time.Second), e.Holder.ID)
 }

@@ -469,6 +469,29 @@ func TestGuardEndsWithItsContextAndByItsOwnCancel(t *testing.T) {
 	cancelSecond()
 }
 
+// TestARowThatLacksSomethingIsToldAndUnlocked has rows that a person has put
+// together. Nothing is known of such a holder: it is not dead because its process
+// is not there, and without an end it does not expire.
+func TestARowThatLacksSomethingIsToldAndUnlocked(t *testing.T) {
+	url := stateDatabase(t)
+	me := self(t, "r1")
+	for _, lost := range []string{"run", "host", "pid", "process", "who", "step", "since", "beat", "until"} {
+		pgtest.Exec(t, url, fmt.Sprintf(`
+			insert into pleat.lease values (%s, 1, 'BYHAND', 'r1', %s, -1, %s, 'me', '', now(), now(), now() + '1 hour')
+			on conflict (name) do update set id = 'BYHAND', run = 'r1', host = excluded.host, pid = -1, process = excluded.process,
+				who = 'me', step = '', since = now(), beat = now(), until = now() + '1 hour'`, quoted(name), quoted(me.Host), quoted(me.Process)))
+		pgtest.Exec(t, url, "update pleat.lease set "+lost+" = null")
+		var held *lease.HeldError
+		_, err := lease.Take(t.Context(), spec.Plain(url), name, self(t, "r2"))
+		if !errors.As(err, &held) || !strings.Contains(err.Error(), "has no "+lost+",") || !strings.HasSuffix(held.Hint(), "pleat unlock BYHAND") {
+			t.Errorf("without %s: %v", lost, err)
+		}
+		if err := lease.Unlock(t.Context(), spec.Plain(url), name, "BYHAND"); err != nil {
+			t.Errorf("unlocking one without %s: %v", lost, err)
+		}
+	}
+}
+
 func TestShowNeedsNoTables(t *testing.T) {
 	if h, err := lease.Show(t.Context(), spec.Plain(pgtest.New(t).Database(t)), name); h != nil || err != nil {
 		t.Errorf("Show = %v, %v", h, err)

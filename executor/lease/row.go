@@ -14,14 +14,19 @@ import (
 	"pleat/spec"
 )
 
-// read gives who holds the lease and its fence; nobody is nil.
+// read gives who holds the lease and its fence; nobody is nil. A row that a
+// person or another program has put together may lack anything.
 func read(ctx context.Context, tx conn.Tx, name string) (*Holder, int64, error) {
 	var h Holder
 	var fence int64
 	err := tx.QueryRow(ctx, `
-		select fence, id, run, host, pid, process, who, step, since, beat, until, clock_timestamp()
+		select fence, id, coalesce(run, ''), coalesce(host, ''), coalesce(pid, 0), coalesce(process, ''), coalesce(who, ''), coalesce(step, ''),
+		       coalesce(since, now()), coalesce(beat, now()), coalesce(until, now()), clock_timestamp(),
+		       array(select field from (values ('run', run), ('host', host), ('pid', pid::text), ('process', process), ('who', who), ('step', step),
+		                                       ('since', since::text), ('beat', beat::text), ('until', until::text)) as f (field, value)
+		             where value is null)
 		from pleat.lease where name = $1 and id is not null`, name).
-		Scan(&fence, &h.ID, &h.Run, &h.Host, &h.PID, &h.Process, &h.Who, &h.Step, &h.Since, &h.Beat, &h.Until, &h.Asked)
+		Scan(&fence, &h.ID, &h.Run, &h.Host, &h.PID, &h.Process, &h.Who, &h.Step, &h.Since, &h.Beat, &h.Until, &h.Asked, &h.Lacks)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, 0, nil
 	}

@@ -34,6 +34,9 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
+// idleInTransaction is the SQLSTATE of idle_in_transaction_session_timeout.
+const idleInTransaction = "25P03"
+
 // Classify tells what an error that InTransaction returned, or that answered
 // a single statement, says about the change. Only an error that the server
 // itself sent, from a session that goes on, proves that nothing happened: a
@@ -51,7 +54,7 @@ func Classify(err error) Class {
 		return f.class
 	}
 	var refusal *pgconn.PgError
-	if errors.As(err, &refusal) && severity(refusal) == "ERROR" {
+	if errors.As(err, &refusal) && (severity(refusal) == "ERROR" || refusal.Code == idleInTransaction) {
 		return RolledBack
 	}
 	return Unknown

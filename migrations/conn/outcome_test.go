@@ -173,6 +173,7 @@ func TestClassify(t *testing.T) {
 		{"read-only", &pgconn.PgError{Severity: "ERROR", Code: "25006"}, conn.RolledBack},
 		{"server error in another language", &pgconn.PgError{Severity: "FEHLER", SeverityUnlocalized: "ERROR"}, conn.RolledBack},
 		{"wrapped server error", fmt.Errorf("x: %w", &pgconn.PgError{Severity: "ERROR"}), conn.RolledBack},
+		{"session that was idle in its transaction", &pgconn.PgError{Severity: "FATAL", Code: "25P03"}, conn.RolledBack},
 		{"session ended by an administrator", &pgconn.PgError{Severity: "FATAL", Code: "57P01"}, conn.Unknown},
 		{"crash of another session", &pgconn.PgError{Severity: "FATAL", Code: "57P02"}, conn.Unknown},
 		{"panic of the server", &pgconn.PgError{Severity: "PANIC", Code: "XX000"}, conn.Unknown},

@@ -17,6 +17,13 @@ func (s *scope) object(i item) bool {
 	case "CommentStmt", "SecLabelStmt":
 		s.comment(n)
 	case "GrantStmt":
+		if s.text.reader.options.Version >= 180000 { // older servers lock nothing
+			for _, o := range n.items("objects") {
+				if o.kind == "RangeVar" {
+					s.lock(tableOf(o.node), AccessShare)
+				}
+			}
+		}
 		if !n.flag("is_grant") {
 			s.find("privilege_removed", "privileges on %s", targets(n.items("objects")))
 		}

@@ -9,6 +9,8 @@ import (
 type Target struct {
 	Schema, Table string
 	Columns       []string // none: the table as a whole
+
+	named bool // what stands for all columns without a name is none of them
 }
 
 // Uses tells whether a text reads or writes rows through the target. It goes by
@@ -30,6 +32,14 @@ func Uses(sql string, t Target) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// Names tells whether a text that reads or writes rows has the target's name in
+// it. It goes by the grammar as Uses does, but a star, a whole row and an INSERT
+// without a list name no column.
+func Names(sql string, t Target) (bool, error) {
+	t.named = true
+	return Uses(sql, t)
 }
 
 // rowKinds are the statements that read or write rows.
@@ -105,10 +115,10 @@ func (t Target) column(fields []item, names map[string]bool) bool {
 	}
 	of := qualifier == "" || names[qualifier]
 	if last.kind == "A_Star" {
-		return of
+		return of && !t.named
 	}
 	name := last.node.text("sval")
-	return of && slices.Contains(t.Columns, name) || qualifier == "" && names[name]
+	return of && slices.Contains(t.Columns, name) || !t.named && qualifier == "" && names[name]
 }
 
 // writes judges what an INSERT, UPDATE, MERGE or COPY of the table assigns.
@@ -120,7 +130,7 @@ func (t Target) writes(n node) bool {
 		case n.has("attlist"):
 			return t.any(n.words("attlist"))
 		case n.has("selectStmt"), n.has("is_from"), n.has("filename"): // INSERT or COPY of every column
-			return true
+			return !t.named
 		}
 		return t.assigns(n, "targetList") || t.assigns(n.child("onConflictClause"), "targetList") || t.assigns(n, "mergeWhenClauses")
 	}

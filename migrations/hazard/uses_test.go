@@ -71,3 +71,32 @@ func TestUses(t *testing.T) {
 		t.Error("what cannot be read is no answer")
 	}
 }
+
+func TestNames(t *testing.T) {
+	name := hazard.Target{Schema: "public", Table: "users", Columns: []string{"name"}}
+	tests := []struct {
+		sql  string
+		want bool
+	}{
+		{"select u.name from users u", true},
+		{"select * from users", false},
+		{"select *, name from users", true},
+		{"select u.* from users u", false},
+		{"select row_to_json(u) from users u", false},
+		{"insert into users values ($1, $2)", false},
+		{"insert into users values ($1, $2) returning name", true},
+		{"insert into users (id, name) values ($1, $2)", true},
+		{"update users set name = $1", true},
+		{"copy users from stdin", false},
+		{"copy users (name) from stdin", true},
+	}
+	for _, test := range tests {
+		if got, err := hazard.Names(test.sql, name); err != nil || got != test.want {
+			t.Errorf("Names(%q) = %v, %v, want %v", test.sql, got, err, test.want)
+		}
+	}
+	table := hazard.Target{Schema: "public", Table: "users"}
+	if got, err := hazard.Names("select * from users", table); err != nil || !got {
+		t.Errorf("a table is named where all its columns are: %v, %v", got, err)
+	}
+}

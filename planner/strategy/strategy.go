@@ -30,6 +30,9 @@ type Move struct {
 	// Wait says that the next move comes only once these are gone. It means
 	// nothing for instances that come up: those are always waited for.
 	Wait bool
+	// Alone says that nobody may take their place before these are gone, however
+	// long that takes.
+	Alone bool
 	// Serving is how many instances of the process may serve after the move.
 	Serving int
 }

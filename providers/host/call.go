@@ -33,6 +33,33 @@ func (c *call) within(ctx context.Context, wait func(context.Context) error) (la
 	return false, fleet.Unsure(err)
 }
 
+// looks is how often instances are looked at that say something of themselves.
+const looks = 100 * time.Millisecond
+
+// until looks at the agents until met is true, within the step's time. One that
+// restarts meanwhile is waited for.
+func (c *call) until(ctx context.Context, met func(context.Context) (bool, error)) (late bool, err error) {
+	return c.within(ctx, func(ctx context.Context) error {
+		tick := time.NewTicker(looks)
+		defer tick.Stop()
+		for {
+			var done bool
+			err := fleet.Patient(ctx, func(func()) (err error) {
+				done, err = met(ctx)
+				return err
+			})
+			if done || err != nil {
+				return err
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+}
+
 // members gives the agents that the instances' hosts have.
 func (c *call) members(ctx context.Context, all []planner.Placement) ([]fleet.Member, map[string]fleet.Member, error) {
 	read, missing := c.fleet.Read(ctx)

@@ -4,14 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"pleat/planner"
 	"pleat/providers/host/api"
 )
-
-// listens is how often instances are asked whether they took over.
-const listens = 100 * time.Millisecond
 
 // handover waits until each instance says that it took over for this run.
 func (c *call) handover(ctx context.Context, a *planner.Handover) error {
@@ -19,33 +15,22 @@ func (c *call) handover(ctx context.Context, a *planner.Handover) error {
 	said := 0
 	defer c.report(planner.Waiting{})
 	c.report(planner.Waiting{For: fmt.Sprintf("%s to take over", a.Process)})
-	late, err := c.within(ctx, func(ctx context.Context) error {
-		tick := time.NewTicker(listens)
-		defer tick.Stop()
-		for {
-			_, hosts, err := c.members(ctx, a.Instances)
-			if err != nil {
-				return err
+	late, err := c.until(ctx, func(ctx context.Context) (bool, error) {
+		_, hosts, err := c.members(ctx, a.Instances)
+		if err != nil {
+			return false, err
+		}
+		said = 0
+		for _, i := range a.Instances {
+			live, ok := hosts[i.Host].Find(api.Ref{Service: a.Service, Release: a.Release, Instance: i.Instance})
+			if !ok || live.State == planner.Down {
+				return false, fmt.Errorf("%s %s %s is gone: %s", a.Service, a.Release, i.Instance, c.options.Redact(live.Error))
 			}
-			said = 0
-			for _, i := range a.Instances {
-				live, ok := hosts[i.Host].Find(api.Ref{Service: a.Service, Release: a.Release, Instance: i.Instance})
-				if !ok || live.State == planner.Down {
-					return fmt.Errorf("%s %s %s is gone: %s", a.Service, a.Release, i.Instance, c.options.Redact(live.Error))
-				}
-				if tookOver(live, run) {
-					said++
-				}
-			}
-			if said == len(a.Instances) {
-				return nil
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return ctx.Err()
+			if tookOver(live, run) {
+				said++
 			}
 		}
+		return said == len(a.Instances), nil
 	})
 	if late {
 		return fmt.Errorf("timed out waiting for handover of %s %s %s (expected=%d actual=%d)", a.Service, a.Release, a.Process, len(a.Instances), said)

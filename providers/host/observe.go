@@ -26,7 +26,7 @@ func (p *Provider) Observe(ctx context.Context) (*planner.Orchestrator, error) {
 		for _, i := range m.Instances {
 			out.Instances = append(out.Instances, planner.Instance{
 				Service: i.Service, Release: i.Release, Process: i.Process, Name: i.Instance,
-				Host: i.Host, Digest: i.SHA256, State: i.State,
+				Host: i.Host, Digest: i.SHA256, State: i.State, Role: planner.Role(i.Role), Address: i.Address,
 			})
 		}
 	}

@@ -29,7 +29,8 @@ type Options struct {
 	At func(point string)
 }
 
-// Provider applies Start and Stop, and answers NoInstances.
+// Provider applies the actions of an orchestrator, from Start to Roles, and answers
+// NoInstances.
 type Provider struct {
 	address spec.Address
 	fleet   *fleet.Fleet
@@ -54,10 +55,19 @@ func New(o *spec.Orchestrator, options Options) (*Provider, error) {
 // Apply makes the step's effect: instances that are up, or gone. It returns once
 // that is so. Instances that are not up within Limits.Run are a *StartError;
 // those that are not gone by then are a warning, and Apply returns nil. When ctx
-// ends it returns soon; what was started by then runs on.
+// ends it returns soon; what was started by then runs on. An agent that restarts is
+// waited for.
 func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
-	ctx = fleet.By(ctx, t)
-	c := call{Provider: p, key: t.Run + "/" + s.ID, limit: s.Limits.Run, report: report}
+	ctx, err := fleet.By(ctx, t)
+	if err != nil {
+		return err
+	}
+	return fleet.Patient(ctx, func(func()) error {
+		return p.apply(ctx, call{Provider: p, key: t.Run + "/" + s.ID, limit: s.Limits.Run, report: report}, s)
+	})
+}
+
+func (p *Provider) apply(ctx context.Context, c call, s planner.Step) error {
 	switch a := s.Action.(type) {
 	case *planner.Start:
 		return c.start(ctx, a)
@@ -67,18 +77,26 @@ func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, 
 		return c.smoke(ctx, a)
 	case *planner.Handover:
 		return c.handover(ctx, a)
+	case *planner.Task:
+		return c.task(ctx, a)
+	case *planner.Roles:
+		return c.roles(ctx, a)
 	}
 	return p.foreign(s.Action)
 }
 
 // Announce fences former holders of the ticket's lease off from the agents.
 func (p *Provider) Announce(ctx context.Context, t planner.Ticket) error {
+	ctx, err := fleet.By(ctx, t)
+	if err != nil {
+		return err
+	}
 	members, err := p.fleet.Read(ctx)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", p.address, err)
 	}
 	for _, m := range members {
-		if err := m.Announce(fleet.By(ctx, t)); err != nil {
+		if err := m.Announce(ctx); err != nil {
 			return fmt.Errorf("announcing the holder to %s: %w", m.Host, err)
 		}
 	}
@@ -87,8 +105,20 @@ func (p *Provider) Announce(ctx context.Context, t planner.Ticket) error {
 
 func (p *Provider) foreign(v any) error { return fmt.Errorf("%s cannot do %T", p.address, v) }
 
-// Probe tells whether the instances are as the step wants them.
-func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) (planner.Outcome, error) {
+// Probe tells whether the instances are as the step wants them. An agent that
+// restarts is waited for.
+func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) (outcome planner.Outcome, err error) {
+	err = fleet.Patient(ctx, func(func()) (err error) {
+		outcome, err = p.look(ctx, t, s)
+		return err
+	})
+	return outcome, err
+}
+
+func (p *Provider) look(ctx context.Context, t planner.Ticket, s planner.Step) (planner.Outcome, error) {
+	if a, ok := s.Action.(*planner.Task); ok {
+		return p.probeTask(ctx, t, s, a)
+	}
 	members, err := p.fleet.Read(ctx)
 	switch a := s.Action.(type) {
 	case *planner.Start:
@@ -106,6 +136,14 @@ func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) 
 			i, ok := m.Find(api.Ref{Service: a.Service, Release: a.Release, Instance: instance})
 			return ok && tookOver(i, t.Run)
 		})
+	case *planner.Roles:
+		if err != nil {
+			return planner.Unknown, err
+		}
+		if missing, _ := lacking(a, members); missing != "" {
+			return planner.NotDone, nil
+		}
+		return planner.Done, nil
 	case *planner.Smoke: // an answer is for the attempt that asked
 		return planner.NotDone, nil
 	}

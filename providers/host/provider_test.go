@@ -11,6 +11,9 @@ import (
 	"pleat/spec"
 )
 
+// holder is who applies.
+var holder = planner.Ticket{Run: "r1", Lease: "test", Fence: 1, Authority: "1/1"}
+
 func TestMain(m *testing.M) { agenttest.Main(m) }
 
 // world is an orchestrator of real agents, and its provider.
@@ -75,7 +78,7 @@ func stopOf(a *planner.Start, wait bool) *planner.Stop {
 
 func (w *world) apply(id string, a planner.Action) error {
 	w.t.Helper()
-	return w.Apply(w.t.Context(), planner.Ticket{Run: "r1"}, planner.Step{ID: id, Action: a}, func(r planner.Report) {
+	return w.Apply(w.t.Context(), holder, planner.Step{ID: id, Action: a}, func(r planner.Report) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.reports = append(w.reports, r)
@@ -113,4 +116,20 @@ func (w *world) probe(a planner.Action) planner.Outcome {
 		w.t.Fatal(err)
 	}
 	return o
+}
+
+// TestWhoHoldsNoLeaseChangesNothing: also not by announcing itself.
+func TestWhoHoldsNoLeaseChangesNothing(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	nobody := planner.Ticket{Run: "r1", Lease: "test", Fence: 1}
+	err := w.Apply(t.Context(), nobody, planner.Step{ID: "s1", Action: w.start("1.0.0", 1)}, func(planner.Report) {})
+	if err == nil || err.Error() != "run r1 holds no lease, and changes nothing" {
+		t.Errorf("Apply = %v", err)
+	}
+	if err := w.Announce(t.Context(), nobody); err == nil {
+		t.Error("it may announce itself")
+	}
+	if live, err := w.Observe(t.Context()); err != nil || len(live.Instances) > 0 {
+		t.Errorf("%v, %v", live, err)
+	}
 }

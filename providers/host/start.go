@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"pleat/planner"
 	"pleat/providers/host/api"
@@ -41,6 +44,7 @@ type start struct {
 	puts     map[place]api.Put
 	up       map[place]bool
 	leaving  map[place]bool // asked for once they are gone
+	mu       sync.Mutex     // for note
 	failures int
 }
 
@@ -61,10 +65,8 @@ func (c *call) start(ctx context.Context, a *planner.Start) error {
 			return err
 		}
 	}
-	for _, i := range a.Instances {
-		if err := s.put(ctx, s.place(i)); err != nil {
-			return err
-		}
+	if err := s.putAll(ctx); err != nil {
+		return err
 	}
 	if s.complete() {
 		return nil
@@ -109,6 +111,27 @@ func (s *start) define() error {
 	return nil
 }
 
+// putAll asks every host at the same time, and one host for one instance after
+// the other.
+func (s *start) putAll(ctx context.Context) error {
+	byHost := map[string][]place{}
+	for _, i := range s.Instances {
+		byHost[i.Host] = append(byHost[i.Host], s.place(i))
+	}
+	var asking errgroup.Group
+	for _, places := range byHost {
+		asking.Go(func() error {
+			for _, p := range places {
+				if err := s.put(ctx, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return asking.Wait()
+}
+
 // put asks for an instance, unless it is up with the same artifact. One that
 // an earlier step told to stop has to be gone first.
 func (s *start) put(ctx context.Context, p place) error {
@@ -116,13 +139,20 @@ func (s *start) put(ctx context.Context, p place) error {
 	i, ok := m.Find(p.ref)
 	switch {
 	case ok && i.State == planner.Up && i.SHA256 == s.Artifact.SHA256:
-		s.up[p] = true
+		s.note(s.up, p)
 		return nil
 	case ok && i.State == planner.Stopping:
-		s.leaving[p] = true
+		s.note(s.leaving, p)
 		return nil
 	}
 	return s.ask(ctx, p)
+}
+
+// note is for several hosts at once; later there is one goroutine.
+func (s *start) note(in map[place]bool, p place) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in[p] = true
 }
 
 func (s *start) ask(ctx context.Context, p place) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -98,8 +99,10 @@ func TestStartThatIsNeverHealthySaysWhatWasAnswered(t *testing.T) {
 	a := w.start("2.0.1", 1, "-ready", "/nowhere")
 	a.Definition.Checks[0].StartTimeout = time.Second
 	err := w.apply("s1", a)
-	want := "users 2.0.1 web.1 on a: failed to start: not healthy within 1s: last answer 503 Service Unavailable: not ready"
-	if err == nil || err.Error() != want {
+	// A busy machine may not have come to any answer by then, or to one before the
+	// instance listens.
+	want := regexp.MustCompile(`^users 2\.0\.1 web\.1 on a: failed to start: not healthy within 1s: (no answer|last answer (503 Service Unavailable: not ready|.*refused.*))$`)
+	if err == nil || !want.MatchString(err.Error()) {
 		t.Errorf("Start = %v, want %s", err, want)
 	}
 	var failed *host.StartError
@@ -212,7 +215,7 @@ func TestStartResumes(t *testing.T) {
 						die()
 					}
 				}})
-				err := w.Apply(ctx, planner.Ticket{Run: "r1"}, planner.Step{ID: "s1", Action: a}, func(planner.Report) {})
+				err := w.Apply(ctx, holder, planner.Step{ID: "s1", Action: a}, func(planner.Report) {})
 				if !errors.Is(err, planner.ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {
 					t.Fatalf("Apply = %v, want an unknown outcome", err)
 				}
@@ -272,7 +275,7 @@ func TestCancelReturnsAtOnceAndLeavesWhatWasStarted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	applied := make(chan error, 1)
 	go func() {
-		applied <- w.Apply(ctx, planner.Ticket{Run: "r1"}, planner.Step{ID: "s1", Action: a}, func(planner.Report) {})
+		applied <- w.Apply(ctx, holder, planner.Step{ID: "s1", Action: a}, func(planner.Report) {})
 	}()
 	w.agents[0].Await(agenttest.Ref("1.0.0", "web.1"), planner.Starting)
 	cancel()
@@ -389,6 +392,24 @@ func TestNoInstances(t *testing.T) {
 
 // An instance that was up, died and rests before its next start may be back at
 // any moment: it is not gone, for nobody who asks.
+// TestAStartWakesAnInstanceThatRests: who asks for it need not wait for the time
+// after which it would be tried again by itself.
+func TestAStartWakesAnInstanceThatRests(t *testing.T) {
+	w := newWorld(t, agenttest.Options{Rests: []time.Duration{time.Hour}})
+	start := w.start("1.0.0", 1)
+	w.mustApply("s1", start)
+	ref := agenttest.Ref("1.0.0", "web.1")
+	i, _ := w.agents[0].Instance(ref)
+	agenttest.Crash(i, 1)
+	agenttest.Until(t, "it rests", func() error {
+		if i, _ := w.agents[0].Instance(ref); i.State != planner.Pending {
+			return fmt.Errorf("it is %s", i.State)
+		}
+		return nil
+	})
+	w.mustApply("s2", start)
+}
+
 func TestRestingInstanceIsNotGone(t *testing.T) {
 	w := newWorld(t, agenttest.Options{Rests: []time.Duration{time.Hour}})
 	start := w.start("1.0.0", 1)

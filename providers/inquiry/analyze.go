@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"pleat/planner"
 	"pleat/spec"
 )
@@ -90,6 +92,9 @@ func (p *Provider) measure(ctx context.Context, a *planner.Analyze) (verdict, st
 	if err != nil {
 		return inconclusive, err.Error()
 	}
+	if n, why := samples(found); n < float64(a.MinSamples) {
+		return inconclusive, fmt.Sprintf("%s: %s, and %d are wanted", ErrNoData, why, a.MinSamples)
+	}
 	is := func(expression string) (bool, error) { return spec.Condition(expression, found.values) }
 	if a.Fail != "" {
 		switch bad, err := is(a.Fail); {
@@ -110,6 +115,16 @@ func (p *Provider) measure(ctx context.Context, a *planner.Analyze) (verdict, st
 		return failed, a.Pass + " is not so: " + seen(a.Pass, found)
 	}
 	return inconclusive, fmt.Sprintf("neither %s nor %s: %s", a.Pass, a.Fail, seen(a.Pass+" || "+a.Fail, found))
+}
+
+// samples is what an answer rests on, as it says itself.
+func samples(a answer) (n float64, said string) {
+	v, known := a.values["samples"]
+	if !known || v.IsNull() || v.Type() != cty.Number {
+		return 0, "the answer has no number samples"
+	}
+	n, _ = v.AsBigFloat().Float64()
+	return n, text(v) + " samples"
 }
 
 // unanswered says of an expression about something that was not answered, such

@@ -174,7 +174,7 @@ func rates(t *testing.T, asked *atomic.Int64, values ...float64) *spec.Inquiry {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
-		fmt.Fprintf(w, `{"rate": %v}`, v)
+		fmt.Fprintf(w, `{"rate": %v, "samples": 40}`, v)
 	})
 	return &spec.Inquiry{Kind: spec.InquiryHTTP, URL: url}
 }
@@ -196,6 +196,8 @@ func TestVerdicts(t *testing.T) {
 		"no answer is no pass":             {[]float64{-1}, planner.Analyze{Pass: "rate < 0.01", Count: 2}, 1, "inconclusive", "1: inconclusive: 502 Bad Gateway"},
 		"no answer is tolerated":           {[]float64{-1, 0}, planner.Analyze{Pass: "rate < 0.01", Count: 3, Inconclusive: 1}, 3, "", ""},
 		"but not where there is no other":  {[]float64{-1}, planner.Analyze{Pass: "rate < 0.01", Count: 2, Inconclusive: 2}, 2, "inconclusive", "2: inconclusive: 502 Bad Gateway"},
+		"enough samples":                   {[]float64{0.5}, planner.Analyze{Pass: "rate < 0.01", Count: 1, MinSamples: 40}, 1, "fail", "1: fail: rate < 0.01 is not so: rate = 0.5"},
+		"too few samples say nothing":      {[]float64{0.5}, planner.Analyze{Pass: "rate < 0.01", Count: 1, MinSamples: 41}, 1, "inconclusive", "1: inconclusive: no data: 40 samples, and 41 are wanted"},
 		"what the answer lacks is no data": {[]float64{0}, planner.Analyze{Pass: "old < 1", Count: 1}, 1, "inconclusive", `1: inconclusive: no data: unknown variable: There is no variable named "old"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,17 +18,24 @@ import (
 // release before.
 func (p *Provider) prometheus(ctx context.Context, q *spec.Inquiry, about about) (answer, error) {
 	a := answer{values: map[string]cty.Value{}, good: true}
-	value, err := p.instant(ctx, q, about)
+	value, err := p.instant(ctx, q, q.Query, about)
 	if err != nil {
 		return answer{}, err
 	}
 	a.values["value"] = cty.NumberFloatVal(value)
+	if q.Samples != "" {
+		n, err := p.instant(ctx, q, q.Samples, about)
+		if err != nil && !errors.Is(err, ErrNoData) {
+			return answer{}, fmt.Errorf("samples: %w", err)
+		}
+		a.values["samples"] = cty.NumberFloatVal(n) // no data are none
+	}
 	if about.old == "" || !strings.Contains(q.Query, "${release}") {
 		return a, nil
 	}
 	before := about
 	before.release = about.old
-	switch value, err := p.instant(ctx, q, before); {
+	switch value, err := p.instant(ctx, q, q.Query, before); {
 	case err == nil:
 		a.values["old"] = cty.NumberFloatVal(value)
 	case !errors.Is(err, ErrNoData):
@@ -38,8 +45,8 @@ func (p *Provider) prometheus(ctx context.Context, q *spec.Inquiry, about about)
 }
 
 // instant is the one number that a query gives.
-func (p *Provider) instant(ctx context.Context, q *spec.Inquiry, about about) (float64, error) {
-	query := strings.NewReplacer("${service}", about.service, "${release}", about.release, "${old}", about.old).Replace(q.Query)
+func (p *Provider) instant(ctx context.Context, q *spec.Inquiry, query string, about about) (float64, error) {
+	query = strings.NewReplacer("${service}", about.service, "${release}", about.release, "${old}", about.old).Replace(query)
 	body, _, err := p.get(ctx, q, map[string]string{"query": query})
 	if err != nil {
 		return 0, err

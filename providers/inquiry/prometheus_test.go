@@ -24,7 +24,7 @@ import (
 func prometheus(t *testing.T, metrics string) string {
 	program := os.Getenv("PLEAT_TEST_PROMETHEUS")
 	if program == "" {
-		t.Skip("PLEAT_TEST_PROMETHEUS names no Prometheus server; testdata/setup/prometheus.sh gets one")
+		t.Skip("PLEAT_TEST_PROMETHEUS names no Prometheus server; testdata/setup/unpacked.sh gets one")
 	}
 	if !filepath.IsAbs(program) {
 		t.Fatalf("PLEAT_TEST_PROMETHEUS=%s: want an absolute path", program)
@@ -85,6 +85,22 @@ errors{service="shop",release="7"} 1
 nothing 0
 `)
 	w := newWorld(t, "")
+	const mine = `errors{service="${service}",release="${release}"}`
+	for _, c := range []struct {
+		query, samples string
+		enough         int
+		want           string
+	}{
+		{mine, mine, 3, ""},
+		{mine, mine, 4, "1: inconclusive: no data: 3 samples, and 4 are wanted"},
+		{mine, `errors{release="9"}`, 1, "1: inconclusive: no data: 0 samples, and 1 are wanted"},
+		{mine, `errors{`, 1, `1: inconclusive: samples: 400 Bad Request: invalid parameter "query"`},
+	} {
+		w.judges(t, &planner.Analyze{
+			Inquiry: &spec.Inquiry{Kind: spec.InquiryPrometheus, URL: spec.Plain(url), Query: c.query, Samples: c.samples},
+			Pass:    "value == 3", Count: 1, MinSamples: c.enough,
+		}, c.want)
+	}
 	for _, c := range []struct{ query, pass, want string }{
 		{`errors{service="${service}",release="${release}"}`, "value == 3 && old == 30 && value < old / 2", ""},
 		{`errors{service="${service}",release="${old}"}`, "value == 30", ""},
@@ -96,16 +112,23 @@ nothing 0
 		{`errors[1m]`, "value < 5", "1: inconclusive: the query gives a matrix, and one number is wanted"},
 		{`errors{`, "value < 5", `1: inconclusive: 400 Bad Request: invalid parameter "query"`},
 	} {
-		err := w.analyze(t.Context(), &planner.Analyze{
+		w.judges(t, &planner.Analyze{
 			Inquiry: &spec.Inquiry{Kind: spec.InquiryPrometheus, URL: spec.Plain(url), Query: c.query}, Pass: c.pass, Count: 1,
-		})
-		var bad *inquiry.VerdictError
-		got := ""
-		if errors.As(err, &bad) {
-			got = bad.Measurements[0]
-		}
-		if err != nil && bad == nil || got != c.want && !(c.want != "" && strings.HasPrefix(got, c.want)) {
-			t.Errorf("%s with %s: %q (%v), want %q", c.query, c.pass, got, err, c.want)
-		}
+		}, c.want)
+	}
+}
+
+// judges has an analysis of one measurement pass, or say why not; want is how that
+// begins.
+func (w *world) judges(t *testing.T, a *planner.Analyze, want string) {
+	t.Helper()
+	err := w.analyze(t.Context(), a)
+	var bad *inquiry.VerdictError
+	got := ""
+	if errors.As(err, &bad) {
+		got = bad.Measurements[0]
+	}
+	if err != nil && bad == nil || got != want && !(want != "" && strings.HasPrefix(got, want)) {
+		t.Errorf("%s with %s: %q (%v), want %q", a.Inquiry.Query, a.Pass, got, err, want)
 	}
 }

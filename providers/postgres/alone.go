@@ -10,6 +10,7 @@ import (
 
 	"pleat/migrations"
 	"pleat/migrations/conn"
+	"pleat/migrations/hazard"
 	"pleat/planner"
 	"pleat/spec"
 )
@@ -107,14 +108,14 @@ func (w *work) sendAlone(ctx context.Context, s migrations.FileStatement, again 
 // tells whether the effect is there already.
 func (w *work) clearFor(ctx context.Context, s migrations.FileStatement, again bool) (done bool, err error) {
 	switch s.Effect.Kind {
-	case migrations.MakesIndex:
+	case hazard.MakesIndex:
 		return w.clearIndex(ctx, s, again)
-	case migrations.TakesIndex:
+	case hazard.TakesIndex:
 		_, there, err := w.relation(ctx, s.Effect.Name)
 		return again && !there, err
-	case migrations.RemakesIndex, migrations.RemakesIndexes:
+	case hazard.RemakesIndex, hazard.RemakesIndexes:
 		return false, w.clearRebuilds(ctx, s.Effect)
-	case migrations.DetachesPartition:
+	case hazard.DetachesPartition:
 		return w.finalizeDetach(ctx, s.Effect, again)
 	}
 	return false, nil
@@ -140,7 +141,7 @@ func (w *work) clearIndex(ctx context.Context, s migrations.FileStatement, again
 
 // indexOf finds the names of an index and its table; zero where the table is
 // not there or the index has no name yet.
-func (w *work) indexOf(ctx context.Context, e migrations.Effect) (index, table spec.Table, err error) {
+func (w *work) indexOf(ctx context.Context, e hazard.Effect) (index, table spec.Table, err error) {
 	table, there, err := w.relation(ctx, e.Table)
 	if err != nil || !there || e.Name == "" {
 		return spec.Table{}, table, err
@@ -169,7 +170,7 @@ func (w *work) relation(ctx context.Context, name string) (t spec.Table, there b
 
 // clearRebuilds drops the invalid indexes that an interrupted REINDEX left
 // beside those that it was to build anew.
-func (w *work) clearRebuilds(ctx context.Context, e migrations.Effect) error {
+func (w *work) clearRebuilds(ctx context.Context, e hazard.Effect) error {
 	rows, err := w.conn.Query(ctx, `
 		select n.nspname, c.relname
 		from pg_catalog.pg_index i
@@ -196,7 +197,7 @@ func (w *work) clearRebuilds(ctx context.Context, e migrations.Effect) error {
 
 // finalizeDetach brings a detach that was interrupted between its two
 // transactions to its end.
-func (w *work) finalizeDetach(ctx context.Context, e migrations.Effect, again bool) (done bool, err error) {
+func (w *work) finalizeDetach(ctx context.Context, e hazard.Effect, again bool) (done bool, err error) {
 	partition, there, err := w.relation(ctx, e.Name)
 	if err != nil || !there {
 		return false, err
@@ -238,7 +239,7 @@ func (w *work) watched(ctx context.Context, sql string) error {
 
 // confirmAlone refuses an index that is there and not valid after all.
 func (w *work) confirmAlone(ctx context.Context, s migrations.FileStatement) error {
-	if s.Effect.Kind != migrations.MakesIndex {
+	if s.Effect.Kind != hazard.MakesIndex {
 		return nil
 	}
 	index, table, err := w.indexOf(ctx, s.Effect)
@@ -259,10 +260,10 @@ func (w *work) tidy(ctx context.Context, s migrations.FileStatement, failed erro
 		return nil
 	}
 	switch s.Effect.Kind {
-	case migrations.MakesIndex:
+	case hazard.MakesIndex:
 		_, err := w.clearIndex(ctx, s, true)
 		return err
-	case migrations.RemakesIndex, migrations.RemakesIndexes:
+	case hazard.RemakesIndex, hazard.RemakesIndexes:
 		return w.clearRebuilds(ctx, s.Effect)
 	}
 	return nil

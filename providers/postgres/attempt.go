@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"pleat/migrations"
@@ -23,36 +24,32 @@ func (w *work) part(ctx context.Context, t spec.Table, limits planner.Limits, bo
 	})
 }
 
-// once is one transaction that makes a step's effect, with its mark. With the
-// mark there already it does nothing.
-func (w *work) once(ctx context.Context, t spec.Table, limits planner.Limits, body func(tx conn.Tx) error) error {
-	return w.part(ctx, t, limits, func(tx conn.Tx) error {
+// attempt is a Transaction step. All that can be done before is done before the
+// lock: mark and record are there once the commit is. With the mark there already
+// it does nothing.
+func (w *work) attempt(ctx context.Context, a *locking, limits planner.Limits) error {
+	return w.part(ctx, a.Table, limits, func(tx conn.Tx) error {
 		done, err := w.marked(ctx, tx)
 		if err != nil || done {
 			return err
 		}
-		if err := body(tx); err != nil {
+		if err := w.allow(ctx, tx); err != nil {
 			return err
 		}
-		return w.mark(ctx, tx)
-	})
-}
-
-// attempt is a Transaction step: lock, statements, record.
-func (w *work) attempt(ctx context.Context, a *planner.Transaction, limits planner.Limits) error {
-	return w.once(ctx, a.Table, limits, func(tx conn.Tx) error {
-		if err := w.allow(ctx, tx); err != nil {
+		if err := record(ctx, tx, entry{change: a.Change, digest: a.Digest, unit: a.Unit, reverse: a.Reverse, phase: a.Phase}); err != nil {
+			return err
+		}
+		if err := forgetFills(ctx, tx, a.Change); err != nil {
+			return err
+		}
+		if err := w.mark(ctx, tx); err != nil {
 			return err
 		}
 		if err := w.locked(ctx, tx, a, limits); err != nil {
 			return err
 		}
 		w.at("step.sent")
-		e := entry{change: a.Change, digest: a.Digest, unit: a.Unit, reverse: a.Reverse, phase: a.Phase}
-		if err := record(ctx, tx, e); err != nil {
-			return overHold(ctx, a, limits, "", err)
-		}
-		return overHold(ctx, a, limits, "", forgetFills(ctx, tx, a.Change))
+		return nil
 	})
 }
 
@@ -85,7 +82,7 @@ func (w *work) asRole(ctx context.Context, tx conn.Tx, body func() error) error 
 	if w.db.Role == "" {
 		return body()
 	}
-	if _, err := tx.Exec(ctx, "set local role "+migrations.Ident(w.db.Role)); err != nil {
+	if _, err := tx.Exec(ctx, setRole(w.db.Role)); err != nil {
 		return fmt.Errorf("becoming role %s: %w", w.db.Role, err)
 	}
 	if err := body(); err != nil {
@@ -96,85 +93,154 @@ func (w *work) asRole(ctx context.Context, tx conn.Tx, body func() error) error 
 }
 
 // locked takes the lock first, on its own, so that what is waited for and what
-// is held are bounded apart. Sessions are asked for as the login role: another
+// is held are bounded apart. The server waits for nobody while it has the lock,
+// but where sessions have to be asked for: as the login role, because another
 // one may not see their names.
-func (w *work) locked(ctx context.Context, tx conn.Tx, a *planner.Transaction, limits planner.Limits) error {
-	if err := w.asRole(ctx, tx, func() error { return lockTables(ctx, tx, locksOf(a), limits.LockWait) }); err != nil {
+func (w *work) locked(ctx context.Context, tx conn.Tx, a *locking, limits planner.Limits) error {
+	var pieces []piece
+	err := w.asRole(ctx, tx, func() (err error) {
+		pieces, err = a.taking(ctx, tx, limits)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	held := time.Now()
-	if keeps(a) {
-		if err := limitHold(ctx, tx, limits.Hold); err != nil {
+	pieces = append(w.become(w.db.Role), pieces...)
+	if len(a.Evidence) > 0 {
+		if err := w.sendAll(ctx, append(pieces, w.become("none")...)); err != nil {
 			return err
 		}
+		if err := confirm(ctx, tx, a.Evidence); err != nil {
+			return err
+		}
+		pieces = w.become(w.db.Role)
 	}
-	if err := confirm(ctx, tx, a.Evidence); err != nil {
-		return err
-	}
-	return w.asRole(ctx, tx, func() error { return w.statements(ctx, tx, a, limits, held) })
+	return w.sendAll(ctx, append(pieces, a.carryingOut(ctx, limits)...))
 }
 
-func (w *work) statements(ctx context.Context, tx conn.Tx, a *planner.Transaction, limits planner.Limits, held time.Time) error {
-	keeps := keeps(a)
-	for _, sql := range a.SQL {
-		if keeps {
-			if err := limitHold(ctx, tx, limits.Hold-limits.Hold/4-time.Since(held)); err != nil {
-				return overHold(ctx, a, limits, "", err)
-			}
-		}
-		if _, err := tx.Exec(ctx, sql); err != nil {
-			return overHold(ctx, a, limits, sql, fmt.Errorf("%s: %w", firstLine(sql), err))
-		}
+// piece is a statement, and how its error is told.
+type piece struct {
+	conn.Statement
+	told func(error) error
+}
+
+// sendAll has the server carry out all of them at once.
+func (w *work) sendAll(ctx context.Context, pieces []piece) error {
+	statements := make([]conn.Statement, len(pieces))
+	for i, p := range pieces {
+		statements[i] = p.Statement
 	}
-	if !keeps {
+	done, err := conn.Pipeline(ctx, w.conn, statements)
+	if err == nil || done == len(pieces) {
+		return err
+	}
+	return pieces[done].told(err)
+}
+
+// become takes on a role, where the database has one.
+func (w *work) become(role string) []piece {
+	if w.db.Role == "" {
 		return nil
 	}
-	// The last quarter is for what is recorded.
-	return overHold(ctx, a, limits, "", limitHold(ctx, tx, limits.Hold-time.Since(held)))
+	return []piece{{conn.Statement{SQL: setRole(role)}, func(err error) error { return fmt.Errorf("becoming role %s: %w", role, err) }}}
 }
 
-// lockTables takes locks in their order. The wait for all of them together is
+func setRole(role string) string {
+	if role != "none" {
+		role = migrations.Ident(role)
+	}
+	return "set local role " + role
+}
+
+// taking takes locks in their order. The wait for all of them together is
 // bounded by what one attempt may wait: who queued behind the first one waits
-// while the last one is waited for.
-func lockTables(ctx context.Context, tx conn.Tx, locks []migrations.TableLock, wait time.Duration) error {
-	began := time.Now()
-	for i, l := range locks {
-		if i > 0 {
-			left := max(wait-time.Since(began), time.Millisecond)
-			if err := setLocal(ctx, tx, map[string]string{"lock_timeout": milliseconds(left)}); err != nil {
-				return err
-			}
+// while the last one is waited for. A table that is not there is left alone: the
+// statements say so, or do not mind.
+func (a *locking) taking(ctx context.Context, tx conn.Tx, limits planner.Limits) ([]piece, error) {
+	told := func(err error) error { return a.overHold(ctx, limits, "", err) }
+	pieces := []piece{fromNow(told)}
+	for _, l := range a.locks {
+		there, err := isThere(ctx, tx, l)
+		if err != nil {
+			return nil, err
 		}
-		if err := lockTable(ctx, tx, l); err != nil {
-			return err
+		if !there {
+			continue
 		}
+		if len(pieces) > 1 {
+			pieces = append(pieces, limit(limits.LockWait, told, "lock_timeout"))
+		}
+		pieces = append(pieces, piece{conn.Statement{SQL: lockSQL(l)}, func(err error) error { return fmt.Errorf("locking %s: %w", l.Table, err) }})
+	}
+	if a.keeps {
+		pieces = append(pieces, fromNow(told), limit(limits.Hold, told, holdSettings...))
+	}
+	return pieces, nil
+}
+
+// carryingOut is the statements, each within what is left of the hold. The last
+// quarter of that is for the commit.
+func (a *locking) carryingOut(ctx context.Context, limits planner.Limits) []piece {
+	told := func(err error) error { return a.overHold(ctx, limits, "", err) }
+	var pieces []piece
+	for _, sql := range a.SQL {
+		if a.keeps {
+			pieces = append(pieces, limit(limits.Hold-limits.Hold/4, told, holdSettings...))
+		}
+		pieces = append(pieces, piece{conn.Statement{SQL: sql}, func(err error) error {
+			return a.overHold(ctx, limits, sql, fmt.Errorf("%s: %w", firstLine(sql), err))
+		}})
+	}
+	if a.keeps {
+		pieces = append(pieces, limit(limits.Hold, told, holdSettings...))
+	}
+	return pieces
+}
+
+// fromNow has the server remember the time, for limit.
+func fromNow(told func(error) error) piece {
+	return piece{conn.Statement{SQL: `
+		select pg_catalog.set_config('pleat.since', extract(epoch from pg_catalog.clock_timestamp())::text, true)`}, told}
+}
+
+// limit has settings be what is left of a time that began at the last fromNow.
+func limit(whole time.Duration, told func(error) error, settings ...string) piece {
+	return piece{conn.Statement{SQL: `
+		select pg_catalog.set_config(name, greatest(1, pg_catalog.floor($1::text::float8
+		  - 1000 * (extract(epoch from pg_catalog.clock_timestamp())::float8 - pg_catalog.current_setting('pleat.since')::float8)))::text, true)
+		from pg_catalog.unnest($2::text::text[]) as name`, Args: []string{milliseconds(whole), "{" + strings.Join(settings, ",") + "}"}}, told}
+}
+
+// lockTable leaves a table alone that is not there.
+func lockTable(ctx context.Context, tx conn.Tx, l migrations.TableLock) error {
+	there, err := isThere(ctx, tx, l)
+	if err != nil || !there {
+		return err
+	}
+	if _, err := tx.Exec(ctx, lockSQL(l)); err != nil {
+		return fmt.Errorf("locking %s: %w", l.Table, err)
 	}
 	return nil
 }
 
-// lockTable leaves a table alone that is not there: the statements say so, or
-// do not mind.
-func lockTable(ctx context.Context, tx conn.Tx, l migrations.TableLock) error {
-	t := l.Table
-	if l.Lock == "" || t == (spec.Table{}) {
-		return nil
+// isThere tells whether there is something to lock.
+func isThere(ctx context.Context, tx conn.Tx, l migrations.TableLock) (bool, error) {
+	if l.Lock == "" || l.Table == (spec.Table{}) {
+		return false, nil
 	}
 	kinds := []string{"r", "p"}
 	if l.View {
 		kinds = append(kinds, "v")
 	}
-	there, err := isOf(ctx, tx, t, kinds)
-	if err != nil || !there {
-		return err
-	}
+	return isOf(ctx, tx, l.Table, kinds)
+}
+
+func lockSQL(l migrations.TableLock) string {
 	only := ""
 	if l.Only {
 		only = "only "
 	}
-	if _, err := tx.Exec(ctx, "lock table "+only+migrations.Ident(t.Schema, t.Name)+" in "+string(l.Lock)+" mode"); err != nil {
-		return fmt.Errorf("locking %s: %w", t, err)
-	}
-	return nil
+	return "lock table " + only + migrations.Ident(l.Table.Schema, l.Table.Name) + " in " + string(l.Lock) + " mode"
 }
 
 func isTable(ctx context.Context, q conn.Tx, t spec.Table) (bool, error) {
@@ -194,21 +260,30 @@ func isOf(ctx context.Context, q conn.Tx, t spec.Table, kinds []string) (there b
 	return there, nil
 }
 
-// limitHold bounds the next statement, and how long a client that froze may
+// holdSettings bound the next statement, and how long a client that froze may
 // keep the lock.
+var holdSettings = []string{"statement_timeout", "idle_in_transaction_session_timeout"}
+
 func limitHold(ctx context.Context, tx conn.Tx, left time.Duration) error {
-	left = max(left, time.Millisecond)
-	return setLocal(ctx, tx, map[string]string{
-		"statement_timeout":                   milliseconds(left),
-		"idle_in_transaction_session_timeout": milliseconds(left),
-	})
+	settings := map[string]string{}
+	for _, name := range holdSettings {
+		settings[name] = milliseconds(max(left, time.Millisecond))
+	}
+	return setLocal(ctx, tx, settings)
 }
 
-// overHold is the error of a statement under the lock; sql is "" for pleat's own,
-// which take no time by themselves.
-func overHold(ctx context.Context, a *planner.Transaction, limits planner.Limits, sql string, err error) error {
-	if sqlState(err) == queryCanceled && keeps(a) && !stopped(ctx) {
-		return &HoldError{Table: subject(a.Table), Hold: limits.Hold, SQL: sql}
+// overHold is the error of a statement under a strong lock on what is named; sql
+// is "" for pleat's own, which take no time by themselves.
+func overHold(ctx context.Context, what string, limits planner.Limits, sql string, err error) error {
+	if sqlState(err) == queryCanceled && !stopped(ctx) {
+		return &HoldError{Table: what, Hold: limits.Hold, SQL: sql}
 	}
 	return err
+}
+
+func (l *locking) overHold(ctx context.Context, limits planner.Limits, sql string, err error) error {
+	if !l.keeps {
+		return err
+	}
+	return overHold(ctx, subject(l.Table), limits, sql, err)
 }

@@ -161,7 +161,7 @@ func (r *reader) columns() {
 func (r *reader) primaryKeys() {
 	var column, name string
 	r.each(`
-		select i.indrelid, a.attname, (select conname from pg_catalog.pg_constraint where conindid = i.indexrelid and contype = 'p')
+		select i.indrelid, a.attname, (select conname from pg_catalog.pg_constraint where conrelid = i.indrelid and conindid = i.indexrelid and contype = 'p')
 		from pg_catalog.pg_index i, pg_catalog.unnest(i.indkey::int2[]) with ordinality as k (num, place),
 		     pg_catalog.pg_attribute a
 		where i.indrelid = any($1::oid[]) and i.indisprimary and a.attrelid = i.indrelid and a.attnum = k.num
@@ -174,7 +174,7 @@ func (r *reader) indexes() {
 	var i migrations.Index
 	r.each(`
 		select i.indrelid, c.relname, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisunique, i.indisvalid and i.indisready,
-		       coalesce((select conname from pg_catalog.pg_constraint where conindid = i.indexrelid and contype in ('p', 'u', 'x')), ''),
+		       coalesce((select conname from pg_catalog.pg_constraint where conrelid = i.indrelid and conindid = i.indexrelid and contype in ('p', 'u', 'x')), ''),
 		       coalesce((select p.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class p on p.oid = h.inhparent
 		                 where h.inhrelid = i.indexrelid), ''), k.names
 		from pg_catalog.pg_index i

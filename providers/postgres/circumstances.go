@@ -52,14 +52,22 @@ func (a *around) unseen(format string, args ...any) {
 func (a *around) server(ctx context.Context, tx conn.Tx) error {
 	c := a.found
 	var free int
+	var creates, installs bool
 	err := tx.QueryRow(ctx, `
 		select pg_catalog.current_setting('server_version_num')::int, session_user::text,
 		       coalesce(nullif($1, ''), session_user::text),
 		       $1 = '' or exists (select from pg_catalog.pg_roles r where r.rolname = $1 and pg_catalog.pg_has_role(session_user, r.oid, 'member')),
 		       pg_catalog.current_setting('max_connections')::int - pg_catalog.current_setting('superuser_reserved_connections')::int
-		       - (select sum(numbackends)::int from pg_catalog.pg_stat_database)`, a.db.Role).
-		Scan(&c.Version, &c.User, &c.Role, &c.Becomes, &free)
-	c.Connections = &free
+		       - (select sum(numbackends)::int from pg_catalog.pg_stat_database),
+		       coalesce((select pg_catalog.has_database_privilege(r.oid, d.oid, 'create') from pg_catalog.pg_roles r
+		                 where r.rolname = coalesce(nullif($1, ''), session_user::text)), false),
+		       pg_catalog.has_database_privilege(session_user, d.oid, 'create') or exists (select from pg_catalog.pg_namespace where nspname = 'pleat')
+		from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()`, a.db.Role).
+		Scan(&c.Version, &c.User, &c.Role, &c.Becomes, &free, &creates, &installs)
+	c.Connections, c.Creates, c.Installs = &free, &creates, &installs
+	if err != nil {
+		c.Connections, c.Creates, c.Installs = nil, nil, nil
+	}
 	return err
 }
 

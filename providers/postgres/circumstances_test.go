@@ -27,20 +27,26 @@ func (w *world) around(tables ...string) *planner.Circumstances {
 }
 
 func TestCircumstancesOfASuperuser(t *testing.T) {
-	w := newWorld(t, usersTable+`
-		create schema shop;
-		create table shop.items (id int, note text);
-		create publication part for table shop.items (id), users;
+	w := newWorld(t, usersTable+"create schema shop; create table shop.items (id int, note text)")
+	listed, columns := map[string][]string{"part": {"id"}}, "(id)"
+	if pgtest.Version(t, w.admin) < 15 { // a publication has whole tables
+		listed, columns = nil, ""
+	}
+	w.exec(`
+		create publication part for table shop.items ` + columns + `, users;
 		create subscription sub connection 'dbname=none' publication p with (connect = false, enabled = false, slot_name = none, create_slot = false);
 		insert into pg_subscription_rel select oid, 'users'::regclass, 'r', null from pg_subscription where subname = 'sub'`)
 	t.Cleanup(func() { pgtest.Exec(t, w.url, "drop subscription sub") })
 	got := w.around("users", "shop.items", "nowhere")
 	want := map[string]planner.TableCircumstance{
 		"users":      {Owner: "postgres", Owned: true, Written: true, Identified: true, Subscribed: true},
-		"shop.items": {Owner: "postgres", Owned: true, Written: true, Listed: map[string][]string{"part": {"id"}}},
+		"shop.items": {Owner: "postgres", Owned: true, Written: true, Listed: listed},
 	}
 	if !reflect.DeepEqual(got.Tables, want) {
 		t.Errorf("tables %+v, want %+v", got.Tables, want)
+	}
+	if got.Creates == nil || !*got.Creates || got.Installs == nil || !*got.Installs {
+		t.Errorf("a superuser may make schemas: %v, %v", got.Creates, got.Installs)
 	}
 	if want := map[string]bool{"public": true, "shop": true, "pleat": true}; !reflect.DeepEqual(got.Schemas, want) {
 		t.Errorf("schemas %v, want %v", got.Schemas, want)
@@ -94,6 +100,9 @@ func TestCircumstancesOfARoleWithoutRights(t *testing.T) {
 	}
 	if got.Schemas["public"] || got.Schemas["shop"] || got.Schemas["pleat"] {
 		t.Errorf("schemas: %+v", got.Schemas)
+	}
+	if *got.Creates || !*got.Installs {
+		t.Errorf("schemas in the database: %t, pleat: %t", *got.Creates, *got.Installs)
 	}
 	if len(got.Unseen) != 1 || !strings.Contains(got.Unseen[0], `GRANT pg_read_all_stats TO "pleat_test_apply"`) {
 		t.Errorf("unseen: %q", got.Unseen)

@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -148,6 +150,9 @@ type VerifyError struct {
 	More    bool // there are more than Rows
 	Max     int
 	Samples []string
+	// Writers counts the rows by the release that wrote them, "users 2.0.0", as
+	// far as a column written_by has the application_name of the session.
+	Writers map[string]int
 }
 
 func (e *VerifyError) Error() string {
@@ -159,10 +164,24 @@ func (e *VerifyError) Error() string {
 		count = "more than " + count
 	}
 	text := fmt.Sprintf("verify %s: %s, at most %d allowed", e.Name, count, e.Max)
+	if writers := e.writers(); writers != "" {
+		text += "; written by " + writers
+	}
 	for _, s := range e.Samples {
 		text += "\n  " + s
 	}
 	return text
+}
+
+// writers are the releases, the one of most rows first.
+func (e *VerifyError) writers() string {
+	names := slices.SortedFunc(maps.Keys(e.Writers), func(a, b string) int {
+		return cmp.Or(e.Writers[b]-e.Writers[a], strings.Compare(a, b))
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s (%d)", name, e.Writers[name])
+	}
+	return strings.Join(names, ", ")
 }
 
 // RightError is a right that the role in the database's url lacks.

@@ -304,9 +304,8 @@ func TestTwoBackfillsOfOneTableDoNotOverlap(t *testing.T) {
 
 // holds runs a back-fill that must hold for a reason, lets the reason pass, and
 // sees it go on.
-func holds(t *testing.T, setup string, throttle spec.Throttle, cross, uncross func(w *world), reason string) {
+func holds(t *testing.T, w *world, throttle spec.Throttle, cross, uncross func(w *world), reason string) {
 	t.Helper()
-	w := newWorld(t, setup)
 	a := filling("id")
 	a.Throttle = throttle
 	cross(w)
@@ -317,7 +316,7 @@ func holds(t *testing.T, setup string, throttle spec.Throttle, cross, uncross fu
 	if got := w.value("select count(*)::text from users where n is not null"); got != "0" {
 		t.Errorf("%s rows were written", got)
 	}
-	if got := w.value("select held from pleat.fill"); !strings.Contains(got, reason) {
+	if got := w.value("select held from pleat.fill where not finished"); !strings.Contains(got, reason) {
 		t.Errorf("others are told %q", got)
 	}
 	uncross(w)
@@ -341,7 +340,7 @@ func TestABackfillHoldsWhileTheAnswerToItsQuestionSaysSo(t *testing.T) {
 		{"select v::int from load", "gone", "the answer to throttle.sql is unknown"},
 		{"select nullif(v, 'null')::int from load", "null", "is unknown: it gives no value"},
 	} {
-		holds(t, throttledUsers, spec.Throttle{SQL: test.sql},
+		holds(t, newWorld(t, throttledUsers), spec.Throttle{SQL: test.sql},
 			func(w *world) { w.exec("update load set v = $1", test.value) },
 			func(w *world) { w.exec("update load set v = '0'") }, test.reason)
 	}
@@ -349,7 +348,7 @@ func TestABackfillHoldsWhileTheAnswerToItsQuestionSaysSo(t *testing.T) {
 
 func TestABackfillHoldsWhileTheTableIsVacuumed(t *testing.T) {
 	t.Parallel()
-	holds(t, throttledUsers, spec.Throttle{Autovacuum: "any"},
+	holds(t, newWorld(t, throttledUsers), spec.Throttle{Autovacuum: "any"},
 		func(w *world) { w.exec("begin; lock table users in share update exclusive mode") },
 		func(w *world) { w.exec("commit") }, "users is vacuumed or analyzed")
 }
@@ -357,7 +356,7 @@ func TestABackfillHoldsWhileTheTableIsVacuumed(t *testing.T) {
 func TestABackfillHoldsWhileOthersWaitForLocks(t *testing.T) {
 	t.Parallel()
 	var waiters errgroup.Group
-	holds(t, throttledUsers, spec.Throttle{LockWaiters: 1},
+	holds(t, newWorld(t, throttledUsers), spec.Throttle{LockWaiters: 1},
 		func(w *world) {
 			w.exec("begin; lock table users in share update exclusive mode")
 			for range 2 {

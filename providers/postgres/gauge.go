@@ -27,7 +27,8 @@ func gaugesOf(f *fill) []gauge {
 			all = append(all, gauge{name, bounded(f, read)})
 		}
 	}
-	add(t.ReplicaLag > 0, "replica lag", f.replicasBehind)
+	followers := &replicas{limit: t.ReplicaLag}
+	add(t.ReplicaLag > 0, "replica lag", followers.read)
 	add(t.LockWaiters > 0, "how many wait for locks", f.lockWaiters)
 	add(t.Autovacuum == "any" || t.Autovacuum == "wraparound", "whether the table is vacuumed", f.vacuumed)
 	wal := &walMeter{limit: t.WALRate}
@@ -57,29 +58,92 @@ func bounded(f *fill, read func(ctx context.Context, w *work, tx conn.Tx) (strin
 	}
 }
 
-// replicasBehind says which replica is too far behind. One that has replayed
-// everything reports no lag at all; one that has not and reports none is one of
-// which nothing is known.
-func (f *fill) replicasBehind(ctx context.Context, _ *work, tx conn.Tx) (string, error) {
-	var connected, unknown int
-	var lag float64
-	err := tx.QueryRow(ctx, `
-		select count(*),
-		       count(*) filter (where replay_lag is null and replay_lsn is distinct from pg_catalog.pg_current_wal_lsn()),
-		       coalesce(extract(epoch from max(replay_lag)), 0)::float8
-		from pg_catalog.pg_stat_replication`).Scan(&connected, &unknown, &lag)
-	limit := f.action.Throttle.ReplicaLag
+// replicas knows how far those are behind that follow this server.
+type replicas struct {
+	limit time.Duration
+	said  map[int32]reply // by the process that sends to it
+}
+
+// reply is the last sign of life of a replica, by its own clock, and at how many
+// looks in a row there was no other.
+type reply struct {
+	at   time.Time
+	same int
+}
+
+// silent is at how many looks in a row a replica may have said nothing. Each look
+// writes something, which a replica that lives has answered by the next one; the
+// server itself gives one up after wal_sender_timeout, a minute.
+const silent = 2
+
+// replica is one as the server has it. Where the role may not see it, only the
+// process is known.
+type replica struct {
+	PID    int32
+	Reply  *time.Time
+	Lag    *float64 // seconds; nil also where it had replayed everything for some time
+	Behind *bool    // it has not replayed everything
+}
+
+// read says which replica is too far behind. One of which nothing is known is,
+// and so is one that stopped saying how far it is.
+func (r *replicas) read(ctx context.Context, _ *work, tx conn.Tx) (string, error) {
+	rows, err := tx.Query(ctx, `
+		select pid, reply_time, extract(epoch from replay_lag)::float8, replay_lsn is distinct from pg_catalog.pg_current_wal_lsn()
+		from pg_catalog.pg_stat_replication`)
+	if err != nil {
+		return "", err
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[replica])
 	switch {
 	case err != nil:
 		return "", err
-	case connected == 0:
+	case len(all) == 0:
 		return "replica lag is unknown: no replica is connected", nil
+	}
+	r.hear(all)
+	var hidden, quiet, unknown int
+	var lag float64
+	for _, each := range all {
+		switch {
+		case each.Reply == nil:
+			hidden++
+		case !*each.Behind:
+		case r.said[each.PID].same >= silent:
+			quiet++
+		case each.Lag == nil:
+			unknown++
+		default:
+			lag = max(lag, *each.Lag)
+		}
+	}
+	switch {
+	case hidden > 0:
+		return fmt.Sprintf("replica lag is unknown for %d of %d replicas (to see it, the role needs pg_monitor)", hidden, len(all)), nil
+	case quiet > 0:
+		return fmt.Sprintf("replica lag is unknown: %d of %d replicas do not answer", quiet, len(all)), nil
 	case unknown > 0:
-		return fmt.Sprintf("replica lag is unknown for %d of %d replicas (to see it, the role needs pg_monitor)", unknown, connected), nil
-	case lag > limit.Seconds():
-		return fmt.Sprintf("replica lag %.1fs is over %s", lag, limit), nil
+		return fmt.Sprintf("replica lag is unknown: %d of %d replicas have not told yet", unknown, len(all)), nil
+	case lag > r.limit.Seconds():
+		return fmt.Sprintf("replica lag %.1fs is over %s", lag, r.limit), nil
 	}
 	return "", nil
+}
+
+// hear compares what the replicas said last with what was heard before.
+func (r *replicas) hear(all []replica) {
+	said := map[int32]reply{}
+	for _, each := range all {
+		if each.Reply == nil {
+			continue
+		}
+		last := reply{at: *each.Reply}
+		if before, known := r.said[each.PID]; known && before.at.Equal(last.at) {
+			last.same = before.same + 1
+		}
+		said[each.PID] = last
+	}
+	r.said = said
 }
 
 // lockWaiters counts who waits for a lock on the table, and who waits for a
@@ -136,11 +200,20 @@ func (f *fill) vacuumed(ctx context.Context, _ *work, tx conn.Tx) (string, error
 	return "", nil
 }
 
+// walTime is over how long the rate of WAL is taken. A back-fill writes much in
+// bursts between two looks: over the time between those alone, each rest would
+// pay for whatever was written before it.
+const walTime = 10 * time.Second
+
 // walMeter is how much WAL the server writes, by whomever.
 type walMeter struct {
 	limit int64 // bytes a second
-	at    time.Time
-	lsn   int64
+	seen  []walSeen
+}
+
+type walSeen struct {
+	at  time.Time
+	lsn int64
 }
 
 func (m *walMeter) read(ctx context.Context, _ *work, tx conn.Tx) (string, error) {
@@ -150,11 +223,16 @@ func (m *walMeter) read(ctx context.Context, _ *work, tx conn.Tx) (string, error
 		return "", err
 	}
 	now := time.Now()
-	passed, written := now.Sub(m.at), lsn-m.lsn
-	first := m.at.IsZero()
-	m.at, m.lsn = now, lsn
-	if rate := float64(written) / passed.Seconds(); !first && rate > float64(m.limit) {
-		return fmt.Sprintf("WAL is written at %.0f MB/s, over %.0f MB/s", rate/(1<<20), float64(m.limit)/(1<<20)), nil
+	for len(m.seen) > 1 && now.Sub(m.seen[1].at) >= walTime {
+		m.seen = m.seen[1:]
+	}
+	m.seen = append(m.seen, walSeen{now, lsn})
+	first := m.seen[0]
+	if len(m.seen) == 1 {
+		return "the WAL rate is unknown so far", nil
+	}
+	if rate := float64(lsn-first.lsn) / now.Sub(first.at).Seconds(); rate > float64(m.limit) {
+		return fmt.Sprintf("WAL is written at %.1f MB/s, over %.1f MB/s", rate/(1<<20), float64(m.limit)/(1<<20)), nil
 	}
 	return "", nil
 }

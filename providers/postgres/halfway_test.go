@@ -9,6 +9,7 @@ import (
 	"pleat/migrations"
 	"pleat/planner"
 	"pleat/providers/postgres"
+	"pleat/providers/postgres/pgtest"
 	"pleat/spec"
 )
 
@@ -37,6 +38,7 @@ func TestAFileRunsPieceByPieceWhereOneTransactionIsNotEnough(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, usersTable+test.setup)
+			since14(t, w, test.sql)
 			w.apply(migrateTo(0, 1, test.sql))
 			if got := w.value(test.want); got != "true" {
 				t.Errorf("it is not there: %s", test.want)
@@ -45,6 +47,14 @@ func TestAFileRunsPieceByPieceWhereOneTransactionIsNotEnough(t *testing.T) {
 				t.Errorf("live version and files under way: %s", got)
 			}
 		})
+	}
+}
+
+// since14 skips what servers before 14 do not know.
+func since14(t *testing.T, w *world, sql string) {
+	t.Helper()
+	if pgtest.Version(t, w.admin) < 14 && (strings.Contains(sql, "detach") || strings.Contains(sql, "(concurrently)")) {
+		t.Skip("PostgreSQL 14 is the first that knows it")
 	}
 }
 
@@ -127,6 +137,7 @@ func TestWhatAnInterruptedStatementLeft(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, usersTable)
+			since14(t, w, test.sql)
 			w.exec("set allow_system_table_mods = on")
 			w.exec(test.setup)
 			step := w.step(migrateTo(0, 1, test.sql))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -269,7 +270,13 @@ func (r *recorder) report(said planner.Report) {
 func (r *recorder) waits() []string {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	return append([]string(nil), r.waiting...)
+	return slices.Clone(r.waiting)
+}
+
+func (r *recorder) warnings() []string {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return slices.Clone(r.warned)
 }
 
 func eventually(t testing.TB, what string, ok func() bool) {

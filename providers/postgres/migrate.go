@@ -53,7 +53,7 @@ func (w *work) effortOf(a *planner.Migrate, p migrations.Piece, body func(contex
 		locks = p.Locks()
 	}
 	return effort{
-		what: "what " + w.migration(a) + " changes", named: locks, path: a.Table,
+		what: w.changedBy(a), named: locks, path: a.Table,
 		once: func(ctx context.Context, limits planner.Limits) error {
 			return w.part(ctx, a.Table, limits, func(tx conn.Tx) error { return body(ctx, tx, limits) })
 		},
@@ -71,6 +71,9 @@ func (w *work) migration(a *planner.Migrate) string {
 	}
 	return fmt.Sprintf("migration %s %d (%s)", a.Migrations, a.To, w.step.Source)
 }
+
+// changedBy names what a file locks: which tables those are, its text knows.
+func (w *work) changedBy(a *planner.Migrate) string { return "what " + w.migration(a) + " changes" }
 
 func (w *work) migrateIn(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece, limits planner.Limits) error {
 	if done, err := w.marked(ctx, tx); err != nil || done {
@@ -132,28 +135,19 @@ func (w *work) runPiece(ctx context.Context, tx conn.Tx, a *planner.Migrate, p m
 			return err
 		}
 	}
-	held := time.Now()
+	held, what := time.Now(), w.changedBy(a)
 	// The last quarter is for what is recorded.
 	left := func() time.Duration { return limits.Hold - limits.Hold/4 - time.Since(held) }
 	for _, s := range p.Statements[strong:] {
 		if err := limitHold(ctx, tx, left()); err != nil {
-			return w.overHold(ctx, a, limits, "", err)
+			return overHold(ctx, what, limits, "", err)
 		}
 		err := w.send(ctx, tx, a, migrations.Piece{Text: s.Text, Start: s.Start})
 		if err != nil {
-			return w.overHold(ctx, a, limits, s.Text, err)
+			return overHold(ctx, what, limits, s.Text, err)
 		}
 	}
-	return w.overHold(ctx, a, limits, "", limitHold(ctx, tx, limits.Hold-time.Since(held)))
-}
-
-// overHold is the error of a statement under a strong lock; sql is "" for
-// pleat's own.
-func (w *work) overHold(ctx context.Context, a *planner.Migrate, limits planner.Limits, sql string, err error) error {
-	if sqlState(err) == queryCanceled && !stopped(ctx) {
-		return &HoldError{Table: "what " + w.migration(a) + " changes", Hold: limits.Hold, SQL: sql}
-	}
-	return err
+	return overHold(ctx, what, limits, "", limitHold(ctx, tx, limits.Hold-time.Since(held)))
 }
 
 func (w *work) send(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece) error {

@@ -119,46 +119,55 @@ func TestEveryOperation(t *testing.T) {
 			t.Parallel()
 			want, dumped := madeBy(t, o.end)
 			l := newLife(t, o)
+			l.sampler = sample(l.world)
+			l.clients(&l.control, shape{read: "select id from pleat.beside where id = $1"})
 			if hold := held(i); hold > 0 {
 				l.holder(hold)
 			}
-			l.clients(&l.old, o.before)
-			l.expand()
-			l.revert()
-			l.expand()
-			l.fill()
-			if len(l.program.Validate) > 0 {
-				l.revert()
-				l.expand()
-				l.fill()
-			}
-			if len(l.program.Hide) > 0 {
-				shown := l.schema()
-				l.leave(&l.old)
-				l.hide()
-				l.work(l.new)
-				l.unhide()
-				l.clients(&l.old, o.before)
-				l.agree()
-				l.same("after un-hiding", shown)
-			}
-			l.leave(&l.old)
-			l.hide()
-			l.contract()
-			l.work(l.new)
-			l.leave(&l.new)
-			l.same("at the end", want)
-			if diff := cmp.Diff(dumped, pgDump(t, l.admin)); diff != "" {
-				t.Errorf("pg_dump at the end (-want +got):\n%s", diff)
-			}
-			if left := l.leftovers(); left != "" {
-				t.Errorf("left over: %s", left)
-			}
+			l.through(want, dumped)
 			if l.rewritten() {
 				t.Error("a step wrote the table anew")
 			}
 			l.judge()
 		})
+	}
+}
+
+// through takes the operation there, back, and there again to its end, as
+// TestEveryOperation says.
+func (l *life) through(want, dumped string) {
+	l.Helper()
+	l.clients(&l.old, l.before)
+	l.expand()
+	l.revert()
+	l.expand()
+	l.fill()
+	if len(l.program.Validate) > 0 {
+		l.revert()
+		l.expand()
+		l.fill()
+	}
+	if len(l.program.Hide) > 0 {
+		shown := l.schema()
+		l.leave(&l.old)
+		l.hide()
+		l.work(l.new)
+		l.unhide()
+		l.clients(&l.old, l.before)
+		l.agree()
+		l.same("after un-hiding", shown)
+	}
+	l.leave(&l.old)
+	l.hide()
+	l.contract()
+	l.work(l.new)
+	l.leave(&l.new)
+	l.same("at the end", want)
+	if diff := cmp.Diff(dumped, pgDump(l, l.admin)); diff != "" {
+		l.Errorf("pg_dump at the end (-want +got):\n%s", diff)
+	}
+	if left := l.leftovers(); left != "" {
+		l.Errorf("left over: %s", left)
 	}
 }
 
@@ -178,8 +187,9 @@ type life struct {
 	*world
 	operation
 	old, new *crowd
-	control  *crowd // of a table that no step touches: what the machine is good for
-	sampler  *sampler
+	control  *crowd   // of a table that no step touches: what the machine is good for
+	sampler  *sampler // nil where nobody looks at the locks
+	deaths   *deaths  // nil where nobody dies
 
 	program   *migrations.Program // before anything was done
 	users     string              // the table users by its oid, and the file of its rows
@@ -202,8 +212,6 @@ func newLife(t *testing.T, o operation) *life {
 		l.untouched, _ = madeBy(t, o.setup+o.stays)
 	}
 	l.users = w.value("select coalesce(max(oid || ' ' || relfilenode), '') from pg_class where oid = to_regclass('public.users')")
-	l.sampler = sample(w)
-	l.clients(&l.control, shape{read: "select id from pleat.beside where id = $1"})
 	return l
 }
 
@@ -212,6 +220,17 @@ func (l *life) rewritten() bool {
 	l.Helper()
 	table, file, ok := strings.Cut(l.users, " ")
 	return ok && l.value("select (exists (select from pg_class where oid = $1::text::oid and relfilenode <> $2::text::oid))::text", table, file) == "true"
+}
+
+// apply takes the step through all the deaths that it can die, where there are
+// any.
+func (l *life) apply(a planner.Action) {
+	l.Helper()
+	if l.deaths == nil {
+		l.world.apply(a)
+		return
+	}
+	l.deaths.apply(l.world, a)
 }
 
 // expand ends with the new shape in use.
@@ -353,6 +372,9 @@ func declared(u migrations.Unit, lock migrations.Lock, also []migrations.TableLo
 // its own, so that its sessions can be told from those of others.
 func (l *life) declare(may locks) {
 	l.ticket.Run = fmt.Sprintf("step%d", l.steps+1)
+	if l.sampler == nil {
+		return
+	}
 	there := strings.Fields(l.value(`
 		select coalesce(string_agg(n.nspname || '.' || c.relname, ' '), '') from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		where n.nspname not in ('pg_catalog', 'pg_toast', 'information_schema', 'pleat') and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')`))

@@ -1,9 +1,48 @@
 package postgres_test
 
-import "testing"
+import (
+	"testing"
+
+	"pleat/spec"
+)
 
 // throughView is what a release says that knows the change c of written.
 const throughView = `set search_path = pleat_c, "$user", public`
+
+// servedUsers is the table users as the change full_name leaves it that serves
+// name as full_name, and the view that it made.
+const servedUsers = usersTable + `
+	alter table users add note text default 'none', add extra text not null default 'x';
+	create schema pleat_full_name; grant usage on schema pleat_full_name to public;
+	create view pleat_full_name.users as select id, name as full_name, note, extra from users;` + invoked
+
+// invoked has the view ask for the rights of whoever goes through it, on servers
+// that know it: from PostgreSQL 15 on.
+const invoked = `do $$ begin
+	if current_setting('server_version_num')::int >= 150000 then
+		execute 'alter view pleat_full_name.users set (security_invoker = true)';
+	end if;
+end $$;`
+
+// afterViews is a change that comes after the one of servedUsers.
+func afterViews(t testing.TB, blocks string) *spec.Change {
+	renames := written(t, `rename_column "users" "name" {
+		to    = "full_name"
+		serve = "views"
+	}`)
+	renames.Name = "full_name"
+	for _, op := range renames.Expand {
+		if v, ok := op.(*spec.ServeView); ok {
+			v.Schema = "pleat_full_name"
+		}
+	}
+	c := written(t, blocks)
+	c.After, c.Serving = append(c.After, renames), append(c.Serving, renames)
+	return c
+}
+
+// throughFullName is what a release says that knows the change of servedUsers.
+const throughFullName = `set search_path = pleat_full_name, "$user", public`
 
 func viewOperations(t testing.TB) []operation {
 	return []operation{
@@ -69,6 +108,50 @@ func viewOperations(t testing.TB) []operation {
 				session: throughView, unprepared: true,
 				read:   "select id, full_name from users where id = $1",
 				writes: []string{"update users set full_name = 'Ada King' where id = $1", "insert into users (full_name) values ('Grace Hopper')"},
+			},
+		},
+		{
+			name: "add columns to a table that a view serves", setup: servedUsers,
+			change: afterViews(t, `expand {
+				add_column "users" "born" {
+					type = "date"
+				}
+				add_column "users" "token" {
+					type    = "uuid"
+					null    = false
+					default = "gen_random_uuid()"
+				}
+			}`),
+			end: servedUsers + `alter table users add born date, add token uuid not null default gen_random_uuid();
+				create or replace view pleat_full_name.users as select id, name as full_name, note, extra, born, token from users;` + invoked,
+			before: shape{
+				session: throughFullName,
+				read:    "select id, full_name, note from users where id = $1",
+				writes:  []string{"update users set full_name = 'Ada King' where id = $1", "insert into users (full_name) values ('Grace Hopper') returning id"},
+			},
+			after: shape{
+				session: throughFullName,
+				read:    "select id, full_name, born, token from users where id = $1",
+				writes:  []string{"update users set full_name = 'Ada', born = '1815-12-10' where id = $1", "insert into users (full_name, born) values ('Grace Hopper', '1906-12-09') returning token"},
+			},
+		},
+		{
+			name: "drop a column of a table that a view serves", setup: servedUsers,
+			change: afterViews(t, `contract {
+				drop_column "users" "note" {}
+			}`),
+			end: usersTable + `alter table users add note text default 'none', add extra text not null default 'x'; alter table users drop note;
+				create schema pleat_full_name; grant usage on schema pleat_full_name to public;
+				create view pleat_full_name.users as select id, name as full_name, extra from users;` + invoked,
+			before: shape{
+				session: throughFullName,
+				read:    "select id, full_name, note from users where id = $1",
+				writes:  []string{"update users set full_name = 'Ada King', note = 'n' where id = $1", "insert into users (full_name) values ('Grace Hopper') returning note"},
+			},
+			after: shape{
+				session: throughFullName,
+				read:    "select id, full_name, extra from users where id = $1",
+				writes:  []string{"update users set full_name = 'Ada' where id = $1", "insert into users (full_name) values ('Grace Hopper') returning extra"},
 			},
 		},
 	}

@@ -7,6 +7,7 @@ import (
 
 	"pleat/migrations"
 	"pleat/migrations/conn"
+	"pleat/migrations/hazard"
 	"pleat/planner"
 	"pleat/spec"
 )
@@ -36,17 +37,17 @@ func traces(ctx context.Context, tx conn.Tx, t spec.Table, live planner.Version,
 }
 
 // find asks the catalog for a statement's effect.
-func find(ctx context.Context, tx conn.Tx, t spec.Table, e migrations.Effect) (planner.Found, error) {
+func find(ctx context.Context, tx conn.Tx, t spec.Table, e hazard.Effect) (planner.Found, error) {
 	const column = `select from pg_catalog.pg_attribute where attrelid = %s and attname = (pg_catalog.parse_ident($2))[1] and not attisdropped`
-	questions := map[migrations.EffectKind]string{
-		migrations.MakesTable:  resolved("$2", "$1") + " is not null",
-		migrations.TakesTable:  resolved("$2", "$1") + " is null",
-		migrations.MakesIndex:  resolved("$2", "$1") + " is not null",
-		migrations.TakesIndex:  resolved("$2", "$1") + " is null",
-		migrations.MakesType:   "coalesce(pg_catalog.to_regtype($2), pg_catalog.to_regtype($1 || '.' || $2), pg_catalog.to_regtype('public.' || $2)) is not null",
-		migrations.MakesColumn: "exists (" + fmt.Sprintf(column, resolved("$3", "$1")) + ")",
-		migrations.TakesColumn: "not exists (" + fmt.Sprintf(column, resolved("$3", "$1")) + ")",
-		migrations.MakesConstraint: "exists (select from pg_catalog.pg_constraint where conrelid = " + resolved("$3", "$1") +
+	questions := map[hazard.EffectKind]string{
+		hazard.MakesTable:  resolved("$2", "$1") + " is not null",
+		hazard.TakesTable:  resolved("$2", "$1") + " is null",
+		hazard.MakesIndex:  resolved("$2", "$1") + " is not null",
+		hazard.TakesIndex:  resolved("$2", "$1") + " is null",
+		hazard.MakesType:   "coalesce(pg_catalog.to_regtype($2), pg_catalog.to_regtype($1 || '.' || $2), pg_catalog.to_regtype('public.' || $2)) is not null",
+		hazard.MakesColumn: "exists (" + fmt.Sprintf(column, resolved("$3", "$1")) + ")",
+		hazard.TakesColumn: "not exists (" + fmt.Sprintf(column, resolved("$3", "$1")) + ")",
+		hazard.MakesConstraint: "exists (select from pg_catalog.pg_constraint where conrelid = " + resolved("$3", "$1") +
 			" and conname = (pg_catalog.parse_ident($2))[1])",
 	}
 	question := questions[e.Kind]
@@ -60,7 +61,7 @@ func find(ctx context.Context, tx conn.Tx, t spec.Table, e migrations.Effect) (p
 	switch {
 	case err != nil:
 		return "", err
-	case there && invalid && e.Kind == migrations.MakesIndex:
+	case there && invalid && e.Kind == hazard.MakesIndex:
 		return planner.Invalid, nil
 	case there:
 		return planner.There, nil

@@ -54,9 +54,21 @@ type effort struct {
 
 // transaction is the effort of a Transaction step.
 func (w *work) transaction(a *planner.Transaction) effort {
-	return effort{what: subject(a.Table), locks: locksOf(a), named: namedBy(a), path: public, once: func(ctx context.Context, limits planner.Limits) error {
-		return w.attempt(ctx, a, limits)
+	named := namedBy(a)
+	l := &locking{Transaction: a, locks: locksOf(a), keeps: strong(a.Lock) ||
+		slices.ContainsFunc(named, func(l migrations.NamedLock) bool { return strong(l.Lock) })}
+	return effort{what: subject(a.Table), locks: l.locks, named: named, path: public, once: func(ctx context.Context, limits planner.Limits) error {
+		return w.attempt(ctx, l, limits)
 	}}
+}
+
+// locking is a Transaction step with what is read in it once, for all attempts.
+type locking struct {
+	*planner.Transaction
+	locks []migrations.TableLock
+	// keeps: its statements keep others away from a table that was there before
+	// them, until the commit.
+	keeps bool
 }
 
 // public is where the names in an author's SQL are looked for.
@@ -68,12 +80,6 @@ func namedBy(a *planner.Transaction) []migrations.NamedLock {
 		return nil
 	}
 	return migrations.LocksOf(a.SQL)
-}
-
-// keeps tells whether the statements keep others away from a table that was
-// there before them, until the commit.
-func keeps(a *planner.Transaction) bool {
-	return strong(a.Lock) || slices.ContainsFunc(namedBy(a), func(l migrations.NamedLock) bool { return strong(l.Lock) })
 }
 
 // locksOf are the locks of a transaction: other tables come before its own.

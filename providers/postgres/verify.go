@@ -59,19 +59,38 @@ func (w *work) broken(ctx context.Context, tx conn.Tx, a *planner.Verify) (*Veri
 		return nil, err
 	}
 	defer rows.Close()
-	found := &VerifyError{Name: a.Name, Max: a.Max}
+	found := &VerifyError{Name: a.Name, Max: a.Max, Writers: map[string]int{}}
 	for rows.Next() {
 		if found.Rows == limit {
 			found.More = true
 			break
 		}
 		found.Rows++
+		if by := writer(rows); by != "" {
+			found.Writers[by]++
+		}
 		if len(found.Samples) < samples {
 			found.Samples = append(found.Samples, sample(rows))
 		}
 	}
 	rows.Close()
 	return found, rows.Err()
+}
+
+// writerColumn has the application_name of the session that wrote a row.
+const writerColumn = "written_by"
+
+// writer is the release that a row says wrote it, "" for none.
+func writer(rows pgx.Rows) string {
+	for i, raw := range rows.RawValues() {
+		if rows.FieldDescriptions()[i].Name != writerColumn {
+			continue
+		}
+		if service, release, instance, ok := parseApplication(string(raw)); ok && instance != "" {
+			return service + " " + release
+		}
+	}
+	return ""
 }
 
 // sample is a row as "column=value", whatever the types.

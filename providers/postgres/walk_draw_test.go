@@ -17,7 +17,7 @@ import (
 // is one more function here.
 var strides = []func(*rapid.T, *sketch) (stride, bool){
 	drawCreateTable, drawDropTable, drawAddColumn, drawDropColumn, drawSplit, drawChangeType,
-	drawCreateIndex, drawDropIndex, drawAuthorsSQL,
+	drawCreateIndex, drawDropIndex, drawAuthorsSQL, drawServe,
 }
 
 // sketch is the schema as the changes so far will have left it.
@@ -31,12 +31,23 @@ type sketchTable struct {
 	name    string
 	columns []sketchColumn
 	indexes []string
+	synced  bool         // a change keeps two shapes of it in step
+	served  *spec.Change // that has a view of it; nil for none
+}
+
+// behind has a change of the table come after the one that has a view of it.
+func (table *sketchTable) behind(s stride) stride {
+	if table.served != nil {
+		s.change.After, s.change.Serving = []*spec.Change{table.served}, []*spec.Change{table.served}
+	}
+	return s
 }
 
 type sketchColumn struct {
 	name, kind, fallback string
 	notNull              bool
 	indexed              bool
+	renamed              bool // under a view: until its contract the table has another name for it
 }
 
 // values are an expression that fills a column of a type from i, and defaults.
@@ -137,7 +148,7 @@ func (s *sketch) pick(t *rapid.T, fit func(sketchColumn) bool) (*sketchTable, in
 	}
 	var fitting []int
 	for i, c := range table.columns {
-		if fit(c) {
+		if !c.renamed && fit(c) {
 			fitting = append(fitting, i)
 		}
 	}
@@ -166,7 +177,7 @@ func drawCreateTable(t *rapid.T, s *sketch) (stride, bool) {
 
 func drawDropTable(t *rapid.T, s *sketch) (stride, bool) {
 	table, ok := s.table(t)
-	if !ok || len(s.tables) == 1 {
+	if !ok || len(s.tables) == 1 || table.served != nil {
 		return stride{}, false
 	}
 	s.tables = slices.DeleteFunc(s.tables, func(other *sketchTable) bool { return other == table })
@@ -181,7 +192,7 @@ func drawAddColumn(t *rapid.T, s *sketch) (stride, bool) {
 	c := s.column(t)
 	table.columns = append(table.columns, c)
 	direct := fmt.Sprintf("alter table %s add %s", quoted(table.name), c.ddl())
-	return expanding(direct, &spec.AddColumn{Table: table.spec(), Column: c.spec()}), true
+	return table.behind(expanding(direct, &spec.AddColumn{Table: table.spec(), Column: c.spec()})), true
 }
 
 func drawDropColumn(t *rapid.T, s *sketch) (stride, bool) {
@@ -191,15 +202,16 @@ func drawDropColumn(t *rapid.T, s *sketch) (stride, bool) {
 	}
 	name := table.columns[i].name
 	table.columns = slices.Delete(table.columns, i, i+1)
-	return contracting(fmt.Sprintf("alter table %s drop %s", quoted(table.name), quoted(name)),
-		&spec.DropColumn{Table: table.spec(), Column: name}), true
+	return table.behind(contracting(fmt.Sprintf("alter table %s drop %s", quoted(table.name), quoted(name)),
+		&spec.DropColumn{Table: table.spec(), Column: name})), true
 }
 
 func drawSplit(t *rapid.T, s *sketch) (stride, bool) {
 	table, i, ok := s.pick(t, func(c sketchColumn) bool { return c.kind == "text" && !c.indexed })
-	if !ok {
+	if !ok || table.served != nil {
 		return stride{}, false
 	}
+	table.synced = true
 	old := table.columns[i].name
 	first, last := s.fresh("c"), s.fresh("c")
 	table.columns = append(slices.Delete(table.columns, i, i+1), sketchColumn{name: first, kind: "text"}, sketchColumn{name: last, kind: "text"})
@@ -226,9 +238,10 @@ func drawSplit(t *rapid.T, s *sketch) (stride, bool) {
 
 func drawChangeType(t *rapid.T, s *sketch) (stride, bool) {
 	table, i, ok := s.pick(t, func(c sketchColumn) bool { return c.kind == "integer" })
-	if !ok {
+	if !ok || table.served != nil {
 		return stride{}, false
 	}
+	table.synced = true
 	c := &table.columns[i]
 	c.kind = "bigint"
 	change := changeType(table.name, c.name, "bigint", quoted(c.name)+"::bigint", quoted("pleat_new_"+c.name)+"::int")
@@ -276,4 +289,18 @@ func drawAuthorsSQL(t *rapid.T, s *sketch) (stride, bool) {
 	sequence := quoted(s.fresh("s"))
 	up := fmt.Sprintf("create sequence %[1]s; comment on sequence %[1]s is 'beside %[2]s'", sequence, table.name)
 	return expanding(up, &spec.SQL{Label: "1", Up: up, Down: "drop sequence " + sequence}), true
+}
+
+func drawServe(t *rapid.T, s *sketch) (stride, bool) {
+	table, i, ok := s.pick(t, func(c sketchColumn) bool { return true })
+	if !ok || table.synced || table.served != nil {
+		return stride{}, false
+	}
+	c := &table.columns[i]
+	from, to := c.name, s.fresh("c")
+	view := &spec.ServeView{Table: table.spec(), Columns: map[string]string{from: to}, Schema: "pleat_" + s.fresh("v")}
+	c.name, c.renamed = to, true
+	change := spec.Change{Expand: []spec.Operation{view}, Contract: &spec.Contract{Operations: []spec.Operation{&spec.EndView{View: view}}}}
+	table.served = &spec.Change{Expand: change.Expand, Contract: change.Contract}
+	return stride{change: change, direct: fmt.Sprintf("alter table %s rename %s to %s", quoted(table.name), quoted(from), quoted(to))}, true
 }

@@ -9,12 +9,12 @@ import (
 	"pleat/providers/host/fleet"
 )
 
-func (p *Provider) attach(ctx context.Context, a *planner.Attach) error {
-	joining, err := p.locate(ctx, a)
-	if err != nil {
+func (p *Provider) attach(ctx context.Context, a *planner.Attach, report func(planner.Report)) error {
+	joining, err := p.locate(ctx, a, report)
+	if err != nil || len(joining) == 0 {
 		return err
 	}
-	if err := p.agent.Attach(fleet.Traced(ctx, p.at, "rollout.called"), p.listen, api.Attach{Backends: joining}); err != nil {
+	if err := p.agent.Attach(fleet.Traced(ctx, p.at, "rollout.called"), p.listen, api.Attach{TLS: p.tls, Backends: joining}); err != nil {
 		return fmt.Errorf("attaching %s %s: %w", a.Service, a.Release, fleet.Unsure(err))
 	}
 	p.at("rollout.answered")
@@ -22,7 +22,7 @@ func (p *Provider) attach(ctx context.Context, a *planner.Attach) error {
 }
 
 // locate finds where the instances listen. One that is not up is not attached.
-func (p *Provider) locate(ctx context.Context, a *planner.Attach) ([]api.Backend, error) {
+func (p *Provider) locate(ctx context.Context, a *planner.Attach, report func(planner.Report)) ([]api.Backend, error) {
 	f, ok := p.fleets[a.Orchestrator]
 	if !ok {
 		return nil, fmt.Errorf("%s does not know %s", p.address, a.Orchestrator)
@@ -36,13 +36,21 @@ func (p *Provider) locate(ctx context.Context, a *planner.Attach) ([]api.Backend
 			return nil, fmt.Errorf("looking for %s on %s: %w", ref, i.Host, missing)
 		}
 		live, ok := m.Find(ref)
-		if !ok {
-			return nil, fmt.Errorf("attaching %s: it is not on %s", ref, i.Host)
+		var lacks error
+		switch {
+		case !ok:
+			lacks = fmt.Errorf("attaching %s: it is not on %s", ref, i.Host)
+		case live.State != planner.Up:
+			lacks = fmt.Errorf("attaching %s on %s: it is %s %s", ref, i.Host, live.State, p.redact(live.Error))
 		}
-		if live.State != planner.Up {
-			return nil, fmt.Errorf("attaching %s on %s: it is %s %s", ref, i.Host, live.State, p.redact(live.Error))
+		if lacks != nil && !a.Again {
+			return nil, lacks
 		}
-		out = append(out, api.Backend{Ref: ref, Host: live.Host, Address: live.Address, Checks: live.Checks})
+		if lacks != nil {
+			report(planner.Warning{Text: lacks.Error()})
+			continue
+		}
+		out = append(out, api.Backend{Ref: ref, Host: live.Host, Address: live.Address, Checks: live.Checks, HTTP2: live.HTTP2})
 	}
 	return out, nil
 }

@@ -24,10 +24,11 @@ type Options struct {
 	At func(point string)
 }
 
-// Provider applies Attach, Drain and Weigh.
+// Provider applies Attach, Drain, Weigh, HoldTraffic and Bound.
 type Provider struct {
 	address spec.Address
 	listen  string
+	tls     *api.TLS
 	agent   *api.Client
 	fleets  map[spec.Address]*fleet.Fleet
 	at      func(string)
@@ -44,6 +45,9 @@ func New(r *spec.Router, orchestrators []*spec.Orchestrator, options Options) (*
 	}
 	if p.redact == nil {
 		p.redact = func(text string) string { return text }
+	}
+	if r.TLS != nil {
+		p.tls = &api.TLS{Certificate: r.TLS.Certificate, Key: r.TLS.Key}
 	}
 	owner := &spec.Orchestrator{}
 	for _, o := range orchestrators {
@@ -66,23 +70,38 @@ func New(r *spec.Router, orchestrators []*spec.Orchestrator, options Options) (*
 
 // Apply makes the step's effect and returns once it is there: for a drain,
 // when the last request is finished or the time is over. When ctx ends, a
-// drain that was begun goes on.
+// drain that was begun goes on. An agent that restarts is waited for.
 func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
-	ctx = fleet.By(ctx, t)
+	ctx, err := fleet.By(ctx, t)
+	if err != nil {
+		return err
+	}
+	return fleet.Patient(ctx, func(func()) error { return p.apply(ctx, s, report) })
+}
+
+func (p *Provider) apply(ctx context.Context, s planner.Step, report func(planner.Report)) error {
 	switch a := s.Action.(type) {
 	case *planner.Attach:
-		return p.attach(ctx, a)
+		return p.attach(ctx, a, report)
 	case *planner.Drain:
 		return p.drain(ctx, a, report)
 	case *planner.Weigh:
 		return p.weigh(ctx, a)
+	case *planner.HoldTraffic:
+		return p.hold(ctx, a)
+	case *planner.Bound:
+		return p.bound(ctx, a)
 	}
 	return p.foreign(s.Action)
 }
 
 // Announce fences former holders of the ticket's lease off from the router.
 func (p *Provider) Announce(ctx context.Context, t planner.Ticket) error {
-	if err := p.agent.Announce(fleet.By(ctx, t)); err != nil {
+	ctx, err := fleet.By(ctx, t)
+	if err != nil {
+		return err
+	}
+	if err := p.agent.Announce(ctx); err != nil {
 		return fmt.Errorf("announcing the holder to %s: %w", p.address, err)
 	}
 	return nil
@@ -98,7 +117,7 @@ func (p *Provider) Observe(ctx context.Context) (*planner.Router, error) {
 	}
 	out := &planner.Router{Identity: state.ID + "/" + p.listen}
 	live := route(state, p.listen)
-	out.Split = live.Split
+	out.Split, out.Limits = live.Split, live.Limits
 	for _, b := range live.Backends {
 		out.Backends = append(out.Backends, planner.Backend{
 			Service: b.Service, Release: b.Release, Instance: b.Instance, Draining: b.Draining,
@@ -116,13 +135,20 @@ func route(s api.State, listen string) api.Route {
 	return api.Route{}
 }
 
-// Probe tells whether the backends are as the step wants them.
+// Probe tells whether the backends are as the step wants them. An agent that
+// restarts is waited for.
 func (p *Provider) Probe(ctx context.Context, _ planner.Ticket, s planner.Step) (planner.Outcome, error) {
-	live, err := p.Observe(ctx)
+	var live *planner.Router
+	err := fleet.Patient(ctx, func(func()) (err error) {
+		live, err = p.Observe(ctx)
+		return err
+	})
 	if err != nil {
 		return planner.Unknown, err
 	}
 	switch a := s.Action.(type) {
+	case *planner.HoldTraffic: // nobody knows how long it is held for: it is asked again
+		return planner.NotDone, nil
 	case *planner.Attach:
 		return all(a.Instances, func(i planner.Placement) bool {
 			return slices.Contains(live.Backends, planner.Backend{Service: a.Service, Release: a.Release, Instance: i.Instance})
@@ -133,6 +159,11 @@ func (p *Provider) Probe(ctx context.Context, _ planner.Ticket, s planner.Step) 
 				return b.Service == a.Service && b.Release == a.Release && b.Instance == i.Instance
 			})
 		}), nil
+	case *planner.Bound:
+		if live.Limits != a.Limits {
+			return planner.NotDone, nil
+		}
+		return planner.Done, nil
 	case *planner.Weigh:
 		if !live.Split.Equal(a.Split) {
 			return planner.NotDone, nil

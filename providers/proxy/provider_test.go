@@ -23,6 +23,9 @@ import (
 	"pleat/spec"
 )
 
+// holder is who applies.
+var holder = planner.Ticket{Run: "r1", Lease: "test", Fence: 1, Authority: "1/1"}
+
 func TestMain(m *testing.M) { agenttest.Main(m) }
 
 // world is a router in front of real agents, and both providers.
@@ -115,7 +118,7 @@ func (w *world) apply(actions ...planner.Action) error {
 			p = w.router
 		}
 		s := planner.Step{ID: fmt.Sprintf("s%d", w.steps), Action: a}
-		if err := p.Apply(w.t.Context(), planner.Ticket{Run: "r1"}, s, func(planner.Report) {}); err != nil {
+		if err := p.Apply(w.t.Context(), holder, s, func(planner.Report) {}); err != nil {
 			return err
 		}
 	}
@@ -157,6 +160,31 @@ func (w *world) backends() []string {
 		out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", b.Release, b.Instance, map[bool]string{true: "draining"}[b.Draining])))
 	}
 	return out
+}
+
+// TestLimitsAreTheAgents: they are there once they are asked for, before and after the
+// address is open, and with the agent that comes after.
+func TestLimitsAreTheAgents(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	bound := func(l spec.RouterLimits) *planner.Bound {
+		return &planner.Bound{Router: w.spec.Address(), Service: "users", Limits: l}
+	}
+	first, second := spec.RouterLimits{Body: 1 << 10}, spec.RouterLimits{Requests: 7}
+	w.mustApply(bound(first))
+	w.up("1.0.0", 1)
+	if got := w.probe(bound(first)); got != planner.Done {
+		t.Errorf("the first limits are %v", got)
+	}
+	if got := w.probe(bound(second)); got != planner.NotDone {
+		t.Errorf("the second limits are %v before they were asked for", got)
+	}
+	w.mustApply(bound(second), bound(second))
+	w.agents[0].Kill()
+	w.agents[0].Restart()
+	live, err := w.router.Observe(t.Context())
+	if err != nil || live.Limits != second || w.probe(bound(second)) != planner.Done {
+		t.Errorf("limits are %+v, %v", live, err)
+	}
 }
 
 // load is clients with kept connections that never pause.
@@ -438,7 +466,7 @@ func TestDrainOutlivesItsCaller(t *testing.T) {
 		}
 	}})
 	drain := w.drain("1.0.0", 1, 1)
-	err := p.Apply(ctx, planner.Ticket{}, planner.Step{ID: "s1", Action: drain}, func(planner.Report) {})
+	err := p.Apply(ctx, holder, planner.Step{ID: "s1", Action: drain}, func(planner.Report) {})
 	if !errors.Is(err, planner.ErrOutcomeUnknown) {
 		t.Errorf("Drain = %v, want an unknown outcome", err)
 	}

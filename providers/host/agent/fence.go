@@ -52,10 +52,17 @@ func (f *fences) admit(by api.Fence) error {
 // fenced refuses what a former holder asks for. Anybody may look.
 func (s *server) fenced(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		done, err := s.enter(r)
+		if err != nil {
+			w.Header().Set("Connection", "close")
+			refuse(w, err)
+			return
+		}
 		by, has, err := api.FenceOf(r)
 		if err == nil && has && r.Method != http.MethodGet && r.Method != http.MethodHead {
-			err = s.fences.admit(by)
+			err = s.memory().fences.admit(by)
 		}
+		done()
 		if err != nil {
 			refuse(w, err)
 			return

@@ -15,7 +15,7 @@ func (s *server) list(r *http.Request) (any, error) {
 	}
 	out := []api.Event{}
 	key := r.FormValue("key")
-	for _, e := range s.events.Held() {
+	for _, e := range s.memory().events.Held() {
 		if e.Seq > since && (key == "" || e.Key == key) {
 			out = append(out, e)
 		}
@@ -31,7 +31,8 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	events, more, err := s.events.Since(seq)
+	log := s.memory().events
+	events, more, err := log.Since(seq)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -51,11 +52,13 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
+		case <-s.moved: // the caller goes on with the successor
+			return
 		case <-more:
 		}
 		// A caller that is so slow that events are gone is cut off, and told
 		// so when it comes back.
-		if events, more, err = s.events.Since(seq); err != nil {
+		if events, more, err = log.Since(seq); err != nil {
 			return
 		}
 	}

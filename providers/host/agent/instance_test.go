@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -215,8 +216,6 @@ func TestStartingInstanceIsJudgedAnewAfterARestart(t *testing.T) {
 
 func TestStartFails(t *testing.T) {
 	a := agenttest.Start(t, agenttest.Options{})
-	never := agenttest.Check()
-	never.StartTimeout = time.Second
 	tests := []struct {
 		name   string
 		change func(*api.Definition)
@@ -232,12 +231,8 @@ func TestStartFails(t *testing.T) {
 			// A shell is up in no time, also on a machine that is busy.
 			d.Checks, d.Command = nil, []string{"sh", "-c", "exit 3"}
 		}, "failed to start: exit status 3"},
-		{"never healthy", func(d *api.Definition) {
-			d.Command = append(d.Command, "-ready", "/nowhere")
-			d.Checks = []*spec.Check{never}
-		}, "failed to start: not healthy within 1s: last answer 503 Service Unavailable: not ready"},
 		{"unknown name in the command", func(d *api.Definition) { d.Command = append(d.Command, "${HOME}") },
-			"command: ${HOME} is unknown; known are ADDR, ARTIFACT, PLEAT_HANDOVER, PLEAT_INSTANCE, PLEAT_PROCESS, PLEAT_RELEASE, PLEAT_RUN, PLEAT_SERVICE, PORT"},
+			"command: ${HOME} is unknown; known are ADDR, ARTIFACT, PLEAT_HANDOVER, PLEAT_INSTANCE, PLEAT_PROCESS, PLEAT_RELEASE, PLEAT_ROLE, PLEAT_RUN, PLEAT_SERVICE, PORT"},
 		{"artifact is not there", func(d *api.Definition) { d.SHA256 = strings.Repeat("0", 64) },
 			"artifact " + strings.Repeat("0", 64) + " is not in the store"},
 	}
@@ -257,6 +252,23 @@ func TestStartFails(t *testing.T) {
 			a.Await(r, planner.Up)
 		})
 	}
+}
+
+// A busy machine may not have come to any answer by then, or to one before the
+// instance listens.
+func TestNeverHealthyIsToldWithTheLastAnswer(t *testing.T) {
+	a := agenttest.Start(t, agenttest.Options{})
+	d := a.Definition("1.0.0")
+	d.Command = append(d.Command, "-ready", "/nowhere")
+	d.Checks[0].StartTimeout = time.Second
+	a.Keep(web1, d)
+	i := a.Await(web1, planner.Down)
+	if !regexp.MustCompile(`^failed to start: not healthy within 1s: (no answer|last answer (503 Service Unavailable: not ready|.*refused.*))$`).MatchString(i.Error) {
+		t.Errorf("error = %q", i.Error)
+	}
+	wantHistory(t, a, web1, "pending", "starting", "down")
+	a.Keep(web1, a.Definition("1.0.0"))
+	a.Await(web1, planner.Up)
 }
 
 func TestSecretIsNotInTheErrorOfAnEnvironmentValue(t *testing.T) {

@@ -27,7 +27,7 @@ const (
 
 // lock takes the file for as long as the process lives. The file stays: to
 // remove a lock file is a race with whoever opened it just before.
-func lock(ctx context.Context, path string) (unlock func() error, err error) {
+func lock(ctx context.Context, path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, cause(err)
@@ -36,7 +36,7 @@ func lock(ctx context.Context, path string) (unlock func() error, err error) {
 	for {
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			return f.Close, nil
+			return f, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, errors.Join(err, f.Close())
@@ -51,23 +51,45 @@ func lock(ctx context.Context, path string) (unlock func() error, err error) {
 	}
 }
 
-func done() error { return nil }
+// entrance is where the API is asked for.
+type entrance struct {
+	socket net.Listener // as the kernel has it
+	net.Listener
+	lock *os.File // beside a Unix socket; held until the end
+}
 
-// listen opens the API's address. unlisten is called after the listener is
-// closed.
-func (c Config) listen(ctx context.Context) (l net.Listener, unlisten func() error, err error) {
+// listen opens the API's address, or goes on with what was inherited.
+func (c Config) listen(ctx context.Context, in *inheritance) (*entrance, error) {
 	u, err := url.Parse(c.Listen)
 	if err != nil {
-		return nil, nil, fmt.Errorf("listen %q: %w", c.Listen, err)
+		return nil, fmt.Errorf("listen %q: %w", c.Listen, err)
+	}
+	e := &entrance{}
+	if in != nil {
+		e.socket = in.api
+		if len(in.locks) > 1 {
+			e.lock = in.locks[1]
+		}
 	}
 	switch {
 	case u.Scheme == "unix" && u.Path != "":
-		return listenSocket(ctx, u.Path)
+		if in == nil {
+			e.socket, e.lock, err = listenSocket(ctx, u.Path)
+		}
+		e.Listener = e.socket
+		return e, err
 	case u.Scheme == "https" && u.Host != "":
-		l, err := c.listenTLS(u.Host)
-		return l, done, err
+		return e, c.listenTLS(e, u.Host)
 	}
-	return nil, nil, fmt.Errorf("listen %q: want unix:///path or https://host:port", c.Listen)
+	return nil, fmt.Errorf("listen %q: want unix:///path or https://host:port", c.Listen)
+}
+
+// unlock is called after the listener is closed.
+func (e *entrance) unlock() error {
+	if e.lock == nil {
+		return nil
+	}
+	return e.lock.Close()
 }
 
 // token is what callers must show: none on a socket, whose mode says it all.
@@ -78,35 +100,37 @@ func (c Config) token() string {
 	return c.Token
 }
 
-func (c Config) listenTLS(address string) (net.Listener, error) {
+func (c Config) listenTLS(e *entrance, address string) error {
 	if c.Cert == "" || c.Key == "" || c.Token == "" {
-		return nil, fmt.Errorf("listen %s: an agent on TCP needs a certificate, its key and a token", c.Listen)
+		return fmt.Errorf("listen %s: an agent on TCP needs a certificate, its key and a token", c.Listen)
 	}
 	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
 	if err != nil {
-		return nil, fmt.Errorf("reading the certificate: %w", err)
+		return fmt.Errorf("reading the certificate: %w", err)
 	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", c.Listen, errno(err))
+	if e.socket == nil {
+		if e.socket, err = net.Listen("tcp", address); err != nil {
+			return fmt.Errorf("listening on %s: %w", c.Listen, errno(err))
+		}
 	}
-	return tls.NewListener(l, &tls.Config{
+	e.Listener = tls.NewListener(e.socket, &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-	}), nil
+	})
+	return nil
 }
 
 // listenSocket replaces a socket that nobody serves. The lock beside it
 // decides between agents: without it, two could both find the socket dead.
-func listenSocket(ctx context.Context, path string) (net.Listener, func() error, error) {
-	unlock, err := lock(ctx, path+".lock")
+func listenSocket(ctx context.Context, path string) (net.Listener, *os.File, error) {
+	held, err := lock(ctx, path+".lock")
 	if err != nil {
 		return nil, nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
 	l, err := replaceSocket(ctx, path)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("listening on %s: %w", path, err), unlock())
+		return nil, nil, errors.Join(fmt.Errorf("listening on %s: %w", path, err), held.Close())
 	}
-	return l, unlock, nil
+	return l, held, nil
 }
 
 func replaceSocket(ctx context.Context, path string) (net.Listener, error) {

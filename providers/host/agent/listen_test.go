@@ -131,15 +131,15 @@ func TestSecondAgentIsRefused(t *testing.T) {
 // A killed agent's lock may be held for a moment by what it was forking.
 func TestLockThatIsGivenBackInTimeIsTaken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := agent.Lock(t.Context(), path)
+	held, err := agent.Lock(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	taken := make(chan error, 1)
 	go func() {
-		unlock, err := agent.Lock(t.Context(), path)
+		held, err := agent.Lock(t.Context(), path)
 		if err == nil {
-			err = unlock()
+			err = held.Close()
 		}
 		taken <- err
 	}()
@@ -148,7 +148,7 @@ func TestLockThatIsGivenBackInTimeIsTaken(t *testing.T) {
 		t.Fatalf("Lock of a held file = %v", err)
 	default:
 	}
-	if err := unlock(); err != nil {
+	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-taken; err != nil {

@@ -9,14 +9,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pleat/providers/host/api"
 	"pleat/providers/host/artifact"
 	"pleat/providers/host/eventlog"
-	"pleat/providers/host/supervisor"
 	"pleat/providers/proxy/router"
 )
 
@@ -30,19 +31,28 @@ const (
 
 // server answers the API.
 type server struct {
+	config    Config
 	id, host  string
 	token     string // "" = none is asked for
+	program   string // digest of the agent's own; "" = not known yet
 	log       *slog.Logger
 	artifacts *artifact.Store
-	events    *eventlog.Log
-	fences    *fences
 	router    *router.Router
+	door      *entrance
+	held      *os.File // the lock of the directory
+	current   atomic.Pointer[memory]
 
-	supervisor *supervisor.Supervisor
+	gate   sync.RWMutex
+	moving bool          // a successor takes over; guarded by gate
+	moved  chan struct{} // closed once it has
+	heir   *heir         // of it; read it after moved is closed
 }
 
-// serve answers until ctx ends; calls that wait for something end with it.
-func (s *server) serve(ctx context.Context, l net.Listener) error {
+func (s *server) memory() *memory { return s.current.Load() }
+
+// serve answers until ctx ends; calls that wait for something end with it. When
+// a successor took over it answers until callers know.
+func (s *server) serve(ctx context.Context) error {
 	hs := &http.Server{
 		Handler:           s.guarded(s.fenced(s.routes())),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -54,10 +64,17 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 	var end error
 	var closing sync.WaitGroup
 	closing.Go(func() {
-		<-ending.Done()
-		end = shutDown(hs)
+		select {
+		case <-ending.Done():
+			end = shutDown(hs, farewell)
+		case <-s.moved:
+			end = s.fade(ctx, hs)
+		}
 	})
-	err := hs.Serve(l)
+	err := hs.Serve(s.door)
+	if s.gone() {
+		err = nil
+	}
 	cancel()
 	closing.Wait()
 	if errors.Is(err, http.ErrServerClosed) {
@@ -66,8 +83,8 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 	return errors.Join(err, end)
 }
 
-func shutDown(hs *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+func shutDown(hs *http.Server, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	err := hs.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -105,12 +122,20 @@ func (s *server) routes() http.Handler {
 	handle("POST /v1/instances/{service}/{release}/{instance}/stop", s.stopInstance)
 	handle("POST /v1/instances/{service}/{release}/{instance}/ask", s.ask)
 	handle("GET /v1/instances/{service}/{release}/{instance}/output", s.output)
+	handle("POST /v1/tasks", s.runTask)
+	handle("GET /v1/tasks", s.taskState)
+	handle("DELETE /v1/tasks", s.endTask)
 	handle("GET /v1/events", s.list)
 	mux.HandleFunc("GET /v1/events/follow", s.follow)
+	mux.Handle("GET /metrics", s.router.Metrics())
+	handle("POST /v1/upgrade", s.upgrade)
+	mux.HandleFunc("GET /v1/logs", s.logs)
 	handle("POST /v1/routes/{listen}/attach", s.attach)
 	handle("POST /v1/routes/{listen}/detach", s.detach)
 	handle("POST /v1/routes/{listen}/drain", s.drain)
 	handle("PUT /v1/routes/{listen}/split", s.weigh)
+	handle("PUT /v1/routes/{listen}/hold", s.hold)
+	handle("PUT /v1/routes/{listen}/limits", s.limit)
 	return mux
 }
 
@@ -181,8 +206,8 @@ func number(r *http.Request, name string) (int64, error) {
 }
 
 func (s *server) state(*http.Request) (any, error) {
-	instances, seq := s.supervisor.Instances()
-	return api.State{ID: s.id, Host: s.host, Seq: seq, Instances: instances, Routes: s.router.Routes()}, nil
+	instances, seq := s.memory().supervisor.Instances()
+	return api.State{ID: s.id, Host: s.host, Seq: seq, Program: s.program, Instances: instances, Routes: s.router.Routes()}, nil
 }
 
 func (s *server) hasArtifact(r *http.Request) (any, error) {
@@ -202,7 +227,7 @@ func (s *server) putInstance(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.supervisor.Put(ref(r), p)
+	return nil, s.memory().supervisor.Put(ref(r), p)
 }
 
 func (s *server) stopInstance(r *http.Request) (any, error) {
@@ -210,7 +235,7 @@ func (s *server) stopInstance(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.supervisor.Stop(ref(r), o)
+	return nil, s.memory().supervisor.Stop(ref(r), o)
 }
 
 func (s *server) ask(r *http.Request) (any, error) {
@@ -218,11 +243,35 @@ func (s *server) ask(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.supervisor.Ask(r.Context(), ref(r), a)
+	out, err := s.memory().supervisor.Ask(r.Context(), ref(r), a)
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+func (s *server) runTask(r *http.Request) (any, error) {
+	t, err := decode[api.Task](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.memory().supervisor.RunTask(t)
+}
+
+func (s *server) taskState(r *http.Request) (any, error) {
+	from, err := number(r, "from")
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.memory().supervisor.TaskState(r.FormValue("key"), from)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s *server) endTask(r *http.Request) (any, error) {
+	return nil, s.memory().supervisor.EndTask(r.FormValue("key"))
 }
 
 func (s *server) output(r *http.Request) (any, error) {
@@ -230,7 +279,7 @@ func (s *server) output(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.supervisor.Output(ref(r), int(min(lines, 10_000)))
+	out, err := s.memory().supervisor.Output(ref(r), int(min(lines, 10_000)))
 	if out == nil {
 		out = []string{}
 	}
@@ -240,6 +289,9 @@ func (s *server) output(r *http.Request) (any, error) {
 func (s *server) attach(r *http.Request) (any, error) {
 	a, err := decode[api.Attach](r)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.router.Secure(r.PathValue("listen"), a.TLS); err != nil {
 		return nil, err
 	}
 	return nil, s.router.Attach(r.PathValue("listen"), a.Backends)
@@ -275,4 +327,20 @@ func (s *server) weigh(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+func (s *server) hold(r *http.Request) (any, error) {
+	h, err := decode[api.Hold](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.router.Hold(r.PathValue("listen"), h.For)
+}
+
+func (s *server) limit(r *http.Request) (any, error) {
+	l, err := decode[api.Limit](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.router.Limit(r.PathValue("listen"), l.Limits)
 }

@@ -6,10 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -108,6 +111,30 @@ func (a *Agent) Kill() { a.signal(syscall.SIGKILL) }
 
 // Terminate ends the agent as an init system would: SIGTERM.
 func (a *Agent) Terminate() { a.signal(syscall.SIGTERM) }
+
+// Missed returns once somebody asked for an agent that was killed, on a socket, and
+// got no answer.
+func (a *Agent) Missed() {
+	a.t.Helper()
+	path := strings.TrimPrefix(a.URL, "unix://")
+	if err := os.Remove(path); err != nil {
+		a.t.Fatal(err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	var c net.Conn
+	if err = l.SetDeadline(time.Now().Add(Patience)); err == nil {
+		c, err = l.Accept()
+	}
+	if err == nil {
+		err = c.Close()
+	}
+	if err := errors.Join(err, l.Close()); err != nil {
+		a.t.Fatal(err)
+	}
+}
 
 func (a *Agent) signal(s syscall.Signal) {
 	a.t.Helper()

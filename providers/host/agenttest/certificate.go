@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// Certificate writes a certificate for 127.0.0.1 that signs itself, and its
-// key, and gives the files.
-func Certificate(t testing.TB) (cert, key string) {
+// Certificate writes a certificate for 127.0.0.1 and other addresses that signs
+// itself, and its key, and gives the files.
+func Certificate(t testing.TB, more ...net.IP) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -26,7 +26,7 @@ func Certificate(t testing.TB) (cert, key string) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pleat agent"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1)}, more...), IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)

@@ -140,11 +140,19 @@ func (c *Client) Events(ctx context.Context, since int64, key string) ([]Event, 
 	return out, c.quick(ctx, http.MethodGet, "/v1/events?"+q.Encode(), nil, &out)
 }
 
+// Upgrade has the agent hand over to another version of itself, the artifact of
+// that digest, which has to be in its store. It returns once that one answers;
+// with an error the agent goes on as it was.
+func (c *Client) Upgrade(ctx context.Context, sha256 string) (Upgraded, error) {
+	var out Upgraded
+	return out, c.call(ctx, http.MethodPost, "/v1/upgrade", Upgrade{SHA256: sha256}, &out)
+}
+
 // Follow calls f with each event after since, in order, without a gap and
 // without a duplicate, until f or the connection fails or ctx ends.
 func (c *Client) Follow(ctx context.Context, since int64, f func(Event) error) error {
 	path := "/v1/events/follow?since=" + strconv.FormatInt(since, 10)
-	resp, err := c.send(ctx, http.MethodGet, path, nil)
+	resp, err := c.sendUntilMoved(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
@@ -190,7 +198,7 @@ func (c *Client) Detach(ctx context.Context, listen string, d Detach) error {
 
 // Drain takes backends out of the route and returns when their last request is
 // finished or the time is over. It is refused (CodeFloor), and nothing is
-// changed, when too few others would be left. Absent backends are done. The
+// changed, when one of them serves and too few others do. Absent backends are done. The
 // agent goes on draining when ctx ends.
 func (c *Client) Drain(ctx context.Context, listen string, d Drain) (Drained, error) {
 	var out Drained
@@ -202,6 +210,18 @@ func (c *Client) Drain(ctx context.Context, listen string, d Drain) (Drained, er
 func (c *Client) Weigh(ctx context.Context, listen string, w Weigh) (planner.Split, error) {
 	var out planner.Split
 	return out, c.quick(ctx, http.MethodPut, routePath(listen)+"/split", w, &out)
+}
+
+// Hold keeps the new requests of the route on listen waiting, from now on for at
+// most h.For, or lets go of them. Where the route is not open there are none.
+func (c *Client) Hold(ctx context.Context, listen string, h Hold) error {
+	return c.quick(ctx, http.MethodPut, routePath(listen)+"/hold", h, nil)
+}
+
+// Limit says what is taken of requests on listen, those that come from then on.
+// Where the route is not open, it counts once it is.
+func (c *Client) Limit(ctx context.Context, listen string, l Limit) error {
+	return c.quick(ctx, http.MethodPut, routePath(listen)+"/limits", l, nil)
 }
 
 func instancePath(r Ref) string {
@@ -222,7 +242,7 @@ func (c *Client) quick(ctx context.Context, method, path string, in, out any) er
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	resp, err := c.send(ctx, method, path, in)
+	resp, err := c.sendUntilMoved(ctx, method, path, in)
 	if err != nil {
 		return err
 	}
@@ -234,6 +254,34 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return &UnreachableError{Agent: c.agent, Err: err, Sent: true}
 	}
 	return nil
+}
+
+const (
+	// moving is how long an agent may take to hand over to its successor.
+	moving = 30 * time.Second
+	// movingPause is between two attempts to find the successor.
+	movingPause = 50 * time.Millisecond
+)
+
+// sendUntilMoved is send, again where an agent did nothing because its
+// successor takes over.
+func (c *Client) sendUntilMoved(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	giveUp := time.After(moving)
+	for {
+		resp, err := c.send(ctx, method, path, in)
+		var refused *Error
+		_, once := in.(io.Reader)
+		if !errors.As(err, &refused) || refused.Code != CodeMoved || once {
+			return resp, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-giveUp:
+			return nil, err
+		case <-time.After(movingPause):
+		}
+	}
 }
 
 // send returns an answer with status 2xx, or an error.

@@ -18,6 +18,7 @@ const (
 	CodeDigest       Code = "digest"       // an artifact is not what its name says
 	CodeFenced       Code = "fenced"       // a former holder of the lease asks
 	CodeGone         Code = "gone"         // events that are asked for were dropped
+	CodeMoved        Code = "moved"        // another process takes over: ask again
 	CodeInternal     Code = "internal"     // the agent could not do it
 )
 
@@ -30,6 +31,7 @@ var statuses = map[Code]int{
 	CodeDigest:       http.StatusUnprocessableEntity,
 	CodeFenced:       http.StatusPreconditionFailed,
 	CodeGone:         http.StatusGone,
+	CodeMoved:        http.StatusServiceUnavailable,
 	CodeInternal:     http.StatusInternalServerError,
 }
 

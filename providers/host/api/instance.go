@@ -49,7 +49,9 @@ type Definition struct {
 	// DATABASE_URL_NAME. They are taken as they are, never expanded.
 	DatabaseURLs map[string]string `json:"database_urls,omitempty"`
 	Checks       []*spec.Check     `json:"checks,omitempty"`
+	HTTP2        bool              `json:"http2,omitempty"` // it speaks HTTP/2 without TLS
 	Drain        spec.Drain        `json:"drain"`
+	spec.Confinement
 }
 
 // Digest is the same for two definitions that run the same way.
@@ -99,7 +101,9 @@ type Instance struct {
 	Restarts int                   `json:"restarts,omitempty"`
 	Key      string                `json:"key,omitempty"`
 	Checks   []*spec.Check         `json:"checks,omitempty"`
+	HTTP2    bool                  `json:"http2,omitempty"`    // it speaks HTTP/2 without TLS
 	Handover string                `json:"handover,omitempty"` // "RUN done", as the instance says itself
+	Role     string                `json:"role,omitempty"`     // in its cluster, as it says itself
 }
 
 // Event is an instance that changed its state. Seq rises by one with each
@@ -121,6 +125,7 @@ type State struct {
 	ID        string     `json:"id"` // of the agent's directory, for ever
 	Host      string     `json:"host"`
 	Seq       int64      `json:"seq"`
+	Program   string     `json:"program,omitempty"` // sha256 of the agent's own
 	Instances []Instance `json:"instances"`
 	Routes    []Route    `json:"routes"`
 }

@@ -10,10 +10,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"syscall"
 
 	"pleat/providers/host/disk"
+	"pleat/spec"
 )
 
 // DigestError is content that is not what its name says.
@@ -27,7 +27,7 @@ func (e *DigestError) Error() string {
 // ErrName is a name that is no SHA-256 in lower-case hex.
 var ErrName = errors.New("want a sha256 of 64 lower-case hex digits")
 
-var name = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var name = spec.Pattern(`^[0-9a-f]{64}$`)
 
 // Store is a directory of artifacts. Several goroutines may use it.
 type Store struct{ dir string }
@@ -58,7 +58,7 @@ func (s *Store) Path(sha string) string { return filepath.Join(s.dir, sha) }
 
 // Has tells whether the artifact is there, without reading it.
 func (s *Store) Has(sha string) (bool, error) {
-	if !name.MatchString(sha) {
+	if !name().MatchString(sha) {
 		return false, ErrName
 	}
 	_, err := os.Stat(s.Path(sha))
@@ -71,7 +71,7 @@ func (s *Store) Has(sha string) (bool, error) {
 // Put reads content to its end and keeps it, executable and read-only. It is
 // there whole or not at all; content with another digest is a *DigestError.
 func (s *Store) Put(sha string, content io.Reader) error {
-	if !name.MatchString(sha) {
+	if !name().MatchString(sha) {
 		return ErrName
 	}
 	f, err := os.CreateTemp(s.dir, partial+"*")
@@ -106,7 +106,7 @@ func fill(f *os.File, sha string, content io.Reader) error {
 // Verify reads the artifact and compares its digest: nil, a *DigestError, or
 // that it cannot be read.
 func (s *Store) Verify(sha string) error {
-	if !name.MatchString(sha) {
+	if !name().MatchString(sha) {
 		return ErrName
 	}
 	f, err := os.Open(s.Path(sha))

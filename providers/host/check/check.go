@@ -37,7 +37,10 @@ const lastLines = 20
 type Target struct {
 	Host string
 	Port int
-	Env  []string // of exec checks
+	// Of exec checks: their environment, directory and user. nil is the agent's.
+	Env        []string
+	Dir        string
+	Credential *syscall.Credential
 }
 
 // Result is one answer. Err is nil when the check passed, and otherwise says
@@ -132,8 +135,10 @@ func question(ctx context.Context, client *http.Client, t Target, c *spec.Check)
 		return get(ctx, client, "http://"+address+c.Path)
 	case spec.CheckTCP:
 		return dial(ctx, address)
+	case spec.CheckGRPC:
+		return serving(ctx, address, c.Service)
 	case spec.CheckExec:
-		return run(ctx, c.Command, t.Env)
+		return run(ctx, c.Command, t)
 	}
 	return fmt.Errorf("check %q is unknown", c.Kind)
 }
@@ -180,12 +185,12 @@ func dial(ctx context.Context, address string) error {
 }
 
 // run ends the command's whole process group when its time is over.
-func run(ctx context.Context, argv, env []string) error {
+func run(ctx context.Context, argv []string, t Target) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env, cmd.Dir = env, "/"
+	cmd.Env, cmd.Dir = t.Env, t.Dir
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: t.Credential}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()

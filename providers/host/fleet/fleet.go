@@ -56,6 +56,9 @@ func Client(o *spec.Orchestrator, dir, agent string) (*api.Client, error) {
 	return c, nil
 }
 
+// Clients are those of all agents, in the order of the spec.
+func (f *Fleet) Clients() []*api.Client { return f.clients }
+
 // Read asks all agents at once, and lists them by host. With an error the
 // list has the agents that answered.
 func (f *Fleet) Read(ctx context.Context) ([]Member, error) {

@@ -4,17 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"pleat/providers/host/api"
-)
-
-const (
-	// patience is how long an agent may be away while its events are
-	// followed: long enough for a restart.
-	patience = 15 * time.Second
-	// pause is between two attempts to reach it again.
-	pause = 200 * time.Millisecond
 )
 
 // ErrEnough is what f returns to end Follow well.
@@ -81,27 +72,16 @@ func (m Member) publish(ctx context.Context, all chan<- news) {
 
 // follow goes on where it was when the agent comes back in time.
 func (m Member) follow(ctx context.Context, f func(api.Event) error) error {
-	seq, lost := m.Seq, time.Now()
-	for {
+	seq := m.Seq
+	return Patient(ctx, func(there func()) error {
 		err := m.Follow(ctx, seq, func(e api.Event) error {
 			seq = e.Seq
 			return f(e)
 		})
 		var away *api.UnreachableError
-		if !errors.As(err, &away) {
-			return err
+		if errors.As(err, &away) && away.Sent {
+			there() // until this moment
 		}
-		if away.Sent {
-			// It was there until this moment.
-			lost = time.Now()
-		}
-		if time.Since(lost) > patience {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
-	}
+		return err
+	})
 }

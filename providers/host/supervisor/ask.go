@@ -26,14 +26,14 @@ func (s *Supervisor) Ask(ctx context.Context, r api.Ref, a api.Ask) (api.Answer,
 	if err != nil {
 		return api.Answer{}, api.Errorf(api.CodeInvalid, "%v", err)
 	}
-	err = check.Once(ctx, check.Target{Host: i.Address, Port: i.rec.Port, Env: run.env}, expanded[0])
+	err = check.Once(ctx, check.Target{Host: i.Address, Port: i.rec.Port, Env: run.env, Dir: run.dir, Credential: run.who.who()}, expanded[0])
 	if err == nil {
 		return api.Answer{}, nil
 	}
-	out := api.Answer{Error: err.Error()}
+	out := api.Answer{Error: s.hidden.blank(err.Error())}
 	var program *check.CommandError
 	if errors.As(err, &program) {
-		out.Error, out.Output = program.Err.Error(), program.Output
+		out.Error, out.Output = program.Err.Error(), s.hidden.blankAll(program.Output)
 	}
 	return out, nil
 }

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +16,7 @@ import (
 // inherited is all that an instance sees of the agent's own environment.
 var inherited = []string{"PATH", "HOME", "TMPDIR", "LANG", "TZ"}
 
-var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
+var reference = spec.Pattern(`\$\{([^}]*)\}`)
 
 // names are what `${…}` may name in commands and environment values.
 func (i *instance) names() map[string]string {
@@ -33,6 +32,7 @@ func (i *instance) names() map[string]string {
 		"PLEAT_INSTANCE": r.Instance,
 		"PLEAT_RUN":      run,
 		"PLEAT_HANDOVER": file(i.handovers(), "", r),
+		"PLEAT_ROLE":     file(i.roles(), "", r),
 	}
 }
 
@@ -44,7 +44,7 @@ func (e *unknownError) Error() string { return fmt.Sprintf("${%s} is unknown", e
 
 func expand(s string, values map[string]string) (string, error) {
 	var unknown error
-	out := reference.ReplaceAllStringFunc(s, func(m string) string {
+	out := reference().ReplaceAllStringFunc(s, func(m string) string {
 		name := m[2 : len(m)-1]
 		v, ok := values[name]
 		if !ok && unknown == nil {
@@ -82,12 +82,15 @@ func expandChecks(checks []*spec.Check, values map[string]string) ([]*spec.Check
 }
 
 // environment is everything that an instance finds in its environment.
-func environment(d api.Definition, values map[string]string) ([]string, error) {
+func environment(d api.Definition, who *person, secrets, values map[string]string) ([]string, error) {
 	env := map[string]string{}
 	for _, name := range inherited {
 		if v, ok := os.LookupEnv(name); ok {
 			env[name] = v
 		}
+	}
+	if who != nil {
+		env["HOME"], env["USER"] = who.home, who.name
 	}
 	maps.Copy(env, d.DatabaseURLs)
 	for name, value := range d.Env {
@@ -98,6 +101,7 @@ func environment(d api.Definition, values map[string]string) ([]string, error) {
 		}
 		env[name] = v
 	}
+	maps.Copy(env, secrets)
 	maps.Copy(env, values)
 	out := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {

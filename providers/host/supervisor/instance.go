@@ -20,11 +20,13 @@ type instance struct {
 	*Supervisor
 	rec    record
 	halted chan struct{} // closed once rec.Stop is set
+	woken  chan struct{} // has room for one: it need not rest
 	taken  *process      // that an earlier supervisor started; for keep
+	marked int64         // how long the output was when that was last written down; for keep
 }
 
 func (s *Supervisor) instance(r record) *instance {
-	return &instance{Supervisor: s, rec: r, halted: make(chan struct{})}
+	return &instance{Supervisor: s, rec: r, halted: make(chan struct{}), woken: make(chan struct{}, 1)}
 }
 
 func (i *instance) view() api.Instance {
@@ -32,13 +34,15 @@ func (i *instance) view() api.Instance {
 	return api.Instance{
 		Ref: r.Ref, Process: r.Definition.Process, Host: i.Host, SHA256: r.Definition.SHA256,
 		State: r.State, Error: r.Error, Address: address(i.Address, r.Port), PID: r.PID,
-		Restarts: r.Restarts, Key: r.Key, Checks: r.Definition.Checks, Handover: i.handover(),
+		Restarts: r.Restarts, Key: r.Key, Checks: r.Definition.Checks, HTTP2: r.Definition.HTTP2, Handover: said(i.handovers(), i.rec.Ref),
+		Role: said(i.roles(), i.rec.Ref),
 	}
 }
 
-// handover is what the instance said of itself, "" for nothing.
-func (i *instance) handover() string {
-	f, err := os.Open(file(i.handovers(), "", i.rec.Ref))
+// said is what an instance said of itself in a file of that directory, "" for
+// nothing.
+func said(dir string, r api.Ref) string {
+	f, err := os.Open(file(dir, "", r))
 	if err != nil {
 		return "" // it has said nothing
 	}
@@ -99,7 +103,7 @@ func (i *instance) become(state planner.InstanceState, why error, change func(*r
 	}
 	i.rec.State, i.rec.Error = state, ""
 	if why != nil {
-		i.rec.Error = why.Error()
+		i.rec.Error = i.hidden.blank(why.Error())
 	}
 	change(&i.rec)
 	err := i.settle()
@@ -117,8 +121,8 @@ func (i *instance) settle() error {
 	case i.rec.State != planner.Down:
 		return err
 	case i.rec.Stop != nil:
-		delete(i.instances, i.rec.Ref)
-		return errors.Join(err, disk.Remove(i.path()), disk.Remove(file(i.handovers(), "", i.rec.Ref)))
+		i.forget(i)
+		return errors.Join(err, disk.Remove(i.path()), disk.Remove(file(i.handovers(), "", i.rec.Ref)), disk.Remove(file(i.roles(), "", i.rec.Ref)))
 	case i.rec.WasUp:
 		return errors.Join(err, i.rest())
 	}
@@ -148,7 +152,7 @@ func (i *instance) halt(o api.Stop) error {
 	i.rec.Stop = &order{Stop: o, At: time.Now().UTC()}
 	close(i.halted)
 	if i.rec.State == planner.Down {
-		delete(i.instances, i.rec.Ref)
+		i.forget(i)
 		return disk.Remove(i.path())
 	}
 	if i.rec.resting() {

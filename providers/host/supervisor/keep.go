@@ -80,6 +80,7 @@ func (i *instance) takeUp() error {
 // died tells the end of the process. again: it is to be started again, after
 // that rest.
 func (i *instance) died(why error) (rest time.Duration, again bool) {
+	why = i.freed(why)
 	err := i.become(planner.Down, why, func(r *record) {
 		if !r.UpSince.IsZero() && time.Since(r.UpSince) >= steady {
 			r.Restarts = 0
@@ -96,9 +97,33 @@ func (i *instance) died(why error) (rest time.Duration, again bool) {
 	return rest, again
 }
 
-// rested waits; false when the instance was asked to stop or ctx ended.
+// freed takes away what held the ended process, and says more of why it ended
+// where that is known.
+func (i *instance) freed(why error) error {
+	i.mark()
+	limits := i.snapshot().Definition.Limits
+	overran, err := release(Group(i.Dir, label(i.rec.Ref)), limits)
+	i.warn("taking away the limits of", err)
+	if overran {
+		return i.blame(overrun(limits))
+	}
+	return why
+}
+
+// blame says of an instance that was never up that this is the trouble.
+func (i *instance) blame(err error) error {
+	if i.snapshot().WasUp {
+		return err
+	}
+	return fmt.Errorf("failed to start: %w", err)
+}
+
+// rested waits, until somebody asks for the instance at the longest; false when it
+// was asked to stop or ctx ended.
 func (i *instance) rested(ctx context.Context, d time.Duration) bool {
 	select {
+	case <-i.woken:
+		return true
 	case <-ctx.Done():
 		return false
 	case <-i.halted:
@@ -119,6 +144,7 @@ func (i *instance) end(ctx context.Context, p *process) {
 		}
 		why = killed
 	}
+	i.freed(nil)
 	err := i.become(planner.Down, why, func(r *record) { r.PID, r.Began = 0, "" })
 	if err != nil {
 		i.Log.Error("telling the end of an instance", "instance", i.rec.Ref.String(), "error", err)
@@ -138,6 +164,7 @@ func (i *instance) bringDown(ctx context.Context, p process) (killed, err error)
 	look := time.NewTicker(poll)
 	defer look.Stop()
 	for {
+		i.mark()
 		ended, err := p.ended()
 		if ended {
 			return killed, nil

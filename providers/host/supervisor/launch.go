@@ -26,6 +26,8 @@ type prepared struct {
 	argv   []string
 	env    []string
 	checks []*spec.Check
+	dir    string
+	who    *person
 }
 
 func (i *instance) prepare() (prepared, error) {
@@ -35,12 +37,24 @@ func (i *instance) prepare() (prepared, error) {
 	if err != nil {
 		return prepared{}, err
 	}
-	env, err := environment(d, values)
+	secrets, err := i.secrets(d)
+	if err != nil {
+		return prepared{}, err
+	}
+	who, err := whom(d.User)
+	if err != nil {
+		return prepared{}, err
+	}
+	env, err := environment(d, who, secrets, values)
+	if err != nil {
+		return prepared{}, err
+	}
+	dir, err := within(d)
 	if err != nil {
 		return prepared{}, err
 	}
 	checks, err := expandChecks(d.Checks, values)
-	return prepared{argv: argv, env: env, checks: checks}, err
+	return prepared{argv: argv, env: env, checks: checks, dir: dir, who: who}, err
 }
 
 func (i *instance) output() output { return output{file(i.outputs(), ".log", i.rec.Ref)} }
@@ -57,8 +71,11 @@ func (i *instance) start() (*process, error) {
 	if err := i.Artifacts.Verify(i.rec.Definition.SHA256); err != nil {
 		return nil, err
 	}
-	run.argv[0], err = lookup(run.argv[0])
+	run.argv[0], err = lookup(run.dir, run.argv[0])
 	if err != nil {
+		return nil, err
+	}
+	if err := run.who.introduce(i.Supervisor, i.rec.Definition, file(i.handovers(), "", i.rec.Ref), file(i.roles(), "", i.rec.Ref)); err != nil {
 		return nil, err
 	}
 	return i.launch(run)
@@ -74,10 +91,10 @@ func (i *instance) begin() error {
 }
 
 // lookup finds a program as exec does; a relative path with a slash is
-// relative to /, where instances run.
-func lookup(name string) (string, error) {
+// relative to where the instance runs.
+func lookup(dir, name string) (string, error) {
 	if strings.Contains(name, "/") && !filepath.IsAbs(name) {
-		name = "/" + name
+		name = filepath.Join(dir, name)
 	}
 	return exec.LookPath(name)
 }
@@ -87,9 +104,18 @@ func (i *instance) launch(run prepared) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, open, err := fork(run, out)
+	group, err := bounded(Group(i.Dir, label(i.rec.Ref)), i.rec.Definition.Limits)
+	if err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	p, open, err := fork(gate, "sh", run, run.who.who(), out)
 	if err := errors.Join(err, out.Close()); err != nil {
 		return nil, err
+	}
+	if group != nil {
+		if err := group.Add(p.pid); err != nil {
+			return nil, errors.Join(fmt.Errorf("limiting an instance: %w", err), open.Close(), p.destroy(), group.Remove())
+		}
 	}
 	err = i.amend(func(r *record) { r.PID, r.Began, r.Output = p.pid, p.started, size })
 	if err != nil {
@@ -102,9 +128,10 @@ func (i *instance) launch(run prepared) (*process, error) {
 	return p, nil
 }
 
-// fork starts the process behind the gate, in a session of its own, and gives
-// the gate's other side.
-func fork(run prepared, out *os.File) (*process, *os.File, error) {
+// fork starts the process behind a gate, a script that finds zero in $0, in a
+// session of its own, and gives the gate's other side. more are its files from
+// number 4 on.
+func fork(script, zero string, run prepared, who *syscall.Credential, out *os.File, more ...*os.File) (*process, *os.File, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, nil, err
@@ -115,9 +142,9 @@ func fork(run prepared, out *os.File) (*process, *os.File, error) {
 		return nil, nil, err
 	}
 	defer wait.Close()
-	child, err := os.StartProcess("/bin/sh", append([]string{"sh", "-c", gate, "sh"}, run.argv...), &os.ProcAttr{
-		Dir: "/", Env: run.env, Files: []*os.File{null, out, out, wait},
-		Sys: &syscall.SysProcAttr{Setsid: true},
+	child, err := os.StartProcess("/bin/sh", append([]string{"sh", "-c", script, zero}, run.argv...), &os.ProcAttr{
+		Dir: run.dir, Env: run.env, Files: append([]*os.File{null, out, out, wait}, more...),
+		Sys: &syscall.SysProcAttr{Setsid: true, Credential: who},
 	})
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("forking: %w", err), open.Close())

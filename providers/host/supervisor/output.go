@@ -47,14 +47,28 @@ func (o output) rotate(limit int64) error {
 		return err
 	}
 	for n := outputKept - 1; n >= 1; n-- {
-		if err := os.Rename(o.rotated(n), o.rotated(n+1)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := move(o.rotated(n), o.rotated(n+1)); err != nil {
+			return err
+		}
+		if err := move(o.marks(n), o.marks(n+1)); err != nil {
 			return err
 		}
 	}
 	if err := copyFile(o.path, o.rotated(1)); err != nil {
 		return err
 	}
+	if err := move(o.marks(0), o.marks(1)); err != nil {
+		return err
+	}
 	return os.Truncate(o.path, 0)
+}
+
+// move is a rename of what may not be there.
+func move(from, to string) error {
+	if err := os.Rename(from, to); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (o output) rotated(n int) string { return fmt.Sprintf("%s.%d", o.path, n) }

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -17,24 +18,62 @@ const (
 	portTries = 1000
 )
 
-// freePort gives a port of address that nobody listens on and that is not
-// taken.
-func freePort(address string, taken map[int]bool) (int, error) {
+// ports are those that a supervisor has given to instances. No other supervisor of
+// the machine gives the same, also while nobody listens there: before an instance
+// does, and while it rests. They are the supervisor's as long as its process lives.
+type ports struct {
+	first, last int
+	claims      map[int]io.Closer
+}
+
+func newPorts() ports { return ports{firstPort, lastPort, map[int]io.Closer{}} }
+
+// take gives a port of address that nobody listens on, that is not taken, and that
+// no other supervisor has given.
+func (p *ports) take(address string, taken map[int]bool) (int, error) {
 	var last error
 	for range portTries {
-		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		port := p.first + rand.IntN(p.last-p.first+1)
 		if taken[port] {
+			continue
+		}
+		if last = p.keep(port); last != nil {
 			continue
 		}
 		l, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 		if err != nil {
 			last = err
+			p.leave(port)
 			continue
 		}
 		if err := l.Close(); err != nil {
+			p.leave(port)
 			return 0, fmt.Errorf("looking for a free port: %w", err)
 		}
 		return port, nil
 	}
-	return 0, errors.Join(fmt.Errorf("no free port on %s between %d and %d", address, firstPort, lastPort), last)
+	return 0, errors.Join(fmt.Errorf("no free port on %s between %d and %d", address, p.first, p.last), last)
+}
+
+// keep makes a port the supervisor's, unless it is another one's.
+func (p *ports) keep(port int) error {
+	c, err := claim(port)
+	if err == nil {
+		p.claims[port] = c
+	}
+	return err
+}
+
+// leave gives a port to whoever wants it.
+func (p *ports) leave(port int) {
+	if c := p.claims[port]; c != nil {
+		_ = c.Close() // nothing was written
+	}
+	delete(p.claims, port)
+}
+
+func (p *ports) leaveAll() {
+	for port := range p.claims {
+		p.leave(port)
+	}
 }

@@ -23,7 +23,11 @@ import (
 
 func newSupervisor(t *testing.T) (*supervisor.Supervisor, *eventlog.Log, string) {
 	t.Helper()
-	dir := t.TempDir()
+	return supervisorIn(t, t.TempDir())
+}
+
+func supervisorIn(t *testing.T, dir string) (*supervisor.Supervisor, *eventlog.Log, string) {
+	t.Helper()
 	events, err := eventlog.Open(filepath.Join(dir, "events"), 100)
 	if err != nil {
 		t.Fatal(err)

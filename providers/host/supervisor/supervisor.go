@@ -50,8 +50,13 @@ type Supervisor struct {
 	arrivals chan *instance // to Run
 	over     chan struct{}  // closed when Run takes no more
 
+	hidden *hidden
+
 	mu        sync.Mutex
+	frozen    bool // a successor takes over
 	instances map[api.Ref]*instance
+	tasks     map[string]*task // by key
+	ports     ports
 }
 
 // New reads what an earlier supervisor left in the directory, and finds out
@@ -62,13 +67,22 @@ func New(c Config) (*Supervisor, error) {
 		arrivals:  make(chan *instance),
 		over:      make(chan struct{}),
 		instances: map[api.Ref]*instance{},
+		tasks:     map[string]*task{},
+		ports:     newPorts(),
 	}
-	for _, dir := range []string{s.records(), s.outputs(), s.handovers()} {
+	for _, dir := range []string{s.records(), s.outputs(), s.handovers(), s.roles(), s.taskDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("opening the agent's directory: %w", err)
 		}
 	}
+	var err error
+	if s.hidden, err = openHidden(s.Dir); err != nil {
+		return nil, err
+	}
 	if err := s.load(); err != nil {
+		return nil, err
+	}
+	if err := s.loadTasks(); err != nil {
 		return nil, err
 	}
 	if err := s.retell(); err != nil {
@@ -91,6 +105,9 @@ func (s *Supervisor) outputs() string { return filepath.Join(s.Dir, "output") }
 // handovers is where instances say that they took over, each in a file of its own.
 func (s *Supervisor) handovers() string { return filepath.Join(s.Dir, "handover") }
 
+// roles is where instances say what they are in their cluster, in the same way.
+func (s *Supervisor) roles() string { return filepath.Join(s.Dir, "role") }
+
 func (s *Supervisor) load() error {
 	entries, err := os.ReadDir(s.records())
 	if err != nil {
@@ -108,8 +125,17 @@ func (s *Supervisor) load() error {
 			close(i.halted)
 		}
 		s.instances[i.rec.Ref] = i
+		if err := s.ports.keep(i.rec.Port); err != nil {
+			s.Log.Warn("keeping a port that another agent has given too", "instance", i.rec.Ref.String(), "port", i.rec.Port, "error", err)
+		}
 	}
 	return nil
+}
+
+// forget takes an instance off the list. The mutex is held.
+func (s *Supervisor) forget(i *instance) {
+	delete(s.instances, i.rec.Ref)
+	s.ports.leave(i.rec.Port)
 }
 
 // retell makes events of the changes that were recorded but, for a crash, not
@@ -131,7 +157,7 @@ func (s *Supervisor) retell() error {
 		if i.rec.State != planner.Down || i.rec.Stop == nil {
 			continue
 		}
-		delete(s.instances, r)
+		s.forget(i)
 		if err := disk.Remove(i.path()); err != nil {
 			return err
 		}
@@ -156,6 +182,9 @@ func (s *Supervisor) Run(ctx context.Context) {
 		case <-ctx.Done():
 			close(s.over)
 			keepers.Wait()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.ports.leaveAll()
 			return
 		case <-sweep.C:
 			s.sweep()
@@ -165,22 +194,38 @@ func (s *Supervisor) Run(ctx context.Context) {
 	}
 }
 
+// errMoved refuses changes while a successor takes the instances over. What was
+// recorded is the successor's.
+var errMoved = api.Errorf(api.CodeMoved, "the agent is being replaced")
+
+// Freeze refuses every change from now on. Once Run has ended after that,
+// nothing in the directory is written any more.
+func (s *Supervisor) Freeze() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frozen = true
+}
+
 func (s *Supervisor) sweep() {
 	s.mu.Lock()
 	living := map[string]bool{}
 	for r := range s.instances {
 		living[label(r)] = true
 	}
+	forgotten := s.forgetTasks()
 	s.mu.Unlock()
+	if forgotten != nil {
+		s.Log.Warn("removing old tasks", "error", forgotten)
+	}
 	if err := prune(s.outputs(), time.Now().Add(-outputAge), living); err != nil {
 		s.Log.Warn("removing old output", "error", err)
 	}
 }
 
 // Put makes the instance be kept running. It returns once that is recorded.
-// The same definition again does nothing, unless the instance never came up:
-// then it is started once more. Another definition for one that is there is
-// refused with api.CodeConflict.
+// The same definition again does nothing, unless the instance never came up: then
+// it is started once more; or it died and rests: then it rests no longer. Another
+// definition for one that is there is refused with api.CodeConflict.
 func (s *Supervisor) Put(r api.Ref, p api.Put) error {
 	if err := valid(r, p.Definition); err != nil {
 		return err
@@ -198,7 +243,7 @@ func (s *Supervisor) Put(r api.Ref, p api.Put) error {
 		return nil
 	case <-s.over:
 		// It is recorded, and the next supervisor takes it up.
-		return errors.New("the agent is going down")
+		return errMoved
 	}
 }
 
@@ -207,12 +252,21 @@ func (s *Supervisor) Put(r api.Ref, p api.Put) error {
 func (s *Supervisor) admit(rec record) (*instance, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return nil, errMoved
+	}
 	old := s.instances[rec.Ref]
 	switch {
 	case old == nil || old.rec.failed():
 	case old.rec.Stop != nil:
 		return nil, api.Errorf(api.CodeConflict, "%s on %s is stopping", rec.Ref, s.Host)
 	case old.rec.Digest == rec.Digest:
+		if old.rec.resting() {
+			select {
+			case old.woken <- struct{}{}:
+			default: // somebody asked already
+			}
+		}
 		return nil, nil
 	default:
 		return nil, api.Errorf(api.CodeConflict, "%s on %s is there with another definition", rec.Ref, s.Host)
@@ -224,6 +278,9 @@ func (s *Supervisor) admit(rec record) (*instance, error) {
 	rec.Port = port
 	i := s.instance(rec)
 	if err := i.record(); err != nil {
+		if old == nil {
+			s.ports.leave(port)
+		}
 		return nil, errors.Join(err, disk.Remove(i.path()))
 	}
 	s.instances[rec.Ref] = i
@@ -238,7 +295,7 @@ func (s *Supervisor) port(old *instance) (int, error) {
 	for _, i := range s.instances {
 		taken[i.rec.Port] = true
 	}
-	return freePort(s.Address, taken)
+	return s.ports.take(s.Address, taken)
 }
 
 func valid(r api.Ref, d api.Definition) error {
@@ -254,6 +311,9 @@ func valid(r api.Ref, d api.Definition) error {
 		return api.Errorf(api.CodeInvalid, "instance %s: no command", r)
 	}
 	if _, err := signalNamed(d.Drain.Signal); err != nil {
+		return err
+	}
+	if _, err := whom(d.User); err != nil {
 		return err
 	}
 	for _, c := range d.Checks {
@@ -272,6 +332,9 @@ func (s *Supervisor) Stop(r api.Ref, o api.Stop) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.frozen {
+		return errMoved
+	}
 	i := s.instances[r]
 	if i == nil || i.rec.Stop != nil {
 		return nil
@@ -294,7 +357,8 @@ func (s *Supervisor) Instances() ([]api.Instance, int64) {
 // Output gives the last lines that the instance wrote since its latest start.
 // It stays readable after the instance is gone.
 func (s *Supervisor) Output(r api.Ref, lines int) ([]string, error) {
-	return output{file(s.outputs(), ".log", r)}.last(lines, s.outputBegins(r))
+	out, err := output{file(s.outputs(), ".log", r)}.last(lines, s.outputBegins(r))
+	return s.hidden.blankAll(out), err
 }
 
 func (s *Supervisor) outputBegins(r api.Ref) int64 {

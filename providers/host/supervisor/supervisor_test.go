@@ -156,9 +156,9 @@ func TestOldOutputIsRemoved(t *testing.T) {
 }
 
 func TestFreePortIsFreeAndNotTaken(t *testing.T) {
-	taken := map[int]bool{}
+	ports, taken := supervisor.NewPorts(), map[int]bool{}
 	for range 50 {
-		port, err := supervisor.FreePort("127.0.0.1", taken)
+		port, err := ports.Take("127.0.0.1", taken)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,5 +171,34 @@ func TestFreePortIsFreeAndNotTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
+	}
+}
+
+// A reader that follows sees each line once, whatever is rotated meanwhile, with
+// the time at which it was there.
+func TestFollowedOutputIsWholeAcrossRotations(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := supervisor.NewWriter(t, path)
+	w.Say("zero", 1)
+	r := w.Read(1)
+	want := []string{"1 zero"}
+	for n := range 8 {
+		w.Say(fmt.Sprintf("line %d", n), n+2)
+		want = append(want, fmt.Sprintf("%d line %d", n+2, n))
+		if n%3 == 2 {
+			w.Rotate()
+		}
+		if got := r.All(); !slices.Equal(got, want[len(want)-len(got):]) || n == 0 && len(got) != 2 || n > 0 && len(got) != 1 {
+			t.Errorf("after line %d it reads %q", n, got)
+		}
+	}
+	// From the beginning, and from so many lines before the end.
+	if got := w.Read(-1).All(); !slices.Equal(got, want) {
+		t.Errorf("all = %q, want %q", got, want)
+	}
+	for tail := range len(want) {
+		if got := w.Read(tail).All(); !slices.Equal(got, want[len(want)-tail:]) {
+			t.Errorf("the last %d = %q", tail, got)
+		}
 	}
 }

@@ -2,12 +2,12 @@ package supervisor
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"pleat/planner"
 	"pleat/providers/host/check"
+	"pleat/spec"
 )
 
 const (
@@ -30,6 +30,9 @@ type judge struct {
 func (i *instance) watch(ctx context.Context, p process) error {
 	run, err := i.prepare()
 	if err != nil {
+		run, err = i.unprepared(err)
+	}
+	if err != nil {
 		return err
 	}
 	asking, stopAsking := context.WithCancel(ctx)
@@ -37,11 +40,26 @@ func (i *instance) watch(ctx context.Context, p process) error {
 	defer asked.Wait()
 	defer stopAsking()
 	answers := make(chan check.Result)
-	target := check.Target{Host: i.Address, Port: i.rec.Port, Env: run.env}
+	target := check.Target{Host: i.Address, Port: i.rec.Port, Env: run.env, Dir: run.dir, Credential: run.who.who()}
 	asked.Go(func() { check.Watch(asking, target, run.checks, answers) })
 
 	j := judge{instance: i, process: p, health: check.NewHealth(run.checks), began: time.Now()}
 	return j.follow(ctx, answers)
+}
+
+// unprepared is for a process that runs already, although what it was started
+// with is not there any more, such as a secret's file: it is left alone, and no
+// program is run to ask it.
+func (i *instance) unprepared(why error) (prepared, error) {
+	i.warn("leaving out the exec checks of", why)
+	var rest []*spec.Check
+	for _, c := range i.rec.Definition.Checks {
+		if c.Kind != spec.CheckExec {
+			rest = append(rest, c)
+		}
+	}
+	checks, err := expandChecks(rest, i.names())
+	return prepared{checks: checks, dir: "/"}, err
 }
 
 func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
@@ -60,6 +78,7 @@ func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
 		case a := <-answers:
 			j.health.Observe(a)
 		case <-look.C:
+			j.mark()
 		}
 		ended, err := j.process.ended()
 		if ended {
@@ -70,14 +89,6 @@ func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
 			return err
 		}
 	}
-}
-
-// blame says of an instance that was never up that this is the trouble.
-func (j *judge) blame(err error) error {
-	if j.rec.WasUp {
-		return err
-	}
-	return fmt.Errorf("failed to start: %w", err)
 }
 
 // decide is the whole of what health means for the state.

@@ -62,7 +62,7 @@ func Start(ctx context.Context, parent string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.boot(ctx); err != nil {
+	if err := s.boot(ctx, s.initdb); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
@@ -84,8 +84,9 @@ func create(parent, bin string) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) boot(ctx context.Context) error {
-	if err := s.initdb(ctx); err != nil {
+// boot starts the server once its files are there.
+func (s *Server) boot(ctx context.Context, files func(context.Context) error) error {
+	if err := files(ctx); err != nil {
 		return err
 	}
 	var err error
@@ -108,7 +109,7 @@ func (s *Server) initdb(ctx context.Context) error {
 		return fmt.Errorf("running initdb: %w\n%s", err, out)
 	}
 	const access = `local all postgres trust
-host all postgres 127.0.0.1/32 trust
+host all,replication postgres 127.0.0.1/32 trust
 local all all scram-sha-256
 host all all 127.0.0.1/32 scram-sha-256
 `

@@ -46,6 +46,9 @@ func newBackend(b api.Backend, up *atomic.Bool) *backend {
 		IdleConnTimeout:       idle,
 		ExpectContinueTimeout: time.Second,
 	}
+	if b.HTTP2 {
+		out.transport.Protocols = protocols(false)
+	}
 	return out
 }
 

@@ -17,8 +17,9 @@ var errNoBackend = errors.New("no backend is serving")
 // balancer spreads requests over backends in turn. It holds no lock while a
 // request is under way.
 type balancer struct {
-	now  atomic.Pointer[spread]
-	next atomic.Uint64
+	now   atomic.Pointer[spread]
+	next  atomic.Uint64
+	taken func(ctx context.Context, by *backend) // is told who has a request; nil: nobody is
 }
 
 // spread is who gets which turn. Only the turns that were used change in it.
@@ -184,6 +185,9 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 		to := b.pick(req, tried)
 		if to == nil {
 			return nil, last
+		}
+		if b.taken != nil {
+			b.taken(req.Context(), to)
 		}
 		resp, err := to.send(req)
 		if err == nil {

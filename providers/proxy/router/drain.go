@@ -28,7 +28,7 @@ func (d *drain) end(cut int64, err error) {
 
 // same tells whether requests would go the same way to the other one.
 func (b *backend) same(o *backend) bool {
-	return b.spec.Address == o.spec.Address && b.spec.Weight == o.spec.Weight && b.spec.Host == o.spec.Host
+	return b.spec.Address == o.spec.Address && b.spec.Weight == o.spec.Weight && b.spec.HTTP2 == o.spec.HTTP2 && b.spec.Host == o.spec.Host
 }
 
 // leave begins a drain. The router's mutex is held.
@@ -52,7 +52,7 @@ func (b *backend) stay() {
 // those in flight have at most the timeout to finish; what is left is cut. It
 // returns when that is over. A second call joins the first; absent backends
 // are done. When ctx ends, the draining goes on. It is an *api.FloorError, and
-// changes nothing, when fewer than floor others would be serving.
+// changes nothing, when fewer would be serving than are now, and fewer than floor.
 func (r *Router) Drain(ctx context.Context, listen string, d api.Drain) (api.Drained, error) {
 	leaving, err := r.startDrain(listen, d)
 	if err != nil {
@@ -87,23 +87,28 @@ func (r *Router) startDrain(listen string, d api.Drain) ([]*drain, error) {
 func (r *Router) mark(listen string, d api.Drain) (leaving []*drain, work []func(context.Context), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.frozen {
+		return nil, nil, errMoved
+	}
 	o, ok := r.routes[listen]
 	if !ok {
 		return nil, nil, nil
 	}
 	var begun []*backend
-	others := 0
+	others, fewer := 0, false
 	for _, b := range o.backends {
+		serves := b.serving() && o.split.Reaches(b.spec.Release)
 		switch {
 		case slices.Contains(d.Backends, b.spec.Ref) && b.drain != nil:
 			leaving = append(leaving, b.drain)
 		case slices.Contains(d.Backends, b.spec.Ref):
 			begun = append(begun, b)
-		case b.serving() && o.split.Reaches(b.spec.Release):
+			fewer = fewer || serves
+		case serves:
 			others++
 		}
 	}
-	if len(begun) > 0 && others < d.Floor {
+	if fewer && others < d.Floor {
 		return nil, nil, &api.FloorError{Listen: listen, Serving: others, Floor: d.Floor}
 	}
 	deadline := time.Now().Add(d.Timeout)
@@ -120,7 +125,7 @@ func (r *Router) mark(listen string, d api.Drain) (leaving []*drain, work []func
 func (r *Router) empty(ctx context.Context, o *route, b *backend, d *drain) {
 	look := time.NewTicker(drainPoll)
 	defer look.Stop()
-	for b.inFlight.Load() > 0 && time.Now().Before(d.deadline) {
+	for (b.inFlight.Load() > 0 || r.preceded()) && time.Now().Before(d.deadline) {
 		select {
 		case <-ctx.Done():
 			return

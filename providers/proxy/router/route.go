@@ -10,11 +10,13 @@ import (
 	"net/http/httputil"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"pleat/planner"
 	"pleat/providers/host/api"
+	"pleat/spec"
 )
 
 // farewell is how long requests that are under way when the router ends have
@@ -29,25 +31,49 @@ type route struct {
 	server   *http.Server
 	balancer balancer
 	backends []*backend
+	tls      *certificate // nil: connections are not secured
 	split    planner.Split
+	held     atomic.Pointer[hold] // nil: requests go on at once
+	limits   atomic.Pointer[spec.RouterLimits]
+	requests atomic.Int64 // that are being answered, or wait
+	handing
 }
 
-// open listens. Go sets SO_REUSEADDR, so that connections of an earlier run
-// that are not forgotten yet do not hold the address.
-func open(listen string, log *slog.Logger) (*route, error) {
-	listener, err := net.Listen("tcp", listen)
-	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", listen, bare(err))
+// open listens, or goes on with a socket that is open already. Go sets
+// SO_REUSEADDR, so that connections of an earlier run that are not forgotten yet
+// do not hold the address.
+func open(listen string, secured *api.TLS, listener net.Listener, log *slog.Logger, a *account) (*route, error) {
+	if listener == nil {
+		var err error
+		if listener, err = net.Listen("tcp", listen); err != nil {
+			return nil, fmt.Errorf("listening on %s: %w", listen, bare(err))
+		}
 	}
 	r := &route{listen: listen, listener: listener}
+	r.limits.Store(&spec.RouterLimits{})
+	r.balancer.taken = func(ctx context.Context, by *backend) { a.taken(ctx, listen, by) }
 	r.spread()
 	r.server = &http.Server{
-		Handler:           r.known(r.proxy(log)),
+		Handler:           r.handed(a.of(listen, r.limited(a, r.patient(r.known(r.proxy(log))))), log),
+		ConnState:         r.count,
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       3 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Protocols:         protocols(true),
 	}
-	return r, nil
+	return r, r.secure(secured, log)
+}
+
+// protocols are HTTP/1.1 and HTTP/2, also without TLS, where whoever connects
+// knows beforehand, as gRPC's clients do; or only the latter.
+func protocols(both bool) *http.Protocols {
+	p := &http.Protocols{}
+	p.SetUnencryptedHTTP2(true)
+	if both {
+		p.SetHTTP1(true)
+		p.SetHTTP2(true)
+	}
+	return p
 }
 
 // bare leaves out what was called with what address, which is named already.
@@ -75,6 +101,11 @@ func (r *route) apologize(w http.ResponseWriter, req *http.Request, err error) {
 		http.Error(w, "pleat: no backend is serving on "+r.listen, http.StatusServiceUnavailable)
 		return
 	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		http.Error(w, tooLarge(large.Limit), http.StatusRequestEntityTooLarge)
+		return
+	}
 	http.Error(w, "pleat: the backend did not answer: "+err.Error(), http.StatusBadGateway)
 }
 
@@ -82,8 +113,11 @@ func (r *route) apologize(w http.ResponseWriter, req *http.Request, err error) {
 func (r *route) serve(ctx context.Context) error {
 	var serving sync.WaitGroup
 	var failed error
-	serving.Go(func() { failed = r.server.Serve(r.listener) })
+	serving.Go(func() { failed = r.listenAndServe() })
 	<-ctx.Done()
+	if h := r.held.Load(); h != nil {
+		r.letGo(h)
+	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	err := r.server.Shutdown(grace)
@@ -91,10 +125,17 @@ func (r *route) serve(ctx context.Context) error {
 		err = r.server.Close()
 	}
 	serving.Wait()
-	if !errors.Is(failed, http.ErrServerClosed) {
+	if !errors.Is(failed, http.ErrServerClosed) && !r.leaving.Load() {
 		err = errors.Join(err, failed)
 	}
 	return err
+}
+
+func (r *route) listenAndServe() error {
+	if r.tls != nil {
+		return r.server.ServeTLS(r.listener, "", "")
+	}
+	return r.server.Serve(r.listener)
 }
 
 func (r *route) find(ref api.Ref) *backend {
@@ -130,7 +171,10 @@ func (r *route) remove(b *backend) {
 }
 
 func (r *route) view() api.Route {
-	out := api.Route{Listen: r.listen, Backends: make([]api.Backend, 0, len(r.backends)), Split: r.split}
+	out := api.Route{Listen: r.listen, Backends: make([]api.Backend, 0, len(r.backends)), Split: r.split, Limits: *r.limits.Load(), Held: r.held.Load() != nil}
+	if r.tls != nil {
+		out.TLS = &r.tls.TLS
+	}
 	for _, b := range r.backends {
 		v := b.spec
 		v.Draining, v.Serving, v.InFlight = b.draining.Load(), b.serving(), b.inFlight.Load()

@@ -20,6 +20,7 @@ import (
 
 	"pleat/providers/host/api"
 	"pleat/providers/host/disk"
+	"pleat/spec"
 )
 
 // errEnding refuses work that Run would not do any more.
@@ -27,38 +28,54 @@ var errEnding = errors.New("the agent is going down")
 
 // Router is the routes of one agent.
 type Router struct {
-	host string
-	file string
-	log  *slog.Logger
+	host    string
+	file    string
+	log     *slog.Logger
+	account *account
 
 	found []func(context.Context)    // by New, for Run to do
 	work  chan func(context.Context) // to Run
 	over  chan struct{}              // closed when Run takes no more
 
-	mu     sync.Mutex
-	routes map[string]*route
-	health map[api.Ref]*atomic.Bool // of this host's instances
+	before <-chan struct{} // closed once a process before this one is done; nil: there was none
+
+	mu      sync.Mutex
+	frozen  bool // a successor takes over
+	routes  map[string]*route
+	secured map[string]*api.TLS          // of routes that are not open
+	limits  map[string]spec.RouterLimits // of those too
+	health  map[api.Ref]*atomic.Bool     // of this host's instances
 }
 
 // New opens the routes that an earlier router left in dir. Requests are
 // answered once Run runs. host is the name of this host: instances on it are
 // healthy when Health says so.
 func New(dir, host string, log *slog.Logger) (*Router, error) {
+	return Succeed(dir, host, log, nil, nil)
+}
+
+// Succeed is New after a router of another process that was frozen: the sockets
+// are its, by address, and before is closed once it answers no request any more
+// that came to it. Until then a drain waits, since such a request may be on any
+// backend.
+func Succeed(dir, host string, log *slog.Logger, sockets map[string]net.Listener, before <-chan struct{}) (*Router, error) {
 	r := &Router{
-		host: host, file: filepath.Join(dir, "routes.json"), log: log,
+		before: before,
+		host:   host, file: filepath.Join(dir, "routes.json"), log: log, account: newAccount(),
 		work: make(chan func(context.Context)), over: make(chan struct{}),
-		routes: map[string]*route{}, health: map[api.Ref]*atomic.Bool{},
+		secured: map[string]*api.TLS{}, limits: map[string]spec.RouterLimits{}, routes: map[string]*route{}, health: map[api.Ref]*atomic.Bool{},
 	}
 	var saved []api.Route
 	if err := disk.ReadJSON(r.file, &saved); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("reading routes: %w", err)
 	}
 	for _, s := range saved {
-		opened, err := open(s.Listen, log)
+		opened, err := open(s.Listen, s.TLS, sockets[s.Listen], log, r.account)
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
 		opened.split = s.Split
+		opened.limits.Store(&s.Limits)
 		r.routes[s.Listen] = opened
 		r.found = append(r.found, func(ctx context.Context) { r.serve(ctx, opened) })
 		for _, b := range s.Backends {
@@ -179,12 +196,17 @@ func valid(b api.Backend) error {
 func (r *Router) attach(listen string, backends []api.Backend) (work []func(context.Context), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.frozen {
+		return nil, errMoved
+	}
 	o, ok := r.routes[listen]
 	if !ok {
-		o, err = open(listen, r.log)
+		o, err = open(listen, r.secured[listen], nil, r.log, r.account)
 		if err != nil {
 			return nil, api.Errorf(api.CodeConflict, "%v", err)
 		}
+		limits := r.limits[listen]
+		o.limits.Store(&limits)
 		r.routes[listen] = o
 		work = append(work, func(ctx context.Context) { r.serve(ctx, o) })
 	}
@@ -207,6 +229,9 @@ func (r *Router) attach(listen string, backends []api.Backend) (work []func(cont
 // save makes the routes durable. A draining backend is left out: nothing of
 // what it has in flight would be left after a restart.
 func (r *Router) save() error {
+	if r.frozen {
+		return nil // they are the successor's
+	}
 	saved := make([]api.Route, 0, len(r.routes))
 	for _, listen := range slices.Sorted(maps.Keys(r.routes)) {
 		v := r.routes[listen].view()
@@ -221,6 +246,9 @@ func (r *Router) save() error {
 func (r *Router) Detach(listen string, refs []api.Ref) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.frozen {
+		return errMoved
+	}
 	o, ok := r.routes[listen]
 	if !ok {
 		return nil

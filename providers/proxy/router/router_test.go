@@ -84,6 +84,12 @@ func (w *world) do(method, path, body string) (int, string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.answer(req)
+}
+
+// answer is the status and the body that a request is answered with.
+func (w *world) answer(req *http.Request) (int, string) {
+	w.t.Helper()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		w.t.Fatal(err)

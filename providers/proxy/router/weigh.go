@@ -13,11 +13,14 @@ func (r *Router) Weigh(listen string, w api.Weigh) (planner.Split, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.frozen {
+		return planner.Split{}, errMoved
+	}
 	o, ok := r.routes[listen]
 	if !ok {
 		return planner.Split{}, api.Errorf(api.CodeUnknown, "nothing is attached on %s, so there are no requests to spread", listen)
 	}
-	if n := o.reached(w.Split); n < w.Floor {
+	if n := o.reached(w.Split); n < w.Floor && n < o.reached(o.split) {
 		return o.split, &api.FloorError{Listen: listen, Serving: n, Floor: w.Floor}
 	}
 	o.split = w.Split

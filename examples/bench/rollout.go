@@ -1,0 +1,331 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	fleet      = 4  // agents
+	deploys    = 5  // one after the other, under load
+	fewer      = 20 // instances of what goes one by one, and of the deploys under load
+	clients    = 10 // that send requests all the time
+	pause      = 20 * time.Millisecond
+	largeHold  = "5s"
+	largeCheck = "10s" // healthy_after
+	smallCheck = "500ms"
+)
+
+// way is a strategy that is measured.
+type way struct {
+	name  string
+	block string
+	large bool // on all instances; otherwise on a few
+}
+
+var waysToRoll = []way{
+	{"all_at_once", "all_at_once {}", true},
+	{"rolling", "rolling {\n    batch = \"25%\"\n  }", true},
+	{"canary", "canary {\n    step {\n      weight = 10\n      hold   = \"HOLD\"\n    }\n    step {\n      weight = 50\n    }\n  }", true},
+	{"blue_green", "blue_green {\n    hold = \"HOLD\"\n  }", true},
+	{"cycle", "cycle {}", true},
+	{"one_by_one", "rolling {\n    batch = 1\n  }", false},
+	{"handover", "handover {}", false},
+}
+
+// stage is agents and a spec that is rolled out on them.
+type stage struct {
+	*bench
+	db      database
+	listen  string
+	agents  []string
+	endings []func() error
+	release int
+}
+
+// rollouts measures how much longer each strategy takes than the waits in its plan
+// add up to, and counts what clients suffer from deploys.
+func (b *bench) rollouts(ctx context.Context) error {
+	if b.options.instance == "" {
+		b.leftOut("rollout", "there is no program to roll out")
+		return nil
+	}
+	return b.emptied(ctx, func(d database) error { return b.rolled(ctx, d) })
+}
+
+func (b *bench) rolled(ctx context.Context, d database) (err error) {
+	s := &stage{bench: b, db: d, release: 1}
+	defer func() { err = errors.Join(err, s.end()) }()
+	if err := s.begin(fleet); err != nil {
+		return err
+	}
+	worst := 0.0
+	for _, w := range waysToRoll {
+		ratio, err := s.measure(ctx, w)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+		b.figure("rollout_vs_critical_path_"+w.name, ratio, "ratio")
+		if w.large {
+			worst = max(worst, ratio)
+		}
+	}
+	b.figure("rollout_vs_critical_path", worst, "ratio")
+	total := 0
+	for _, w := range waysToRoll {
+		failed, served, err := s.underLoad(ctx, w)
+		if err != nil {
+			return fmt.Errorf("%s under load: %w", w.name, err)
+		}
+		total += failed
+		b.figure("deploy_requests_"+w.name, float64(served), "requests")
+		b.figure("deploy_non_2xx_"+w.name, float64(failed), "requests")
+	}
+	b.figure("deploy_non_2xx", float64(total), "requests")
+	return nil
+}
+
+// begin starts the agents and makes the releases: the same program, each with
+// bytes of its own.
+func (s *stage) begin(agents int) error {
+	var err error
+	if s.listen, err = unused(); err != nil {
+		return err
+	}
+	for n := range agents {
+		dir := filepath.Join(s.dir, fmt.Sprintf("agent%d", n))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		url := "unix://" + filepath.Join(dir, "sock")
+		log, err := os.Create(filepath.Join(dir, "log"))
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command(s.options.pleat, "agent", "--listen", url, "--name", fmt.Sprintf("host%d", n), "--address", fmt.Sprintf("127.0.0.%d", n+1), "--state", dir)
+		cmd.Stdout, cmd.Stderr = log, log
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		s.agents = append(s.agents, url)
+		s.endings = append(s.endings, func() error {
+			return errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait(), log.Close())
+		})
+		if err := listening("unix", filepath.Join(dir, "sock")); err != nil {
+			return err
+		}
+	}
+	program, err := os.ReadFile(s.options.instance)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(s.dir, s.db.name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for n := range releases {
+		own := append(bytes.Clone(program), fmt.Sprintf("release %d", n+1)...)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("r%d", n+1)), own, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const releases = 2
+
+// end takes everything down.
+func (s *stage) end() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, err := s.pleat(ctx, s.db, s.spec(waysToRoll[0], 0, smallCheck), "apply", "--auto-approve")
+	errs := []error{err}
+	for _, end := range s.endings {
+		errs = append(errs, end())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *stage) spec(w way, count int, check string) string {
+	return fmt.Sprintf(`
+variable "database_url" {
+  type      = string
+  sensitive = true
+}
+database "main" {
+  url = var.database_url
+}
+orchestrator "host" "fleet" {
+  agents = ["%s"]
+}
+router "proxy" "edge" {
+  listen = "%s"
+}
+strategy "it" {
+  %s
+}
+service "it" {
+  router   = router.proxy.edge
+  strategy = strategy.it
+  release  = "r%d"
+  process "web" {
+    count = %d
+    check "http" {
+      interval      = "1s"
+      healthy_after = "%s"
+    }
+    drain {
+      timeout = "5s"
+    }
+  }
+  release "each" {
+    for_each = toset(["r1", "r2"])
+    artifact {
+      path   = each.key
+      sha256 = filesha256(each.key)
+    }
+  }
+}
+`, strings.Join(s.agents, `", "`), s.listen, strings.ReplaceAll(w.block, "HOLD", largeHold), s.release, count, check)
+}
+
+// ready brings a strategy to its first release, and says what the next one is.
+func (s *stage) ready(ctx context.Context, count int) error {
+	_, err := s.pleat(ctx, s.db, s.spec(waysToRoll[0], count, smallCheck), "apply", "--auto-approve")
+	return err
+}
+
+func (s *stage) next() { s.release = s.release%releases + 1 }
+
+// measure rolls one release out and compares the time with the waits in its plan.
+func (s *stage) measure(ctx context.Context, w way) (float64, error) {
+	count, check := fewer, smallCheck
+	if w.large {
+		count, check = s.options.instances, largeCheck
+	}
+	if w.name == "cycle" { // it has two sets
+		count /= 2
+	}
+	if err := s.ready(ctx, count); err != nil {
+		return 0, err
+	}
+	if w.name == "cycle" { // the second set
+		if _, err := s.pleat(ctx, s.db, s.spec(w, count, smallCheck), "apply", "--auto-approve"); err != nil {
+			return 0, err
+		}
+	}
+	s.next()
+	if _, err := s.pleat(ctx, s.db, s.spec(w, count, check), "plan", "--out", "plan.json"); err != nil {
+		return 0, err
+	}
+	raw, err := os.ReadFile(filepath.Join(s.dir, s.db.name, "plan.json"))
+	if err != nil {
+		return 0, err
+	}
+	critical, err := waits(raw)
+	if err != nil {
+		return 0, err
+	}
+	if critical == 0 {
+		return 0, errors.New("the plan waits for nothing, or it is read wrongly")
+	}
+	began := time.Now()
+	if _, err := s.pleat(ctx, s.db, s.spec(w, count, check), "apply", "plan.json", "--auto-approve"); err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	s.talk("%s: %d instances, %.1f s, of which waits %.1f s", w.name, count, took.Seconds(), critical.Seconds())
+	return took.Seconds() / critical.Seconds(), nil
+}
+
+// waits is the least time that a saved plan can take: the health times and holds
+// of its steps, one after the other.
+func waits(plan []byte) (time.Duration, error) {
+	var p struct {
+		Steps []struct {
+			Action struct {
+				Pause struct {
+					For time.Duration `json:"for_ns"`
+				}
+				Start struct {
+					Definition struct {
+						Checks []struct {
+							HealthyAfter time.Duration `json:"healthy_after_ns"`
+						}
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(plan, &p); err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for _, step := range p.Steps {
+		sum += step.Action.Pause.For
+		var longest time.Duration
+		for _, c := range step.Action.Start.Definition.Checks {
+			longest = max(longest, c.HealthyAfter)
+		}
+		sum += longest
+	}
+	return sum, nil
+}
+
+// underLoad deploys one release after the other while clients send requests that
+// may not be sent twice, and counts those that got no 2xx.
+func (s *stage) underLoad(ctx context.Context, w way) (failed, served int, err error) {
+	if err := s.ready(ctx, fewer); err != nil {
+		return 0, 0, err
+	}
+	var bad, all atomic.Int64
+	loading, stop := context.WithCancel(ctx)
+	var sending sync.WaitGroup
+	for range clients {
+		sending.Go(func() { send(loading, "http://"+s.listen+"/", &all, &bad) })
+	}
+	for range deploys {
+		s.next()
+		spec := strings.ReplaceAll(s.spec(w, fewer, "100ms"), largeHold, "200ms")
+		if _, err = s.pleat(ctx, s.db, spec, "apply", "--auto-approve"); err != nil {
+			break
+		}
+	}
+	stop()
+	sending.Wait()
+	return int(bad.Load()), int(all.Load()), err
+}
+
+// send posts until ctx ends: what is posted, no proxy may send twice.
+func send(ctx context.Context, url string, all, bad *atomic.Int64) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: 30 * time.Second}
+	defer client.CloseIdleConnections()
+	for ctx.Err() == nil {
+		answer, err := client.Post(url, "text/plain", nil)
+		all.Add(1)
+		if err == nil {
+			_, err = io.Copy(io.Discard, answer.Body)
+			err = errors.Join(err, answer.Body.Close())
+		}
+		if err != nil || answer.StatusCode/100 != 2 {
+			bad.Add(1)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}

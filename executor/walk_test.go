@@ -1,0 +1,307 @@
+package executor_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"pleat/executor"
+	"pleat/executor/journal"
+	"pleat/planner"
+)
+
+const (
+	fewWalks  = 1_200
+	manyWalks = 100_000 // with PLEAT_TEST_LONG
+)
+
+// TestWalks has a service go from release to release by any strategy, again and
+// again, while answers are late, lost or doubled, instances fail, crash or do not
+// go, nobody says a word, the journal fails, and the process is asked to stop or
+// ends, at any time. Whatever comes: never do fewer serve than the strategy
+// promises, never gets an instance requests that was not seen to be up, and where
+// nothing new may run beside something old nothing does; each run comes to an end;
+// and once nothing goes wrong any more, what is wanted is there.
+func TestWalks(t *testing.T) {
+	const shards, checks = 4, 100 // the latter is rapid's own number
+	walks := fewWalks
+	if os.Getenv("PLEAT_TEST_LONG") != "" {
+		walks = manyWalks
+	}
+	ends := &tally{n: map[string]int{}}
+	t.Run("shards", func(t *testing.T) {
+		for shard := range shards {
+			t.Run(fmt.Sprint(shard), func(t *testing.T) {
+				t.Parallel()
+				for range walks / shards / checks {
+					rapid.Check(t, func(r *rapid.T) { takeWalk(t, r, ends) })
+				}
+			})
+		}
+	})
+	t.Logf("%v", ends.n)
+	for _, end := range []string{"complete", "rolled_back", "failed", "interrupted", "deferred", "killed", "unrecorded"} {
+		if ends.n[end] == 0 && !t.Failed() {
+			t.Errorf("no run was ever %s", end)
+		}
+	}
+}
+
+// tally counts how runs ended.
+type tally struct {
+	sync.Mutex
+	n map[string]int
+}
+
+func (y *tally) count(end string) {
+	y.Lock()
+	defer y.Unlock()
+	y.n[end]++
+}
+
+// turn is one command of a person's.
+type turn struct {
+	Shape shape
+	Back  bool
+}
+
+func takeWalk(t *testing.T, r *rapid.T, ends *tally) {
+	router := rapid.IntRange(0, 3).Draw(r, "router") > 0
+	turns := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) turn {
+		return turn{drawShape(t, router), rapid.IntRange(0, 4).Draw(t, "back") == 4}
+	}), 2, 5).Draw(r, "turns")
+	incidents := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) incident {
+		return incident{rapid.SampledFrom(mishaps).Draw(t, "what"), rapid.IntRange(1, 50).Draw(t, "at"), rapid.IntRange(0, 9).Draw(t, "which")}
+	}), 0, 8).Draw(r, "incidents")
+	for _, turn := range turns {
+		turn.Shape.spec(t)
+	}
+	var w *walker
+	synctest.Test(t, func(*testing.T) {
+		w = newWalker()
+		defer func() {
+			if v := recover(); v != nil {
+				w.breaks("%v\n%s", v, debug.Stack())
+			}
+		}()
+		w.walk(t, turns, incidents, ends)
+	})
+	if len(w.broken) > 0 {
+		r.Fatalf("%s\n%s", strings.Join(w.broken, "\n"), strings.Join(w.story, "\n"))
+	}
+}
+
+// walk begins and ends where nothing goes wrong.
+func (w *walker) walk(t *testing.T, turns []turn, incidents []incident, ends *tally) {
+	w.arrive(t, turns[0].Shape)
+	w.calls, w.incidents = 0, incidents
+	for _, turn := range turns[1:] {
+		ends.count(w.turn(t, turn))
+		if len(w.broken) > 0 {
+			return
+		}
+	}
+	w.incidents = nil
+	w.arrive(t, turns[len(turns)-1].Shape)
+}
+
+// arrive applies until nothing is left to do, which is then looked at.
+func (w *walker) arrive(t *testing.T, s shape) {
+	const most = 12
+	for range most {
+		end := w.turn(t, turn{Shape: s})
+		if len(w.broken) > 0 {
+			return
+		}
+		switch end {
+		case "nothing":
+			w.arrived(s)
+			return
+		case string(executor.Failed): // pleat unlock --abandon-run
+			w.journal.open = nil
+		}
+		time.Sleep(time.Hour)
+	}
+	w.breaks("it does not arrive")
+}
+
+func (w *walker) arrived(s shape) {
+	web := 0
+	for _, i := range w.instances() {
+		if i.Release == s.version() && i.Process == "web" && i.State == planner.Up {
+			web++
+		}
+		if i.Release != s.version() && i.State != planner.Down && i.State != planner.Stopping {
+			w.breaks("%s %s is still there", i.Release, i.Name)
+		}
+	}
+	for _, b := range w.route().Backends {
+		if b.Release != s.version() {
+			w.breaks("%s %s is still in the router", b.Release, b.Instance)
+		}
+	}
+	if web < s.Web {
+		w.breaks("%d of %s web run, where %d are wanted", web, s.version(), s.Web)
+	}
+	if serving := w.serving(); s.Router && (serving[s.version()] != s.Web || len(serving) != 1) {
+		w.breaks("at the end there serve %v", serving)
+	}
+}
+
+// turn is one command, and says how it ended.
+func (w *walker) turn(t *testing.T, n turn) (end string) {
+	w.fence++
+	w.ticket = planner.Ticket{Run: fmt.Sprintf("run-%d", w.fence), Lease: "walk", Fence: w.fence}
+	w.stop, w.stopped = make(chan struct{}), false
+	w.down, w.closed, w.silent, w.decline, w.blind, w.diesWriting, w.diesWritten = false, false, false, false, false, false, false
+	w.tell("turn %+v", n)
+	defer func() {
+		if v := recover(); v != nil {
+			if _, ok := v.(killed); !ok {
+				panic(v)
+			}
+			end = "killed"
+		}
+		w.tell("%s", end)
+	}()
+	for _, announce := range []func(context.Context, planner.Ticket) error{w.system.Orchestrator().Announce, w.system.Router().Announce} {
+		if err := announce(context.Background(), w.ticket); err != nil {
+			return err.Error()
+		}
+	}
+	const long = 24 * time.Hour
+	ctx, cancel := context.WithTimeout(context.Background(), long)
+	defer cancel()
+	w.cancel = cancel
+	began := time.Now()
+	end = w.command(ctx, t, n)
+	if time.Since(began) >= long {
+		w.breaks("no end after %s", long)
+	}
+	return end
+}
+
+func (w *walker) state() *planner.State {
+	seen, err := w.system.Orchestrator().Observe(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	for _, i := range seen.Instances {
+		if i.State == planner.Up {
+			w.wasUp[w.incarnation(i.Service, i.Release, i.Name)] = true
+		}
+	}
+	return &planner.State{
+		Now: time.Now(), Journal: w.journal.read(),
+		Orchestrators: map[string]*planner.Orchestrator{orchestratorAt: seen}, Routers: map[string]*planner.Router{routerAt: w.route()},
+	}
+}
+
+// command is what pleat apply and pleat rollback do with a run that is open, or
+// anew.
+func (w *walker) command(ctx context.Context, t *testing.T, n turn) string {
+	sp := n.Shape.spec(t)
+	if open := w.journal.open; open != nil {
+		plan, err := planner.Decode(open.Plan)
+		if err != nil {
+			return err.Error()
+		}
+		fresh := w.ticket.Run
+		w.ticket.Run = open.ID
+		switch {
+		case open.Kind == "rollback":
+			return w.run(ctx, plan, executor.Resume)
+		case n.Back:
+			return w.run(ctx, plan, executor.Back)
+		case planner.Wish(sp, w.state(), n.Shape.goal("")) == open.Wish:
+			return w.run(ctx, plan, executor.Resume)
+		}
+		if err := executor.Abandon(ctx, w.config(plan)); err != nil {
+			return "unknown"
+		}
+		w.ticket.Run = fresh
+	}
+	back := ""
+	if n.Back {
+		back = n.Shape.version()
+	}
+	plan, diags := planner.Make(sp, w.state(), n.Shape.goal(back))
+	switch {
+	case diags.HasErrors():
+		return "refused: " + diags.Error()
+	case plan.Empty():
+		return "nothing"
+	}
+	w.promise(n.Shape)
+	encoded, err := plan.Encode()
+	if err != nil {
+		return err.Error()
+	}
+	return w.run(ctx, plan, func(ctx context.Context, c executor.Config) (executor.Result, error) {
+		return executor.Execute(ctx, c, journal.Run{ID: w.ticket.Run, Kind: plan.Kind, Fingerprint: plan.Fingerprint, Wish: plan.Wish, Plan: json.RawMessage(encoded)})
+	})
+}
+
+// promise notes what the run keeps that begins now.
+func (w *walker) promise(s shape) {
+	p := promise{floor: s.floor(sum(w.serving())), crashes: w.crashes}
+	if w.alone(s) {
+		live := w.live()
+		p.most = map[string]int{"web": max(live["web"], s.Web), "job": max(live["job"], s.Job)}
+	}
+	w.promises[w.ticket.Run] = p
+}
+
+// alone tells whether nothing new may run before something old has gone. Within
+// one release offline stops nothing first.
+func (w *walker) alone(s shape) bool {
+	switch s.Strategy {
+	case "stop_first":
+		return true
+	case "offline":
+		return !slices.ContainsFunc(w.instances(), func(i planner.Instance) bool { return i.Release == s.version() && i.State != planner.Down })
+	}
+	return false
+}
+
+func (w *walker) config(plan *planner.Plan) executor.Config {
+	return executor.Config{
+		Plan: plan, Journal: w.journal, Ticket: w.ticket, Providers: w.providers(), Stop: w.stop, Now: time.Now, Watch: w.watch,
+	}
+}
+
+func (w *walker) run(ctx context.Context, plan *planner.Plan, how func(context.Context, executor.Config) (executor.Result, error)) string {
+	result, err := how(ctx, w.config(plan))
+	var unrecorded *executor.RecordError
+	switch {
+	case errors.As(err, &unrecorded):
+		return "unrecorded"
+	case err != nil:
+		return err.Error()
+	}
+	w.tell("  %s: %v", result.Status, result.Err)
+	return string(result.Status)
+}
+
+// watch holds what is told against what is durable.
+func (w *walker) watch(r executor.Record) {
+	e, ok := r.Event.(executor.StepChanged)
+	if !ok || e.Status == executor.StepWaiting {
+		return
+	}
+	entries := w.journal.entries[r.Run]
+	if last := entries[len(entries)-1]; last.Step != e.Step || last.Status != string(e.Status) {
+		w.breaks("it is told that %s is %s, and the journal's last word is that %s is %s", e.Step, e.Status, last.Step, last.Status)
+	}
+}

@@ -1,0 +1,382 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pleat/executor"
+	"pleat/executor/journal"
+	"pleat/planner"
+	"pleat/providers/fake"
+	"pleat/spec"
+)
+
+const (
+	orchestratorAt = "orchestrator.host.local"
+	routerAt       = "router.proxy.edge"
+)
+
+var hosts = []string{"a", "b"}
+
+// killed is thrown where a walk has the process end.
+type killed struct{}
+
+// mishaps are all that may go wrong on a walk.
+var mishaps = []string{
+	"refuse", "lost", "slow", "too slow", "fail", "crash", "missing", "double", "reverse", "linger", "linger for long", "twice",
+	"blind", "bad", "closed", "silent", "decline", "an instance crashes", "an instance crashes later", "stop", "cancel",
+	"die before", "die after", "die before a write", "die after a write", "the journal fails",
+}
+
+// incident is a mishap, at a call of a provider.
+type incident struct {
+	What  string
+	At    int
+	Which int // of the instances
+}
+
+// promise is what a run keeps, whatever goes wrong.
+type promise struct {
+	floor   int            // instances that serve
+	most    map[string]int // instances of a process that run at a time; none: any number
+	crashes int            // there had been when it began
+}
+
+// walker is a world in which things go wrong, and what is wrong with it.
+type walker struct {
+	system    *fake.System
+	journal   *memory
+	incidents []incident
+	calls     int
+	wasUp     map[string]bool // by instance and incarnation
+	promises  map[string]promise
+	fence     int64
+	broken    []string
+	story     []string
+
+	// Of a turn.
+	ticket  planner.Ticket
+	stop    chan struct{}
+	cancel  context.CancelFunc
+	stopped bool
+	down    bool // the journal
+	closed  bool // the gate
+	silent  bool // whoever should say something
+	decline bool
+
+	// Of a call.
+	fault        fake.Fault
+	twice, blind bool
+	bad, diesNow bool
+	diesWriting  bool
+	diesWritten  bool
+	crashes      int
+}
+
+func newWalker() *walker {
+	w := &walker{wasUp: map[string]bool{}, promises: map[string]promise{}}
+	w.system = fake.New(fake.Options{
+		Orchestrator: orchestratorAt, Router: routerAt, Hosts: hosts,
+		Artifacts: map[string]string{"r1": digest(1), "r2": digest(2), "r3": digest(3)},
+		Script:    func(planner.Step) fake.Fault { return w.fault },
+	})
+	w.journal = &memory{entries: map[string][]journal.Entry{}, writing: w.writing, written: w.written, word: w.word}
+	return w
+}
+
+func (w *walker) tell(format string, args ...any) {
+	w.story = append(w.story, fmt.Sprintf(format, args...))
+}
+
+func (w *walker) breaks(format string, args ...any) {
+	w.broken = append(w.broken, fmt.Sprintf(format, args...))
+	w.tell("BROKEN: "+format, args...)
+}
+
+func (w *walker) writing() error {
+	if w.diesWriting {
+		w.diesWriting = false
+		panic(killed{})
+	}
+	if w.down {
+		return errors.New("the state database is down")
+	}
+	return nil
+}
+
+func (w *walker) written() {
+	if w.diesWritten {
+		w.diesWritten = false
+		panic(killed{})
+	}
+}
+
+func (w *walker) word() string {
+	switch {
+	case w.silent:
+		return ""
+	case w.decline:
+		return journal.Decline
+	}
+	return journal.Approve
+}
+
+// call has happen what goes wrong at the next call of a provider.
+func (w *walker) call() {
+	w.calls++
+	w.fault, w.twice, w.bad, w.diesNow = fake.Fault{}, false, false, false
+	for _, i := range w.incidents {
+		if i.At == w.calls {
+			w.tell("  %s", i.What)
+			w.happen(i)
+		}
+	}
+}
+
+func (w *walker) happen(i incident) {
+	switch i.What {
+	case "refuse":
+		w.fault.Refuse = true
+	case "lost":
+		w.fault.Lost = true
+	case "slow":
+		w.fault.Delay = 10 * time.Second
+	case "too slow":
+		w.fault.Delay = time.Hour
+	case "fail":
+		w.fault.Fail = true
+	case "crash":
+		w.fault.Crash = true
+	case "missing":
+		w.fault.Missing = true
+	case "double":
+		w.fault.Double = true
+	case "reverse":
+		w.fault.Reverse = true
+	case "linger":
+		w.fault.Linger = 20 * time.Second
+	case "linger for long":
+		w.fault.Linger = time.Hour
+	case "twice":
+		w.twice = true
+	case "blind":
+		w.blind = true
+	case "bad":
+		w.bad = true
+	case "closed":
+		w.closed = true
+	case "silent":
+		w.silent = true
+	case "decline":
+		w.decline = true
+	case "an instance crashes":
+		w.crash(i.Which)
+	case "an instance crashes later":
+		time.AfterFunc(40*time.Second, func() { w.crash(i.Which) })
+	case "stop":
+		w.askToStop()
+	case "cancel":
+		w.cancel()
+	case "die before":
+		panic(killed{})
+	case "die after":
+		w.diesNow = true
+	case "die before a write":
+		w.diesWriting = true
+	case "die after a write":
+		w.diesWritten = true
+	case "the journal fails":
+		w.down = true
+	}
+}
+
+func (w *walker) askToStop() {
+	if !w.stopped {
+		w.stopped = true
+		close(w.stop)
+	}
+}
+
+func (w *walker) instances() []planner.Instance {
+	seen, err := w.system.Orchestrator().Observe(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	return seen.Instances
+}
+
+func (w *walker) route() *planner.Router {
+	seen, err := w.system.Router().Observe(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	return seen
+}
+
+func (w *walker) crash(which int) {
+	live := slices.DeleteFunc(w.instances(), func(i planner.Instance) bool { return i.State != planner.Up })
+	if len(live) > 0 {
+		i := live[which%len(live)]
+		w.crashes++
+		w.tell("  %s %s crashes", i.Release, i.Name)
+		w.system.Crash(i.Service, i.Release, i.Name)
+	}
+}
+
+// serving are the instances that requests reach, by release.
+func (w *walker) serving() map[string]int {
+	r := w.route()
+	serving := map[string]int{}
+	for _, i := range w.instances() {
+		attached := slices.Contains(r.Backends, planner.Backend{Service: i.Service, Release: i.Release, Instance: i.Name})
+		if i.State == planner.Up && attached && (len(r.Shares) == 0 || share(r.Split, i.Release) > 0) {
+			serving[i.Release]++
+		}
+	}
+	return serving
+}
+
+func share(s planner.Split, release string) int {
+	percent, _ := s.Share(release)
+	return percent
+}
+
+func sum(of map[string]int) (n int) {
+	for _, m := range of {
+		n += m
+	}
+	return n
+}
+
+// live counts the instances of each process that are not down.
+func (w *walker) live() map[string]int {
+	live := map[string]int{}
+	for _, i := range w.instances() {
+		if i.State != planner.Down {
+			live[i.Process]++
+		}
+	}
+	return live
+}
+
+// provider is one of the fake's, to which things happen.
+type provider struct {
+	*walker
+	inner executor.Applier
+}
+
+func (p provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
+	p.call()
+	p.asked(s)
+	before, crashes := sum(p.serving()), p.crashes
+	err := p.inner.Apply(ctx, t, s, report)
+	if a, ok := s.Action.(*planner.Start); ok && p.fault.Crash {
+		p.crashes += len(a.Instances)
+	}
+	if p.twice && err == nil {
+		err = p.inner.Apply(ctx, t, s, report)
+	}
+	p.tell("  %s %s: %v", s.Kind, s.Title, err)
+	p.did(s, before, p.crashes-crashes, err)
+	if p.diesNow {
+		panic(killed{})
+	}
+	return err
+}
+
+// asked looks at what is asked for, whatever comes of it.
+func (w *walker) asked(s planner.Step) {
+	switch a := s.Action.(type) {
+	case *planner.Handover:
+		for _, i := range a.Instances {
+			if !w.silent {
+				w.system.TakeOver(a.Service, a.Release, i.Instance, w.ticket.Run)
+			}
+		}
+	case *planner.Attach:
+		for _, i := range a.Instances {
+			if !a.Again && !w.wasUp[w.incarnation(a.Service, a.Release, i.Instance)] {
+				w.breaks("%s %s is to get requests, and nobody saw that it is up", a.Release, i.Instance)
+			}
+		}
+	}
+}
+
+func (w *walker) incarnation(service, release, name string) string {
+	return strings.Join([]string{service, release, name, w.system.Incarnation(service, release, name)}, " ")
+}
+
+// did looks at what a call has done.
+func (w *walker) did(s planner.Step, before, crashed int, err error) {
+	w.saw(s, err == nil)
+	promised := w.promises[w.ticket.Run]
+	if strings.HasSuffix(s.ID, "/undo") { // it goes back to what is left there
+		promised.floor = max(promised.floor-(w.crashes-promised.crashes), min(promised.floor, 1))
+	}
+	if after := sum(w.serving()); after < min(before, promised.floor)-crashed {
+		w.breaks("%s %s: %d serve after it and %d before, where %d were promised", s.Kind, s.Title, after, before, promised.floor)
+	}
+	live := w.live()
+	for process, most := range promised.most {
+		if live[process] > most {
+			w.breaks("%s %s: %d of %s run, where %d may", s.Kind, s.Title, live[process], process, most)
+		}
+	}
+}
+
+// saw notes that the executor was told that instances are up.
+func (w *walker) saw(s planner.Step, done bool) {
+	if a, ok := s.Action.(*planner.Start); ok && done {
+		for _, i := range a.Instances {
+			w.wasUp[w.incarnation(a.Service, a.Release, i.Instance)] = true
+		}
+	}
+}
+
+func (p provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) (planner.Outcome, error) {
+	if p.blind {
+		p.blind = false
+		return planner.Unknown, errors.New("it cannot be seen")
+	}
+	outcome, err := p.inner.Probe(ctx, t, s)
+	p.saw(s, outcome == planner.Done)
+	return outcome, err
+}
+
+func (p provider) Ask(ctx context.Context, t planner.Ticket, g planner.Guard) (planner.Answer, error) {
+	return p.inner.(executor.Asker).Ask(ctx, t, g)
+}
+
+// question is a gate, or an analysis.
+type question struct{ *walker }
+
+func (q question) Apply(_ context.Context, _ planner.Ticket, s planner.Step, _ func(planner.Report)) error {
+	q.call()
+	q.tell("  %s %s", s.Kind, s.Title)
+	if q.bad {
+		return errors.New("too many errors")
+	}
+	return nil
+}
+
+func (q question) Probe(context.Context, planner.Ticket, planner.Step) (planner.Outcome, error) {
+	return planner.NotDone, nil
+}
+
+func (q question) Ask(context.Context, planner.Ticket, planner.Guard) (planner.Answer, error) {
+	if q.closed {
+		return planner.Answer{Reason: "an incident", Closed: true}, nil
+	}
+	return planner.Answer{Met: true}, nil
+}
+
+func (w *walker) providers() map[spec.Address]executor.Applier {
+	return map[spec.Address]executor.Applier{
+		orchestratorAt: provider{w, w.system.Orchestrator()}, routerAt: provider{w, w.system.Router()},
+		"gate.calm": question{w}, "analysis.errors": question{w},
+	}
+}

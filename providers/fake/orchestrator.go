@@ -1,0 +1,251 @@
+package fake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pleat/planner"
+)
+
+// Orchestrator applies Start, Stop, Smoke and Handover, and answers NoInstances.
+type Orchestrator struct{ *System }
+
+// Orchestrator is the system as an orchestrator.
+func (s *System) Orchestrator() Orchestrator { return Orchestrator{s} }
+
+// Announce fences former holders of the ticket's lease off.
+func (o Orchestrator) Announce(_ context.Context, t planner.Ticket) error { return o.announce(t) }
+
+// Apply makes the step's effect, as the script has it.
+func (o Orchestrator) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
+	switch a := s.Action.(type) {
+	case *planner.Start:
+		if err := o.await(ctx, s.Limits.Run, func() bool { return !o.stopping(a.Service, a.Release, a.Instances) }); err != nil {
+			return err
+		}
+		return o.apply(ctx, t, s, report, func(f Fault) work { return func() ([]planner.Report, condition, error) { return o.start(a, f) } })
+	case *planner.Stop:
+		return o.applyStop(ctx, t, s, a, report)
+	case *planner.Smoke:
+		return o.apply(ctx, t, s, report, func(Fault) work { return func() ([]planner.Report, condition, error) { return nil, nil, o.smoke(a) } })
+	case *planner.Handover:
+		return o.apply(ctx, t, s, report, func(Fault) work {
+			return func() ([]planner.Report, condition, error) { return nil, o.handover(t, a), nil }
+		})
+	}
+	return o.foreign(s.Action)
+}
+
+func (o Orchestrator) foreign(v any) error {
+	return fmt.Errorf("%s cannot do %T", o.options.Orchestrator, v)
+}
+
+func change(i *instance) planner.Report {
+	return planner.InstanceChange{Service: i.Service, Release: i.Release, Process: i.Process, Instance: i.Name, Host: i.Host, State: i.State}
+}
+
+func (o Orchestrator) start(a *planner.Start, f Fault) (said []planner.Report, met condition, err error) {
+	if have, ok := o.options.Artifacts[a.Artifact.Path]; !ok || have != a.Artifact.SHA256 {
+		return nil, nil, fmt.Errorf("artifact %s has sha256 %s, but the release is pinned to %s", a.Artifact.Path, have, a.Artifact.SHA256)
+	}
+	for _, p := range a.Instances {
+		if !slices.Contains(o.options.Hosts, p.Host) {
+			return nil, nil, fmt.Errorf("there is no host %s", p.Host)
+		}
+	}
+	mayFail := a.MaxStartFailures
+	for _, p := range a.Instances {
+		if o.runs(a, p) {
+			continue
+		}
+		state, told := o.launch(a, p, f)
+		for said = append(said, told...); state == planner.Down && mayFail > 0; mayFail-- {
+			state, told = o.launch(a, p, f)
+			said = append(said, told...)
+		}
+		if state == planner.Down {
+			return said, nil, fmt.Errorf("%s %s %s: it ended before it was up", a.Service, a.Release, p.Instance)
+		}
+		if state == planner.Starting {
+			met = func() bool { return false }
+		}
+	}
+	return said, met, nil
+}
+
+func (o Orchestrator) runs(a *planner.Start, p planner.Placement) bool {
+	return o.up(a.Service, a.Release, p.Instance) && o.instances[key{a.Service, a.Release, p.Instance}].Digest == a.Artifact.SHA256
+}
+
+// launch starts an instance once, and says what becomes of it.
+func (o Orchestrator) launch(a *planner.Start, p planner.Placement, f Fault) (planner.InstanceState, []planner.Report) {
+	o.started++
+	i := &instance{incarnation: o.started, Instance: planner.Instance{
+		Service: a.Service, Release: a.Release, Process: a.Definition.Process, Name: p.Instance,
+		Host: p.Host, Digest: a.Artifact.SHA256, State: planner.Starting,
+	}}
+	k := key{a.Service, a.Release, p.Instance}
+	o.instances[k] = i
+	said := []planner.Report{change(i)}
+	command := first(a.Definition.Command)
+	switch {
+	case command == Hangs:
+		return planner.Starting, said
+	case f.Fail || command == Fails || command == Falters && !o.faltered[k]:
+		o.faltered[k] = true
+		i.State = planner.Down
+		return planner.Down, append(said, change(i))
+	}
+	i.State = planner.Up
+	said = append(said, change(i))
+	if f.Crash {
+		i.State = planner.Down
+	}
+	return planner.Up, said
+}
+
+// handover is met once each instance has said that it took over for the run.
+func (o Orchestrator) handover(t planner.Ticket, a *planner.Handover) condition {
+	return func() bool {
+		return all(a.Instances, func(p planner.Placement) bool {
+			i := o.instances[key{a.Service, a.Release, p.Instance}]
+			return i != nil && i.tookOver == t.Run
+		}) == planner.Done
+	}
+}
+
+func first(command []string) string {
+	if len(command) == 0 {
+		return ""
+	}
+	return command[0]
+}
+
+// applyStop is done once the instances were told to go or, where the step waits
+// for it, have gone. Those that take longer than it has are left to end by
+// themselves, unless nothing may run beside them.
+func (o Orchestrator) applyStop(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Stop, report func(planner.Report)) error {
+	err := o.apply(ctx, t, s, report, func(f Fault) work {
+		return func() ([]planner.Report, condition, error) {
+			gone := func() bool { return !a.Wait || !o.stopping(a.Service, a.Release, a.Instances) }
+			return o.stop(a, f.Linger), gone, nil
+		}
+	})
+	var late *lateError
+	if errors.As(err, &late) && !a.Exclusive {
+		return nil
+	}
+	return err
+}
+
+func (o Orchestrator) stop(a *planner.Stop, linger time.Duration) (said []planner.Report) {
+	for _, p := range a.Instances {
+		k := key{a.Service, a.Release, p.Instance}
+		i := o.instances[k]
+		switch {
+		case i == nil:
+			continue
+		case linger == 0 || i.State == planner.Down:
+			i.State = planner.Down
+			delete(o.instances, k)
+		case i.State != planner.Stopping:
+			i.State = planner.Stopping
+			time.AfterFunc(linger, func() { o.end(k, i) })
+		}
+		said = append(said, change(i))
+	}
+	return said
+}
+
+// end takes an instance away that was told to stop.
+func (o Orchestrator) end(k key, i *instance) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i.State = planner.Down
+	if o.instances[k] == i {
+		delete(o.instances, k)
+	}
+}
+
+// stopping tells whether any of the instances is still on its way out.
+func (o Orchestrator) stopping(service, release string, instances []planner.Placement) bool {
+	return slices.ContainsFunc(instances, func(p planner.Placement) bool {
+		i := o.instances[key{service, release, p.Instance}]
+		return i != nil && i.State == planner.Stopping
+	})
+}
+
+// smoke passes at instances that are up, unless a question is for the path
+// "/fails".
+func (o Orchestrator) smoke(a *planner.Smoke) error {
+	for _, p := range a.Instances {
+		if !o.up(a.Service, a.Release, p.Instance) {
+			return fmt.Errorf("%s %s %s is not up", a.Service, a.Release, p.Instance)
+		}
+		for _, c := range a.Checks {
+			if c.Path == "/fails" {
+				return fmt.Errorf("%s %s %s: smoke %s does not pass", a.Service, a.Release, p.Instance, c.Path)
+			}
+		}
+	}
+	return nil
+}
+
+// Probe tells whether the instances are as the step wants them.
+func (o Orchestrator) Probe(_ context.Context, t planner.Ticket, s planner.Step) (planner.Outcome, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch a := s.Action.(type) {
+	case *planner.Start:
+		return all(a.Instances, func(p planner.Placement) bool { return o.runs(a, p) }), nil
+	case *planner.Stop:
+		return all(a.Instances, func(p planner.Placement) bool { return o.instances[key{a.Service, a.Release, p.Instance}] == nil }), nil
+	case *planner.Handover:
+		if o.handover(t, a)() {
+			return planner.Done, nil
+		}
+		return planner.NotDone, nil
+	case *planner.Smoke:
+		return planner.NotDone, nil
+	}
+	return planner.Unknown, o.foreign(s.Action)
+}
+
+// Ask answers NoInstances.
+func (o Orchestrator) Ask(_ context.Context, _ planner.Ticket, g planner.Guard) (planner.Answer, error) {
+	none, ok := g.(*planner.NoInstances)
+	if !ok {
+		return planner.Answer{}, o.foreign(g)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := 0
+	for _, i := range o.instances {
+		asked := slices.Contains(none.Versions, i.Release) || len(none.Versions) == 0 && !slices.Contains(none.Except, i.Release)
+		if i.Service == none.Service && i.State != planner.Down && asked {
+			n++
+		}
+	}
+	if n > 0 {
+		return planner.Answer{Reason: fmt.Sprintf("%d of %s", n, none.Service)}, nil
+	}
+	return planner.Answer{Met: true}, nil
+}
+
+// Observe is every instance, in the order of their names.
+func (o Orchestrator) Observe(context.Context) (*planner.Orchestrator, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := &planner.Orchestrator{Identity: "fake", Hosts: slices.Sorted(slices.Values(o.options.Hosts))}
+	for _, i := range o.instances {
+		out.Instances = append(out.Instances, i.Instance)
+	}
+	slices.SortFunc(out.Instances, func(a, b planner.Instance) int {
+		return strings.Compare(a.Service+" "+a.Release+" "+a.Name, b.Service+" "+b.Release+" "+b.Name)
+	})
+	return out, nil
+}

@@ -1,7 +1,0 @@
-package host
-
-// Named is named.
-var Named = named
-
-// Viewed is viewed.
-var Viewed = viewed

@@ -1,0 +1,7 @@
+package variables
+
+// Named is named.
+var Named = named
+
+// Viewed is viewed.
+var Viewed = viewed
