@@ -17,6 +17,7 @@ type audience struct {
 	cancel context.CancelFunc
 	ended  chan public.Summary
 	v2     chan struct{} // closed when /v2/user may be used
+	used   chan struct{} // closed once it was
 }
 
 // clientsCommand lets clients use the example service; a request that takes
@@ -24,7 +25,7 @@ type audience struct {
 //
 //	clients start    (uses /v2/user once only releases that have it live)
 //	clients start v1
-//	clients both     (uses /v2/user too, from now on)
+//	clients both     (uses /v2/user too, from now on, and waits until it was)
 //	clients stop     (prints what they suffered; fails on any error)
 func clientsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := sceneOf(ts)
@@ -36,6 +37,11 @@ func clientsCommand(ts *testscript.TestScript, neg bool, args []string) {
 		w.audience = startClients(ts)
 	case "both":
 		close(w.audience.v2)
+		select {
+		case <-w.audience.used:
+		case <-time.After(deadline):
+			ts.Fatalf("/v2/user was not used within %s", deadline)
+		}
 	case "stop":
 		w.audience.cancel()
 		s := <-w.audience.ended
@@ -50,11 +56,11 @@ func clientsCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 func startClients(ts *testscript.TestScript) *audience {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &audience{cancel, make(chan public.Summary, 1), make(chan struct{})}
+	c := &audience{cancel, make(chan public.Summary, 1), make(chan struct{}), make(chan struct{})}
 	url := "http://" + ts.Getenv("LISTEN") // the script's environment is the script's alone
 	go func() {
 		s, err := public.Run(ctx, public.Options{
-			URL: url, Rate: 200, Clients: 8, Timeout: 2 * time.Second, V2From: c.v2,
+			URL: url, Rate: 200, Clients: 8, Timeout: 2 * time.Second, V2From: c.v2, V2Used: func() { close(c.used) },
 		})
 		if err != nil {
 			s.Errors++

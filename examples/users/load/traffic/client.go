@@ -71,6 +71,9 @@ func (c *client) once(ctx context.Context, due time.Time) {
 	if a.release != "" {
 		c.shapes.saw(a.release, now)
 	}
+	if err == nil && s.path == v2.path {
+		c.shapes.used()
+	}
 }
 
 // act is six reads, three updates and one new user in ten requests.

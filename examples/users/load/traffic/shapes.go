@@ -19,6 +19,7 @@ const (
 // live. It may be used from several goroutines.
 type shapes struct {
 	from <-chan struct{} // Options.V2From
+	used func()          // Options.V2Used, once
 
 	mu    sync.Mutex
 	knows map[string]bool

@@ -27,6 +27,10 @@ type Options struct {
 	// A release that reads rows which are not filled yet needs it.
 	V2From <-chan struct{}
 
+	// V2Used is called once, by whichever client does so first, when /v2/user
+	// has answered; nil: nobody is told.
+	V2Used func()
+
 	// Known says that users 1 to Known exist, that each is called Name(id), and
 	// that nobody writes them; they are read at random. 0: only users that the
 	// load made are read.
@@ -54,6 +58,9 @@ func (o *Options) fill() error {
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second
 	}
+	if o.V2Used == nil {
+		o.V2Used = func() {}
+	}
 	return nil
 }
 
@@ -65,7 +72,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	}
 	begin := time.Now()
 	r := newRecorder()
-	s := &shapes{knows: map[string]bool{}, from: o.V2From}
+	s := &shapes{knows: map[string]bool{}, from: o.V2From, used: sync.OnceFunc(o.V2Used)}
 	var running sync.WaitGroup
 	if !o.V1Only {
 		running.Go(func() { s.watch(ctx, newCaller(o)) })
