@@ -87,22 +87,64 @@ func writeAround(stop context.Context, c *pgx.Conn) error {
 	return nil
 }
 
-// P26: the server restarts in the middle.
+// P26: the server restarts in the middle; what it forgets, rows and cursor, it
+// forgets together.
 func TestABackfillOutlivesARestartOfTheServer(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Own(t)
-	w := worldAt(t, server.URL("postgres"), countedUsers)
-	restarted := false
-	w.provider = postgres.New(w.db, func(point string) {
-		if point == "backfill.updated" && !restarted {
-			restarted = true
-			server.Restart(t, pgtest.Immediate)
-		}
-	})
+	for _, point := range []string{"backfill.updated", "backfill.between", "backfill.before_mark"} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			server := pgtest.Own(t)
+			w := worldAt(t, server.URL("postgres"), countedUsers)
+			restarted := false
+			w.provider = postgres.New(w.db, func(reached string) {
+				if reached == point && !restarted {
+					restarted = true
+					server.Restart(t, pgtest.Immediate)
+				}
+			})
+			w.apply(counting(1000))
+			c := pgtest.Connect(t, w.url)
+			if got := pgtest.Value[string](t, c, "select string_agg(distinct n::text, ',') from users"); got != "1" || !restarted {
+				t.Errorf("n is %s, want 1 everywhere", got)
+			}
+		})
+	}
+}
+
+// flushes has each row note whether the commit that fills it waits for the disk.
+const flushes = `
+	create table flush (setting text);
+	create function note() returns trigger language plpgsql as 'begin insert into flush values (current_setting(''synchronous_commit'')); return new; end';
+	create trigger note before update on users for each row execute function note();`
+
+func TestABatchDoesNotWaitForTheDisk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, countedUsers+";"+flushes)
 	w.apply(counting(1000))
-	c := pgtest.Connect(t, w.url)
-	if got := pgtest.Value[string](t, c, "select string_agg(distinct n::text, ',') from users"); got != "1" || !restarted {
-		t.Errorf("n is %s, want 1 everywhere", got)
+	if got := w.value("select string_agg(distinct setting, ',') from flush"); got != "off" {
+		t.Errorf("synchronous_commit is %s, want off", got)
+	}
+}
+
+// Where commits wait for a standby, what a back-fill is ahead of it the commits
+// of others would have to wait for.
+func TestABatchWaitsForASynchronousStandby(t *testing.T) {
+	t.Parallel()
+	w, primary, _, _ := followed(t)
+	w.exec(flushes)
+	waitFor := func(standbys string) {
+		primary.Exec(t, "alter system set synchronous_standby_names = '"+standbys+"'")
+		primary.Exec(t, "select pg_reload_conf()")
+	}
+	t.Cleanup(func() { waitFor("") }) // nobody could drop the database once the standby is gone
+	waitFor("*")
+	eventually(t, "commits wait for the standby", func() bool {
+		return w.value("select count(*)::text from pg_stat_replication where sync_state = 'sync'") == "1"
+	})
+	w.apply(counting(5000))
+	if got := w.value("select string_agg(distinct setting, ',') from flush"); got != "on" {
+		t.Errorf("synchronous_commit is %s, want on", got)
 	}
 }
 

@@ -286,6 +286,14 @@ func equalKeys(a, b []string) bool {
 	return (a == nil) == (b == nil) && strings.Join(a, "\x00") == strings.Join(b, "\x00")
 }
 
+// sparedFlush has a batch's commit not wait for the disk. A server that crashes
+// forgets the batch together with its cursor, and the step's mark, whose commit
+// does wait, comes after all of them in the log. Where commits wait for a
+// standby they go on doing so: what a back-fill is ahead of it, others would
+// have to wait for.
+const sparedFlush = `select pg_catalog.set_config('synchronous_commit', 'off', true)
+	where pg_catalog.current_setting('synchronous_standby_names') = ''`
+
 // queueBegin queues limits and fence, and the role that fills.
 func (k *worker) queueBegin(statements *pgx.Batch, limits planner.Limits) {
 	statements.Queue(setLocalSQL, settingLists(map[string]string{
@@ -295,6 +303,7 @@ func (k *worker) queueBegin(statements *pgx.Batch, limits planner.Limits) {
 		"pleat.sync":        "off", // the trigger would take the fill for a write in the new shape
 		"enable_seqscan":    "off", // statistics that lag behind would make each batch read all of the table
 	})...)
+	statements.Queue(sparedFlush)
 	statements.Queue("select 1 from pleat.lease where name = $1 and fence = $2 for key share", k.work.ticket.Lease, k.work.ticket.Fence)
 	if k.work.db.Role != "" {
 		statements.Queue("set local role " + migrations.Ident(k.work.db.Role))
@@ -321,6 +330,9 @@ func (k *worker) queueCursor(statements *pgx.Batch, l *lane, s stretch) {
 func (k *worker) read(results pgx.BatchResults, ahead bool, l *lane, s stretch) (next ahead, err error) {
 	if _, err := results.Exec(); err != nil {
 		return next, fmt.Errorf("setting limits: %w", err)
+	}
+	if _, err := results.Exec(); err != nil {
+		return next, fmt.Errorf("sparing the flush: %w", err)
 	}
 	if err := k.readFence(results); err != nil {
 		return next, err
