@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"pleat/planner"
 	"pleat/providers/host/api"
 	"pleat/providers/host/fleet"
@@ -115,4 +117,25 @@ func (c *call) tell(e api.Event) {
 // traced reaches the crash point between a request and its answer.
 func (c *call) traced(ctx context.Context) context.Context {
 	return fleet.Traced(ctx, c.options.At, "rollout.called")
+}
+
+// perHost calls f for each instance: for every host at the same time, and for one
+// host for one instance after the other, up to its first error.
+func perHost(all []planner.Placement, f func(planner.Placement) error) error {
+	byHost := map[string][]planner.Placement{}
+	for _, i := range all {
+		byHost[i.Host] = append(byHost[i.Host], i)
+	}
+	var calls errgroup.Group
+	for _, instances := range byHost {
+		calls.Go(func() error {
+			for _, i := range instances {
+				if err := f(i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return calls.Wait()
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"pleat/planner"
 	"pleat/providers/host/api"
 	"pleat/providers/host/fleet"
@@ -111,25 +109,9 @@ func (s *start) define() error {
 	return nil
 }
 
-// putAll asks every host at the same time, and one host for one instance after
-// the other.
+// putAll asks for all instances.
 func (s *start) putAll(ctx context.Context) error {
-	byHost := map[string][]place{}
-	for _, i := range s.Instances {
-		byHost[i.Host] = append(byHost[i.Host], s.place(i))
-	}
-	var asking errgroup.Group
-	for _, places := range byHost {
-		asking.Go(func() error {
-			for _, p := range places {
-				if err := s.put(ctx, p); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return asking.Wait()
+	return perHost(s.Instances, func(i planner.Placement) error { return s.put(ctx, s.place(i)) })
 }
 
 // put asks for an instance, unless it is up with the same artifact. One that

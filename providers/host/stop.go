@@ -14,10 +14,9 @@ func (c *call) stop(ctx context.Context, a *planner.Stop) error {
 	if err != nil {
 		return err
 	}
-	for _, i := range a.Instances {
-		if err := c.stopOne(ctx, hosts[i.Host], ref(a, i), a); err != nil {
-			return err
-		}
+	err = perHost(a.Instances, func(i planner.Placement) error { return c.stopOne(ctx, hosts[i.Host], ref(a, i), a) })
+	if err != nil {
+		return err
 	}
 	return c.see(ctx, a)
 }

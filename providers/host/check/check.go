@@ -22,10 +22,13 @@ import (
 	"pleat/spec"
 )
 
-// eager is how often an instance is asked until it answers well for the first
-// time, where its interval is longer: it costs next to nothing, and a start is
-// not held up by a whole interval.
-const eager = 100 * time.Millisecond
+// An instance is asked more often until it answers well for the first time, where
+// its interval is longer: from eager on twice as long each time, up to patient. It
+// costs next to nothing, and a start is not held up by a whole interval.
+const (
+	eager   = 10 * time.Millisecond
+	patient = 100 * time.Millisecond
+)
 
 // quoted is how many bytes of an answer are looked at for its first line.
 const quoted = 200
@@ -96,9 +99,10 @@ func repeat(ctx context.Context, client *http.Client, t Target, n int, c *spec.C
 	if c.Kind == spec.CheckExec {
 		pause = c.Interval
 	}
-	for {
+	for answered := false; ; {
 		err := ask(ctx, client, t, c)
-		if err == nil {
+		answered = answered || err == nil
+		if answered {
 			pause = c.Interval
 		}
 		select {
@@ -110,6 +114,9 @@ func repeat(ctx context.Context, client *http.Client, t Target, n int, c *spec.C
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
+		}
+		if !answered && pause < c.Interval {
+			pause = min(2*pause, patient, c.Interval)
 		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 	"pleat/planner"
 )
 
-// poll is how often a process is looked at.
+// poll is how often a process is looked at where that is needed, and how long
+// its output is.
 const poll = 50 * time.Millisecond
 
 // Why a process is not followed any longer, although it lives.
@@ -161,19 +162,23 @@ func (i *instance) bringDown(ctx context.Context, p process) (killed, err error)
 	}
 	i.warn("signalling", p.signal(sig))
 	force := time.After(time.Until(stop.At.Add(stop.Drain.KillAfter)))
-	look := time.NewTicker(poll)
-	defer look.Stop()
+	looking, enough := context.WithCancel(ctx)
+	defer enough()
+	looks := p.looks(looking)
+	growing := time.NewTicker(poll)
+	defer growing.Stop()
 	for {
 		i.mark()
-		ended, err := p.ended()
-		if ended {
-			return killed, nil
-		}
-		i.warn("looking at", err)
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-look.C:
+		case <-growing.C:
+		case <-looks:
+			ended, err := p.ended()
+			if ended {
+				return killed, nil
+			}
+			i.warn("looking at", err)
 		case <-force:
 			killed = fmt.Errorf("killed: still there %s after SIG%s", stop.Drain.KillAfter, stop.Drain.Signal)
 			i.warn("killing", p.kill())

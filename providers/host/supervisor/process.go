@@ -1,9 +1,11 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,6 +48,33 @@ func (p process) ended() (bool, error) {
 		return false, err
 	}
 	return p.collect()
+}
+
+// looks sends when it is worth asking whether the process has ended: from its end
+// on where the kernel tells of that, otherwise always; again and again, because a
+// process is not collected before its last thread is gone. It ends with ctx.
+func (p process) looks(ctx context.Context) <-chan struct{} {
+	due := make(chan struct{})
+	go func() {
+		// A number that is somebody else's by now tells nothing.
+		if started, _, err := inspect(p.pid); err == nil && started == p.started {
+			_ = awaitEnd(ctx, p.pid) // where it cannot tell, it is looked
+		}
+		look := time.NewTicker(poll)
+		defer look.Stop()
+		for ctx.Err() == nil {
+			select {
+			case due <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case <-look.C:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return due
 }
 
 func (p process) collect() (bool, error) {

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -27,3 +28,6 @@ func inspect(pid int) (string, life, error) {
 	}
 	return started, running, nil
 }
+
+// awaitEnd cannot tell here.
+func awaitEnd(context.Context, int) error { return errors.ErrUnsupported }

@@ -63,8 +63,11 @@ func (i *instance) unprepared(why error) (prepared, error) {
 }
 
 func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
-	look := time.NewTicker(poll)
-	defer look.Stop()
+	looking, enough := context.WithCancel(ctx)
+	defer enough()
+	looks := j.process.looks(looking)
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
 	rotate := time.NewTicker(rotation)
 	defer rotate.Stop()
 	for {
@@ -77,18 +80,28 @@ func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
 			j.warn("rotating the output of", j.output().rotate(outputLimit))
 		case a := <-answers:
 			j.health.Observe(a)
-		case <-look.C:
+		case <-tick.C:
 			j.mark()
+		case <-looks:
+			j.mark()
+			if err := j.ended(); err != nil {
+				return err
+			}
 		}
-		ended, err := j.process.ended()
-		if ended {
-			return j.blame(err)
-		}
-		j.warn("looking at", err)
 		if err := j.decide(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// ended is the blame for a process that has ended; nil while it lives.
+func (j *judge) ended() error {
+	ended, err := j.process.ended()
+	if ended {
+		return j.blame(err)
+	}
+	j.warn("looking at", err)
+	return nil
 }
 
 // decide is the whole of what health means for the state.
@@ -104,6 +117,9 @@ func (j *judge) decide(ctx context.Context) error {
 		return errHalted
 	}
 	if j.ready(now) {
+		if err := j.ended(); err != nil {
+			return err
+		}
 		return j.become(planner.Up, nil, func(r *record) { r.WasUp, r.UpSince = true, now.UTC() })
 	}
 	if rec.WasUp {
@@ -127,19 +143,20 @@ func (j *judge) ready(now time.Time) bool {
 // giveUp ends a process that did not come up, and returns once it is gone:
 // never two processes of one instance.
 func (j *judge) giveUp(ctx context.Context, why error) error {
-	look := time.NewTicker(poll)
-	defer look.Stop()
 	j.warn("killing", j.process.kill())
+	looking, enough := context.WithCancel(ctx)
+	defer enough()
+	looks := j.process.looks(looking)
 	for {
-		ended, err := j.process.ended()
-		if ended {
-			return j.blame(why)
-		}
-		j.warn("looking at", err)
 		select {
 		case <-ctx.Done():
 			return errAway
-		case <-look.C:
+		case <-looks:
+			ended, err := j.process.ended()
+			if ended {
+				return j.blame(why)
+			}
+			j.warn("looking at", err)
 		}
 	}
 }
