@@ -29,18 +29,16 @@ func open(ctx context.Context, o options, out, err io.Writer) (*bench, error) {
 	if failed != nil {
 		return nil, failed
 	}
-	server, failed := pgtest.Start(ctx, "")
+	server, failed := pgtest.Start(ctx, "", durable...)
 	if failed != nil {
 		return nil, errors.Join(failed, os.RemoveAll(dir))
 	}
-	b := &bench{options: o, postgres: server, dir: dir, out: out, err: err, templates: map[int64]bool{}}
-	// The default makes a checkpoint of every few seconds of a back-fill.
-	failed = b.admin(ctx, "alter system set max_wal_size = '8GB'", "select pg_reload_conf()")
-	if failed != nil {
-		return nil, errors.Join(failed, b.close())
-	}
-	return b, nil
+	return &bench{options: o, postgres: server, dir: dir, out: out, err: err, templates: map[int64]bool{}}, nil
 }
+
+// durable are the settings of a server that loses nothing. By default it would
+// make a checkpoint of every few seconds of a back-fill.
+var durable = []string{"fsync=on", "full_page_writes=on", "shared_buffers=512MB", "max_wal_size=8GB"}
 
 // close ends the server and removes all files.
 func (b *bench) close() error { return errors.Join(b.postgres.Stop(), os.RemoveAll(b.dir)) }

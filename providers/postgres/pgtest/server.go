@@ -41,6 +41,7 @@ const (
 type Server struct {
 	dir      string // everything of this cluster; "" for a server of somebody else's
 	bin      string
+	settings []string // that come after those of every cluster here
 	base     *url.URL // superuser, database postgres
 	postgres *process
 	janitor  *janitor
@@ -50,8 +51,10 @@ type Server struct {
 // directory for temporary files) and returns once it accepts connections. ctx
 // bounds the start only; Stop ends the server, as does the end of this
 // process, however it comes. Connections reach it on 127.0.0.1 and on a unix
-// socket; user postgres needs no password, every other role does.
-func Start(ctx context.Context, parent string) (*Server, error) {
+// socket; user postgres needs no password, every other role does. It is set up to
+// be quick and to lose everything with the machine; settings such as "fsync=on" come
+// after that.
+func Start(ctx context.Context, parent string, settings ...string) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	bin, err := Binaries()
@@ -62,6 +65,7 @@ func Start(ctx context.Context, parent string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.settings = settings
 	if err := s.boot(ctx, s.initdb); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -139,7 +143,7 @@ func (s *Server) launch(ctx context.Context) error {
 		"password_encryption=scram-sha-256", // PostgreSQL 13 would take md5, which access refuses
 	}
 	args := []string{"-D", s.data()}
-	for _, setting := range settings {
+	for _, setting := range append(settings, s.settings...) {
 		args = append(args, "-c", setting)
 	}
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
