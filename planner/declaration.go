@@ -70,7 +70,7 @@ func define(r *spec.Release, p *spec.Process) ProcessDefinition {
 		env[k] = v
 	}
 	return ProcessDefinition{
-		Process: p.Name, Count: p.Count, PerHost: p.PerHost, Command: p.Command, Env: env,
+		Process: p.Name, Count: p.Count, PerHost: p.PerHost, Scaling: p.Scaling, Command: p.Command, Env: env,
 		Routed: p.Routed, Protocol: p.Protocol, Checks: p.Checks, Drain: p.Drain, Confinement: p.Confinement,
 	}
 }

@@ -1,8 +1,6 @@
 package planner
 
 import (
-	"fmt"
-
 	"pleat/planner/strategy"
 	"pleat/spec"
 )
@@ -96,8 +94,8 @@ func (r *rollout) up(p ProcessDefinition, count int) {
 		there[i.Name] = i.State == Up
 	}
 	var names []string
-	for n := 1; n <= r.capacity(p) && len(names) < count; n++ {
-		if name := fmt.Sprintf("%s.%d", p.Process, n); !there[name] {
+	for _, name := range r.named(p, r.capacity(p)) {
+		if !there[name] && len(names) < count {
 			names = append(names, name)
 		}
 	}

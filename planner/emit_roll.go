@@ -60,6 +60,8 @@ func (r *rollout) moves(s *spec.Strategy, processes []strategy.Process) {
 func (e *emitter) rollout(s *spec.Service, version string) *rollout {
 	r := &rollout{emitter: e, service: s, ran: map[string]bool{}, to: e.declared[releaseKey{s.Name, version}].release}
 	r.hosts = e.hosts(s)
+	r.size()
+	r.assign()
 	r.group = "roll " + s.Name + " " + version
 	r.keeps = e.keepsPrevious(s) && version == e.target(s)
 	return r
@@ -70,6 +72,7 @@ func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
 	if r.started {
 		e.releases = append(e.releases, r.to)
 	}
+	e.note(r.sizes...)
 	for _, p := range r.to.Processes {
 		if len(p.Checks) == 0 && r.started {
 			e.note(fmt.Sprintf("%s %s has no check: it counts as up once it runs", s.Address(), p.Process))
@@ -93,10 +96,12 @@ type rollout struct {
 	hosts   []string
 	group   string
 	started bool
-	keeps   bool            // the releases before stay up, without requests
-	ran     map[string]bool // tasks that the rollout runs once
-	asked   int             // how often its instances are asked for their roles
-	had     int             // percent of the requests that what fails leaves it
+	keeps   bool                   // the releases before stay up, without requests
+	ran     map[string]bool        // tasks that the rollout runs once
+	asked   int                    // how often its instances are asked for their roles
+	had     int                    // percent of the requests that what fails leaves it
+	roster  map[string][]Placement // the instances that the release is to have, by process
+	sizes   []string               // how many instances processes get, and why
 }
 
 func (e *emitter) hosts(s *spec.Service) []string {
@@ -167,8 +172,9 @@ func (r *rollout) own(process string) []string {
 
 // wanted tells whether the new release should have that instance.
 func (r *rollout) wanted(i Instance) bool {
-	p := r.to.process(i.Process)
-	return i.Release == r.to.Version && p != nil && number(i.Name) >= 1 && number(i.Name) <= r.capacity(*p)
+	return i.Release == r.to.Version && slices.ContainsFunc(r.roster[i.Process], func(at Placement) bool {
+		return at.Instance == i.Name && (at.Host == "" || at.Host == i.Host)
+	})
 }
 
 // count is how many instances of a process should serve.
@@ -197,6 +203,7 @@ func (r *rollout) processes() []strategy.Process {
 	}
 	var out []strategy.Process
 	for _, name := range sortedKeys(byName) {
+		r.inRounds(byName[name])
 		r.idleFirst(byName[name].Doomed)
 		out = append(out, *byName[name])
 	}
@@ -224,8 +231,7 @@ func (r *rollout) work(p ProcessDefinition) *strategy.Process {
 	}
 	w := &strategy.Process{Name: p.Process, Round: r.round(p), Wanted: r.count(p)}
 	var leaving []string
-	for n := 1; n <= r.count(p); n++ {
-		name := fmt.Sprintf("%s.%d", p.Process, n)
+	for _, name := range r.named(p, r.count(p)) {
 		switch {
 		case is[name] == Up:
 			w.Present++
@@ -661,11 +667,13 @@ func span(names []string) string {
 	return strings.Join(names, ",")
 }
 
-// title is "users 2.0.0 web 1 of 3"; without a count, "users 2.0.0 web 1".
+// title is "users 2.0.0 web 1 of 3"; without a count, and where numbers have gaps
+// and go beyond it, "users 2.0.0 web 1".
 func (r *rollout) title(version, process string, names []string, of int) string {
 	_, numbers, _ := strings.Cut(span(names), ".")
 	text := fmt.Sprintf("%s %s %s %s", r.service.Name, version, process, strings.ReplaceAll(numbers, process+".", ""))
-	if of > 0 {
+	beyond := slices.ContainsFunc(names, func(name string) bool { return number(name) > of })
+	if of > 0 && !beyond {
 		text += fmt.Sprintf(" of %d", of)
 	}
 	return text
@@ -686,10 +694,10 @@ func healthyWait(p ProcessDefinition) string {
 }
 
 // place leaves an instance that is coming up, or back, on its host, where it may
-// be up before the step is. Another one gets the host that has the fewest of
+// be up before the step is, and puts one that belongs to a host there. Another one gets the host that has the fewest of
 // the new release, the first by name among equals.
 func (r *rollout) place(process string, names []string) []Placement {
-	load, coming := map[string]int{}, map[string]string{}
+	load, coming := map[string]int{}, r.homes(process)
 	for _, i := range r.mine(func(i Instance) bool { return i.Release == r.to.Version && i.Process == process }) {
 		load[i.Host]++
 		if i.State == Pending || i.State == Starting {

@@ -239,7 +239,7 @@ func (s Scope) Facts(st *State) []Fact {
 		}
 	}
 	for _, o := range s.Orchestrators {
-		f.add(string(o)+" hosts", strings.Join(st.Orchestrators[string(o)].hosts(), " "))
+		f.add(string(o)+hostsFact, strings.Join(st.Orchestrators[string(o)].hosts(), " "))
 	}
 	for _, service := range s.Services {
 		f.service(service)
@@ -250,6 +250,9 @@ func (s Scope) Facts(st *State) []Fact {
 	sort.Slice(f.list, func(i, j int) bool { return f.list[i].Key < f.list[j].Key })
 	return f.list
 }
+
+// hostsFact ends the key of the fact which hosts an orchestrator has.
+const hostsFact = " hosts"
 
 // Changed lists what differs between two readings, as sentences.
 func Changed(was, is []Fact) []string {

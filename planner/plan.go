@@ -2,6 +2,7 @@ package planner
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"pleat/spec"
@@ -102,6 +103,18 @@ func (p *Plan) Withhold(why func(Step) string) *Plan {
 		}
 	}
 	return &held
+}
+
+// Elsewhere says which hosts are no longer those that the plan was made for, as
+// sentences.
+func (p *Plan) Elsewhere(st *State) []string {
+	var was []Fact
+	for _, f := range p.ReadSet {
+		if strings.HasSuffix(f.Key, hostsFact) {
+			was = append(was, f)
+		}
+	}
+	return Changed(was, p.Scope.Facts(st))
 }
 
 // Empty tells whether there is nothing to do, now or later.

@@ -30,6 +30,9 @@ type Goal struct {
 	// AcceptLineage is the reason for which a release may replace a live one
 	// that its code does not contain.
 	AcceptLineage string
+	// Scale is how many instances processes should have, by service and process.
+	// The plan is for nothing else then.
+	Scale map[string]map[string]int
 	// MaxWait is how long evidence, soak and hide may be waited for inside the
 	// run; what needs longer is deferred. 0 means DefaultMaxWait, NoWait none.
 	MaxWait time.Duration
@@ -49,6 +52,9 @@ const NoWait time.Duration = -1
 // Make plans the way from the state to the spec. The plan is nil when the
 // diagnostics hold an error; it is never partial.
 func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
+	if len(goal.Scale) > 0 {
+		return scale(sp, st, goal)
+	}
 	p := newPlanning(sp, st, goal)
 	p.lower()
 	p.checkReleases()
@@ -63,6 +69,11 @@ func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
 	if p.diags.HasErrors() {
 		return nil, p.diags
 	}
+	return p.carry(moves)
+}
+
+// carry is the plan of these moves.
+func (p *planning) carry(moves []move) (*Plan, hcl.Diagnostics) {
 	e := newEmitter(p)
 	e.emit(moves)
 	e.checkAbilities()

@@ -232,6 +232,7 @@ type ProcessDefinition struct {
 	Process  string               `json:"process"`
 	Count    int                  `json:"count"` // on each host where PerHost
 	PerHost  bool                 `json:"per_host,omitempty"`
+	Scaling  *spec.Scaling        `json:"scaling,omitempty"` // Count is the least in what was declared, what was wanted in what was deployed
 	Command  []string             `json:"command"`
 	Env      map[string]spec.Text `json:"env,omitempty"`
 	Routed   bool                 `json:"routed,omitempty"`

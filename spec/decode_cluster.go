@@ -23,6 +23,8 @@ func (l *loader) clustered(n *node, s *Service) {
 		l.add(n.at("strategy"), "Whose cluster", "%s needs the argument process in primary_last, because several processes of %s could be meant.%s", s.Strategy.Address(), s.Address(), existing(names))
 	case p.PerHost:
 		l.add(p.Range, "Cluster on every host", "With primary_last a process has count instances, and not as many on every host.")
+	case p.Scaling != nil:
+		l.add(p.Scaling.Range, "Cluster that is scaled", "With primary_last a process has count instances: how many copies of the data there are is for the spec to say.")
 	}
 	s.Clustered = p
 }

@@ -106,7 +106,30 @@ func process(n *node, s *Service) *Process {
 		p.Checks = append(p.Checks, check(c))
 	}
 	p.Confinement = confinement(n, p)
+	p.Scaling = scaling(n)
+	if p.Scaling != nil {
+		p.Count = p.Scaling.Min
+	}
 	return p
+}
+
+// scaling is the range of a process whose number somebody else sets, or nil.
+func scaling(n *node) *Scaling {
+	b := n.block(scalingTable.name)
+	if b == nil {
+		return nil
+	}
+	s := &Scaling{Min: b.count("min"), Max: b.count("max"), Range: b.rng()}
+	if b.has("max") && s.Max < s.Min {
+		n.problems.add(b.at("max"), "Empty range", "There is no number of instances that is %d or more and %d or fewer.", s.Min, s.Max)
+	}
+	if n.has("count") {
+		n.problems.add(n.at("count"), "Two numbers of instances", "%s has scaling: how many instances there are is what is live, and not count.", n.title())
+	}
+	if n.flag("per_host") {
+		n.problems.add(s.Range, "Scaling on every host", "A process with per_host has count instances on every host: their number follows the hosts.")
+	}
+	return s
 }
 
 // argv is a program with its arguments; nil when it is not given.

@@ -243,7 +243,8 @@ type Artifact struct {
 // Process is one kind of program in a service.
 type Process struct {
 	Name     string
-	Count    int      // on each host where PerHost
+	Count    int      // on each host where PerHost; the least where Scaling is set
+	Scaling  *Scaling // nil: Count of them, no more and no fewer
 	PerHost  bool     // it runs on every host
 	Command  []string // argv; ${ARTIFACT}, ${ADDR}, ${PORT} … are expanded by the agent
 	Env      map[string]Text
@@ -254,6 +255,17 @@ type Process struct {
 	Confinement
 	Range hcl.Range
 }
+
+// Scaling lets somebody else set how many instances of a process there are, such
+// as an autoscaler. A plan takes the number that is live, within these bounds.
+type Scaling struct {
+	Min   int       `json:"min"`
+	Max   int       `json:"max"`
+	Range hcl.Range `json:"-"`
+}
+
+// Clamp is the number within the bounds that is nearest to n.
+func (s *Scaling) Clamp(n int) int { return max(s.Min, min(n, s.Max)) }
 
 // Confinement is what a process may use of its host, and who it is there. The
 // zero value is the agent's own user, the directory / and no limit.

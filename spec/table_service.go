@@ -24,8 +24,8 @@ var processTable = &block{
 	name: "process", labels: []string{"NAME"}, unique: true, required: true,
 	doc: "One kind of program of the service.",
 	attributes: []attribute{
-		{name: "count", kind: kindCount, fallback: "1", min: 0, max: 10000, doc: "Instances; with `per_host`, on each host."},
-		{name: "per_host", kind: kindBool, fallback: "false", doc: "As many on every host. A unit of a rollout is one of each host, and hosts that join get theirs with the next apply."},
+		{name: "count", kind: kindCount, fallback: "1", min: 0, max: 10000, doc: "Instances; with `per_host`, on each host. Not with `scaling`."},
+		{name: "per_host", kind: kindBool, fallback: "false", doc: "As many on every host. A unit of a rollout is one of each host. An instance belongs to its host and keeps its number whatever others do: hosts that join get theirs with the next apply, and one that leaves takes only its own away."},
 		{name: "command", kind: kindStrings, doc: "Program and arguments. Without it, the artifact itself: `[\"$${ARTIFACT}\"]`. The agent fills in `$${ARTIFACT}`, `$${ADDR}` and `$${PORT}`; the dollar is doubled so that it is not read as an expression of the spec."},
 		{name: "env", kind: kindTextMap, doc: "Environment variables. They win over the release's."},
 		{name: "routed", kind: kindBool, doc: "Gets the router's requests. Without it, true for the process `web`."},
@@ -33,8 +33,17 @@ var processTable = &block{
 		{name: "user", kind: kindString, doc: "Name of the host's user that it runs as, and its tasks and `exec` checks with it. Only where the agent is root: elsewhere the start is refused. Without it, the agent's own user."},
 		{name: "working_directory", kind: kindString, fallback: "/", doc: "Absolute path on the host. It has to be there."},
 	},
-	blocks: []*block{checkTable, drainTable, limitsTable, secretTable},
+	blocks: []*block{scalingTable, checkTable, drainTable, limitsTable, secretTable},
 	later:  []string{"offline", "handover", "resources", "cycle", "schedule"},
+}
+
+var scalingTable = &block{
+	name: "scaling", single: true,
+	doc: "Somebody else says how many instances there are, such as an autoscaler, or a person with `pleat scale`. A plan wants as many as are live, within these bounds, and the release that comes gets as many as the one that goes. Where nothing is live it starts `min`. Instead of `count`; not with `per_host`, nor for the replicated process of `primary_last`.",
+	attributes: []attribute{
+		{name: "min", kind: kindCount, required: true, min: 1, max: 10000, doc: "The fewest."},
+		{name: "max", kind: kindCount, required: true, min: 1, max: 10000, doc: "The most."},
+	},
 }
 
 var limitsTable = &block{

@@ -54,7 +54,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVar(&a.noColor, "no-color", false, "no colours, also on a terminal")
 	root.AddCommand(
 		newValidateCommand(a), newFmtCommand(a), newPlanCommand(a), newApplyCommand(a), newStatusCommand(a),
-		newRollbackCommand(a), newApproveCommand(a), newAbortCommand(a), newUnhideCommand(a), newBackfillCommand(a), newMigrationsCommand(a), newEventsCommand(a), newLogsCommand(a), newShowCommand(a), newUnlockCommand(a),
+		newRollbackCommand(a), newScaleCommand(a), newApproveCommand(a), newAbortCommand(a), newUnhideCommand(a), newBackfillCommand(a), newMigrationsCommand(a), newEventsCommand(a), newLogsCommand(a), newShowCommand(a), newUnlockCommand(a),
 		newLintCommand(a), newExplainCommand(a), newAgentCommand(a), newVersionCommand(a),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true

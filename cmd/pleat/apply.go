@@ -164,14 +164,19 @@ func (r *runner) choose(ctx context.Context, goal planner.Goal, saved *planner.P
 		if err != nil {
 			return nil, nil, err
 		}
-		if r.sameWish(st, goal, saved, open) {
+		moved := plan.Elsewhere(st)
+		if r.sameWish(st, goal, saved, open) && len(moved) == 0 {
 			r.take(open.ID)
 			return plan, open, nil
 		}
 		if open.Kind == backward {
 			return nil, nil, unfinishedBack(open)
 		}
-		if err := r.abandon(ctx, plan, open, saved); err != nil {
+		why, err := otherwise(open, saved, moved)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := r.abandon(ctx, plan, open, why); err != nil {
 			return nil, nil, err
 		}
 		if st, err = r.world.observe(ctx, r.scope(saved)); err != nil {
@@ -193,12 +198,28 @@ func (r *runner) sameWish(st *planner.State, goal planner.Goal, saved *planner.P
 	return planner.Wish(r.world.spec, st, goal) == open.Wish
 }
 
-// abandon closes an open run that is on its way to something else.
-func (r *runner) abandon(ctx context.Context, plan *planner.Plan, open *journal.Run, saved *planner.Plan) error {
-	if saved != nil {
-		return &codeError{exitStale, fmt.Errorf("run %s of another plan was cut short and is not finished", open.ID), "pleat apply goes on with it, pleat rollback takes it back"}
+// otherwise says why an open run is not gone on with: it is on its way to
+// something else, or was planned for other hosts than there are. A saved plan
+// is not what it was reviewed for then.
+func otherwise(open *journal.Run, saved *planner.Plan, moved []string) (string, error) {
+	switch {
+	case len(moved) > 0 && saved != nil:
+		return "", stale(moved)
+	case saved != nil:
+		return "", &codeError{exitStale, fmt.Errorf("run %s of another plan was cut short and is not finished", open.ID), "pleat apply goes on with it, pleat rollback takes it back"}
+	case len(moved) > 0:
+		return ", and since then " + strings.Join(moved, ", "), nil
 	}
-	r.app.talk("Run %s was cut short on its way to something else; planning from where it stands.", open.ID)
+	return onItsWay, nil
+}
+
+// onItsWay is why an open run is not gone on with where it was meant for something
+// that nobody wants now.
+const onItsWay = " on its way to something else"
+
+// abandon closes an open run where it stands.
+func (r *runner) abandon(ctx context.Context, plan *planner.Plan, open *journal.Run, why string) error {
+	r.app.talk("Run %s was cut short%s; planning from where it stands.", open.ID, why)
 	fresh := r.ticket.Run
 	r.take(open.ID)
 	defer r.take(fresh)

@@ -81,7 +81,7 @@ func (r *runner) rollbackOpen(ctx context.Context, open *journal.Run, o rollback
 		return true, err
 	}
 	if !same {
-		return false, r.abandon(ctx, plan, open, nil)
+		return false, r.abandon(ctx, plan, open, onItsWay)
 	}
 	r.take(open.ID)
 	r.app.talk("Run %s, a rollback, was cut short; going on with it.", open.ID)

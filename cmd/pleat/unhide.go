@@ -47,15 +47,8 @@ func (a *app) unhide(ctx context.Context, o unhideOptions, change string) error 
 }
 
 func (r *runner) unhide(ctx context.Context, o unhideOptions, change string) error {
-	open, err := r.journal.Unfinished(ctx)
-	if err != nil {
+	if err := r.nothingOpen(ctx); err != nil {
 		return err
-	}
-	if open != nil {
-		return &codeError{
-			exitBlocked, fmt.Errorf("run %s was cut short and is not finished", open.ID),
-			goOn(open.Kind) + "; pleat unlock --abandon-run " + open.ID + " closes it where it stands",
-		}
 	}
 	plan, err := r.planUnhide(ctx, change)
 	if err != nil {
