@@ -74,9 +74,13 @@ func (r *rollout) chosen(p ProcessDefinition, which func(Instance) bool) []strin
 }
 
 // renew makes the hidden set one of the release, unless it is or the release
-// gets the requests already.
+// gets the requests already. What is there of it is tried again.
 func (r *rollout) renew(p ProcessDefinition) {
-	missing := r.count(p) - len(r.shown(p)) - len(r.hidden(p))
+	there, lacks := r.hidden(p), r.count(p)-len(r.shown(p))
+	if again := there[:max(min(lacks, len(there)), 0)]; len(again) > 0 {
+		r.tryAgain(p, again)
+	}
+	missing := lacks - len(there)
 	if missing <= 0 {
 		return
 	}

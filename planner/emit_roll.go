@@ -246,7 +246,7 @@ func (r *rollout) work(p ProcessDefinition) *strategy.Process {
 }
 
 // attachLeftovers lets instances that came up in a run that was cut short get
-// their requests.
+// their requests, once they were tried: nobody knows how far that run came.
 func (r *rollout) attachLeftovers() {
 	if r.service.Router == nil {
 		return
@@ -259,9 +259,18 @@ func (r *rollout) attachLeftovers() {
 			}
 		}
 		if p.Routed && len(names) > 0 {
-			r.ready(p, names)
+			r.tryAgain(p, names)
 			r.attach(p, names)
 		}
+	}
+}
+
+// tryAgain brings what instances that are up already need before they get
+// requests. On a way back they are those that got them before.
+func (r *rollout) tryAgain(p ProcessDefinition, names []string) {
+	r.ready(p, names)
+	if !r.goal.Rollback {
+		r.smoke(p, names)
 	}
 }
 

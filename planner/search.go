@@ -37,7 +37,7 @@ func (p *planning) search() ([]move, []dead) {
 	}
 	parts := slices.ContainsFunc(roads, inParts)
 	moves := merge(roads)
-	moves = append(moves, p.reconcile(moves)...)
+	moves = p.reconcile(moves)
 	p.keep(moves, end)
 	taken := p.contract(end)
 	if parts {
@@ -47,8 +47,9 @@ func (p *planning) search() ([]move, []dead) {
 	return append(moves, taken...), nil
 }
 
-// reconcile visits the services that run their release already: their counts,
-// or a rollout that was cut short, may still leave something to do.
+// reconcile adds a visit to the services that run their release already: their
+// counts, or a rollout that was cut short, may still leave something to do. It
+// is made before the services go that come after them, else at the end.
 func (p *planning) reconcile(moves []move) []move {
 	rolled := map[string]bool{}
 	for _, m := range moves {
@@ -56,13 +57,30 @@ func (p *planning) reconcile(moves []move) []move {
 			rolled[m.service.Name] = true
 		}
 	}
-	var out []move
 	for _, s := range p.spec.Services {
-		if !rolled[s.Name] {
-			out = append(out, move{kind: moveRoll, service: s, version: p.target(s)})
+		if rolled[s.Name] {
+			continue
 		}
+		visit := move{kind: moveRoll, service: s, version: p.target(s)}
+		next := slices.IndexFunc(moves, func(m move) bool {
+			return (m.kind == moveRoll || m.kind == moveDown) && comesAfter(m.service, s)
+		})
+		if next < 0 {
+			moves = append(moves, visit)
+			continue
+		}
+		visit.section = moves[next].section
+		moves = slices.Insert(moves, next, visit)
 	}
-	return out
+	return moves
+}
+
+// comesAfter tells whether a service waits for another one, by itself or by those
+// in between.
+func comesAfter(s, other *spec.Service) bool {
+	return slices.ContainsFunc(s.After, func(before *spec.Service) bool {
+		return before == other || comesAfter(before, other)
+	})
 }
 
 // solve moves w to the goal. The direct way is tried first: expanding early
