@@ -108,6 +108,21 @@ func (j *memory) Words(_ context.Context, run string, _ int64) ([]journal.Word, 
 	return []journal.Word{{Step: step, Word: word, Who: "alice", At: time.Now()}}, nil
 }
 
+// has tells whether a step has an entry of that status.
+func (j *memory) has(run, step, status string) bool {
+	return slices.ContainsFunc(j.entries[run], func(e journal.Entry) bool { return e.Step == step && e.Status == status })
+}
+
+// last is the status that a step has now.
+func (j *memory) last(run, step string) (status string) {
+	for _, e := range j.entries[run] {
+		if e.Step == step {
+			status = e.Status
+		}
+	}
+	return status
+}
+
 func (j *memory) release(service, version string) *planner.Release {
 	i := slices.IndexFunc(j.releases, func(r planner.Release) bool { return r.Service == service && r.Version == version })
 	if i < 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -24,9 +25,18 @@ type shape struct {
 	Keep     string
 	Router   bool
 	Gate     bool
+	Task     string // when it runs; "": there is none
+	Each     bool   // it is run for each instance
+	Undo     bool   // it has one
+	Smoke    bool
+	Held     bool // requests wait while nothing is up
+	Ledger   bool // there is another service, which comes after
 }
 
-func drawShape(t *rapid.T, router bool) shape {
+// longestHold is for how long requests may wait.
+const longestHold = time.Minute
+
+func drawShape(t *rapid.T, router, ledger bool) shape {
 	s := shape{
 		Release:  rapid.IntRange(1, 3).Draw(t, "release"),
 		Strategy: rapid.SampledFrom([]string{"rolling", "all_at_once", "stop_first", "handover", "offline", "canary", "blue_green", "cycle"}).Draw(t, "strategy"),
@@ -34,6 +44,9 @@ func drawShape(t *rapid.T, router bool) shape {
 		Job:      rapid.IntRange(0, 2).Draw(t, "job"),
 		Router:   router,
 		Gate:     rapid.IntRange(0, 3).Draw(t, "gate") == 3,
+		Task:     rapid.SampledFrom([]string{"", "", "before_start", "before_traffic", "canary", "after"}).Draw(t, "task"),
+		Smoke:    rapid.IntRange(0, 2).Draw(t, "smoke") == 2,
+		Ledger:   ledger,
 	}
 	switch s.Strategy {
 	case "canary", "blue_green", "cycle":
@@ -50,6 +63,15 @@ func drawShape(t *rapid.T, router bool) shape {
 	}
 	if router && s.Strategy != "offline" && s.Strategy != "stop_first" {
 		s.Keep = rapid.SampledFrom([]string{"", "30m"}).Draw(t, "keep")
+	}
+	if router && (s.Strategy == "offline" || s.Strategy == "stop_first") {
+		s.Held = rapid.Bool().Draw(t, "held")
+	}
+	if s.Task == "canary" && s.Strategy != "canary" && s.Strategy != "blue_green" {
+		s.Task = "before_traffic"
+	}
+	if s.Task != "" {
+		s.Undo, s.Each = rapid.Bool().Draw(t, "undo"), s.Task != "before_start" && rapid.Bool().Draw(t, "each")
 	}
 	return s
 }
@@ -106,19 +128,53 @@ func (s shape) text() string {
 	if s.Keep != "" {
 		fmt.Fprintf(&b, "keep_previous = %q\n", s.Keep)
 	}
-	b.WriteString("}\nservice \"users\" {\nstrategy = strategy.walk\n")
-	if s.Router {
-		b.WriteString("router = router.proxy.edge\n")
+	if s.Held {
+		fmt.Fprintf(&b, "hold_traffic = \"%ds\"\n", longestHold/time.Second)
 	}
-	if s.Gate {
-		b.WriteString("gates = [gate.calm]\n")
-	}
-	fmt.Fprintf(&b, "release = %q\nprocess \"web\" {\ncount = %d\n}\nprocess \"job\" {\ncount = %d\n}\n", s.version(), s.Web, s.Job)
-	for n := 1; n <= 3; n++ {
-		fmt.Fprintf(&b, "release \"r%d\" {\nartifact {\npath = \"r%d\"\nsha256 = %q\n}\n}\n", n, n, digest(n))
+	if s.Smoke {
+		b.WriteString("smoke \"http\" {\npath = \"/\"\n}\n")
 	}
 	b.WriteString("}\n")
+	if s.Ledger {
+		b.WriteString("strategy \"plain\" {\nrolling {}\n}\n")
+		s.service(&b, "ledger", "strategy = strategy.plain\nafter = [service.users]\n", "process \"book\" {\ncount = 2\n}\n")
+	}
+	s.service(&b, "users", s.users(), fmt.Sprintf("process \"web\" {\ncount = %d\n}\nprocess \"job\" {\ncount = %d\n}\n", s.Web, s.Job)+s.task())
 	return b.String()
+}
+
+// users is what only that service has.
+func (s shape) users() string {
+	text := "strategy = strategy.walk\n"
+	if s.Router {
+		text += "router = router.proxy.edge\n"
+	}
+	if s.Gate {
+		text += "gates = [gate.calm]\n"
+	}
+	return text
+}
+
+func (s shape) task() string {
+	if s.Task == "" {
+		return ""
+	}
+	text := fmt.Sprintf("task \"chore\" {\nrun = %q\nprocess = \"web\"\ntimeout = \"1m\"\ncommand = [\"chore\"]\n", s.Task)
+	if s.Each {
+		text += "per = \"instance\"\n"
+	}
+	if s.Undo {
+		text += "undo {\ncommand = [\"undo\"]\n}\n"
+	}
+	return text + "}\n"
+}
+
+func (s shape) service(b *strings.Builder, name, own, processes string) {
+	fmt.Fprintf(b, "service %q {\n%srelease = %q\n%s", name, own, s.version(), processes)
+	for n := 1; n <= 3; n++ {
+		fmt.Fprintf(b, "release \"r%d\" {\nartifact {\npath = \"r%d\"\nsha256 = %q\n}\n}\n", n, n, digest(n))
+	}
+	b.WriteString("}\n")
 }
 
 func digest(release int) string { return strings.Repeat(fmt.Sprint(release), 64) }

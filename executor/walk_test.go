@@ -30,9 +30,12 @@ const (
 // again, while answers are late, lost or doubled, instances fail, crash or do not
 // go, nobody says a word, the journal fails, and the process is asked to stop or
 // ends, at any time. Whatever comes: never do fewer serve than the strategy
-// promises, never gets an instance requests that was not seen to be up, and where
-// nothing new may run beside something old nothing does; each run comes to an end;
-// and once nothing goes wrong any more, what is wanted is there.
+// promises, never gets an instance requests that was not seen to be up, or did not
+// pass its smoke test, and where nothing new may run beside something old nothing
+// does; a task is done once at most for a run, and taken back only where it was
+// begun; requests wait no longer than they may, and for nothing once a run has
+// arrived; the service that comes after waits for the first; each run comes to an
+// end; and once nothing goes wrong any more, what is wanted is there.
 func TestWalks(t *testing.T) {
 	const shards, checks = 4, 100 // the latter is rapid's own number
 	walks := fewWalks
@@ -78,8 +81,9 @@ type turn struct {
 
 func takeWalk(t *testing.T, r *rapid.T, ends *tally) {
 	router := rapid.IntRange(0, 3).Draw(r, "router") > 0
+	ledger := rapid.IntRange(0, 2).Draw(r, "ledger") == 2
 	turns := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) turn {
-		return turn{drawShape(t, router), rapid.IntRange(0, 4).Draw(t, "back") == 4}
+		return turn{drawShape(t, router, ledger), rapid.IntRange(0, 4).Draw(t, "back") == 4}
 	}), 2, 5).Draw(r, "turns")
 	incidents := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) incident {
 		return incident{rapid.SampledFrom(mishaps).Draw(t, "what"), rapid.IntRange(1, 50).Draw(t, "at"), rapid.IntRange(0, 9).Draw(t, "which")}
@@ -137,10 +141,13 @@ func (w *walker) arrive(t *testing.T, s shape) {
 }
 
 func (w *walker) arrived(s shape) {
-	web := 0
+	web, book := 0, 0
 	for _, i := range w.instances() {
 		if i.Release == s.version() && i.Process == "web" && i.State == planner.Up {
 			web++
+		}
+		if i.Release == s.version() && i.Process == "book" && i.State == planner.Up {
+			book++
 		}
 		if i.Release != s.version() && i.State != planner.Down && i.State != planner.Stopping {
 			w.breaks("%s %s is still there", i.Release, i.Name)
@@ -153,6 +160,9 @@ func (w *walker) arrived(s shape) {
 	}
 	if web < s.Web {
 		w.breaks("%d of %s web run, where %d are wanted", web, s.version(), s.Web)
+	}
+	if s.Ledger && book < 2 {
+		w.breaks("%d of the ledger run, where 2 are wanted", book)
 	}
 	if serving := w.serving(); s.Router && (serving[s.version()] != s.Web || len(serving) != 1) {
 		w.breaks("at the end there serve %v", serving)
@@ -243,7 +253,7 @@ func (w *walker) command(ctx context.Context, t *testing.T, n turn) string {
 	case plan.Empty():
 		return "nothing"
 	}
-	w.promise(n.Shape)
+	w.promise(n)
 	encoded, err := plan.Encode()
 	if err != nil {
 		return err.Error()
@@ -254,8 +264,9 @@ func (w *walker) command(ctx context.Context, t *testing.T, n turn) string {
 }
 
 // promise notes what the run keeps that begins now.
-func (w *walker) promise(s shape) {
-	p := promise{floor: s.floor(sum(w.serving())), crashes: w.crashes}
+func (w *walker) promise(n turn) {
+	s := n.Shape
+	p := promise{shape: s, tries: s.Smoke && !n.Back, floor: s.floor(sum(w.serving())), crashes: w.crashed(0)}
 	if w.alone(s) {
 		live := w.live()
 		p.most = map[string]int{"web": max(live["web"], s.Web), "job": max(live["job"], s.Job)}
@@ -291,6 +302,7 @@ func (w *walker) run(ctx context.Context, plan *planner.Plan, how func(context.C
 		return err.Error()
 	}
 	w.tell("  %s: %v", result.Status, result.Err)
+	w.ended(plan, result.Status)
 	return string(result.Status)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"pleat/executor"
@@ -41,6 +42,8 @@ type incident struct {
 
 // promise is what a run keeps, whatever goes wrong.
 type promise struct {
+	shape   shape
+	tries   bool           // instances before they get requests; on a way back they are those that got them
 	floor   int            // instances that serve
 	most    map[string]int // instances of a process that run at a time; none: any number
 	crashes int            // there had been when it began
@@ -53,10 +56,10 @@ type walker struct {
 	incidents []incident
 	calls     int
 	wasUp     map[string]bool // by instance and incarnation
+	tried     map[string]bool // and found good, by a smoke test or by having served; by the same
 	promises  map[string]promise
 	fence     int64
 	broken    []string
-	story     []string
 
 	// Of a turn.
 	ticket  planner.Ticket
@@ -74,11 +77,15 @@ type walker struct {
 	bad, diesNow bool
 	diesWriting  bool
 	diesWritten  bool
-	crashes      int
+
+	// What the clock does comes from beside.
+	mutex   sync.Mutex
+	story   []string
+	crashes int
 }
 
 func newWalker() *walker {
-	w := &walker{wasUp: map[string]bool{}, promises: map[string]promise{}}
+	w := &walker{wasUp: map[string]bool{}, tried: map[string]bool{}, promises: map[string]promise{}}
 	w.system = fake.New(fake.Options{
 		Orchestrator: orchestratorAt, Router: routerAt, Hosts: hosts,
 		Artifacts: map[string]string{"r1": digest(1), "r2": digest(2), "r3": digest(3)},
@@ -89,6 +96,8 @@ func newWalker() *walker {
 }
 
 func (w *walker) tell(format string, args ...any) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
 	w.story = append(w.story, fmt.Sprintf(format, args...))
 }
 
@@ -221,10 +230,18 @@ func (w *walker) crash(which int) {
 	live := slices.DeleteFunc(w.instances(), func(i planner.Instance) bool { return i.State != planner.Up })
 	if len(live) > 0 {
 		i := live[which%len(live)]
-		w.crashes++
+		w.crashed(1)
 		w.tell("  %s %s crashes", i.Release, i.Name)
 		w.system.Crash(i.Service, i.Release, i.Name)
 	}
+}
+
+// crashed counts so many instances more, and says how many there have been.
+func (w *walker) crashed(more int) int {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.crashes += more
+	return w.crashes
 }
 
 // serving are the instances that requests reach, by release.
@@ -272,16 +289,16 @@ type provider struct {
 func (p provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
 	p.call()
 	p.asked(s)
-	before, crashes := sum(p.serving()), p.crashes
+	before, crashes := sum(p.serving()), p.crashed(0)
 	err := p.inner.Apply(ctx, t, s, report)
 	if a, ok := s.Action.(*planner.Start); ok && p.fault.Crash {
-		p.crashes += len(a.Instances)
+		p.crashed(len(a.Instances))
 	}
 	if p.twice && err == nil {
 		err = p.inner.Apply(ctx, t, s, report)
 	}
 	p.tell("  %s %s: %v", s.Kind, s.Title, err)
-	p.did(s, before, p.crashes-crashes, err)
+	p.did(s, before, p.crashed(0)-crashes, err)
 	if p.diesNow {
 		panic(killed{})
 	}
@@ -299,10 +316,90 @@ func (w *walker) asked(s planner.Step) {
 		}
 	case *planner.Attach:
 		for _, i := range a.Instances {
-			if !a.Again && !w.wasUp[w.incarnation(a.Service, a.Release, i.Instance)] {
+			is := w.incarnation(a.Service, a.Release, i.Instance)
+			if !a.Again && !w.wasUp[is] {
 				w.breaks("%s %s is to get requests, and nobody saw that it is up", a.Release, i.Instance)
 			}
+			if !a.Again && w.promises[w.ticket.Run].tries && !back(s) && !w.tried[is] {
+				w.breaks("%s %s is to get requests, and has not passed its smoke test", a.Release, i.Instance)
+			}
 		}
+	case *planner.Start:
+		if wanted := w.promises[w.ticket.Run].shape; a.Service == "ledger" && !back(s) && w.there("users", a.Release) < wanted.Web {
+			w.breaks("%s of the ledger is to start, and of the service before it %d are there, of %d", a.Release, w.there("users", a.Release), wanted.Web)
+		}
+	case *planner.HoldTraffic:
+		if a.For > longestHold {
+			w.breaks("requests are to wait for %s, where %s were said", a.For, longestHold)
+		}
+	case *planner.Task:
+		if task := strings.TrimSuffix(s.ID, "/undo"); !w.journal.has(w.ticket.Run, task, string(executor.StepStarted)) {
+			w.breaks("%s was never begun, and %s %s is asked for", task, s.Kind, s.Title)
+		}
+	}
+}
+
+// back tells whether a step takes back what another did.
+func back(s planner.Step) bool { return strings.HasSuffix(s.ID, "/undo") }
+
+// there counts the web instances of a release that were started and not stopped.
+func (w *walker) there(service, release string) (n int) {
+	for _, i := range w.instances() {
+		if i.Service == service && i.Release == release && i.Process == "web" && i.State != planner.Stopping {
+			n++
+		}
+	}
+	return n
+}
+
+// ended looks at what a run leaves that has arrived, or has gone back.
+func (w *walker) ended(plan *planner.Plan, status executor.Status) {
+	w.ranOnce()
+	if status != executor.Complete && status != executor.RolledBack {
+		return
+	}
+	if left := w.system.Held("users"); left > 0 && holds(plan) { // else a run did that was given up
+		w.breaks("the run is %s, and requests wait for %s", status, left)
+	}
+	if status != executor.RolledBack {
+		return
+	}
+	done := map[string]bool{}
+	for _, r := range w.system.Tasks() {
+		done[r.Step] = done[r.Step] || r.Run == w.ticket.Run && r.State == fake.TaskDone
+	}
+	for _, s := range plan.Steps {
+		if _, ok := s.Action.(*planner.Task); !ok || s.Undo.Action == nil || !done[s.ID] {
+			continue
+		}
+		if w.journal.last(w.ticket.Run, s.ID) == string(executor.StepUndone) && !done[s.ID+"/undo"] {
+			w.breaks("%s is undone, and its undo was not run", s.Title)
+		}
+	}
+}
+
+// holds tells whether a plan has requests wait.
+func holds(plan *planner.Plan) bool {
+	return slices.ContainsFunc(plan.Steps, func(s planner.Step) bool {
+		_, ok := s.Action.(*planner.HoldTraffic)
+		return ok
+	})
+}
+
+// ranOnce wants that no run of pleat has a program run to its end twice.
+func (w *walker) ranOnce() {
+	done := map[fake.TaskRun]bool{}
+	for _, r := range w.system.Tasks() {
+		if r.State != fake.TaskDone {
+			continue
+		}
+		if !strings.HasSuffix(r.Step, "/undo") {
+			r.Step = "" // whichever asked for it
+		}
+		if done[r] {
+			w.breaks("%s of %s %s was done twice for %s", r.Task, r.Release, r.Instance, r.Run)
+		}
+		done[r] = true
 	}
 }
 
@@ -314,8 +411,8 @@ func (w *walker) incarnation(service, release, name string) string {
 func (w *walker) did(s planner.Step, before, crashed int, err error) {
 	w.saw(s, err == nil)
 	promised := w.promises[w.ticket.Run]
-	if strings.HasSuffix(s.ID, "/undo") { // it goes back to what is left there
-		promised.floor = max(promised.floor-(w.crashes-promised.crashes), min(promised.floor, 1))
+	if back(s) { // it goes back to what is left there
+		promised.floor = max(promised.floor-(w.crashed(0)-promised.crashes), min(promised.floor, 1))
 	}
 	if after := sum(w.serving()); after < min(before, promised.floor)-crashed {
 		w.breaks("%s %s: %d serve after it and %d before, where %d were promised", s.Kind, s.Title, after, before, promised.floor)
@@ -328,11 +425,23 @@ func (w *walker) did(s planner.Step, before, crashed int, err error) {
 	}
 }
 
-// saw notes that the executor was told that instances are up.
+// saw notes that the executor was told that instances are up, or that they pass.
 func (w *walker) saw(s planner.Step, done bool) {
-	if a, ok := s.Action.(*planner.Start); ok && done {
+	if !done {
+		return
+	}
+	switch a := s.Action.(type) {
+	case *planner.Start:
 		for _, i := range a.Instances {
 			w.wasUp[w.incarnation(a.Service, a.Release, i.Instance)] = true
+		}
+	case *planner.Smoke:
+		for _, i := range a.Instances {
+			w.tried[w.incarnation(a.Service, a.Release, i.Instance)] = true
+		}
+	case *planner.Attach:
+		for _, i := range a.Instances {
+			w.tried[w.incarnation(a.Service, a.Release, i.Instance)] = true
 		}
 	}
 }

@@ -19,9 +19,9 @@ type Fault struct {
 	Refuse  bool          // an error, and no effect
 	Lost    bool          // the effect, and an error that says the outcome is unknown
 	Delay   time.Duration // before the effect; the call can be cancelled meanwhile
-	Fail    bool          // instances end before they are up
+	Fail    bool          // instances end before they are up, tasks end badly, smoke tests do not pass
 	Crash   bool          // instances end right after they were up
-	Linger  time.Duration // instances that are to stop take that long
+	Linger  time.Duration // instances that are to stop, and tasks, take that long
 	Missing bool          // nothing is reported
 	Double  bool          // everything is reported twice
 	Reverse bool          // what is reported comes in the wrong order
@@ -62,6 +62,8 @@ type System struct {
 	instances map[key]*instance
 	backends  []planner.Backend
 	split     planner.Split
+	held      map[string]time.Time // until when requests wait, by service
+	tasks     []*TaskRun
 	fences    map[string]int64
 	started   int
 	faltered  map[key]bool
@@ -69,7 +71,7 @@ type System struct {
 
 // New makes a system without instances.
 func New(o Options) *System {
-	return &System{options: o, instances: map[key]*instance{}, fences: map[string]int64{}, faltered: map[key]bool{}}
+	return &System{options: o, instances: map[key]*instance{}, held: map[string]time.Time{}, fences: map[string]int64{}, faltered: map[key]bool{}}
 }
 
 // Crash ends an instance that is up. It stays down, and out of the route's

@@ -1,9 +1,11 @@
 package fake_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"pleat/planner"
 	"pleat/providers/fake"
@@ -27,7 +29,10 @@ func open(script func(planner.Step) fake.Fault) *providertest.Harness {
 		TakeOver: func(a *planner.Start, i planner.Placement, run string) {
 			s.TakeOver(a.Service, a.Release, i.Instance, run)
 		},
-		Lacks: []providertest.Ability{providertest.Tasks, providertest.Clusters, providertest.Requests, providertest.Holding},
+		Lacks:   []providertest.Ability{providertest.Clusters, providertest.Requests},
+		Task:    task,
+		Ran:     func() int { return len(s.Tasks()) },
+		Request: func(ctx context.Context) error { return s.Router().Request(ctx, "users") },
 		Smoke: func(passes bool) *spec.Check {
 			return &spec.Check{Path: map[bool]string{true: "/", false: "/fails"}[passes]}
 		},
@@ -43,6 +48,14 @@ func start(release string, n int, b providertest.Behavior) *planner.Start {
 		a.Instances = append(a.Instances, planner.Placement{Instance: fmt.Sprintf("web.%d", i+1), Host: []string{"a", "b"}[i%2]})
 	}
 	return a
+}
+
+func task(release string, b providertest.Behavior) *planner.Task {
+	a := start(release, 1, b)
+	return &planner.Task{
+		Orchestrator: a.Orchestrator, Service: a.Service, Release: a.Release, Task: "once", Artifact: a.Artifact,
+		Definition: a.Definition, Instances: []planner.Placement{{Instance: "once", Host: "a"}}, Timeout: time.Minute,
+	}
 }
 
 func TestConformance(t *testing.T) {

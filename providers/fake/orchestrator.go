@@ -11,7 +11,7 @@ import (
 	"pleat/planner"
 )
 
-// Orchestrator applies Start, Stop, Smoke and Handover, and answers NoInstances.
+// Orchestrator applies Start, Stop, Smoke, Handover and Task, and answers NoInstances.
 type Orchestrator struct{ *System }
 
 // Orchestrator is the system as an orchestrator.
@@ -31,11 +31,15 @@ func (o Orchestrator) Apply(ctx context.Context, t planner.Ticket, s planner.Ste
 	case *planner.Stop:
 		return o.applyStop(ctx, t, s, a, report)
 	case *planner.Smoke:
-		return o.apply(ctx, t, s, report, func(Fault) work { return func() ([]planner.Report, condition, error) { return nil, nil, o.smoke(a) } })
+		return o.apply(ctx, t, s, report, func(f Fault) work {
+			return func() ([]planner.Report, condition, error) { return nil, nil, o.smoke(a, f) }
+		})
 	case *planner.Handover:
 		return o.apply(ctx, t, s, report, func(Fault) work {
 			return func() ([]planner.Report, condition, error) { return nil, o.handover(t, a), nil }
 		})
+	case *planner.Task:
+		return o.applyTask(ctx, t, s, a, report)
 	}
 	return o.foreign(s.Action)
 }
@@ -181,13 +185,13 @@ func (o Orchestrator) stopping(service, release string, instances []planner.Plac
 
 // smoke passes at instances that are up, unless a question is for the path
 // "/fails".
-func (o Orchestrator) smoke(a *planner.Smoke) error {
+func (o Orchestrator) smoke(a *planner.Smoke, f Fault) error {
 	for _, p := range a.Instances {
 		if !o.up(a.Service, a.Release, p.Instance) {
 			return fmt.Errorf("%s %s %s is not up", a.Service, a.Release, p.Instance)
 		}
 		for _, c := range a.Checks {
-			if c.Path == "/fails" {
+			if f.Fail || c.Path == "/fails" {
 				return fmt.Errorf("%s %s %s: smoke %s does not pass", a.Service, a.Release, p.Instance, c.Path)
 			}
 		}
@@ -211,6 +215,8 @@ func (o Orchestrator) Probe(_ context.Context, t planner.Ticket, s planner.Step)
 		return planner.NotDone, nil
 	case *planner.Smoke:
 		return planner.NotDone, nil
+	case *planner.Task:
+		return o.probeTask(t, s, a), nil
 	}
 	return planner.Unknown, o.foreign(s.Action)
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"pleat/planner"
 )
 
-// Router applies Attach, Drain and Weigh.
+// Router applies Attach, Drain, Weigh and HoldTraffic.
 type Router struct{ *System }
 
 // Router is the system as a router.
@@ -27,6 +28,8 @@ func (r Router) Apply(ctx context.Context, t planner.Ticket, s planner.Step, rep
 		effect = func() ([]planner.Report, error) { return nil, r.drain(a) }
 	case *planner.Weigh:
 		effect = func() ([]planner.Report, error) { return nil, r.weigh(a) }
+	case *planner.HoldTraffic:
+		effect = func() ([]planner.Report, error) { r.hold(a); return nil, nil }
 	default:
 		return r.foreign(s.Action)
 	}
@@ -88,6 +91,34 @@ func (r Router) weigh(a *planner.Weigh) error {
 	return nil
 }
 
+func (r Router) hold(a *planner.HoldTraffic) {
+	delete(r.held, a.Service)
+	if a.For > 0 {
+		r.held[a.Service] = time.Now().Add(a.For)
+	}
+}
+
+// Held is how much longer requests of a service wait; 0: they do not.
+func (s *System) Held(service string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(0, time.Until(s.held[service]))
+}
+
+// Request waits while requests of the service are held, and fails where nobody
+// serves then.
+func (r Router) Request(ctx context.Context, service string) error {
+	if err := r.await(ctx, 0, func() bool { return time.Until(r.held[service]) <= 0 }); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.serving(service, r.unreached) == 0 {
+		return fmt.Errorf("nobody of %s serves", service)
+	}
+	return nil
+}
+
 // Probe tells whether the route is as the step wants it.
 func (r Router) Probe(_ context.Context, _ planner.Ticket, s planner.Step) (planner.Outcome, error) {
 	r.mu.Lock()
@@ -106,6 +137,8 @@ func (r Router) Probe(_ context.Context, _ planner.Ticket, s planner.Step) (plan
 		if r.split.Equal(a.Split) {
 			return planner.Done, nil
 		}
+		return planner.NotDone, nil
+	case *planner.HoldTraffic: // for how long is not known of a router
 		return planner.NotDone, nil
 	}
 	return planner.Unknown, r.foreign(s.Action)

@@ -1,0 +1,137 @@
+package fake
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"pleat/planner"
+)
+
+// TaskRun is one run of a task's program, for one instance.
+type TaskRun struct {
+	Run, Step                        string // that asked for it
+	Service, Release, Task, Instance string
+	State                            TaskState
+}
+
+// TaskState is how far a run of a program has come.
+type TaskState int
+
+// The states of a run.
+const (
+	TaskRunning TaskState = iota
+	TaskDone
+	TaskFailed
+)
+
+// Tasks are all runs of programs so far, in the order in which they began.
+func (s *System) Tasks() []TaskRun {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]TaskRun, len(s.tasks))
+	for i, r := range s.tasks {
+		out[i] = *r
+	}
+	return out
+}
+
+// applyTask runs the program for all instances together. One of an earlier call
+// that still runs is taken up, one of another step ends first.
+func (o Orchestrator) applyTask(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Task, report func(planner.Report)) error {
+	mine := func(r *TaskRun) bool { return r.State == TaskRunning && r.Run == t.Run && r.Step == s.ID }
+	others := func(r *TaskRun) bool { return r.State == TaskRunning && r.is(a) && !mine(r) }
+	if err := o.await(ctx, 0, func() bool { return !slices.ContainsFunc(o.tasks, others) }); err != nil {
+		return err
+	}
+	s.Limits.Run = 0 // each run of the program has its own time
+	err := o.apply(ctx, t, s, report, func(f Fault) work {
+		return func() ([]planner.Report, condition, error) {
+			return nil, func() bool { return !slices.ContainsFunc(o.tasks, mine) }, o.run(t, s, a, f)
+		}
+	})
+	if ctx.Err() != nil {
+		o.kill(t, s)
+	}
+	if err == nil && !o.tasksDone(t, s, a) {
+		return fmt.Errorf("task %s of %s %s: it took longer than it may, and was killed", a.Task, a.Service, a.Release)
+	}
+	return err
+}
+
+func (r *TaskRun) is(a *planner.Task) bool {
+	return r.Service == a.Service && r.Release == a.Release && r.Task == a.Task
+}
+
+// latest is the last run of a step for an instance, nil for none. The lock is held.
+func (s *System) latest(t planner.Ticket, step planner.Step, i planner.Placement) *TaskRun {
+	for _, r := range slices.Backward(s.tasks) {
+		if r.Run == t.Run && r.Step == step.ID && r.Instance == i.Instance {
+			return r
+		}
+	}
+	return nil
+}
+
+// run begins the program for each instance for which it is not done and does not
+// run.
+func (o Orchestrator) run(t planner.Ticket, s planner.Step, a *planner.Task, f Fault) error {
+	command := first(a.Definition.Command)
+	for _, i := range a.Instances {
+		if a.Each && !o.up(a.Service, a.Release, i.Instance) {
+			return fmt.Errorf("%s %s %s is not up", a.Service, a.Release, i.Instance)
+		}
+		if r := o.latest(t, s, i); r != nil && r.State != TaskFailed {
+			continue
+		}
+		r := &TaskRun{Run: t.Run, Step: s.ID, Service: a.Service, Release: a.Release, Task: a.Task, Instance: i.Instance}
+		o.tasks = append(o.tasks, r)
+		switch {
+		case f.Fail || command == Fails:
+			r.State = TaskFailed
+			return fmt.Errorf("task %s of %s %s %s: exit status 3", a.Task, a.Service, a.Release, i.Instance)
+		case command == Hangs || f.Linger >= a.Timeout:
+			time.AfterFunc(a.Timeout, func() { o.endTask(r, TaskFailed) })
+		case f.Linger > 0:
+			time.AfterFunc(f.Linger, func() { o.endTask(r, TaskDone) })
+		default:
+			r.State = TaskDone
+		}
+	}
+	return nil
+}
+
+// endTask ends a program, unless it has ended.
+func (s *System) endTask(r *TaskRun, state TaskState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.State == TaskRunning {
+		r.State = state
+	}
+}
+
+// kill ends what a step runs.
+func (s *System) kill(t planner.Ticket, step planner.Step) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.tasks {
+		if r.Run == t.Run && r.Step == step.ID && r.State == TaskRunning {
+			r.State = TaskFailed
+		}
+	}
+}
+
+func (s *System) tasksDone(t planner.Ticket, step planner.Step, a *planner.Task) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.probeTask(t, step, a) == planner.Done
+}
+
+// probeTask is Done where the program is for each instance. The lock is held.
+func (s *System) probeTask(t planner.Ticket, step planner.Step, a *planner.Task) planner.Outcome {
+	return all(a.Instances, func(i planner.Placement) bool {
+		r := s.latest(t, step, i)
+		return r != nil && r.State == TaskDone
+	})
+}
