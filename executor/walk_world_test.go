@@ -358,7 +358,7 @@ func (w *walker) ended(plan *planner.Plan, status executor.Status) {
 	if status != executor.Complete && status != executor.RolledBack {
 		return
 	}
-	if left := w.system.Held("users"); left > 0 && holds(plan) { // else a run did that was given up
+	if left := w.system.Held("users"); left > 0 && w.held(plan) { // else a run did that was given up
 		w.breaks("the run is %s, and requests wait for %s", status, left)
 	}
 	if status != executor.RolledBack {
@@ -378,11 +378,11 @@ func (w *walker) ended(plan *planner.Plan, status executor.Status) {
 	}
 }
 
-// holds tells whether a plan has requests wait.
-func holds(plan *planner.Plan) bool {
+// held tells whether the run has had requests wait.
+func (w *walker) held(plan *planner.Plan) bool {
 	return slices.ContainsFunc(plan.Steps, func(s planner.Step) bool {
 		_, ok := s.Action.(*planner.HoldTraffic)
-		return ok
+		return ok && w.journal.has(w.ticket.Run, s.ID, string(executor.StepStarted))
 	})
 }
 
