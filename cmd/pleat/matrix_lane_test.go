@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -32,15 +33,15 @@ type lane struct {
 	url      string
 	label    string // of the database, as --acknowledge names it
 	listen   string
+	first    string // how it was released first
 	live     string // the release that runs
 	agent    *exec.Cmd
 	talk     *bytes.Buffer
 	traffic  *trickle
-	busy     bool
 }
 
-// newLane starts an agent and releases r1 on it.
-func (m *matrix) newLane() (*lane, error) {
+// newLane starts an agent and releases r1 on it, by that strategy.
+func (m *matrix) newLane(first string) (*lane, error) {
 	dir, err := os.MkdirTemp("", "pleatm")
 	if err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func (m *matrix) newLane() (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lane{program: m.program, dir: dir, listen: listen, live: "r2", talk: &bytes.Buffer{}}
+	l := &lane{program: m.program, dir: dir, listen: listen, first: first, live: "r2", talk: &bytes.Buffer{}}
 	l.database = "lane_" + strings.ToLower(rand.Text())
 	l.url, l.label = m.postgres.URL(l.database), m.postgres.Address()+"/"+l.database
 	if err := artifacts(filepath.Join(dir, "bin")); err != nil {
@@ -81,7 +82,7 @@ func (m *matrix) firstRelease(l *lane) error {
 	if err := m.refresh(l, &matrixWorld{name: "empty"}); err != nil {
 		return err
 	}
-	spec := l.main() + strings.ReplaceAll(l.service("r2", "r1", oneByOne), "[change.split_name]", "[]")
+	spec := l.main() + strings.ReplaceAll(l.service("r2", "r1", cmp.Or(l.first, oneByOne), ""), "[change.split_name]", "[]")
 	if err := l.write(spec); err != nil {
 		return err
 	}

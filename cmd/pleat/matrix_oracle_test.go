@@ -3,7 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -29,6 +32,7 @@ func (s *sequence) recover(action string) {
 func (s *sequence) applyAgain() {
 	s.t.Helper()
 	decided, open, held := s.decided(), s.open(), s.held()
+	s.idle = !open && s.picture() == s.planned()
 	e := s.pleat("apply", "--auto-approve")
 	switch {
 	case held && !open:
@@ -223,6 +227,7 @@ func (s *sequence) settled() {
 	s.leftovers()
 	s.journal()
 	s.rows()
+	s.tasks()
 	if failed := s.lane.traffic.failed(); len(failed) > 0 {
 		s.t.Errorf("%d requests failed: %s", len(failed), failed[0])
 	}
@@ -247,7 +252,7 @@ func (s *sequence) orphansEnd() {
 
 func (s *sequence) leftovers() {
 	s.t.Helper()
-	if held := s.lines("select run from pleat.lease where id is not null"); len(held) > 0 {
+	if held := s.lines("select run from pleat.lease where id is not null"); len(held) > 0 && !s.idle {
 		s.t.Errorf("the lease is held by %v", held)
 	}
 	if open := s.lines("select id from pleat.run where finished is null"); len(open) > 0 {
@@ -373,6 +378,38 @@ func (s *sequence) story(run string) {
 			}
 		}
 	}
+}
+
+// ranFile is where the world's tasks write that they ran.
+func (s *sequence) ranFile() string { return filepath.Join(s.lane.dir, "ran") }
+
+// tasks wants that each task ran once for each run that has it done, and never
+// more than once for one that began it; and was taken back by those alone.
+func (s *sequence) tasks() {
+	s.t.Helper()
+	raw, err := os.ReadFile(s.ranFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.t.Fatal(err)
+	}
+	ran := map[string]int{}
+	for line := range strings.Lines(string(raw)) {
+		ran[strings.TrimSpace(line)]++
+	}
+	for line, task := range map[string]string{"seed": "seed", "tell web.1": "tell", "tell web.2": "tell"} {
+		begun, done := s.runsThat(task, "started"), s.runsThat(task, "done", "settled")
+		if ran[line] < done || ran[line] > begun {
+			s.t.Errorf("%q was run %d times: %d runs began it, %d have it done", line, ran[line], begun, done)
+		}
+	}
+	if begun, undone := s.runsThat("seed", "started"), s.runsThat("seed", "undone"); ran["unseed"] > min(begun, undone) {
+		s.t.Errorf("the undo was run %d times: %d runs began the task, %d have it undone", ran["unseed"], begun, undone)
+	}
+}
+
+// runsThat counts the runs in which a task has one of these in the journal.
+func (s *sequence) runsThat(task string, statuses ...string) int {
+	s.t.Helper()
+	return len(s.lines("select distinct run from pleat.entry where step like '%/task/' || $1 || '%' and status = any($2)", task, statuses))
 }
 
 func (s *sequence) yes(query string) bool {

@@ -21,11 +21,11 @@ import (
 type matrix struct {
 	program    string // pleat, without the race detector: thousands of them are run
 	postgres   *pgtest.Server
-	free       chan *lane
 	references map[string]*reference // written before parallel cases begin
 
 	mutex     sync.Mutex
 	templates map[string]string
+	free      map[string][]*lane // by how they were released first
 }
 
 // reference is what a world becomes when nobody disturbs it.
@@ -37,12 +37,13 @@ type reference struct {
 }
 
 func newMatrix(t *testing.T) *matrix {
-	m := &matrix{program: buildPleat(t), postgres: pgtest.New(t), free: make(chan *lane, 16), templates: map[string]string{}, references: map[string]*reference{}}
+	m := &matrix{program: buildPleat(t), postgres: pgtest.New(t), free: map[string][]*lane{}, templates: map[string]string{}, references: map[string]*reference{}}
 	t.Cleanup(func() {
-		close(m.free)
-		for l := range m.free {
-			l.close(context.Background())
-			m.postgres.Exec(t, "drop database if exists "+l.database+" with (force)")
+		for _, lanes := range m.free {
+			for _, l := range lanes {
+				l.close(context.Background())
+				m.postgres.Exec(t, "drop database if exists "+l.database+" with (force)")
+			}
 		}
 		for _, name := range m.templates {
 			m.postgres.Exec(t, "drop database if exists "+name)
@@ -64,26 +65,37 @@ func buildPleat(t *testing.T) string {
 	return program
 }
 
-// take gives a lane that nobody else uses. finish gives it back; without that
-// it ends with the test, and what happened on it is nobody else's trouble.
-func (m *matrix) take(t *testing.T) *lane {
+// take gives a lane that nobody else uses.
+func (m *matrix) take(t *testing.T, first string) *lane {
 	t.Helper()
-	var l *lane
-	select {
-	case l = <-m.free:
-	default:
+	l := m.unused(first)
+	if l == nil {
 		var err error
-		if l, err = m.newLane(); err != nil {
+		if l, err = m.newLane(first); err != nil {
 			t.Fatal(err)
 		}
 	}
-	l.busy = true
-	t.Cleanup(func() {
-		if l.busy {
-			l.close(context.Background())
-		}
-	})
 	return l
+}
+
+// unused is a lane that was given back, nil for none.
+func (m *matrix) unused(first string) *lane {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	lanes := m.free[first]
+	if len(lanes) == 0 {
+		return nil
+	}
+	l := lanes[len(lanes)-1]
+	m.free[first] = lanes[:len(lanes)-1]
+	return l
+}
+
+// giveBack has others use the lane.
+func (m *matrix) giveBack(l *lane) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.free[l.first] = append(m.free[l.first], l)
 }
 
 // template is a database with the world's tables and pleat's, to copy.
@@ -157,28 +169,40 @@ func (m *matrix) undisturbed(t *testing.T, w *matrixWorld) *reference {
 
 // sequence is one case under way.
 type sequence struct {
-	t      *testing.T
-	matrix *matrix
-	world  *matrixWorld
-	lane   *lane
-	wanted string // the release that the plan goes to
-	db     *pgx.Conn
-	writer *writer
-	frozen bool // an apply sleeps, with its sessions
+	t        *testing.T
+	matrix   *matrix
+	world    *matrixWorld
+	lane     *lane
+	wanted   string // the release that the plan goes to
+	db       *pgx.Conn
+	writer   *writer
+	frozen   bool // an apply sleeps, with its sessions
+	idle     bool // the apply that came after had nothing to do: it left the lease to expire
+	finished bool // the lane is given back
 }
 
-// begin prepares a lane for one case.
+// begin prepares a lane for one case. finish gives it back; without that it ends
+// with the test, and what happened on it is nobody else's trouble.
 func (m *matrix) begin(t *testing.T, w *matrixWorld) *sequence {
 	t.Helper()
-	l := m.take(t)
+	l := m.take(t, w.first)
+	s := &sequence{t: t, matrix: m, world: w, lane: l, wanted: w.wanted(l)}
+	t.Cleanup(func() {
+		if !s.finished { // not asked of the lane: somebody else may have it by now
+			l.close(context.Background())
+		}
+	})
 	if err := m.refresh(l, w); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.write(w.matrixSpec(l)); err != nil {
 		t.Fatal(err)
 	}
-	s := &sequence{t: t, matrix: m, world: w, lane: l, wanted: w.wanted(l), db: pgtest.Connect(t, l.url)}
+	s.db = pgtest.Connect(t, l.url)
 	l.traffic.failed()
+	if err := os.RemoveAll(s.ranFile()); err != nil {
+		t.Fatal(err)
+	}
 	s.writer = newWriter(t, l.url, w.serves)
 	return s
 }
@@ -248,6 +272,6 @@ func (s *sequence) finish() {
 	if err := s.db.Close(s.t.Context()); err != nil {
 		s.t.Error(err)
 	}
-	s.lane.busy = false
-	s.matrix.free <- s.lane
+	s.finished = true
+	s.matrix.giveBack(s.lane)
 }

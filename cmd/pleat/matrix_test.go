@@ -108,6 +108,9 @@ var matrixSample = []string{
 	"W2/backfill.updated:2/apply", "W2/backfill.commit_sent:2/apply", "W2/backfill.before_mark:1/rollback", "W2/run.ended:1/rollback",
 	"W2-fails/rollback.decided:1/apply", "W2-fails/rollback.undone:1/rollback",
 	"W2-back/rollback.in_undo:3/apply", "W2-back/run.before_end:1/apply",
+	"W2-cycle/rollout.answered:1/rollback", "W2-cycle/rollout.answered:3/apply", "W2-cycle/rollout.called:4/rollback",
+	"W2-tasks/rollout.called:2/rollback", "W2-tasks/rollout.answered:2/apply",
+	"W2-held/rollout.answered:1/rollback", "W2-held/rollout.called:3/apply", "W2-held/rollout.answered:4/rollback",
 	"W3-cut/index.dropped:1/apply", "W3-cut-back/rollback.in_undo:1/rollback",
 }
 

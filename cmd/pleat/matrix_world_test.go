@@ -19,7 +19,9 @@ type matrixWorld struct {
 	slow    bool   // it waits for longer than the sample may take
 	serves  bool   // a service runs, with requests and writers
 	target  string // the release wanted; "" is the lane's other one
-	rolls   string // the strategy's block; "" is one by one
+	rolls   string // the strategy; "" is one by one
+	first   string // the strategy of the lane's first release; "" is one by one
+	more    string // of the service
 	only    string // the one action that makes sense; "" = all
 	point   string // the one point that no other world has; "" = all
 	// forward is the world that ends where an apply of this one does, and
@@ -53,6 +55,10 @@ var matrixWorlds = []*matrixWorld{
 	{name: "W2-fails", setup: usersTable, wish: splitName, serves: true, target: "r9", exit: exitRolledBack, expanded: "W2-fails"},
 	{name: "W2-back", setup: usersTable, wish: splitName, serves: true, prelude: place{"step.applied", 13}, verb: "rollback", forward: "W2", expanded: "W2-fails"},
 	{name: "W2-canary", setup: usersTable, wish: splitName, serves: true, rolls: canaried, slow: true, expanded: "W2-fails"},
+	{name: "W2-cycle", setup: usersTable, wish: splitName, serves: true, rolls: cycled, first: cycled, expanded: "W2-cycle-fails"},
+	{name: "W2-cycle-fails", setup: usersTable, wish: splitName, serves: true, rolls: cycled, first: cycled, target: "r9", exit: exitRolledBack, expanded: "W2-cycle-fails", slow: true},
+	{name: "W2-tasks", setup: usersTable, wish: splitName, serves: true, more: someTasks, expanded: "W2-fails"},
+	{name: "W2-held", setup: usersTable, wish: splitName, serves: true, rolls: heldOffline, expanded: "W2-fails"},
 	{name: "W3", setup: usersTable, wish: addIndex, repeats: true},
 	{name: "W3-invalid", setup: usersTable + invalidIndex, wish: addIndex, repeats: true, slow: true},
 	{name: "W3-cut", setup: usersTable, wish: addIndex, prelude: place{"index.building", 3}, held: true, repeats: true},
@@ -187,12 +193,36 @@ const canaried = `canary {
     }
   }`
 
+const cycled = "cycle {}"
+
+// heldOffline keeps requests waiting for as long as may be: on a busy machine a
+// command that comes after a crash takes its time.
+const heldOffline = `offline {}
+  hold_traffic = "1m"`
+
+// someTasks write down in DIR that they ran. One takes so long that pleat dies
+// while it runs.
+const someTasks = `
+  task "seed" {
+    run     = "before_traffic"
+    command = ["sh", "-c", "sleep 0.1; echo seed >>DIR/ran"]
+    undo {
+      command = ["sh", "-c", "echo unseed >>DIR/ran"]
+    }
+  }
+  task "tell" {
+    run     = "after"
+    per     = "instance"
+    command = ["sh", "-c", "echo tell $PLEAT_INSTANCE >>DIR/ran"]
+  }
+`
+
 // matrixSpec is the whole spec of a world on a lane.
 func (w *matrixWorld) matrixSpec(l *lane) string {
 	if !w.serves {
 		return l.main() + w.wish
 	}
-	return l.main() + l.service(l.live, w.wanted(l), cmp.Or(w.rolls, oneByOne)) + w.wish
+	return l.main() + l.service(l.live, w.wanted(l), cmp.Or(w.rolls, oneByOne), w.more) + w.wish
 }
 
 // main is the database, with a hold that a busy machine does not use up.
@@ -208,8 +238,9 @@ func (w *matrixWorld) wanted(l *lane) string {
 }
 
 // service runs from, and wants to; only to knows the change.
-func (l *lane) service(from, to, rolls string) string {
-	return strings.NewReplacer("ROLLS", rolls, "SOCKET", l.socket(), "LISTEN", l.listen, "FROM", from, "TO", to, "SCHEMA", "[change.split_name]",
+func (l *lane) service(from, to, rolls, more string) string {
+	more = strings.ReplaceAll(more, "DIR", l.dir)
+	return strings.NewReplacer("ROLLS", rolls, "MORE", more, "SOCKET", l.socket(), "LISTEN", l.listen, "FROM", from, "TO", to, "SCHEMA", "[change.split_name]",
 		"FAILING", failing[to]).Replace(serviceSpec)
 }
 
@@ -248,6 +279,7 @@ service "demo" {
       timeout = "2s"
     }
   }
+  MORE
   release "FROM" {
     artifact {
       path   = "bin/FROM"
