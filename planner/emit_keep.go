@@ -107,7 +107,7 @@ func (p *planning) keptAtStart(s *spec.Service) map[string]bool {
 func (p *planning) getsRequests(service, version string) bool {
 	for _, router := range p.state.Routers {
 		for _, b := range router.Backends {
-			if b.Service == service && b.Release == version && !b.Draining {
+			if b.Service == service && b.Release == version && !b.Draining && !router.Withholds(version) {
 				return true
 			}
 		}
@@ -148,10 +148,10 @@ func (r *rollout) warm(version, process, name string) bool {
 }
 
 // wasRouted tells whether an instance got requests when the run began, or gets
-// some in it.
+// some in it. The router may know it and hold all of them back.
 func (r *rollout) wasRouted(version, name string) bool {
 	_, known := r.backends[r.service.Name+"/"+version+"/"+name]
-	return known
+	return known && !r.began.Withholds(version)
 }
 
 // withRequests leaves out the releases that were found up without requests and of

@@ -59,7 +59,7 @@ func (r *rollout) moves(s *spec.Strategy, processes []strategy.Process) {
 
 func (e *emitter) rollout(s *spec.Service, version string) *rollout {
 	r := &rollout{emitter: e, service: s, ran: map[string]bool{}, to: e.declared[releaseKey{s.Name, version}].release}
-	r.hosts = e.hosts(s)
+	r.hosts, r.began = e.hosts(s), e.splits[s.Name]
 	r.size()
 	r.assign()
 	r.group = "roll " + s.Name + " " + version
@@ -98,6 +98,7 @@ type rollout struct {
 	started bool
 	keeps   bool                   // the releases before stay up, without requests
 	ran     map[string]bool        // tasks that the rollout runs once
+	began   Split                  // how requests were spread before it
 	asked   int                    // how often its instances are asked for their roles
 	had     int                    // percent of the requests that what fails leaves it
 	roster  map[string][]Placement // the instances that the release is to have, by process

@@ -66,6 +66,14 @@ func (s Split) Reaches(release string) bool {
 	return !shared || percent > 0
 }
 
+// Withholds tells whether a release is held back from all requests, as one is whose
+// first share has yet to come. Of one that had all of them before another has them
+// now, nothing is said.
+func (s Split) Withholds(release string) bool {
+	held := slices.ContainsFunc(s.Shares, func(share Share) bool { return share.Release == release && share.Percent == 0 })
+	return held && !slices.ContainsFunc(s.Rules, func(rule Rule) bool { return rule.Release == release })
+}
+
 // String is "r1=90% r2=10%, X-Beta: yes → r2".
 func (s Split) String() string {
 	var parts []string
