@@ -704,8 +704,9 @@ func healthyWait(p ProcessDefinition) string {
 }
 
 // place leaves an instance that is coming up, or back, on its host, where it may
-// be up before the step is, and puts one that belongs to a host there. Another one gets the host that has the fewest of
-// the new release, the first by name among equals.
+// be up before the step is, and puts one that belongs to a host there. Another one
+// gets the host that has the fewest of the new release, among equals the fewest of
+// any release, so that it comes where one has just gone, and then the first by name.
 func (r *rollout) place(process string, names []string) []Placement {
 	load, coming := map[string]int{}, r.homes(process)
 	for _, i := range r.mine(func(i Instance) bool { return i.Release == r.to.Version && i.Process == process }) {
@@ -713,6 +714,10 @@ func (r *rollout) place(process string, names []string) []Placement {
 		if i.State == Pending || i.State == Starting {
 			coming[i.Name] = i.Host
 		}
+	}
+	all := map[string]int{}
+	for _, i := range r.mine(func(i Instance) bool { return i.Process == process }) {
+		all[i.Host]++
 	}
 	var out []Placement
 	for _, name := range names {
@@ -722,11 +727,12 @@ func (r *rollout) place(process string, names []string) []Placement {
 		}
 		best := ""
 		for _, h := range r.hosts {
-			if best == "" || load[h] < load[best] {
+			if best == "" || load[h] < load[best] || load[h] == load[best] && all[h] < all[best] {
 				best = h
 			}
 		}
 		load[best]++
+		all[best]++
 		out = append(out, Placement{Instance: name, Host: best})
 	}
 	return out

@@ -26,6 +26,7 @@ type appFlags struct {
 	failures  string
 	failAs    string
 	starts    string
+	requests  string
 	mute      bool
 	delay     time.Duration
 	abrupt    bool
@@ -44,6 +45,7 @@ func (o *appFlags) read(args []string) error {
 	f.StringVar(&o.failures, "failures", "", "FILE:N, exit with 1 at the first N starts, counted in FILE")
 	f.StringVar(&o.failAs, "fail-as", "", "exit with 1 as the instance of that name")
 	f.StringVar(&o.starts, "starts", "", "add a line to that file at each start")
+	f.StringVar(&o.requests, "requests", "", "add a line to that file for each request, but for /healthz")
 	f.BoolVar(&o.mute, "mute", false, "listen on nothing")
 	f.DurationVar(&o.delay, "delay", 0, "take that long for every answer")
 	f.BoolVar(&o.abrupt, "abrupt", false, "asked to stop, leave requests unanswered")
@@ -142,6 +144,13 @@ func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/healthz" && (s.unhealthy || !there(s.upWhen)) {
 		http.Error(w, "not healthy", http.StatusServiceUnavailable)
 		return
+	}
+	if s.requests != "" && r.URL.Path != "/healthz" {
+		line := fmt.Sprintf("%s %s %s\n", os.Getenv("PLEAT_RELEASE"), os.Getenv("PLEAT_INSTANCE"), r.URL.Path)
+		if _, err := addTo(s.requests, line); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 	}
 	if s.says != "" {
 		http.Error(w, s.says, http.StatusInternalServerError)
