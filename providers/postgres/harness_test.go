@@ -39,6 +39,12 @@ func newWorld(t testing.TB, setup string) *world {
 	return worldAt(t, pgtest.New(t).Database(t), setup)
 }
 
+func worldDatabase(url string) *spec.Database {
+	return &spec.Database{Name: "main", URL: spec.Secret("test", url), Lock: spec.LockBudget{
+		Timeout: 100 * time.Millisecond, Hold: 2 * time.Second, Patience: 20 * time.Second,
+	}}
+}
+
 func worldAt(t testing.TB, url, setup string) *world {
 	t.Helper()
 	if err := bookkeeping.Migrate(t.Context(), spec.Secret("test", url)); err != nil {
@@ -46,9 +52,7 @@ func worldAt(t testing.TB, url, setup string) *world {
 	}
 	w := &world{
 		TB: t, url: url,
-		db: &spec.Database{Name: "main", URL: spec.Secret("test", url), Lock: spec.LockBudget{
-			Timeout: 100 * time.Millisecond, Hold: 2 * time.Second, Patience: 20 * time.Second,
-		}},
+		db:     worldDatabase(url),
 		ticket: planner.Ticket{Run: "r1", Lease: "test", Fence: 1},
 		admin:  pgtest.Connect(t, url),
 	}

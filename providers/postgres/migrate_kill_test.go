@@ -12,26 +12,30 @@ import (
 	"pleat/executor/crash"
 	"pleat/planner"
 	"pleat/providers/postgres"
-	"pleat/spec"
 )
 
-// victim names the database in which a process of the tests migrates, to die
-// on the way.
+// victim names the database in which a process of the tests works, to die on the
+// way.
 const (
 	victim     = "PLEAT_TEST_VICTIM"
-	victimFile = "PLEAT_TEST_VICTIM_FILE" // the SQL that it runs
+	victimFile = "PLEAT_TEST_VICTIM_FILE" // the SQL that it migrates by
+	victimRows = "PLEAT_TEST_VICTIM_ROWS" // or the rows of a batch of its back-fill
 )
 
 func TestMain(m *testing.M) {
 	if url := os.Getenv(victim); url != "" {
-		os.Exit(migrateToDie(url))
+		os.Exit(workToDie(url))
 	}
 	os.Exit(m.Run())
 }
 
-func migrateToDie(url string) int {
-	db := &spec.Database{Name: "main", URL: spec.Secret("test", url)}
-	err := postgres.New(db, crash.At).Apply(context.Background(), planner.Ticket{Run: "r1", Lease: "test", Fence: 1}, killed(os.Getenv(victimFile)), func(planner.Report) {})
+func workToDie(url string) int {
+	db := worldDatabase(url)
+	step := killed(os.Getenv(victimFile))
+	if rows := os.Getenv(victimRows); rows != "" {
+		step = killedFill(rows)
+	}
+	err := postgres.New(db, crash.At).Apply(context.Background(), planner.Ticket{Run: "r1", Lease: "test", Fence: 1}, step, func(planner.Report) {})
 	if err != nil {
 		return 1
 	}
