@@ -43,7 +43,7 @@ func (l *lowering) besideViews(o *spec.SQL, contract bool) *hcl.Diagnostic {
 	for _, v := range append(viewsOf(l.change), viewsBefore(l.change)...) {
 		d := l.changesServed(v, o)
 		if d == nil {
-			d = l.namesRenamed(v, o, contract)
+			d = l.namesRenamed(v, namedIn(o.Up, o.Down), contract)
 		}
 		if d != nil {
 			d.Severity, d.Subject = hcl.DiagError, o.Range.Ptr()
@@ -51,6 +51,25 @@ func (l *lowering) besideViews(o *spec.SQL, contract bool) *hcl.Diagnostic {
 		}
 	}
 	return nil
+}
+
+// refusal is why what the change does to data, or asks of it, cannot be done as
+// things are.
+type refusal struct {
+	why   *hcl.Diagnostic
+	until Phase // then it is not done any more
+}
+
+// beside notes why SQL about data cannot run beside the views of its own change
+// and of those before it.
+func (l *lowering) beside(sql string, at hcl.Range, until Phase) {
+	for _, v := range append(viewsOf(l.change), viewsBefore(l.change)...) {
+		if d := l.namesRenamed(v, namedIn(sql), false); d != nil {
+			d.Severity, d.Subject = hcl.DiagError, at.Ptr()
+			l.program.refused = append(l.program.refused, refusal{d, until})
+			return
+		}
+	}
 }
 
 // changesServed refuses SQL that changes a table which the view shows as it was:
@@ -138,10 +157,10 @@ func targets(tables []spec.Table, column string) []hazard.Target {
 // namesRenamed refuses a name that is not there when the SQL runs. What expands
 // runs before anything is contracted; of two contracts that of the view's change
 // may be the later one.
-func (l *lowering) namesRenamed(v view, o *spec.SQL, contract bool) *hcl.Diagnostic {
+func (l *lowering) namesRenamed(v view, named func(hazard.Target) bool, contract bool) *hcl.Diagnostic {
 	own := v.of == l.change
 	for _, r := range v.renamings(l) {
-		former, later := slices.ContainsFunc(r.former, namedIn(o)), slices.ContainsFunc(r.later, namedIn(o))
+		former, later := slices.ContainsFunc(r.former, named), slices.ContainsFunc(r.later, named)
 		switch {
 		case own && contract && former, !own && r.settled() && former:
 			return l.gone(v, r)
@@ -158,11 +177,12 @@ func (l *lowering) namesRenamed(v view, o *spec.SQL, contract bool) *hcl.Diagnos
 	return nil
 }
 
-func namedIn(o *spec.SQL) func(hazard.Target) bool {
+func namedIn(sql ...string) func(hazard.Target) bool {
 	return func(t hazard.Target) bool {
-		up, _ := hazard.Names(o.Up, t) // of what cannot be read the server says why
-		down, _ := hazard.Names(o.Down, t)
-		return up || down
+		return slices.ContainsFunc(sql, func(text string) bool {
+			named, _ := hazard.Names(text, t) // of what cannot be read the server says why
+			return named
+		})
 	}
 }
 

@@ -175,6 +175,12 @@ func (p *Program) Conflicts(rec Recorded) hcl.Diagnostics {
 			diags = append(diags, u.refused)
 		}
 	}
+	phase := p.derive(rec)
+	for _, r := range p.refused {
+		if !phase.AtLeast(r.until) {
+			diags = append(diags, r.why)
+		}
+	}
 	for _, u := range slices.Concat(p.Expand, p.Hide) {
 		if u.unlike != "" && !rec.Units[u.ID] {
 			diags = append(diags, anotherDefinition(u))

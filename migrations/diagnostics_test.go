@@ -36,6 +36,14 @@ func served(column, to string) *spec.ServeView {
 	return &spec.ServeView{Table: users, Columns: map[string]string{column: to}, Schema: "pleat_c"}
 }
 
+func verified(sql string) *spec.Change {
+	return &spec.Change{Name: "c", Verifies: []*spec.Verify{{Name: "v", SQL: sql}}}
+}
+
+func filled(table, column, expression string, ops ...spec.Operation) *spec.Change {
+	return &spec.Change{Name: "c", Expand: ops, Backfills: []*spec.Backfill{{Table: spec.ParseTable(table), Set: map[string]string{column: expression}}}}
+}
+
 // ended is a change with a view of users, and with SQL beside what ends it.
 func ended(o *spec.SQL) *spec.Change {
 	v := served("name", "full_name")
@@ -191,6 +199,12 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"rows under the view of a change before", behind(expand(&spec.SQL{Label: "x", Up: "update shown set a = 'x'"})), ""},
 		{"rows under the view of a change before, by the name to come", behind(expand(&spec.SQL{Label: "x", Up: "update shown set z = 'x'"})), "Name that is not there yet: The sql runs before change.other calls the column a of shown z, which it does in its contract. Write the former name."},
 		{"down under the view of a change before", behind(expand(&spec.SQL{Label: "x", Up: "select 1", Down: "update shown set z = 'x'"})), "Name that is not there yet"},
+		{"verify under the view of a change before", behind(verified("select a from shown where a is null")), ""},
+		{"verify under the view of a change before, by the name to come", behind(verified("select z from shown where z is null")), "Name that is not there yet: The sql runs before change.other calls the column a of shown z, which it does in its contract. Write the former name."},
+		{"verify by the name that a table had", behind(verified("select from once_named")), "Name that is gone: When it runs, change.other has called the table once_named now_named. Write that."},
+		{"backfill under the view of a change before", behind(filled("shown", "c", "a || 'x'")), ""},
+		{"backfill under the view of a change before, by the name to come", behind(filled("shown", "c", "z || 'x'")), "Name that is not there yet: The sql runs before change.other calls the column a of shown z"},
+		{"backfill beside a view of the same change", filled("users", "name", "full_name || 'x'", served("name", "full_name")), "Name that is not there yet: The sql runs before this change calls the column name of users full_name"},
 		{"rows under a view, all columns", behind(expand(&spec.SQL{Label: "x", Up: "insert into copied select * from shown"})), ""},
 		{"rows of another table under a view", behind(expand(&spec.SQL{Label: "x", Up: "update seen set z = (select count(*) from shown)"})), ""},
 		{"rows in contract under a view", behind(contract(&spec.SQL{Label: "x", Up: "update shown set a = 'x'"})), "Name in the middle of another change: change.other calls the column a of shown z in its contract, which may come before this one or after it"},

@@ -49,6 +49,7 @@ func Lower(c *spec.Change, cat *Catalog) (*Program, hcl.Diagnostics) {
 		if _, err := Question(v.SQL); err != nil {
 			l.problem(v.Range, "Invalid verify", fmt.Sprintf("The sql of verify %s cannot be asked: %v.", v.Name, err))
 		}
+		l.beside(v.SQL, v.Range, Hidden) // it is asked again before the contract
 	}
 	l.contract()
 	return l.program, l.diags

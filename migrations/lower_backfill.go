@@ -28,6 +28,7 @@ func (l *lowering) backfill(o *spec.Backfill) {
 		return
 	}
 	l.checkExpressions(set, o.Range)
+	l.beside(updateSQL(o.Table, assignments(set)), o.Range, Backfilled)
 	l.program.Backfills = append(l.program.Backfills, l.backfillOf(o, t, set, sync))
 }
 
@@ -50,6 +51,15 @@ func (l *lowering) backfillOf(o *spec.Backfill, t *Table, set map[string]string,
 	}
 	b.Digest = digestOf([]any{b.Table, b.Key, b.Set, b.Where})
 	return b
+}
+
+// updateSQL is what a back-fill does, for all rows at once.
+func updateSQL(t spec.Table, set []Assignment) string {
+	all := make([]string, len(set))
+	for i, a := range set {
+		all[i] = Ident(a.Column) + " = " + a.Expression
+	}
+	return "UPDATE " + tableIdent(t) + " SET " + strings.Join(all, ", ")
 }
 
 func assignments(expressions map[string]string) []Assignment {

@@ -189,6 +189,8 @@ type Program struct {
 	Validate  []Unit // in order, once all rows are filled and before verifies: constraints come to hold for all rows
 	Hide      []Unit // in order; their effect can be undone without loss
 	Drop      []Unit // in order; what HideFor asks is waited for first
+
+	refused []refusal // of backfills and verifies
 }
 
 // Recorded is what pleat's tables say of a change. The zero value: nothing.
