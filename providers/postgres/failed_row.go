@@ -116,10 +116,7 @@ func (k *worker) passBy(ctx context.Context, l *lane, limits planner.Limits, cau
 		on conflict (change, unit, relation, key) do update set reason = excluded.reason, at = pg_catalog.clock_timestamp()`,
 		k.fill.action.Change, k.fill.unit(), l.part.oid, stored(key), reason)
 	err = conn.Transaction{Conn: k.conn}.RunBatch(ctx, statements, func(results pgx.BatchResults) error {
-		if _, err := results.Exec(); err != nil {
-			return err
-		}
-		if err := k.readFence(results); err != nil {
+		if err := k.readBegin(results); err != nil {
 			return err
 		}
 		if err := k.readCursor(results); err != nil {

@@ -328,13 +328,7 @@ func (k *worker) queueCursor(statements *pgx.Batch, l *lane, s stretch) {
 
 // read takes the results in the order in which they were queued.
 func (k *worker) read(results pgx.BatchResults, ahead bool, l *lane, s stretch) (next ahead, err error) {
-	if _, err := results.Exec(); err != nil {
-		return next, fmt.Errorf("setting limits: %w", err)
-	}
-	if _, err := results.Exec(); err != nil {
-		return next, fmt.Errorf("sparing the flush: %w", err)
-	}
-	if err := k.readFence(results); err != nil {
+	if err := k.readBegin(results); err != nil {
 		return next, err
 	}
 	if ahead {
@@ -348,7 +342,14 @@ func (k *worker) read(results pgx.BatchResults, ahead bool, l *lane, s stretch) 
 	return next, k.readCursor(results)
 }
 
-func (k *worker) readFence(results pgx.BatchResults) error {
+// readBegin takes the results of queueBegin.
+func (k *worker) readBegin(results pgx.BatchResults) error {
+	if _, err := results.Exec(); err != nil {
+		return fmt.Errorf("setting limits: %w", err)
+	}
+	if _, err := results.Exec(); err != nil {
+		return fmt.Errorf("sparing the flush: %w", err)
+	}
 	var one int
 	err := results.QueryRow().Scan(&one)
 	if errors.Is(err, pgx.ErrNoRows) {
