@@ -74,6 +74,7 @@ type Index struct {
 	Valid      bool   `json:"valid"`
 	Constraint string `json:"constraint,omitempty"` // the constraint that it is the index of
 	Parent     string `json:"parent,omitempty"`     // the partitioned index that it is attached to
+	Identity   bool   `json:"identity,omitempty"`   // REPLICA IDENTITY USING INDEX
 
 	// Key is the columns of a unique index that puts all rows in order: one
 	// without condition, expressions and nulls. nil for any other.

@@ -32,6 +32,18 @@ func replaced(index, table string) *spec.Change {
 	return &spec.Change{Name: "c", Expand: []spec.Operation{r}, Contract: &spec.Contract{Operations: []spec.Operation{r}}}
 }
 
+// swapped is a change in which one column takes over the name of another.
+func swapped(table, column, by string) *spec.Change {
+	t := spec.ParseTable(table)
+	return &spec.Change{Name: "c",
+		Expand: []spec.Operation{
+			&spec.AddColumn{Table: t, Column: spec.Column{Name: by, Type: "bigint"}},
+			&spec.Sync{Table: t, Forward: map[string]string{by: column}, Backward: map[string]string{column: by}},
+		},
+		Contract: &spec.Contract{Operations: []spec.Operation{&spec.ReplaceColumn{Table: t, Column: column, By: by, Type: "bigint"}}},
+	}
+}
+
 func served(column, to string) *spec.ServeView {
 	return &spec.ServeView{Table: users, Columns: map[string]string{column: to}, Schema: "pleat_c"}
 }
@@ -160,6 +172,13 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"replacement of the index of a constraint", replaced("apart", "seen"), "Index of a constraint: The index apart is that of the constraint apart, and goes with it"},
 		{"replacement of a part", replaced("z_at", "z"), "Index is part of another one: The index z_at is the part of others_at that is on z"},
 		{"replacement of what a key refers to", replaced("seen_b", "seen"), "Something else needs it: The foreign key of_b of others refers to (b)"},
+		{"drop of a replica identity", contract(&spec.DropIndex{Schema: "public", Name: "told_a"}), "Replica identity: The rows of told are told apart by the index told_a in replication."},
+		{"drop of another index", contract(&spec.DropIndex{Schema: "public", Name: "told_b"}), ""},
+		{"replacement of a replica identity", replaced("told_a", "told"), "Replica identity: The rows of told are told apart by the index told_a"},
+		{"drop of the column of a replica identity", contract(&spec.DropColumn{Table: spec.ParseTable("told"), Column: "a"}), "Replica identity"},
+		{"drop of another column", contract(&spec.DropColumn{Table: spec.ParseTable("told"), Column: "b"}), ""},
+		{"drop of the key that is a replica identity", contract(&spec.DropConstraint{Table: spec.ParseTable("keyed"), Name: "keyed_a"}), "Replica identity: The rows of keyed are told apart by the index keyed_a"},
+		{"replacement of the column of a replica identity", swapped("told", "a", "n"), "Something else needs the column as it is: told.a cannot be replaced while there is: index told_a, by which replication tells rows apart"},
 		{"drop of a part", contract(&spec.DropIndex{Schema: "public", Name: "z_at"}), "Index is part of another one"},
 		{"drop of what a key refers to", contract(&spec.DropIndex{Schema: "public", Name: "seen_b"}), "Something else needs it: The foreign key of_b of others refers to (b)"},
 		{"rename in contract", contract(&spec.RenameIndex{Schema: "public", Name: "a", To: "b"}), "Operation belongs in expand"},
@@ -256,6 +275,18 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 			cat.Tables["shown"] = &migrations.Table{Columns: columns, Dependents: []migrations.Dependent{{Column: "a", Object: "view pleat_other.shown"}}}
 			cat.Tables["former_named"] = &migrations.Table{Columns: columns, Dependents: []migrations.Dependent{{Column: "a", Object: "view pleat_other.later_named"}},
 				Indexes: []migrations.Index{{Name: "on_a", Definition: "CREATE INDEX on_a ON public.former_named USING btree (a)", Valid: true}}}
+			cat.Tables["told"] = &migrations.Table{
+				Columns: []migrations.Column{{Name: "a", Type: "int", NotNull: true}, {Name: "b", Type: "int", NotNull: true}},
+				Indexes: []migrations.Index{
+					{Name: "told_a", Definition: "CREATE UNIQUE INDEX told_a ON public.told USING btree (a)", Unique: true, Valid: true, Identity: true, Key: []string{"a"}},
+					{Name: "told_b", Definition: "CREATE UNIQUE INDEX told_b ON public.told USING btree (b)", Unique: true, Valid: true, Key: []string{"b"}},
+				},
+			}
+			cat.Tables["keyed"] = &migrations.Table{
+				Columns:     []migrations.Column{{Name: "a", Type: "int", NotNull: true}},
+				Constraints: []migrations.Constraint{{Name: "keyed_a", Kind: migrations.Unique, Definition: "UNIQUE (a)", Columns: []string{"a"}, Valid: true}},
+				Indexes:     []migrations.Index{{Name: "keyed_a", Constraint: "keyed_a", Definition: "CREATE UNIQUE INDEX keyed_a ON public.keyed USING btree (a)", Unique: true, Valid: true, Identity: true, Key: []string{"a"}}},
+			}
 			cat.Tables["now_named"] = &migrations.Table{Columns: []migrations.Column{{Name: "y", Type: "bool"}}}
 			cat.Tables["part"] = &migrations.Table{Columns: columns, PartitionOf: "whole"}
 			cat.Tables["guarded"] = &migrations.Table{Columns: columns, RowSecurity: true}

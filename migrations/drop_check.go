@@ -20,6 +20,11 @@ func (l *lowering) checkDropColumn(o *spec.DropColumn, position int) {
 		l.problem(o.Range, "Column is in the primary key", fmt.Sprintf(
 			"Column %s is part of the primary key of %s; dropping it would drop the key.", o.Column, o.Table))
 	}
+	for _, i := range t.Indexes {
+		if i.Identity && (slices.Contains(i.Key, o.Column) || slices.Contains(i.Key, HiddenName(o.Column))) {
+			l.identifies(o.Range, o.Table, i)
+		}
+	}
 	shown := slices.ContainsFunc(t.Dependents, func(d Dependent) bool {
 		return d.served() && (d.Column == o.Column || d.Column == HiddenName(o.Column))
 	})

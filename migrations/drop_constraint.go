@@ -171,6 +171,9 @@ func (o dropConstraint) check(l *lowering, t *Table) bool {
 	case t.PrimaryKeyName == o.Name:
 		l.problem(o.Range, "Primary key dropped", o.anotherKey())
 		return false
+	case live != nil && t.index(o.Name) != nil && t.index(o.Name).Identity:
+		l.identifies(o.Range, o.Table, *t.index(o.Name))
+		return false
 	case o.Definition == "":
 		return true
 	}

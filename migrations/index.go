@@ -228,11 +228,21 @@ func (l *lowering) checkRemovable(at hcl.Range, table spec.Table, t *Table, i In
 			"The index %s is that of the constraint %s, and goes with it: drop_constraint %q %q.", i.Name, i.Constraint, table, i.Constraint))
 	case i.Parent != "":
 		l.problem(at, "Index is part of another one", fmt.Sprintf("The index %s is the part of %s that is on %s, and goes with it.", i.Name, i.Parent, table))
+	case i.Identity:
+		l.identifies(at, table, i)
 	default:
 		columns, all := indexedColumns(i.Definition)
 		return !i.Unique || !all || l.checkReferred(at, t, i.Name, columns)
 	}
 	return false
+}
+
+// identifies refuses to take away what subscribers tell the rows of a table apart
+// by: from then on the server would refuse each UPDATE and DELETE of a table that is
+// published.
+func (l *lowering) identifies(at hcl.Range, table spec.Table, i Index) {
+	l.problem(at, "Replica identity", fmt.Sprintf(
+		"The rows of %[1]s are told apart by the index %[2]s in replication. Without it the server refuses each UPDATE and DELETE of a table that is published. In a change before:\n\n  sql \"identity\" {\n    up   = \"ALTER TABLE %[1]s REPLICA IDENTITY FULL\"\n    down = \"ALTER TABLE %[1]s REPLICA IDENTITY USING INDEX %[2]s\"\n  }", table, i.Name))
 }
 
 // checkReferred is about foreign keys that refer to columns which only this index

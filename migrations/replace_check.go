@@ -65,6 +65,11 @@ func inTheWay(t *Table, c *Column) []string {
 			found = append(found, "generated column "+other.Name)
 		}
 	}
+	for _, i := range t.Indexes {
+		if i.Identity && slices.Contains(i.Key, c.Name) {
+			found = append(found, "index "+i.Name+", by which replication tells rows apart (REPLICA IDENTITY USING INDEX)")
+		}
+	}
 	for _, k := range t.Constraints {
 		if slices.Contains(k.Columns, c.Name) && (k.Kind == Exclusion || strings.Contains(k.Definition, " DEFERRABLE") && k.Kind == Unique) {
 			found = append(found, "constraint "+k.Name+" ("+k.Definition+")")

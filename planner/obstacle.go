@@ -224,6 +224,12 @@ func (v *view) published(s numbered, t *migrations.Table, around TableCircumstan
 					Do: fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, without the column", migrations.Ident(publication)),
 				})
 			}
+			if renamed := "RENAME COLUMN " + migrations.Ident(column) + " TO "; slices.ContainsFunc(a.SQL, func(sql string) bool { return strings.Contains(sql, renamed) }) {
+				out = append(out, Obstacle{
+					Code: "publication_column", Text: fmt.Sprintf("the publication %s lists %s: from step %d on it publishes it by another name, and subscribers stop", publication, name, s.number),
+					Do: fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, without the column; and again with the new one, once it has the name", migrations.Ident(publication)),
+				})
+			}
 		}
 	}
 	whole := slices.DeleteFunc(slices.Clone(t.Publications), func(p string) bool { return around.Listed[p] != nil })

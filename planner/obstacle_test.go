@@ -36,6 +36,7 @@ func TestObstacles(t *testing.T) {
 	view := planner.Step{Kind: planner.KindExpand, Title: "view of users", Action: &planner.Transaction{Database: "main", Table: spec.Table{Schema: "pleat_c", Name: "users"}, Unit: "view.pleat_c.users"}}
 	may, mayNot := true, false
 	drop := planner.Step{Kind: planner.KindContract, Title: "drop users.name", Drops: []string{"users.name"}, Action: &planner.Transaction{Database: "main", Table: users, Unit: "drop.users"}}
+	hide := planner.Step{Kind: planner.KindContract, Title: "hide users.name", Action: &planner.Transaction{Database: "main", Table: users, Unit: "hide.users", SQL: []string{`ALTER TABLE "public"."users" RENAME COLUMN "name" TO "pleat_hidden_name"`}}}
 	type around = *planner.Circumstances
 	type table = *planner.TableCircumstance
 	tests := []struct {
@@ -79,6 +80,12 @@ func TestObstacles(t *testing.T) {
 		{"a listed column goes", drop, func(_ around, t table, m *migrations.Table) {
 			m.Publications, t.Listed = []string{"p"}, map[string][]string{"p": {"id", "pleat_hidden_name"}}
 		}, "publication_column", "the publication p lists users.pleat_hidden_name", "ALTER PUBLICATION"},
+		{"a listed column is hidden", hide, func(_ around, t table, m *migrations.Table) {
+			m.Publications, t.Listed = []string{"p"}, map[string][]string{"p": {"id", "name"}}
+		}, "publication_column", "the publication p lists users.name: from step 1 on it publishes it by another name", `ALTER PUBLICATION "p"`},
+		{"another column is hidden", hide, func(_ around, t table, m *migrations.Table) {
+			m.Publications, t.Listed = []string{"p"}, map[string][]string{"p": {"id", "nam"}}
+		}, "", "", ""},
 		{"written by a subscription", sync, func(_ around, t table, _ *migrations.Table) { t.Subscribed = true }, "subscribed_table", "a subscription writes users", ""},
 		{"inherited from", sync, func(_ around, _ table, m *migrations.Table) { m.Children = []string{"admins"} }, "inherited_table", "admins inherit from users", ""},
 	}

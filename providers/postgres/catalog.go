@@ -176,7 +176,7 @@ func (r *reader) indexes() {
 		select i.indrelid, c.relname, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisunique, i.indisvalid and i.indisready,
 		       coalesce((select conname from pg_catalog.pg_constraint where conrelid = i.indrelid and conindid = i.indexrelid and contype in ('p', 'u', 'x')), ''),
 		       coalesce((select p.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class p on p.oid = h.inhparent
-		                 where h.inhrelid = i.indexrelid), ''), k.names
+		                 where h.inhrelid = i.indexrelid), ''), i.indisreplident, k.names
 		from pg_catalog.pg_index i
 		join pg_catalog.pg_class c on c.oid = i.indexrelid
 		join pg_catalog.pg_am m on m.oid = c.relam
@@ -189,7 +189,7 @@ func (r *reader) indexes() {
 		  on i.indisunique and i.indisvalid and i.indisready and i.indpred is null and i.indexprs is null and m.amname = 'btree'
 		where i.indrelid = any($1::oid[])
 		order by i.indrelid, c.relname collate "C"`,
-		[]any{&i.Name, &i.Definition, &i.Unique, &i.Valid, &i.Constraint, &i.Parent, &i.Key},
+		[]any{&i.Name, &i.Definition, &i.Unique, &i.Valid, &i.Constraint, &i.Parent, &i.Identity, &i.Key},
 		func(t *migrations.Table) { t.Indexes = append(t.Indexes, i) })
 }
 

@@ -30,7 +30,8 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 		create table notes (m mood[], n text default 'low'::mood);
 		create view lows as select 'low'::mood;
 		create function felt(mood) returns int language sql as 'select 1';
-		create table pleat_hidden_gone (id int primary key)`)
+		create table pleat_hidden_gone (id int primary key);
+		alter table pleat_hidden_gone replica identity using index pleat_hidden_gone_pkey`)
 	p := postgres.New(&spec.Database{Name: "main", URL: spec.Secret("test", url)}, nil)
 	scope := postgres.Scope{Tables: []spec.Table{users, spec.ParseTable("gone"), spec.ParseTable("never")}, Types: []spec.Table{spec.ParseTable("mood"), spec.ParseTable("none")}, Changes: []string{"c"}}
 	got, err := p.Observe(t.Context(), scope)
@@ -60,7 +61,7 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 		"pleat_hidden_gone": {
 			Columns:    []migrations.Column{{Name: "id", Type: "integer", NotNull: true}},
 			PrimaryKey: []string{"id"}, PrimaryKeyName: "pleat_hidden_gone_pkey",
-			Indexes: []migrations.Index{{Name: "pleat_hidden_gone_pkey", Definition: "CREATE UNIQUE INDEX pleat_hidden_gone_pkey ON public.pleat_hidden_gone USING btree (id)", Unique: true, Valid: true, Constraint: "pleat_hidden_gone_pkey", Key: []string{"id"}}},
+			Indexes: []migrations.Index{{Name: "pleat_hidden_gone_pkey", Definition: "CREATE UNIQUE INDEX pleat_hidden_gone_pkey ON public.pleat_hidden_gone USING btree (id)", Unique: true, Valid: true, Constraint: "pleat_hidden_gone_pkey", Identity: true, Key: []string{"id"}}},
 		},
 	}, Enums: map[string][]string{"mood": {"low", "high"}}, TypeUses: map[string][]migrations.TypeUse{"mood": {
 		{Table: "notes", Columns: []string{"m"}, Object: "column m of table public.notes"},
