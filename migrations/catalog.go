@@ -64,6 +64,7 @@ type Column struct {
 	Generated string `json:"generated,omitempty"` // "STORED" or "VIRTUAL"; Default is then what it is computed by
 	Collation string `json:"collation,omitempty"` // qualified and quoted; "" = the type's own
 	Sequence  string `json:"sequence,omitempty"`  // owned by the column; as spec.Table's text
+	Settings  bool   `json:"settings,omitempty"`  // it has rights, a statistics target or options of its own
 }
 
 // Index is one index of a table.

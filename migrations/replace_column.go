@@ -197,11 +197,65 @@ func exchange(r *spec.ReplaceColumn, was Column, former string) (there, back []s
 		there = append(there, defaultTo(t, final, cmp.Or(r.Default, was.Default)))
 		back = append(back, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", tableIdent(t), Ident(r.By)))
 	}
+	if was.Settings {
+		there = append(there, sameSettings(t, away, final))
+		back = append(back, noSettings(t, r.By))
+	}
 	if was.Comment != "" {
 		there = append(there, columnComment(t, final, was.Comment), columnComment(t, away, ""))
 		back = append(back, columnComment(t, r.Column, was.Comment), columnComment(t, r.By, ""))
 	}
 	return there, back
+}
+
+// sameSettings gives a column the rights, the statistics target and the options that
+// another one has. Both are of one table.
+func sameSettings(t spec.Table, from, to string) string {
+	body := fmt.Sprintf(`
+declare
+  granted record;
+  has record;
+begin
+  select t.attacl, t.attoptions, coalesce(t.attstattarget, -1) as target into has
+  from pg_catalog.pg_attribute t where t.attrelid = %[1]s::pg_catalog.regclass and t.attname = %[2]s;
+  for granted in
+    select a.privilege_type as what, case a.grantee when 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end as whom,
+           case when a.is_grantable then ' with grant option' else '' end as option
+    from pg_catalog.aclexplode(has.attacl) a
+  loop
+    execute 'grant ' || granted.what || %[3]s || granted.whom || granted.option;
+  end loop;
+  if has.target >= 0 then
+    execute %[4]s || 'set statistics ' || has.target;
+  end if;
+  if has.attoptions is not null then
+    execute %[4]s || 'set (' || pg_catalog.array_to_string(has.attoptions, ', ') || ')';
+  end if;
+end
+`, Literal(tableIdent(t)), Literal(from), Literal(" ("+Ident(to)+") on "+tableIdent(t)+" to "), Literal("alter table "+tableIdent(t)+" alter column "+Ident(to)+" "))
+	quote := dollarQuote(body)
+	return "DO " + quote + body + quote
+}
+
+// noSettings takes all that away again.
+func noSettings(t spec.Table, column string) string {
+	body := fmt.Sprintf(`
+declare
+  whom text;
+begin
+  for whom in
+    select distinct case a.grantee when 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end
+    from pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) a
+    where t.attrelid = %[1]s::pg_catalog.regclass and t.attname = %[2]s
+  loop
+    execute %[3]s || whom || ' cascade';
+  end loop;
+  execute %[4]s || 'set statistics -1';
+  execute %[4]s || 'reset (n_distinct, n_distinct_inherited)';
+end
+`, Literal(tableIdent(t)), Literal(column), Literal("revoke all ("+Ident(column)+") on "+tableIdent(t)+" from "), Literal("alter table "+tableIdent(t)+" alter column "+Ident(column)+" "))
+	quote := dollarQuote(body)
+	return "DO " + quote + body + quote
 }
 
 func renameColumn(t spec.Table, from, to string) string {

@@ -146,7 +146,8 @@ func (r *reader) columns() {
 		                 join pg_catalog.pg_namespace p on p.oid = k.relnamespace
 		                 where o.refobjid = a.attrelid and o.refobjsubid = a.attnum and o.deptype in ('a', 'i')
 		                   and o.classid = 'pg_class'::regclass and o.refclassid = 'pg_class'::regclass
-		                 order by k.oid limit 1), '')
+		                 order by k.oid limit 1), ''),
+		       a.attacl is not null or a.attoptions is not null or coalesce(a.attstattarget, -1) >= 0
 		from pg_catalog.pg_attribute a
 		join pg_catalog.pg_type y on y.oid = a.atttypid
 		left join pg_catalog.pg_collation l on l.oid = a.attcollation
@@ -154,7 +155,7 @@ func (r *reader) columns() {
 		left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 		where a.attrelid = any($1::oid[]) and a.attnum > 0 and not a.attisdropped
 		order by a.attrelid, a.attnum`,
-		[]any{&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Identity, &c.Generated, &c.Collation, &c.Sequence},
+		[]any{&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Identity, &c.Generated, &c.Collation, &c.Sequence, &c.Settings},
 		func(t *migrations.Table) { t.Columns = append(t.Columns, c) })
 }
 

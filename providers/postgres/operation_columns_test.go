@@ -17,6 +17,10 @@ var nameless = shape{
 const numbered = "create table users (id serial primary key, name text not null);" +
 	"create table orders (id serial primary key, user_id int references users (id));"
 
+// set is what users.id has of its own.
+const set = `grant select (id) on users to pg_monitor; grant select (id), update (id) on users to pg_read_all_stats with grant option;
+	alter table users alter id set statistics 200, alter id set (n_distinct = -1);`
+
 func unprepared(s shape) shape {
 	s.unprepared = true
 	return s
@@ -59,14 +63,14 @@ func columnOperations() []operation {
 			after:  shape{read: nameless.read, writes: []string{"delete from users where id = $1 and id % 5 = 0"}},
 		},
 		{
-			name: "change the type of a primary key", setup: numbered,
+			name: "change the type of a primary key", setup: numbered + set,
 			fill:   "insert into users (name) select 'User Number' || i from generate_series(1, 2000) i; insert into orders (user_id) select i from generate_series(1, 2000) i",
 			change: changeType("users", "id", "bigint", "id::bigint", "pleat_new_id::int"),
 			end: `create sequence users_id_seq;
 				create table users (name text not null, id bigint default nextval('users_id_seq') not null);
 				alter sequence users_id_seq owned by users.id;
 				alter table users add primary key (id);
-				create table orders (id serial primary key, user_id int references users (id));`,
+				create table orders (id serial primary key, user_id int references users (id));` + set,
 			// Who has prepared a query for users.id meets "cached plan must not
 			// change result type" (0A000) once at the swap, as at any change of
 			// a column's type under its name.
