@@ -127,10 +127,19 @@ func (s *scope) write(kind string, n node) {
 	}
 	if kind == "MergeStmt" {
 		s.lose("what rows of %s held", t)
+		if always(n.item("joinCondition")) && slices.ContainsFunc(n.items("mergeWhenClauses"), rewrites) {
+			s.find("whole_table_write", "MERGE that matches always locks every row of %s until it ends", t)
+		}
 	}
 	if bulk {
 		s.bulk(t)
 	}
+}
+
+// rewrites tells whether a WHEN of a MERGE is about rows that are there.
+func rewrites(when item) bool {
+	command := when.node.text("commandType")
+	return command == "CMD_UPDATE" || command == "CMD_DELETE"
 }
 
 func (s *scope) rows(kind string, t spec.Table, n node) {
