@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
@@ -45,7 +46,7 @@ func (o *appFlags) read(args []string) error {
 	f.StringVar(&o.failures, "failures", "", "FILE:N, exit with 1 at the first N starts, counted in FILE")
 	f.StringVar(&o.failAs, "fail-as", "", "exit with 1 as the instance of that name")
 	f.StringVar(&o.starts, "starts", "", "add a line to that file at each start")
-	f.StringVar(&o.requests, "requests", "", "add a line to that file for each request, but for /healthz")
+	f.StringVar(&o.requests, "requests", "", "add a line to that file for each request, but for /healthz; for /notice its body")
 	f.BoolVar(&o.mute, "mute", false, "listen on nothing")
 	f.DurationVar(&o.delay, "delay", 0, "take that long for every answer")
 	f.BoolVar(&o.abrupt, "abrupt", false, "asked to stop, leave requests unanswered")
@@ -147,6 +148,10 @@ func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if s.requests != "" && r.URL.Path != "/healthz" {
 		line := fmt.Sprintf("%s %s %s\n", os.Getenv("PLEAT_RELEASE"), os.Getenv("PLEAT_INSTANCE"), r.URL.Path)
+		if r.URL.Path == "/notice" {
+			body, _ := io.ReadAll(r.Body) // what was cut off is not told
+			line = string(body) + "\n"
+		}
 		if _, err := addTo(s.requests, line); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"pleat/executor"
+	"pleat/executor/lease"
 	"pleat/planner"
 	"pleat/providers/notice"
+	"pleat/spec"
 )
 
 // farewell is how long a run that has ended waits for receivers of notices.
@@ -16,14 +18,21 @@ const farewell = 15 * time.Second
 // notices tells people how a run goes.
 type notices struct {
 	teller *notice.Teller
-	about  notice.Notice // what all of them say
+	about  notice.Notice     // what all of them say
+	back   map[string]string // what the checkpoint goes back to that follows a step, by that step
 	begun  bool
 }
 
 func (r *runner) notices(plan *planner.Plan) *notices {
+	back := map[string]string{}
+	for i, s := range plan.Steps {
+		if c, ok := s.Action.(*planner.Checkpoint); ok && i > 0 {
+			back[plan.Steps[i-1].ID] = c.Back
+		}
+	}
 	return &notices{
-		teller: notice.New(r.world.spec.Notifies, r.app.redact),
-		about:  notice.Notice{Run: r.ticket.Run, Kind: plan.Kind, Headline: plan.Headline, Who: r.holder.Who, Host: r.holder.Host},
+		teller: notice.New(r.world.spec.Notifies, r.app.redact), back: back,
+		about: notice.Notice{Run: r.ticket.Run, Kind: plan.Kind, Headline: plan.Headline, Who: r.holder.Who, Host: r.holder.Host},
 	}
 }
 
@@ -35,7 +44,7 @@ func (n *notices) watch(rec executor.Record) {
 	case executor.RunChanged:
 		told.Occasion, told.Text = n.ofRun(e)
 	case executor.StepChanged:
-		told.Occasion, told.Text = ofStep(e)
+		told.Occasion, told.Text = n.ofStep(e)
 		told.Step = fmt.Sprintf("%d %s %s", e.Number, e.Kind, e.Title)
 	}
 	if told.Occasion != "" {
@@ -76,14 +85,33 @@ func doneText(s *executor.Summary) string {
 	return text
 }
 
-func ofStep(e executor.StepChanged) (occasion, text string) {
+func (n *notices) ofStep(e executor.StepChanged) (occasion, text string) {
 	switch {
+	case (e.Status == executor.StepDone || e.Status == executor.StepSettled) && n.back[e.Step] != "":
+		return "checkpoint", n.back[e.Step]
 	case e.Status == executor.StepFailed:
 		return "failure", e.Error
 	case e.Status == executor.StepWaiting && e.Kind == planner.KindApprove && e.Detail != "":
 		return "approval", e.Detail
 	}
 	return "", ""
+}
+
+// tellPlan tells people of a plan that was saved for them to review.
+func (a *app) tellPlan(sp *spec.Spec, plan *planner.Plan) error {
+	who, err := lease.Self("")
+	if err != nil {
+		return err
+	}
+	n := notices{teller: notice.New(sp.Notifies, a.redact)}
+	n.teller.Tell(notice.Notice{
+		Occasion: "plan", At: time.Now().UTC(), Kind: plan.Kind, Headline: plan.Headline, Who: who.Who, Host: who.Host,
+		Text: "to review: " + plan.Fingerprint,
+	})
+	if lost := n.close(); lost != nil {
+		a.talk("Warning: not everybody could be told: %s", lost)
+	}
+	return nil
 }
 
 // close gives what could not be told.

@@ -90,6 +90,11 @@ func (a *app) plan(ctx context.Context, goal planner.Goal, acknowledged []string
 	if err := a.savePlan(plan, out); err != nil {
 		return err
 	}
+	if out != "" {
+		if err := a.tellPlan(sp, plan); err != nil {
+			return err
+		}
+	}
 	if detailed && !plan.Empty() {
 		return &codeError{code: exitChanges}
 	}
