@@ -257,7 +257,10 @@ type Start struct {
 // Stop takes instances down: signal, then kill. Where Wait is false the step
 // is done once every instance was told. Where it is true, instances that take
 // longer than the step has are left to end by themselves, unless Exclusive says
-// that nothing may run beside them.
+// that nothing may run beside them. Where one of them is up and fewer than Floor
+// others of the process are, it fails, and nothing is changed; it also fails when,
+// once it is done, an instance of release By that was up before is not any more, or
+// has ended by itself of late.
 type Stop struct {
 	Orchestrator spec.Address `json:"orchestrator"`
 	Service      string       `json:"service"`
@@ -267,6 +270,8 @@ type Stop struct {
 	Instances    []Placement  `json:"instances"`
 	Wait         bool         `json:"wait"`
 	Exclusive    bool         `json:"exclusive,omitempty"`
+	Floor        int          `json:"floor,omitempty"`
+	By           string       `json:"by,omitempty"`
 }
 
 // Attach lets instances get requests. It fails where one is not up, unless Again

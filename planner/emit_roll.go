@@ -621,10 +621,19 @@ func (r *rollout) awaitEnd(version string, m strategy.Move, names []string) (oth
 }
 
 func (r *rollout) stopAction(version string, m strategy.Move, placed []Placement) *Stop {
-	return &Stop{
+	s := &Stop{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: version,
 		Process: m.Process, Drain: r.drainOf(version, m.Process), Instances: placed, Wait: m.Wait, Exclusive: m.Alone || r.exclusive() || r.current.kind == moveDown,
 	}
+	p := r.to.process(m.Process)
+	if p == nil || s.Exclusive || version == r.to.Version {
+		return s
+	}
+	s.By = r.to.Version
+	if !p.Routed || r.service.Router == nil { // the others were drained, which has a floor of its own
+		s.Floor = min(m.Serving, r.count(*p))
+	}
+	return s
 }
 
 func (r *rollout) stop(version string, m strategy.Move, names []string) {

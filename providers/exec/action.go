@@ -85,7 +85,10 @@ type Start struct {
 
 // Stop is done when each instance is gone; where wait is false, when each was
 // told to go. Where an instance takes longer than the step may wait, that is a
-// warning and done all the same, unless exclusive is true.
+// warning and done all the same, unless exclusive is true. Where one of them is up
+// and fewer than floor others of the process are, it fails, and nothing is changed; it
+// also fails when, once it is done, an instance of release by that was up before is not
+// any more.
 type Stop struct {
 	Service   string   `json:"service"`
 	Release   string   `json:"release"`
@@ -94,6 +97,8 @@ type Stop struct {
 	Instances []Placed `json:"instances"`
 	Wait      bool     `json:"wait"`
 	Exclusive bool     `json:"exclusive,omitempty"`
+	Floor     int      `json:"floor,omitempty"`
+	By        string   `json:"by,omitempty"`
 }
 
 // Smoke is done when each instance has passed each check once, asked where it

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"pleat/planner"
@@ -14,11 +15,104 @@ func (c *call) stop(ctx context.Context, a *planner.Stop) error {
 	if err != nil {
 		return err
 	}
+	before := c.standing(ctx, a)
+	if err := before.enough(a); err != nil && before.missing == nil {
+		return err
+	} else if err != nil { // an agent that restarts is waited for, where that may change it
+		if before = c.standingPatiently(ctx, a); before.enough(a) != nil {
+			return errors.Join(before.enough(a), before.missing)
+		}
+	}
 	err = perHost(a.Instances, func(i planner.Placement) error { return c.stopOne(ctx, hosts[i.Host], ref(a, i), a) })
 	if err != nil {
 		return err
 	}
-	return c.see(ctx, a)
+	if err := c.see(ctx, a); err != nil || a.By == "" {
+		return err
+	}
+	return c.standing(ctx, a).still(before)
+}
+
+// standing is what a stop leaves.
+type standing struct {
+	up    map[place]api.Instance // others of the process that are up
+	down  []api.Instance         // others of release By that are not, or not for long
+	going bool                   // one of those to stop is up
+
+	missing error // agents of which nothing is known
+}
+
+// standing looks at the agents that answer. A stop without a successor is not looked
+// at.
+func (c *call) standing(ctx context.Context, a *planner.Stop) standing {
+	s := standing{up: map[place]api.Instance{}}
+	if a.By == "" {
+		return s
+	}
+	var members []fleet.Member
+	members, s.missing = c.fleet.Read(ctx)
+	leaving := map[place]bool{}
+	for _, i := range a.Instances {
+		leaving[place{i.Host, ref(a, i)}] = true
+	}
+	for _, m := range members {
+		for _, i := range m.Instances {
+			at := place{i.Host, i.Ref}
+			switch {
+			case i.Service != a.Service || i.Process != a.Process:
+			case leaving[at]:
+				s.going = s.going || i.State == planner.Up
+			case i.State == planner.Up && !(i.Release == a.By && i.Shaky):
+				s.up[at] = i
+			case i.Release == a.By:
+				s.down = append(s.down, i)
+			}
+		}
+	}
+	return s
+}
+
+// standingPatiently waits for agents that do not answer.
+func (c *call) standingPatiently(ctx context.Context, a *planner.Stop) (s standing) {
+	_ = fleet.Patient(ctx, func(func()) error { // what is missing in the end is in s
+		s = c.standing(ctx, a)
+		return s.missing
+	})
+	return s
+}
+
+// enough refuses a stop that would leave too few.
+func (s standing) enough(a *planner.Stop) error {
+	if !s.going || len(s.up) >= a.Floor {
+		return nil
+	}
+	why := ""
+	if len(s.down) > 0 {
+		why = ": " + unwell(s.down[0])
+	}
+	return fmt.Errorf("%d instances of %s %s would be up, and %d must be%s", len(s.up), a.Service, a.Process, a.Floor, why)
+}
+
+// still tells which instance of the successor was up before and is not any more.
+func (s standing) still(before standing) error {
+	for _, i := range s.down {
+		if _, was := before.up[place{i.Host, i.Ref}]; was {
+			return fmt.Errorf("%s did not stay up: %s", i.Ref, unwell(i))
+		}
+	}
+	return nil
+}
+
+// unwell says what ails an instance.
+func unwell(i api.Instance) string {
+	text := fmt.Sprintf("%s on %s is %s", i.Ref, i.Host, i.State)
+	if i.Restarts > 0 {
+		text += " after it ended by itself"
+	}
+	if i.Error != "" {
+		text += ", " + i.Error
+	}
+	return text
 }
 
 func ref(a *planner.Stop, i planner.Placement) api.Ref {

@@ -99,6 +99,7 @@ type Instance struct {
 	Address  string                `json:"address"` // host:port that it was told to listen on
 	PID      int                   `json:"pid,omitempty"`
 	Restarts int                   `json:"restarts,omitempty"`
+	Shaky    bool                  `json:"shaky,omitempty"` // it has ended by itself of late
 	Key      string                `json:"key,omitempty"`
 	Checks   []*spec.Check         `json:"checks,omitempty"`
 	HTTP2    bool                  `json:"http2,omitempty"`    // it speaks HTTP/2 without TLS

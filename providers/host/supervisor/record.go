@@ -65,3 +65,9 @@ var allowed = map[planner.InstanceState][]planner.InstanceState{
 	planner.Stopping: {planner.Down},
 	planner.Down:     {planner.Pending}, // see settle
 }
+
+// shaky tells whether the instance ended by itself and has not been up for long
+// enough since.
+func (r record) shaky(now time.Time) bool {
+	return r.Restarts > 0 && (r.UpSince.IsZero() || now.Sub(r.UpSince) < steady)
+}
