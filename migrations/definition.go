@@ -124,3 +124,13 @@ func indexedColumn(tokens []string, i int) string {
 	}
 	return strings.Trim(tokens[i], `"`)
 }
+
+// Referenced are the columns that a foreign key refers to.
+func (c Constraint) Referenced() []string {
+	_, parent, found := strings.Cut(c.Definition, " REFERENCES ")
+	if !found {
+		return nil
+	}
+	columns, _ := indexedColumns(parent)
+	return columns
+}

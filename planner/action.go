@@ -257,10 +257,10 @@ type Start struct {
 // Stop takes instances down: signal, then kill. Where Wait is false the step
 // is done once every instance was told. Where it is true, instances that take
 // longer than the step has are left to end by themselves, unless Exclusive says
-// that nothing may run beside them. Where one of them is up and fewer than Floor
-// others of the process are, it fails, and nothing is changed; it also fails when,
-// once it is done, an instance of release By that was up before is not any more, or
-// has ended by itself of late.
+// that nothing may run beside them. Where one of them is up, fewer than Floor
+// others of the process are, and one of release By is not, or has ended by itself of
+// late, it fails, and nothing is changed. It also fails when, once it is done, that is
+// so of one that was up before.
 type Stop struct {
 	Orchestrator spec.Address `json:"orchestrator"`
 	Service      string       `json:"service"`

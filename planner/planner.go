@@ -58,6 +58,7 @@ func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
 	p := newPlanning(sp, st, goal)
 	p.lower()
 	p.checkReleases()
+	p.checkKeys()
 	p.checkDirectories()
 	if p.diags.HasErrors() {
 		return nil, p.diags

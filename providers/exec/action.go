@@ -85,10 +85,10 @@ type Start struct {
 
 // Stop is done when each instance is gone; where wait is false, when each was
 // told to go. Where an instance takes longer than the step may wait, that is a
-// warning and done all the same, unless exclusive is true. Where one of them is up
-// and fewer than floor others of the process are, it fails, and nothing is changed; it
-// also fails when, once it is done, an instance of release by that was up before is not
-// any more.
+// warning and done all the same, unless exclusive is true. Where one of them is up,
+// fewer than floor others of the process are, and one of release by is not, it fails,
+// and nothing is changed. It also fails when, once it is done, one of release by that
+// was up before is not any more.
 type Stop struct {
 	Service   string   `json:"service"`
 	Release   string   `json:"release"`

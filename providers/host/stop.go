@@ -81,16 +81,13 @@ func (c *call) standingPatiently(ctx context.Context, a *planner.Stop) (s standi
 	return s
 }
 
-// enough refuses a stop that would leave too few.
+// enough refuses a stop that would leave too few because the successor did not stay
+// up. What went of the others went by itself, and waiting would not bring it back.
 func (s standing) enough(a *planner.Stop) error {
-	if !s.going || len(s.up) >= a.Floor {
+	if !s.going || len(s.up) >= a.Floor || len(s.down) == 0 {
 		return nil
 	}
-	why := ""
-	if len(s.down) > 0 {
-		why = ": " + unwell(s.down[0])
-	}
-	return fmt.Errorf("%d instances of %s %s would be up, and %d must be%s", len(s.up), a.Service, a.Process, a.Floor, why)
+	return fmt.Errorf("%d of %s %s would be up, and %d must be: %s", len(s.up), a.Service, a.Process, a.Floor, unwell(s.down[0]))
 }
 
 // still tells which instance of the successor was up before and is not any more.

@@ -1,0 +1,77 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/migrations"
+	"pleat/spec"
+)
+
+// checkKeys refuses to replace one end of a foreign key while the other one is
+// replaced, by the same change or by one that is not contracted: each would make a
+// copy of the key with one end on a column that goes.
+func (p *planning) checkKeys() {
+	for i, c := range p.changes {
+		db := p.state.Databases[c.Database.Name]
+		if db == nil || db.Catalog == nil || p.start.phases[c.Name].AtLeast(migrations.Contracted) {
+			continue
+		}
+		for _, before := range p.changes[:i+1] {
+			if before.Database != c.Database || p.start.phases[before.Name].AtLeast(migrations.Contracted) {
+				continue
+			}
+			if d := bothEnds(db.Catalog, c, before); d != nil {
+				p.diags = append(p.diags, d)
+				break
+			}
+		}
+	}
+}
+
+// bothEnds finds a key of which one change replaces one end and the other the other.
+func bothEnds(cat *migrations.Catalog, c, before *spec.Change) *hcl.Diagnostic {
+	for _, name := range sortedKeys(cat.Tables) {
+		child := spec.ParseTable(name)
+		for _, key := range cat.Tables[name].Constraints {
+			if key.Kind != migrations.Foreign {
+				continue
+			}
+			parent, referenced := spec.ParseTable(key.References), key.Referenced()
+			own, other := replacement(c, child, key.Columns), replacement(before, parent, referenced)
+			if own == nil || other == nil {
+				own, other = replacement(c, parent, referenced), replacement(before, child, key.Columns)
+			}
+			if own == nil || other == nil {
+				continue
+			}
+			who, instead := string(before.Address()), "Leave this out until that is contracted, its drop included."
+			if before == c {
+				who, instead = "this change", "Make it two changes; the second comes into the spec once the first is contracted, its drop included."
+			}
+			return &hcl.Diagnostic{
+				Severity: hcl.DiagError, Summary: "Both ends of a foreign key at once", Subject: own.Range.Ptr(),
+				Detail: fmt.Sprintf("The foreign key %s of %s refers to %s (%s), and %s replaces %s.%s. %s Meanwhile a key of int may refer to one of bigint, and the other way round.",
+					key.Name, child, parent, strings.Join(referenced, ", "), who, other.Table, other.Column, instead),
+			}
+		}
+	}
+	return nil
+}
+
+// replacement is what a change replaces of those columns; nil for nothing.
+func replacement(c *spec.Change, t spec.Table, columns []string) *spec.ReplaceColumn {
+	if c.Contract == nil {
+		return nil
+	}
+	for _, op := range c.Contract.Operations {
+		r, ok := op.(*spec.ReplaceColumn)
+		if ok && r.Table == t && (slices.Contains(columns, r.Column) || slices.Contains(columns, migrations.HiddenName(r.Column))) {
+			return r
+		}
+	}
+	return nil
+}
