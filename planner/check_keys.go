@@ -15,13 +15,15 @@ import (
 // replaced, by the same change or by one that is not contracted: each would make a
 // copy of the key with one end on a column that goes.
 func (p *planning) checkKeys() {
-	for i, c := range p.changes {
+	var replacing []*spec.Change
+	for _, c := range p.changes {
 		db := p.state.Databases[c.Database.Name]
-		if db == nil || db.Catalog == nil || p.start.phases[c.Name].AtLeast(migrations.Contracted) {
+		if db == nil || db.Catalog == nil || !replaces(c) || p.start.phases[c.Name].AtLeast(migrations.Contracted) {
 			continue
 		}
-		for _, before := range p.changes[:i+1] {
-			if before.Database != c.Database || p.start.phases[before.Name].AtLeast(migrations.Contracted) {
+		replacing = append(replacing, c)
+		for _, before := range replacing {
+			if before.Database != c.Database {
 				continue
 			}
 			if d := bothEnds(db.Catalog, c, before); d != nil {
@@ -30,6 +32,14 @@ func (p *planning) checkKeys() {
 			}
 		}
 	}
+}
+
+// replaces tells whether a change has a column take over the name of another.
+func replaces(c *spec.Change) bool {
+	return c.Contract != nil && slices.ContainsFunc(c.Contract.Operations, func(op spec.Operation) bool {
+		_, ok := op.(*spec.ReplaceColumn)
+		return ok
+	})
 }
 
 // bothEnds finds a key of which one change replaces one end and the other the other.
@@ -64,9 +74,6 @@ func bothEnds(cat *migrations.Catalog, c, before *spec.Change) *hcl.Diagnostic {
 
 // replacement is what a change replaces of those columns; nil for nothing.
 func replacement(c *spec.Change, t spec.Table, columns []string) *spec.ReplaceColumn {
-	if c.Contract == nil {
-		return nil
-	}
 	for _, op := range c.Contract.Operations {
 		r, ok := op.(*spec.ReplaceColumn)
 		if ok && r.Table == t && (slices.Contains(columns, r.Column) || slices.Contains(columns, migrations.HiddenName(r.Column))) {
