@@ -31,14 +31,14 @@ type carrying struct {
 }
 
 func (l *lowering) carry(t spec.Table, next *Table) {
-	k := &carrying{lowering: l, table: t, live: l.live.Table(t), next: next, columns: map[string]string{}, before: map[string]string{}, types: map[string]string{}, source: l.replaced(t)[0].Range}
+	k := &carrying{lowering: l, table: t, live: l.live.Table(t), next: next, columns: l.replacing(t), before: map[string]string{}, types: map[string]string{}, source: l.replaced(t)[0].Range}
 	for _, r := range l.replaced(t) {
 		switch swapState(k.live, r) {
 		case original:
-			k.columns[r.Column], k.before[r.By] = r.By, r.By
+			k.before[r.By] = r.By
 			k.retype(r, r.Column, r.By)
 		case hidden:
-			k.columns[HiddenName(r.Column)], k.before[r.Final()] = r.Final(), r.By
+			k.before[r.Final()] = r.By
 			k.retype(r, HiddenName(r.Column), r.Final())
 		}
 	}
@@ -61,6 +61,32 @@ func (l *lowering) carry(t spec.Table, next *Table) {
 	for _, f := range slices.Clone(next.References) {
 		k.incoming(f)
 	}
+}
+
+// replacing are the columns of a table that the change replaces, to those that
+// replace them, by their names now.
+func (l *lowering) replacing(t spec.Table) map[string]string {
+	columns := map[string]string{}
+	for _, r := range l.replaced(t) {
+		switch swapState(l.live.Table(t), r) {
+		case original:
+			columns[r.Column] = r.By
+		case hidden:
+			columns[HiddenName(r.Column)] = r.Final()
+		}
+	}
+	return columns
+}
+
+// parents tells whether a foreign key goes with the table that it references:
+// there the end is replaced. Where both ends are, that makes one copy of it, from
+// the new to the new.
+func (l *lowering) parents(c Constraint) bool {
+	return c.Kind == Foreign && among(l.replacing(spec.ParseTable(c.References)), c.Referenced())
+}
+
+func among(columns map[string]string, names []string) bool {
+	return slices.ContainsFunc(names, func(c string) bool { return columns[c] != "" })
 }
 
 // retype has constants of a type that is the database's own be of the new one.
@@ -107,10 +133,6 @@ func recast(sql, from, to string) string {
 	}
 }
 
-func (k *carrying) concerns(columns []string) bool {
-	return slices.ContainsFunc(columns, func(c string) bool { return k.columns[c] != "" })
-}
-
 // index is built for every index that has one of the columns, in its key, in
 // an expression or in its condition.
 func (k *carrying) index(i Index) {
@@ -150,7 +172,7 @@ func missingUnless(u Unit, object string) Unit {
 
 // constraint adds checks and foreign keys beside those that are there.
 func (k *carrying) constraint(c Constraint) {
-	if !k.concerns(c.Columns) || strings.HasPrefix(c.Name, carriedName("")) {
+	if !among(k.columns, c.Columns) || k.parents(c) || strings.HasPrefix(c.Name, carriedName("")) {
 		return
 	}
 	definition := notValid(c.Definition)
@@ -180,13 +202,14 @@ func renamedColumns(columns []string, names map[string]string) []string {
 	return renamed
 }
 
-// incoming adds a foreign key beside one of another table, to the new column.
-// It is the only one, under the name of the former, once that has ended.
+// incoming adds a foreign key beside one that references the table, to the new
+// column, and from the new one where that end is replaced too. It is the only one,
+// under the name of the former, once that has ended.
 func (k *carrying) incoming(f ForeignKey) {
 	name, child := carriedName(f.Name), spec.ParseTable(f.Table)
 	beside := k.keyBeside(f)
 	ended := beside == nil && slices.ContainsFunc(f.Referenced, func(c string) bool { return k.before[c] != "" && k.before[c] != c })
-	if strings.HasPrefix(f.Name, carriedName("")) || !ended && !k.concerns(f.Referenced) {
+	if strings.HasPrefix(f.Name, carriedName("")) || !ended && !among(k.columns, f.Referenced) {
 		return
 	}
 	var there *Constraint
@@ -196,10 +219,11 @@ func (k *carrying) incoming(f ForeignKey) {
 	case beside != nil:
 		there = &Constraint{Valid: beside.Valid}
 	}
-	c := Constraint{Name: name, Definition: spec.RenameForeignKey(notValid(f.Definition), nil, k.columns), Kind: Foreign}
+	own := k.replacing(child)
+	c := Constraint{Name: name, Definition: spec.RenameForeignKey(notValid(f.Definition), own, k.columns), Kind: Foreign}
 	k.program.Validate = append(k.program.Validate, constraintUnits(child, k.table, c, there, k.source)...)
 	if there == nil {
-		f.Referenced = renamedColumns(f.Referenced, k.columns)
+		f.Columns, f.Referenced = renamedColumns(f.Columns, own), renamedColumns(f.Referenced, k.columns)
 		f.Name, f.Definition = name, c.Definition
 		k.next.References = append(k.next.References, f)
 	}

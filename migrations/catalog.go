@@ -98,8 +98,9 @@ type Constraint struct {
 	Definition string         `json:"definition"` // pg_get_constraintdef()
 	Valid      bool           `json:"valid"`
 	Kind       ConstraintKind `json:"kind,omitempty"`
-	Columns    []string       `json:"columns,omitempty"`    // in the order of the constraint
-	References string         `json:"references,omitempty"` // the table of a foreign key, as spec.Table's text
+	Columns    []string       `json:"columns,omitempty"`     // in the order of the constraint
+	References string         `json:"references,omitempty"`  // the table of a foreign key, as spec.Table's text
+	OtherTypes []string       `json:"other_types,omitempty"` // of the columns that a foreign key references
 	Comment    string         `json:"comment,omitempty"`
 }
 
@@ -120,6 +121,7 @@ type ForeignKey struct {
 	Table      string   `json:"table"` // that has it, as spec.Table's text
 	Columns    []string `json:"columns"`
 	Referenced []string `json:"referenced"`
+	OtherTypes []string `json:"other_types,omitempty"` // of Columns
 	Definition string   `json:"definition"`
 	Valid      bool     `json:"valid"`
 }

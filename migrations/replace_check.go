@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,11 +40,63 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 		l.problem(r.Range, "Default of the former type", fmt.Sprintf(
 			"%s.%s has the default %s, which is no value of %s. Give change_type a default.", r.Table, r.Column, c.Default, r.Type))
 	}
+	l.checkEnds(r, t)
 	if found := inTheWay(t, c); len(found) > 0 {
 		l.problem(r.Range, "Something else needs the column as it is", fmt.Sprintf(
 			"%s.%s cannot be replaced while there is: %s. Take it away in an sql block before, and make it again afterwards.",
 			r.Table, r.Column, strings.Join(found, "; ")))
 	}
+}
+
+// checkEnds refuses a type that the other end of a foreign key cannot be compared
+// with, as far as both are well known: the copy of the key could not be made.
+func (l *lowering) checkEnds(r *spec.ReplaceColumn, t *Table) {
+	if r.Type == "" {
+		return
+	}
+	check := func(key string, table spec.Table, own, others, types []string) {
+		at := slices.Index(own, r.Column)
+		if at < 0 || at >= len(others) || at >= len(types) {
+			return
+		}
+		kind := types[at]
+		for _, other := range l.replaced(table) {
+			if other.Column == others[at] {
+				kind = cmp.Or(other.Type, kind)
+			}
+		}
+		if a, b := comparedAs(r.Type), comparedAs(kind); a == "" || b == "" || a == b {
+			return
+		}
+		l.problem(r.Range, "The ends of a foreign key must compare", fmt.Sprintf(
+			"The foreign key %s has %s.%s at its other end, which is %s and cannot be compared with %s. Change the type of that end in this change too.",
+			key, table, others[at], kind, r.Type))
+	}
+	for _, c := range t.Constraints {
+		if c.Kind == Foreign {
+			check(c.Name, spec.ParseTable(c.References), c.Columns, c.Referenced(), c.OtherTypes)
+		}
+	}
+	for _, k := range t.References {
+		check(k.Name, spec.ParseTable(k.Table), k.Referenced, k.Columns, k.OtherTypes)
+	}
+}
+
+// comparedAs is what the server can compare a well-known type with by an operator
+// of its index; "" for a type that is not one.
+func comparedAs(kind string) string {
+	base, _, _ := strings.Cut(canonicalType(kind), "(")
+	switch base {
+	case "smallint", "integer", "bigint", "numeric", "real", "double precision":
+		return "number"
+	case "text", "character varying", "character":
+		return "text"
+	case "date", "timestamp without time zone", "timestamp with time zone":
+		return "time"
+	case "uuid", "boolean", "bytea":
+		return base
+	}
+	return ""
 }
 
 // inTheWay is what a swap of names does not carry over.

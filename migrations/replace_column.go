@@ -322,26 +322,21 @@ func (l *lowering) retire(t spec.Table) {
 			u.Statements = append(u.Statements, takeNotNullName(r))
 		}
 	}
-	u.Statements = append(u.Statements, takeNames(t, names, live)...)
+	u.Statements = append(u.Statements, l.takeNames(t, names, live)...)
 	u.Loses = "what is in " + u.Title
 	if sync := l.syncOf(t); sync != nil {
 		l.endSync(&u, sync)
 	}
-	l.program.Drop = append(append(l.program.Drop, retireKeys(t, names, live, u)...), u)
+	// Keys go first: the other end's old column would take its key along.
+	l.program.Drop = append(append(l.retireKeys(t, names, live, u), l.program.Drop...), u)
 }
 
-// retireKeys ends the foreign keys of other tables to the old columns, each in
-// a transaction of its own: the key beside it holds.
-func retireKeys(parent spec.Table, replaced []*spec.ReplaceColumn, t *Table, drop Unit) []Unit {
-	away := map[string]string{} // the old columns, as they are called when the keys end
+// retireKeys ends the foreign keys to the old columns, each in a transaction of
+// its own: the key beside it holds.
+func (l *lowering) retireKeys(parent spec.Table, replaced []*spec.ReplaceColumn, t *Table, drop Unit) []Unit {
 	taken := map[string]bool{}
 	for _, r := range replaced {
-		switch swapState(t, r) {
-		case original:
-			away[r.Column] = HiddenName(r.Column)
-		case hidden:
-			taken[r.Final()] = true
-		}
+		taken[r.Final()] = swapState(t, r) == hidden
 	}
 	var units []Unit
 	for _, k := range t.References {
@@ -352,20 +347,44 @@ func retireKeys(parent spec.Table, replaced []*spec.ReplaceColumn, t *Table, dro
 			return other.Table == k.Table && other.Name == carriedName(k.Name)
 		})
 		ended := !beside && slices.ContainsFunc(k.Referenced, func(c string) bool { return taken[c] })
+		if !beside && !ended {
+			continue
+		}
+		child := spec.ParseTable(k.Table)
+		others := l.replaced(child)
+		own, referenced := awayNames(others, l.next.Table(child)), awayNames(replaced, t)
 		if ended {
-			k.Definition = spec.RenameForeignKey(notValid(k.Definition), nil, hiddenNames(replaced))
+			own, referenced = hiddenNames(others), hiddenNames(replaced)
 		}
-		if beside || ended {
-			units = append(units, retireKey(parent, k, spec.RenameForeignKey(notValid(k.Definition), nil, away), ended, drop))
+		u := retireKey(parent, k, spec.RenameForeignKey(notValid(k.Definition), own, referenced), ended, drop)
+		if among(l.replacing(child), k.Columns) {
+			for _, r := range others {
+				u.HideFor = min(u.HideFor, r.Hide)
+			}
 		}
+		units = append(units, u)
 	}
 	return units
 }
 
+// awayNames are the columns that still have their names, and those that they are
+// hidden by.
+func awayNames(replaced []*spec.ReplaceColumn, t *Table) map[string]string {
+	names := map[string]string{}
+	for _, r := range replaced {
+		if swapState(t, r) == original {
+			names[r.Column] = HiddenName(r.Column)
+		}
+	}
+	return names
+}
+
+// hiddenNames are the columns that took over, and the names of those that they
+// took over from.
 func hiddenNames(replaced []*spec.ReplaceColumn) map[string]string {
 	names := map[string]string{}
 	for _, r := range replaced {
-		names[r.Column] = HiddenName(r.Column)
+		names[r.Final()] = HiddenName(r.Column)
 	}
 	return names
 }
@@ -395,7 +414,7 @@ func retireKey(parent spec.Table, k ForeignKey, definition string, ended bool, d
 
 // takeNames ends with the table as the direct change of type would have left
 // it. Constraints and indexes of the old column go with it.
-func takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live *Table) []string {
+func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live *Table) []string {
 	at := tableIdent(t)
 	var before, after []string
 	for _, i := range live.Indexes {
@@ -416,7 +435,7 @@ func takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live *Table) []stri
 		before = append(before, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s %[3]s USING INDEX %[4]s", at, Ident(i.Name), kind, Ident(beside)))
 	}
 	for _, c := range live.Constraints {
-		if live.Constraint(carriedName(c.Name)) != nil {
+		if live.Constraint(carriedName(c.Name)) != nil && !l.parents(c) {
 			after = append(after, fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, Ident(carriedName(c.Name)), Ident(c.Name)))
 		}
 	}

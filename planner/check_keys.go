@@ -11,9 +11,9 @@ import (
 	"pleat/spec"
 )
 
-// checkKeys refuses to replace one end of a foreign key while the other one is
-// replaced, by the same change or by one that is not contracted: each would make a
-// copy of the key with one end on a column that goes.
+// checkKeys refuses to replace one end of a foreign key while a change that is not
+// contracted replaces the other one: each would make a copy of the key with one end
+// on a column that goes. One change makes one copy.
 func (p *planning) checkKeys() {
 	var replacing []*spec.Change
 	for _, c := range p.changes {
@@ -21,7 +21,6 @@ func (p *planning) checkKeys() {
 		if db == nil || db.Catalog == nil || !replaces(c) || p.start.phases[c.Name].AtLeast(migrations.Contracted) {
 			continue
 		}
-		replacing = append(replacing, c)
 		for _, before := range replacing {
 			if before.Database != c.Database {
 				continue
@@ -31,6 +30,7 @@ func (p *planning) checkKeys() {
 				break
 			}
 		}
+		replacing = append(replacing, c)
 	}
 }
 
@@ -58,14 +58,10 @@ func bothEnds(cat *migrations.Catalog, c, before *spec.Change) *hcl.Diagnostic {
 			if own == nil || other == nil {
 				continue
 			}
-			who, instead := string(before.Address()), "Leave this out until that is contracted, its drop included."
-			if before == c {
-				who, instead = "this change", "Make it two changes; the second comes into the spec once the first is contracted, its drop included."
-			}
 			return &hcl.Diagnostic{
 				Severity: hcl.DiagError, Summary: "Both ends of a foreign key at once", Subject: own.Range.Ptr(),
-				Detail: fmt.Sprintf("The foreign key %s of %s refers to %s (%s), and %s replaces %s.%s. %s Meanwhile a key of int may refer to one of bigint, and the other way round.",
-					key.Name, child, parent, strings.Join(referenced, ", "), who, other.Table, other.Column, instead),
+				Detail: fmt.Sprintf("The foreign key %s of %s refers to %s (%s), and %s replaces %s.%s. Put both into one change, or leave this out until the other is contracted, its drop included.",
+					key.Name, child, parent, strings.Join(referenced, ", "), before.Address(), other.Table, other.Column),
 			}
 		}
 	}

@@ -221,11 +221,14 @@ func (r *reader) constraints() {
 		       coalesce((select case n.nspname when 'public' then '' else n.nspname || '.' end || t.relname
 		                 from pg_catalog.pg_class t join pg_catalog.pg_namespace n on n.oid = t.relnamespace
 		                 where t.oid = c.confrelid), ''),
+		       (select pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) order by k.place)
+		        from pg_catalog.unnest(c.confkey) with ordinality as k (num, place)
+		        join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.num),
 		       coalesce(pg_catalog.obj_description(c.oid, 'pg_constraint'), '')
 		from pg_catalog.pg_constraint c
 		where c.conrelid = any($1::oid[]) and c.contype not in ('p', 't', 'n')
 		order by c.conrelid, c.conname collate "C"`,
-		[]any{&c.Name, &c.Definition, &c.Valid, &c.Kind, &c.Columns, &c.References, &c.Comment},
+		[]any{&c.Name, &c.Definition, &c.Valid, &c.Kind, &c.Columns, &c.References, &c.OtherTypes, &c.Comment},
 		func(t *migrations.Table) { t.Constraints = append(t.Constraints, c) })
 }
 
@@ -261,13 +264,16 @@ func (r *reader) references() {
 		       (select pg_catalog.array_agg(a.attname order by k.place)
 		        from pg_catalog.unnest(c.confkey) with ordinality as k (num, place)
 		        join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.num),
+		       (select pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) order by k.place)
+		        from pg_catalog.unnest(c.conkey) with ordinality as k (num, place)
+		        join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.num),
 		       pg_catalog.pg_get_constraintdef(c.oid), c.convalidated
 		from pg_catalog.pg_constraint c
 		join pg_catalog.pg_class t on t.oid = c.conrelid
 		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
 		where c.confrelid = any($1::oid[]) and c.contype = 'f' and c.conparentid = 0
 		order by c.confrelid, n.nspname collate "C", t.relname collate "C", c.conname collate "C"`,
-		[]any{&k.Name, &k.Table, &k.Columns, &k.Referenced, &k.Definition, &k.Valid},
+		[]any{&k.Name, &k.Table, &k.Columns, &k.Referenced, &k.OtherTypes, &k.Definition, &k.Valid},
 		func(t *migrations.Table) { t.References = append(t.References, k) })
 }
 

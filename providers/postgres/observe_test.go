@@ -54,7 +54,7 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 			},
 			Comment: "people", PrimaryKeyName: "users_pkey",
 			References: []migrations.ForeignKey{{
-				Name: "orders_user_id_user_a_fkey", Table: "orders", Columns: []string{"user_id", "user_a"}, Referenced: []string{"id", "a"},
+				Name: "orders_user_id_user_a_fkey", Table: "orders", Columns: []string{"user_id", "user_a"}, Referenced: []string{"id", "a"}, OtherTypes: []string{"integer", "character varying(10)"},
 				Definition: "FOREIGN KEY (user_id, user_a) REFERENCES public.users(id, a)", Valid: true,
 			}},
 		},

@@ -1,6 +1,11 @@
 package postgres_test
 
-import "pleat/spec"
+import (
+	"fmt"
+	"testing"
+
+	"pleat/spec"
+)
 
 // names is what a release does that knows users.name.
 var names = shape{
@@ -26,7 +31,17 @@ func unprepared(s shape) shape {
 	return s
 }
 
-func columnOperations() []operation {
+// family is a table that refers to itself and is referred to.
+func family(key string) string {
+	return fmt.Sprintf(`create table people (id %[1]s primary key, name text not null, parent %[1]s references people on update cascade on delete set null);
+		create table orders (id bigserial primary key, user_id %[1]s references people on update cascade on delete cascade);
+		create index orders_user on orders (user_id);`, key)
+}
+
+const familyRows = `insert into people (id, name, parent) select i%[1]s, 'User Number' || i, case when i > 1 then (i / 2)%[1]s end from generate_series(1, 2000) i;
+	insert into orders (user_id) select i%[1]s from generate_series(1, 2000) i`
+
+func columnOperations(t testing.TB) []operation {
 	return []operation{
 		{
 			name: "split a column", setup: usersTable, change: splitName(),
@@ -76,5 +91,55 @@ func columnOperations() []operation {
 			// a column's type under its name.
 			before: unprepared(names), after: unprepared(names),
 		},
+		{
+			name: "change the type of both ends of a key", setup: family("int"), fill: fmt.Sprintf(familyRows, ""),
+			change: written(t, `change_type "people" "id" {
+				type = "bigint"
+			}
+			change_type "orders" "user_id" {
+				type = "bigint"
+			}
+			change_type "people" "parent" {
+				type = "bigint"
+			}`),
+			end: `create table people (name text not null, id bigint primary key, parent bigint references people on update cascade on delete set null);
+				create table orders (id bigserial primary key, user_id bigint references people on update cascade on delete cascade);
+				create index orders_user on orders (user_id);`,
+			before: unprepared(relatives), after: unprepared(relatives),
+		},
+		{
+			// One end after the other would have a text refer to a uuid in between.
+			name: "change both ends of a key to a type that does not compare", setup: family("text"), fill: fmt.Sprintf(familyRows, "::text"),
+			change: written(t, `change_type "orders" "user_id" {
+				type  = "uuid"
+				using = "lpad(user_id, 32, '0')::uuid"
+				back  = "ltrim(replace(user_id::text, '-', ''), '0')"
+			}
+			change_type "people" "parent" {
+				type  = "uuid"
+				using = "lpad(parent, 32, '0')::uuid"
+				back  = "ltrim(replace(parent::text, '-', ''), '0')"
+			}
+			change_type "people" "id" {
+				type  = "uuid"
+				using = "lpad(id, 32, '0')::uuid"
+				back  = "ltrim(replace(id::text, '-', ''), '0')"
+			}`),
+			end: `create table people (name text not null, parent uuid, id uuid primary key);
+				alter table people add foreign key (parent) references people on update cascade on delete set null;
+				create table orders (id bigserial primary key, user_id uuid references people on update cascade on delete cascade);
+				create index orders_user on orders (user_id);`,
+			before: shape{unprepared: true, read: "select name from people where id = $1::int::text", writes: []string{
+				"update people set parent = '7' where id = $1::int::text", "delete from people where id = $1::int::text and $1 % 50 = 0",
+			}},
+		},
 	}
+}
+
+var relatives = shape{
+	read: "select u.id, count(o) from people u left join orders o on o.user_id = u.id where u.parent = $1 group by u.id",
+	writes: []string{
+		"update people set parent = 7 where id = $1", "insert into orders (user_id) select id from people where id = $1",
+		"delete from people where id = $1 and id % 50 = 0", "update people set id = id + 100000 where id = $1 and id % 50 = 1",
+	},
 }

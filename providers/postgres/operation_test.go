@@ -73,7 +73,7 @@ func held(place int) time.Duration {
 }
 
 func operations(t testing.TB) []operation {
-	return slices.Concat(columnOperations(), shorthandOperations(t), viewOperations(t), notNullOperations(), tableOperations(t), indexOperations(t), constraintOperations(t), sqlOperations(), enumOperations(t), partitionOperations(t))
+	return slices.Concat(columnOperations(t), shorthandOperations(t), viewOperations(t), notNullOperations(), tableOperations(t), indexOperations(t), constraintOperations(t), sqlOperations(), enumOperations(t), partitionOperations(t))
 }
 
 // variants go the same way as another operation of the lists. They are left to
@@ -82,7 +82,7 @@ var variants = []string{
 	"a function in SQL and one in PL/pgSQL", "a sequence", "a type and a domain", "an extension", "row security", "grants", "a materialized view",
 	"attach a partition by list", "attach a partition by two columns", "attach a partition by hash", "detach a partition by hash", "attach a partition beside a default one", "create a partition beside a default one",
 	"enforce a check", "enforce a foreign key", "enforce a unique constraint", "index with all arguments", "describe", "rename indexes",
-	"merge columns", "split a column by the shorthand", "rename the key by a copy",
+	"merge columns", "split a column by the shorthand", "change both ends of a key to a type that does not compare", "rename the key by a copy",
 	"rename columns by a view", "rename a column by a view, unprepared", "add values to an enum", "drop an enum",
 }
 
