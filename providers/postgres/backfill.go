@@ -52,6 +52,9 @@ func (w *work) backfill(ctx context.Context, a *planner.Backfill) error {
 	if err := f.fillAll(ctx); err != nil {
 		return err
 	}
+	if err := f.analyze(ctx); err != nil {
+		return err
+	}
 	w.at("backfill.before_mark")
 	return w.finish(ctx, entry{change: a.Change, digest: a.Digest, unit: a.Unit, phase: a.Phase}, f.close)
 }
@@ -185,7 +188,7 @@ func (e *sessionLost) Unwrap() error { return e.err }
 func (f *fill) keepsOrder() bool { return len(f.action.Key) > 0 && len(f.parts) == 1 }
 
 func (f *fill) close(ctx context.Context, tx conn.Tx) error {
-	if err := f.markFinished(ctx, tx); err != nil {
+	if err := f.forget(ctx, tx); err != nil {
 		return err
 	}
 	if err := f.publishEnd(ctx, tx); err != nil {

@@ -29,7 +29,9 @@ type lane struct {
 
 // resume takes up the lanes of the same expressions, and refuses those of
 // others that have come some way: the rows behind them are filled by the other
-// text. Without any it leaves f.lanes nil.
+// text. Lanes are there until the back-fill is recorded as done, so that nothing is
+// filled twice by one that ended between its last batch and that. Without any it
+// leaves f.lanes nil.
 func (f *fill) resume(ctx context.Context, tx conn.Tx) error {
 	lanes, digests, err := f.stored(ctx, tx)
 	if err != nil || len(lanes) == 0 {
@@ -46,11 +48,11 @@ func (f *fill) resume(ctx context.Context, tx conn.Tx) error {
 		return err
 	}
 	switch {
-	case finished && failed == 0, !same && rows == 0:
+	case !same && rows == 0:
 		return f.forget(ctx, tx)
 	case !same:
 		return &CursorError{Change: f.action.Change, Table: f.action.Table.String(), Rows: rows}
-	case finished && !f.keepsOrder():
+	case finished && failed > 0 && !f.keepsOrder():
 		return f.forget(ctx, tx) // a row that failed may be anywhere by now
 	}
 	f.lanes = lanes
@@ -267,13 +269,6 @@ func (f *fill) leave(l *lane) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	l.taken = false
-}
-
-func (f *fill) markFinished(ctx context.Context, tx conn.Tx) error {
-	_, err := tx.Exec(ctx, `
-		update pleat.cursor set finished = true, updated = pg_catalog.clock_timestamp()
-		where change = $1 and unit = $2`, f.action.Change, f.unit())
-	return err
 }
 
 // stored is a key as its column has it.
