@@ -61,6 +61,9 @@ func (l *lowering) carry(t spec.Table, next *Table) {
 	for _, f := range slices.Clone(next.References) {
 		k.incoming(f)
 	}
+	for _, s := range slices.Clone(next.Statistics) {
+		k.statistics(s)
+	}
 }
 
 // replacing are the columns of a table that the change replaces, to those that
@@ -189,6 +192,53 @@ func (k *carrying) constraint(c Constraint) {
 		constraintUnits(k.table, spec.ParseTable(c.References), Constraint{Name: name, Definition: definition, Kind: c.Kind}, k.live.Constraint(name), k.source)...)
 	if k.next.Constraint(name) == nil {
 		k.next.Constraints = append(k.next.Constraints, Constraint{Name: name, Definition: definition, Kind: c.Kind, Columns: renamedColumns(c.Columns, k.columns), References: c.References, Valid: true})
+	}
+}
+
+// beside is what the copy of extended statistics is called until it takes their name.
+func (s Statistics) beside() spec.Table {
+	name := spec.ParseTable(s.Name)
+	return spec.Table{Schema: name.Schema, Name: carriedName(name.Name)}
+}
+
+func (t *Table) statistics(name string) *Statistics {
+	for i := range t.Statistics {
+		if t.Statistics[i].Name == name {
+			return &t.Statistics[i]
+		}
+	}
+	return nil
+}
+
+// statistics makes extended statistics of the new columns. The server fills them
+// when it next analyzes the table.
+func (k *carrying) statistics(s Statistics) {
+	on := strings.LastIndex(s.Definition, " ON ")
+	from := strings.LastIndex(s.Definition, " FROM ")
+	name := spec.ParseTable(s.Name)
+	if on < 0 || from < on || strings.HasPrefix(name.Name, carriedName("")) {
+		return
+	}
+	renamed := k.renamed(s.Definition[on:from])
+	if renamed == s.Definition[on:from] {
+		return
+	}
+	beside := s.beside()
+	kinds := ""
+	if i := strings.Index(s.Definition[:on], " ("); i >= 0 {
+		kinds = s.Definition[i:on]
+	}
+	there := k.live.statistics(beside.String())
+	u := Unit{
+		ID: "statistics." + beside.String(), Title: "statistics " + beside.String() + " of " + k.table.String(), Mode: InTransaction, Table: k.table,
+		Lock: ShareUpdateExclusive, UndoLock: ShareUpdateExclusive,
+		Statements: []string{fmt.Sprintf("CREATE STATISTICS %s%s%s FROM %s", tableIdent(beside), kinds, renamed, tableIdent(k.table))},
+		Undo:       []string{"DROP STATISTICS IF EXISTS " + tableIdent(beside)}, UndoTitle: "drop statistics",
+		Applied: there != nil, Visible: true, Source: k.source,
+	}
+	k.program.Validate = append(k.program.Validate, missingUnless(u, u.Title))
+	if there == nil {
+		k.next.Statistics = append(k.next.Statistics, Statistics{Name: beside.String(), Definition: u.Statements[0]})
 	}
 }
 

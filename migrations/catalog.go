@@ -36,6 +36,7 @@ type Table struct {
 	Triggers    []Trigger    `json:"triggers,omitempty"`    // by name; without internal ones
 	Constraints []Constraint `json:"constraints,omitempty"` // by name; without the primary key
 	Dependents  []Dependent  `json:"dependents,omitempty"`  // by object; what would stop a drop
+	Statistics  []Statistics `json:"statistics,omitempty"`  // extended, by name
 	Comment     string       `json:"comment,omitempty"`
 
 	PrimaryKeyName string       `json:"primary_key_name,omitempty"`
@@ -64,7 +65,7 @@ type Column struct {
 	Generated string `json:"generated,omitempty"` // "STORED" or "VIRTUAL"; Default is then what it is computed by
 	Collation string `json:"collation,omitempty"` // qualified and quoted; "" = the type's own
 	Sequence  string `json:"sequence,omitempty"`  // owned by the column; as spec.Table's text
-	Settings  bool   `json:"settings,omitempty"`  // it has rights, a statistics target or options of its own
+	Settings  bool   `json:"settings,omitempty"`  // it has rights, a statistics target, options, storage or compression of its own
 }
 
 // Index is one index of a table.
@@ -76,10 +77,18 @@ type Index struct {
 	Constraint string `json:"constraint,omitempty"` // the constraint that it is the index of
 	Parent     string `json:"parent,omitempty"`     // the partitioned index that it is attached to
 	Identity   bool   `json:"identity,omitempty"`   // REPLICA IDENTITY USING INDEX
+	Comment    string `json:"comment,omitempty"`    // of the constraint, where it is one's
 
 	// Key is the columns of a unique index that puts all rows in order: one
 	// without condition, expressions and nulls. nil for any other.
 	Key []string `json:"key,omitempty"`
+}
+
+// Statistics is one object of extended statistics.
+type Statistics struct {
+	Name       string `json:"name"`       // as spec.Table's text
+	Definition string `json:"definition"` // pg_get_statisticsobjdef()
+	Comment    string `json:"comment,omitempty"`
 }
 
 // Trigger is one trigger of a table. Comment carries pleat's marker.
@@ -122,6 +131,7 @@ type ForeignKey struct {
 	Columns    []string `json:"columns"`
 	Referenced []string `json:"referenced"`
 	OtherTypes []string `json:"other_types,omitempty"` // of Columns
+	Comment    string   `json:"comment,omitempty"`
 	Definition string   `json:"definition"`
 	Valid      bool     `json:"valid"`
 }

@@ -179,6 +179,7 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"drop of another column", contract(&spec.DropColumn{Table: spec.ParseTable("told"), Column: "b"}), ""},
 		{"drop of the key that is a replica identity", contract(&spec.DropConstraint{Table: spec.ParseTable("keyed"), Name: "keyed_a"}), "Replica identity: The rows of keyed are told apart by the index keyed_a"},
 		{"replacement of the column of a replica identity", swapped("told", "a", "n"), "Something else needs the column as it is: told.a cannot be replaced while there is: index told_a, by which replication tells rows apart"},
+		{"replacement in a partitioned table", swapped("events", "id", "n"), "Table is one of several: The rows of events are in partitions"},
 		{"drop of a part", contract(&spec.DropIndex{Schema: "public", Name: "z_at"}), "Index is part of another one"},
 		{"drop of what a key refers to", contract(&spec.DropIndex{Schema: "public", Name: "seen_b"}), "Something else needs it: The foreign key of_b of others refers to (b)"},
 		{"rename in contract", contract(&spec.RenameIndex{Schema: "public", Name: "a", To: "b"}), "Operation belongs in expand"},

@@ -208,16 +208,23 @@ func exchange(r *spec.ReplaceColumn, was Column, former string) (there, back []s
 	return there, back
 }
 
-// sameSettings gives a column the rights, the statistics target and the options that
-// another one has. Both are of one table.
+// sameSettings gives a column the rights, the statistics target, the options, the
+// storage and the compression that another one has, as far as its type has any. Both
+// are of one table.
 func sameSettings(t spec.Table, from, to string) string {
 	body := fmt.Sprintf(`
 declare
   granted record;
   has record;
 begin
-  select t.attacl, t.attoptions, coalesce(t.attstattarget, -1) as target into has
-  from pg_catalog.pg_attribute t where t.attrelid = %[1]s::pg_catalog.regclass and t.attname = %[2]s;
+  select t.attacl, t.attoptions, coalesce(t.attstattarget, -1) as target,
+         case when t.attstorage <> own.typstorage and y.typstorage <> 'p'
+              then case t.attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end end as storage,
+         case when y.typstorage <> 'p'
+              then case pg_catalog.to_jsonb(t) ->> 'attcompression' when 'p' then 'pglz' when 'l' then 'lz4' end end as compression into has
+  from pg_catalog.pg_attribute t join pg_catalog.pg_type own on own.oid = t.atttypid
+  join pg_catalog.pg_attribute n on n.attrelid = t.attrelid and n.attname = %[5]s join pg_catalog.pg_type y on y.oid = n.atttypid
+  where t.attrelid = %[1]s::pg_catalog.regclass and t.attname = %[2]s;
   for granted in
     select a.privilege_type as what, case a.grantee when 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end as whom,
            case when a.is_grantable then ' with grant option' else '' end as option
@@ -231,8 +238,14 @@ begin
   if has.attoptions is not null then
     execute %[4]s || 'set (' || pg_catalog.array_to_string(has.attoptions, ', ') || ')';
   end if;
+  if has.storage is not null then
+    execute %[4]s || 'set storage ' || has.storage;
+  end if;
+  if has.compression is not null then
+    execute %[4]s || 'set compression ' || has.compression;
+  end if;
 end
-`, Literal(tableIdent(t)), Literal(from), Literal(" ("+Ident(to)+") on "+tableIdent(t)+" to "), Literal("alter table "+tableIdent(t)+" alter column "+Ident(to)+" "))
+`, Literal(tableIdent(t)), Literal(from), Literal(" ("+Ident(to)+") on "+tableIdent(t)+" to "), Literal("alter table "+tableIdent(t)+" alter column "+Ident(to)+" "), Literal(to))
 	quote := dollarQuote(body)
 	return "DO " + quote + body + quote
 }
@@ -242,6 +255,7 @@ func noSettings(t spec.Table, column string) string {
 	body := fmt.Sprintf(`
 declare
   whom text;
+  has record;
 begin
   for whom in
     select distinct case a.grantee when 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end
@@ -252,6 +266,17 @@ begin
   end loop;
   execute %[4]s || 'set statistics -1';
   execute %[4]s || 'reset (n_distinct, n_distinct_inherited)';
+  select case when t.attstorage <> y.typstorage
+              then case y.typstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end end as storage,
+         pg_catalog.to_jsonb(t) ->> 'attcompression' <> '' as compressed into has
+  from pg_catalog.pg_attribute t join pg_catalog.pg_type y on y.oid = t.atttypid
+  where t.attrelid = %[1]s::pg_catalog.regclass and t.attname = %[2]s;
+  if has.storage is not null then
+    execute %[4]s || 'set storage ' || has.storage;
+  end if;
+  if has.compressed then
+    execute %[4]s || 'set compression default';
+  end if;
 end
 `, Literal(tableIdent(t)), Literal(column), Literal("revoke all ("+Ident(column)+") on "+tableIdent(t)+" from "), Literal("alter table "+tableIdent(t)+" alter column "+Ident(column)+" "))
 	quote := dollarQuote(body)
@@ -409,6 +434,7 @@ func retireKey(parent spec.Table, k ForeignKey, definition string, ended bool, d
 		u.Also = []TableLock{{Table: parent, Lock: AccessExclusive}}
 		u.UndoAlso = u.Also
 	}
+	u.Statements = described(u.Statements, fmt.Sprintf("CONSTRAINT %s ON %s", name, at), k.Comment)
 	return missingUnless(u, u.Title)
 }
 
@@ -430,13 +456,22 @@ func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live 
 		}
 		if kind == "" {
 			after = append(after, fmt.Sprintf("ALTER INDEX %s RENAME TO %s", Ident(t.Schema, beside), Ident(i.Name)))
+			after = described(after, "INDEX "+Ident(t.Schema, i.Name), i.Comment)
 			continue
 		}
+		after = described(after, fmt.Sprintf("CONSTRAINT %s ON %s", Ident(i.Name), at), i.Comment)
 		before = append(before, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s %[3]s USING INDEX %[4]s", at, Ident(i.Name), kind, Ident(beside)))
 	}
 	for _, c := range live.Constraints {
 		if live.Constraint(carriedName(c.Name)) != nil && !l.parents(c) {
 			after = append(after, fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, Ident(carriedName(c.Name)), Ident(c.Name)))
+			after = described(after, fmt.Sprintf("CONSTRAINT %s ON %s", Ident(c.Name), at), c.Comment)
+		}
+	}
+	for _, s := range live.Statistics {
+		if beside := s.beside(); live.statistics(beside.String()) != nil {
+			after = append(after, fmt.Sprintf("ALTER STATISTICS %s RENAME TO %s", tableIdent(beside), Ident(spec.ParseTable(s.Name).Name)))
+			after = described(after, "STATISTICS "+tableIdent(spec.ParseTable(s.Name)), s.Comment)
 		}
 	}
 	var drop []string
@@ -444,6 +479,14 @@ func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live 
 		drop = extended(drop, t, "DROP COLUMN IF EXISTS "+Ident(HiddenName(r.Column)))
 	}
 	return slices.Concat(before, drop, after)
+}
+
+// described gives what has taken a name the comment of what had it.
+func described(statements []string, object, comment string) []string {
+	if comment == "" {
+		return statements
+	}
+	return append(statements, fmt.Sprintf("COMMENT ON %s IS %s", object, Literal(comment)))
 }
 
 // takeNotNullName swaps the names of the two columns' NOT NULL, which is a

@@ -129,6 +129,7 @@ func (c *Catalog) clone() *Catalog {
 		table.Triggers = slices.Clone(t.Triggers)
 		table.Constraints = slices.Clone(t.Constraints)
 		table.Dependents = slices.Clone(t.Dependents)
+		table.Statistics = slices.Clone(t.Statistics)
 		copied.Tables[name] = &table
 	}
 	return copied

@@ -46,7 +46,8 @@ type TableCircumstance struct {
 	Vacuum     string              `json:"vacuum,omitempty"` // the autovacuum that works on it: "autovacuum (to prevent wraparound)"
 	Identified bool                `json:"identified"`       // rows can be told apart by subscribers
 	Subscribed bool                `json:"subscribed,omitempty"`
-	Listed     map[string][]string `json:"listed,omitempty"` // columns that publications list, by publication
+	Listed     map[string][]string `json:"listed,omitempty"`   // columns that publications list, by publication
+	Filtered   map[string][]string `json:"filtered,omitempty"` // columns that publications choose rows by and do not list
 }
 
 // OpenTransaction is one that began a while ago.

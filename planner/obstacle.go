@@ -215,10 +215,7 @@ func (v *view) published(s numbered, t *migrations.Table, around TableCircumstan
 	for _, publication := range sortedKeys(around.Listed) {
 		for _, column := range around.Listed[publication] {
 			name := s.Table + "." + column
-			if slices.ContainsFunc(s.Drops, func(dropped string) bool {
-				original, ok := strings.CutPrefix(dropped, s.Table+".")
-				return ok && (column == original || column == migrations.HiddenName(original))
-			}) {
+			if s.dropsColumn(column) {
 				out = append(out, Obstacle{
 					Code: "publication_column", Text: fmt.Sprintf("the publication %s lists %s: the server refuses its drop", publication, name),
 					Do: fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, without the column", migrations.Ident(publication)),
@@ -228,6 +225,16 @@ func (v *view) published(s numbered, t *migrations.Table, around TableCircumstan
 				out = append(out, Obstacle{
 					Code: "publication_column", Text: fmt.Sprintf("the publication %s lists %s: from step %d on it publishes it by another name, and subscribers stop", publication, name, s.number),
 					Do: fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, without the column; and again with the new one, once it has the name", migrations.Ident(publication)),
+				})
+			}
+		}
+	}
+	for _, publication := range sortedKeys(around.Filtered) {
+		for _, column := range around.Filtered[publication] {
+			if s.dropsColumn(column) {
+				out = append(out, Obstacle{
+					Code: "publication_column", Text: fmt.Sprintf("the publication %s chooses rows by %s.%s: the server refuses its drop", publication, s.Table, column),
+					Do: fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, with another WHERE", migrations.Ident(publication)),
 				})
 			}
 		}
@@ -242,6 +249,15 @@ func (v *view) published(s numbered, t *migrations.Table, around TableCircumstan
 		})
 	}
 	return out
+}
+
+// dropsColumn tells whether the step drops a column of its table, which is hidden by
+// then or will be.
+func (s numbered) dropsColumn(column string) bool {
+	return slices.ContainsFunc(s.Drops, func(dropped string) bool {
+		original, ok := strings.CutPrefix(dropped, s.Table+".")
+		return ok && (column == original || column == migrations.HiddenName(original))
+	})
 }
 
 func parsedIdent(table string) []string {

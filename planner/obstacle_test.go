@@ -83,6 +83,9 @@ func TestObstacles(t *testing.T) {
 		{"a listed column is hidden", hide, func(_ around, t table, m *migrations.Table) {
 			m.Publications, t.Listed = []string{"p"}, map[string][]string{"p": {"id", "name"}}
 		}, "publication_column", "the publication p lists users.name: from step 1 on it publishes it by another name", `ALTER PUBLICATION "p"`},
+		{"a column that rows are chosen by goes", drop, func(_ around, t table, m *migrations.Table) {
+			m.Publications, t.Filtered = []string{"p"}, map[string][]string{"p": {"name"}}
+		}, "publication_column", "the publication p chooses rows by users.name: the server refuses its drop", "with another WHERE"},
 		{"another column is hidden", hide, func(_ around, t table, m *migrations.Table) {
 			m.Publications, t.Listed = []string{"p"}, map[string][]string{"p": {"id", "nam"}}
 		}, "", "", ""},

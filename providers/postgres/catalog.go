@@ -112,7 +112,7 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 func (r *reader) details(ctx context.Context) error {
 	for _, ask := range []func(){
 		r.columns, r.primaryKeys, r.indexes, r.triggers, r.constraints, r.dependents,
-		r.references, r.partitions, r.children, r.publications,
+		r.references, r.statistics, r.partitions, r.children, r.publications,
 	} {
 		ask()
 	}
@@ -132,6 +132,10 @@ func (r *reader) each(sql string, fields []any, add func(*migrations.Table)) {
 }
 
 func (r *reader) columns() {
+	compressed := ""
+	if r.server >= 14 {
+		compressed = " or a.attcompression <> ''"
+	}
 	var c migrations.Column
 	r.each(`
 		select a.attrelid, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -148,6 +152,7 @@ func (r *reader) columns() {
 		                   and o.classid = 'pg_class'::regclass and o.refclassid = 'pg_class'::regclass
 		                 order by k.oid limit 1), ''),
 		       a.attacl is not null or a.attoptions is not null or coalesce(a.attstattarget, -1) >= 0
+		       or a.attstorage <> y.typstorage`+compressed+`
 		from pg_catalog.pg_attribute a
 		join pg_catalog.pg_type y on y.oid = a.atttypid
 		left join pg_catalog.pg_collation l on l.oid = a.attcollation
@@ -175,12 +180,15 @@ func (r *reader) indexes() {
 	var i migrations.Index
 	r.each(`
 		select i.indrelid, c.relname, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisunique, i.indisvalid and i.indisready,
-		       coalesce((select conname from pg_catalog.pg_constraint where conrelid = i.indrelid and conindid = i.indexrelid and contype in ('p', 'u', 'x')), ''),
+		       coalesce(o.conname, ''),
 		       coalesce((select p.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class p on p.oid = h.inhparent
-		                 where h.inhrelid = i.indexrelid), ''), i.indisreplident, k.names
+		                 where h.inhrelid = i.indexrelid), ''), i.indisreplident,
+		       coalesce(case when o.oid is null then pg_catalog.obj_description(i.indexrelid, 'pg_class')
+		                else pg_catalog.obj_description(o.oid, 'pg_constraint') end, ''), k.names
 		from pg_catalog.pg_index i
 		join pg_catalog.pg_class c on c.oid = i.indexrelid
 		join pg_catalog.pg_am m on m.oid = c.relam
+		left join pg_catalog.pg_constraint o on o.conrelid = i.indrelid and o.conindid = i.indexrelid and o.contype in ('p', 'u', 'x')
 		left join lateral (
 		  select pg_catalog.array_agg(a.attname::text order by key.place) as names
 		  from pg_catalog.unnest(i.indkey::int2[]) with ordinality as key (num, place)
@@ -190,7 +198,7 @@ func (r *reader) indexes() {
 		  on i.indisunique and i.indisvalid and i.indisready and i.indpred is null and i.indexprs is null and m.amname = 'btree'
 		where i.indrelid = any($1::oid[])
 		order by i.indrelid, c.relname collate "C"`,
-		[]any{&i.Name, &i.Definition, &i.Unique, &i.Valid, &i.Constraint, &i.Parent, &i.Identity, &i.Key},
+		[]any{&i.Name, &i.Definition, &i.Unique, &i.Valid, &i.Constraint, &i.Parent, &i.Identity, &i.Comment, &i.Key},
 		func(t *migrations.Table) { t.Indexes = append(t.Indexes, i) })
 }
 
@@ -232,6 +240,19 @@ func (r *reader) constraints() {
 		func(t *migrations.Table) { t.Constraints = append(t.Constraints, c) })
 }
 
+// statistics are those that an author made.
+func (r *reader) statistics() {
+	var s migrations.Statistics
+	r.each(`
+		select s.stxrelid, case n.nspname when 'public' then '' else n.nspname || '.' end || s.stxname,
+		       pg_catalog.pg_get_statisticsobjdef(s.oid), coalesce(pg_catalog.obj_description(s.oid, 'pg_statistic_ext'), '')
+		from pg_catalog.pg_statistic_ext s join pg_catalog.pg_namespace n on n.oid = s.stxnamespace
+		where s.stxrelid = any($1::oid[])
+		order by s.stxrelid, n.nspname collate "C", s.stxname collate "C"`,
+		[]any{&s.Name, &s.Definition, &s.Comment},
+		func(t *migrations.Table) { t.Statistics = append(t.Statistics, s) })
+}
+
 // dependents are views, by the rules that they are made of, and foreign keys
 // of other tables.
 func (r *reader) dependents() {
@@ -267,13 +288,13 @@ func (r *reader) references() {
 		       (select pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) order by k.place)
 		        from pg_catalog.unnest(c.conkey) with ordinality as k (num, place)
 		        join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.num),
-		       pg_catalog.pg_get_constraintdef(c.oid), c.convalidated
+		       pg_catalog.pg_get_constraintdef(c.oid), c.convalidated, coalesce(pg_catalog.obj_description(c.oid, 'pg_constraint'), '')
 		from pg_catalog.pg_constraint c
 		join pg_catalog.pg_class t on t.oid = c.conrelid
 		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
 		where c.confrelid = any($1::oid[]) and c.contype = 'f' and c.conparentid = 0
 		order by c.confrelid, n.nspname collate "C", t.relname collate "C", c.conname collate "C"`,
-		[]any{&k.Name, &k.Table, &k.Columns, &k.Referenced, &k.OtherTypes, &k.Definition, &k.Valid},
+		[]any{&k.Name, &k.Table, &k.Columns, &k.Referenced, &k.OtherTypes, &k.Definition, &k.Valid, &k.Comment},
 		func(t *migrations.Table) { t.References = append(t.References, k) })
 }
 

@@ -121,7 +121,8 @@ func (a *around) ofTables(ctx context.Context, tx conn.Tx) error {
 	return err
 }
 
-// publications reads column lists, which there are from version 15 on.
+// publications reads column lists and row filters, which there are from version 15
+// on.
 func (a *around) publications(ctx context.Context, tx conn.Tx) error {
 	if a.found.Version < 15_00_00 {
 		return nil
@@ -129,21 +130,30 @@ func (a *around) publications(ctx context.Context, tx conn.Tx) error {
 	rows, err := tx.Query(ctx, `
 		select w.name, p.pubname, array(
 		         select t.attname::text from pg_catalog.pg_attribute t
-		         where t.attrelid = c.oid and t.attnum = any(pr.prattrs::int2[]) order by t.attnum)
+		         where t.attrelid = c.oid and t.attnum = any(pr.prattrs::int2[]) order by t.attnum), pr.prattrs is not null,
+		       array(
+		         select t.attname::text from pg_catalog.pg_depend d
+		         join pg_catalog.pg_attribute t on t.attrelid = c.oid and t.attnum = d.refobjsubid
+		         where pr.prqual is not null and d.classid = 'pg_publication_rel'::regclass and d.objid = pr.oid
+		           and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and t.attnum <> all(coalesce(pr.prattrs::int2[], '{}'))
+		         order by t.attnum)
 		from `+wanted+`
-		join pg_catalog.pg_publication_rel pr on pr.prrelid = c.oid and pr.prattrs is not null
+		join pg_catalog.pg_publication_rel pr on pr.prrelid = c.oid and (pr.prattrs is not null or pr.prqual is not null)
 		join pg_catalog.pg_publication p on p.oid = pr.prpubid`, a.names, a.schemas, a.relations)
 	if err != nil {
 		return err
 	}
 	var name, publication string
-	var columns []string
-	_, err = pgx.ForEachRow(rows, []any{&name, &publication, &columns}, func() error {
+	var columns, filtered []string
+	var lists bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &publication, &columns, &lists, &filtered}, func() error {
 		t := a.found.Tables[name]
-		if t.Listed == nil {
-			t.Listed = map[string][]string{}
+		if lists {
+			t.Listed = with(t.Listed, publication, columns)
 		}
-		t.Listed[publication] = columns
+		if len(filtered) > 0 {
+			t.Filtered = with(t.Filtered, publication, filtered)
+		}
 		a.found.Tables[name] = t
 		return nil
 	})
@@ -287,4 +297,12 @@ func (a *around) functions(ctx context.Context, tx conn.Tx) error {
 	}
 	a.found.Functions, err = pgx.CollectRows(rows, pgx.RowToStructByPos[planner.Function])
 	return err
+}
+
+func with(m map[string][]string, key string, value []string) map[string][]string {
+	if m == nil {
+		m = map[string][]string{}
+	}
+	m[key] = value
+	return m
 }

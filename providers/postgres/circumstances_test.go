@@ -29,17 +29,18 @@ func (w *world) around(tables ...string) *planner.Circumstances {
 func TestCircumstancesOfASuperuser(t *testing.T) {
 	w := newWorld(t, usersTable+"create schema shop; create table shop.items (id int, note text)")
 	listed, columns := map[string][]string{"part": {"id"}}, "(id)"
+	filtered, where := map[string][]string{"part": {"name"}}, " where (name <> '')"
 	if pgtest.Version(t, w.admin) < 15 { // a publication has whole tables
-		listed, columns = nil, ""
+		listed, columns, filtered, where = nil, "", nil, ""
 	}
 	w.exec(`
-		create publication part for table shop.items ` + columns + `, users;
+		create publication part for table shop.items ` + columns + `, users` + where + `;
 		create subscription sub connection 'dbname=none' publication p with (connect = false, enabled = false, slot_name = none, create_slot = false);
 		insert into pg_subscription_rel select oid, 'users'::regclass, 'r', null from pg_subscription where subname = 'sub'`)
 	t.Cleanup(func() { pgtest.Exec(t, w.url, "drop subscription sub") })
 	got := w.around("users", "shop.items", "nowhere")
 	want := map[string]planner.TableCircumstance{
-		"users":      {Owner: "postgres", Owned: true, Written: true, Identified: true, Subscribed: true},
+		"users":      {Owner: "postgres", Owned: true, Written: true, Identified: true, Subscribed: true, Filtered: filtered},
 		"shop.items": {Owner: "postgres", Owned: true, Written: true, Listed: listed},
 	}
 	if !reflect.DeepEqual(got.Tables, want) {

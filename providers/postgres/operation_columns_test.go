@@ -22,6 +22,15 @@ var nameless = shape{
 const numbered = "create table users (id serial primary key, name text not null);" +
 	"create table orders (id serial primary key, user_id int references users (id));"
 
+// noted is what hangs on both columns of a table, and what is said of it.
+const noted = `create index users_both on users (id, name);
+	create statistics seen (dependencies, mcv) on id, name from users;
+	comment on statistics seen is 'seen together'; comment on index users_both is 'both'; comment on constraint users_pkey on users is 'who';
+	comment on constraint orders_user_id_fkey on orders is 'whose';`
+
+// stored is how a text is kept.
+const stored = "alter table users alter note set storage external;"
+
 // set is what users.id has of its own.
 const set = `grant select (id) on users to pg_monitor; grant select (id), update (id) on users to pg_read_all_stats with grant option;
 	alter table users alter id set statistics 200, alter id set (n_distinct = -1);`
@@ -78,18 +87,27 @@ func columnOperations(t testing.TB) []operation {
 			after:  shape{read: nameless.read, writes: []string{"delete from users where id = $1 and id % 5 = 0"}},
 		},
 		{
-			name: "change the type of a primary key", setup: numbered + set,
+			name: "change the type of a primary key", setup: numbered + set + noted,
 			fill:   "insert into users (name) select 'User Number' || i from generate_series(1, 2000) i; insert into orders (user_id) select i from generate_series(1, 2000) i",
 			change: changeType("users", "id", "bigint", "id::bigint", "pleat_new_id::int"),
 			end: `create sequence users_id_seq;
 				create table users (name text not null, id bigint default nextval('users_id_seq') not null);
 				alter sequence users_id_seq owned by users.id;
 				alter table users add primary key (id);
-				create table orders (id serial primary key, user_id int references users (id));` + set,
+				create table orders (id serial primary key, user_id int references users (id));` + set + noted,
 			// Who has prepared a query for users.id meets "cached plan must not
 			// change result type" (0A000) once at the swap, as at any change of
 			// a column's type under its name.
 			before: unprepared(names), after: unprepared(names),
+		},
+		{
+			name: "change the type of a text", setup: usersTable + "alter table users add note varchar(20) constraint short check (note <> ''); comment on constraint short on users is 'said';" + stored,
+			change: written(t, `change_type "users" "note" {
+				type = "text"
+			}`),
+			end:    usersTable + "alter table users add note text constraint short check (note <> ''); comment on constraint short on users is 'said';" + stored,
+			before: unprepared(names),
+			after:  shape{unprepared: true, read: names.read, writes: []string{"update users set note = 'much' where id = $1"}},
 		},
 		{
 			name: "change the type of both ends of a key", setup: family("int"), fill: fmt.Sprintf(familyRows, ""),
