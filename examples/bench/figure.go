@@ -23,6 +23,7 @@ var goals = map[string]goal{
 	"backfill_pleat_wrong":         {false, 0},
 	"backfill_pleat_workers_wrong": {false, 0},
 	"held_reader_worst_stall_ms":   {false, 150},
+	"unhide_ms":                    {false, 1000},
 	"sync_cpu_overhead_percent":    {false, 3},
 	"noop_apply_ms":                {false, 20},
 	"plan_200_tables_ms":           {false, 300},

@@ -123,6 +123,7 @@ var parts = []part{
 	{"backfill", (*bench).backfills},
 	{"operation", (*bench).operations},
 	{"reader", (*bench).heldReader},
+	{"unhide", (*bench).unhide},
 	{"errors", (*bench).clientErrors},
 	{proxyName, (*bench).proxies},
 	{"rollout", (*bench).rollouts},
