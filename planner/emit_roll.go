@@ -231,6 +231,9 @@ func (r *rollout) work(p ProcessDefinition) *strategy.Process {
 		is[i.Name] = i.State
 	}
 	w := &strategy.Process{Name: p.Process, Round: r.round(p), Wanted: r.count(p)}
+	if r.service.Strategy.Kind == spec.Handover { // one takes over at a time, wherever it is
+		w.Round = 1
+	}
 	var leaving []string
 	for _, name := range r.named(p, r.count(p)) {
 		switch {

@@ -25,7 +25,7 @@ var processTable = &block{
 	doc: "One kind of program of the service.",
 	attributes: []attribute{
 		{name: "count", kind: kindCount, fallback: "1", min: 0, max: 10000, doc: "Instances; with `per_host`, on each host. Not with `scaling`."},
-		{name: "per_host", kind: kindBool, fallback: "false", doc: "As many on every host. A unit of a rollout is one of each host. An instance belongs to its host and keeps its number whatever others do: hosts that join get theirs with the next apply, and one that leaves takes only its own away."},
+		{name: "per_host", kind: kindBool, fallback: "false", doc: "As many on every host. A unit of a rollout is one of each host, of `handover` one instance. An instance belongs to its host and keeps its number whatever others do: hosts that join get theirs with the next apply, and one that leaves takes only its own away."},
 		{name: "command", kind: kindStrings, doc: "Program and arguments. Without it, the artifact itself: `[\"$${ARTIFACT}\"]`. The agent fills in `$${ARTIFACT}`, `$${ADDR}` and `$${PORT}`; the dollar is doubled so that it is not read as an expression of the spec."},
 		{name: "env", kind: kindTextMap, doc: "Environment variables. They win over the release's."},
 		{name: "routed", kind: kindBool, doc: "Gets the router's requests. Without it, true for the process `web`."},
