@@ -142,6 +142,10 @@ func (r *run) summary(status Status) Summary {
 		case StepDeferred:
 			sum.Deferred = append(sum.Deferred, line+": "+r.why[s.ID])
 		case StepFailed:
+			if why := r.why[s.ID]; why != "" {
+				sum.Deferred = append(sum.Deferred, line+": "+why)
+				continue
+			}
 			sum.Failed = line
 		case StepStarted, StepUndoing:
 			sum.Unfinished = line

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"pleat/executor/crash"
 	"pleat/executor/journal"
+	"pleat/migrations/conn"
 	"pleat/planner"
 )
 
@@ -159,7 +161,7 @@ func (r *run) outcome() Status {
 	for _, s := range r.Plan.Steps {
 		switch {
 		case s.Kind == planner.KindCheckpoint:
-		case r.status[s.ID] == StepDeferred:
+		case r.status[s.ID] == StepDeferred, r.status[s.ID] == StepFailed:
 			deferred++
 		default:
 			done++
@@ -205,6 +207,9 @@ func (r *run) step(ctx context.Context, s planner.Step) error {
 		return r.postpone(ctx, s, why)
 	}
 	err = r.attempt(ctx, s)
+	if s.Cleanup && r.mayStay(ctx, err) {
+		return r.leaveBehind(ctx, s, err)
+	}
 	var late *silence
 	if errors.As(err, &late) {
 		r.blocked = true
@@ -231,6 +236,27 @@ func (r *run) postpone(ctx context.Context, s planner.Step, why string) error {
 	r.why[s.ID] = why
 	r.observe(ctx, s)
 	return r.change(ctx, s, StepDeferred, why, nil)
+}
+
+// mayStay tells whether a cleanup that failed is left to the next apply: its provider
+// said no, and not for the sake of what is to serve.
+func (r *run) mayStay(ctx context.Context, err error) bool {
+	var fenced *conn.FencedError
+	var unrecorded *RecordError
+	return err != nil && ctx.Err() == nil && !errors.Is(err, planner.ErrOutcomeUnknown) && !errors.Is(err, planner.ErrUnwell) &&
+		!errors.Is(err, context.Canceled) && !errors.As(err, &fenced) && !errors.As(err, &unrecorded)
+}
+
+// leaveBehind goes on without a cleanup that failed, and without what needs it. What it may
+// have done is taken back if the run fails later.
+func (r *run) leaveBehind(ctx context.Context, s planner.Step, cause error) error {
+	r.why[s.ID] = fmt.Sprintf("%s could not be stopped: %s", s.Title, firstLine(cause))
+	return r.change(ctx, s, StepFailed, "going on: what was rolled out stands", cause)
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // attempts is how often a step whose connection was lost is sent again once

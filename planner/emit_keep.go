@@ -29,7 +29,9 @@ func (e *emitter) retire(m move) {
 	if served := r.withRequests(r.service, m.kept); len(served) > 0 {
 		r.hold(served)
 	}
+	before := len(e.steps)
 	r.moves(r.order(), doomed)
+	r.cleansUp(before)
 	if r.sets() {
 		r.fillUp()
 	}

@@ -32,11 +32,30 @@ func (e *emitter) roll(s *spec.Service, version string) {
 		r.attachLeftovers()
 		r.moves(r.order(), r.processes())
 	}
+	r.cleansUp(before)
 	if len(e.steps) > before {
 		r.moment(spec.AfterRollout)
 		e.explainRoll(s, r)
 	}
 	r.forget()
+}
+
+// cleansUp marks the stops after the last start: the release is there then, and takes
+// all requests. Where two releases may not run at once an old instance that stays is
+// no matter of cleaning up.
+func (r *rollout) cleansUp(since int) {
+	if r.service.Strategy.Kind == spec.Handover || r.service.Clustered != nil {
+		return
+	}
+	for i := len(r.steps) - 1; i >= since; i-- {
+		s := &r.steps[i]
+		if s.Kind == KindStart {
+			return
+		}
+		if a, ok := s.Action.(*Stop); ok && a.Release != r.to.Version && !a.Exclusive && !s.Together {
+			s.Cleanup = true
+		}
+	}
 }
 
 // order is the strategy of a rollout that has no shares to give and no set to

@@ -69,6 +69,7 @@ type stepFile struct {
 	Source   string              `json:"source,omitempty"`
 	Estimate int64               `json:"estimate,omitempty"`
 	Together bool                `json:"together,omitempty"`
+	Cleanup  bool                `json:"cleanup,omitempty"`
 	Section  string              `json:"section,omitempty"`
 	Deferred string              `json:"deferred,omitempty"`
 }
@@ -191,7 +192,7 @@ func encodeStep(s Step) (stepFile, error) {
 	e := stepFile{
 		ID: s.ID, Address: s.Address, Kind: s.Kind, Title: s.Title, Cause: s.Cause, Needs: s.Needs, Safety: s.Safety,
 		Limits: s.Limits, Lock: s.Lock, Table: s.Table, Hazards: s.Hazards, Does: s.Does, Drops: s.Drops, Waits: s.Waits, Source: s.Source,
-		Estimate: s.Estimate, Together: s.Together, Section: s.Section, Deferred: s.Deferred,
+		Estimate: s.Estimate, Together: s.Together, Cleanup: s.Cleanup, Section: s.Section, Deferred: s.Deferred,
 	}
 	var err error
 	if e.Action, err = tagged(actionTypes, s.Action); err != nil {
@@ -218,7 +219,7 @@ func (e stepFile) step() (Step, error) {
 	s := Step{
 		ID: e.ID, Address: e.Address, Kind: e.Kind, Title: e.Title, Cause: e.Cause, Needs: e.Needs, Safety: e.Safety,
 		Limits: e.Limits, Lock: e.Lock, Table: e.Table, Hazards: e.Hazards, Does: e.Does, Drops: e.Drops, Waits: e.Waits, Source: e.Source,
-		Estimate: e.Estimate, Together: e.Together, Section: e.Section, Deferred: e.Deferred,
+		Estimate: e.Estimate, Together: e.Together, Cleanup: e.Cleanup, Section: e.Section, Deferred: e.Deferred,
 	}
 	var err error
 	if s.Action, err = untagged(actionTypes, e.Action); err != nil {

@@ -147,10 +147,13 @@ func (t *text) step(n int, s Step) {
 		r.title = s.Title + ", about " + thousands(s.Estimate)
 	}
 	color := ""
-	if s.Undo != nil {
-		r.fails = s.Undo.Title
-	} else {
+	switch {
+	case s.Undo == nil:
 		r.number, color = "!"+r.number, red
+	case s.Cleanup:
+		r.fails = "left for later"
+	default:
+		r.fails = s.Undo.Title
 	}
 	if s.Deferred != "" {
 		r.number, color = "~"+r.number, firstOf(color, dim)

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"errors"
 	"time"
 
 	"pleat/migrations"
@@ -80,6 +81,9 @@ type Step struct {
 	// all, because services are down between them: evidence that is not there in
 	// time fails it, and takes the others back.
 	Together bool
+	// Cleanup says that the step takes away what nobody uses any more: where that
+	// fails, what was done stands, and the next plan has it again.
+	Cleanup bool
 	// Section is the part of the plan that the step belongs to, with the reason
 	// for it; "" in a plan of one part.
 	Section string
@@ -199,3 +203,7 @@ type Answer struct {
 // may or may not have happened: the connection was lost after the last byte
 // was sent. Whoever gets it probes, and never simply applies again.
 var ErrOutcomeUnknown = migrations.ErrOutcomeUnknown
+
+// ErrUnwell is in the error of a step that was refused, or failed, because what is
+// to serve instead is not well. Then it is no matter of cleaning up.
+var ErrUnwell = errors.New("what is to serve is not well")

@@ -159,6 +159,9 @@ func (w *watcher) stepChanged(e executor.StepChanged) {
 		w.failure = e.Error
 		w.finish(e, w.paint(red, "FAILED"))
 		w.remark(red, firstLine(e.Error))
+		if e.Detail != "" {
+			w.remark("", e.Detail)
+		}
 	case executor.StepUndone:
 		w.finish(e, "undone: "+e.Detail)
 	}

@@ -87,14 +87,14 @@ func (s standing) enough(a *planner.Stop) error {
 	if !s.going || len(s.up) >= a.Floor || len(s.down) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %s %s would be up, and %d must be: %s", len(s.up), a.Service, a.Process, a.Floor, unwell(s.down[0]))
+	return fmt.Errorf("%w: %d of %s %s would be up, and %d must be: %s", planner.ErrUnwell, len(s.up), a.Service, a.Process, a.Floor, unwell(s.down[0]))
 }
 
 // still tells which instance of the successor was up before and is not any more.
 func (s standing) still(before standing) error {
 	for _, i := range s.down {
 		if _, was := before.up[place{i.Host, i.Ref}]; was {
-			return fmt.Errorf("%s did not stay up: %s", i.Ref, unwell(i))
+			return fmt.Errorf("%w: %s did not stay up: %s", planner.ErrUnwell, i.Ref, unwell(i))
 		}
 	}
 	return nil
