@@ -12,8 +12,8 @@ import (
 )
 
 // Event is one thing that happened in a run. The set is sealed: RunChanged,
-// StepChanged, InstanceChanged, SessionEnded, Wrote, Warned, Forced, and
-// Progressed, which alone is not kept in the journal.
+// GatesAsked, StepChanged, InstanceChanged, SessionEnded, Wrote, Warned, Forced,
+// and Progressed, which alone is not kept in the journal.
 type Event interface{ kind() string }
 
 // Status is where a run is.
@@ -29,6 +29,7 @@ const (
 	RollingBack Status = "rolling_back"
 	RolledBack  Status = "rolled_back"
 	Deferred    Status = "deferred" // done as far as it goes now
+	Blocked     Status = "blocked"  // a gate was closed before the first step: nothing was done
 	Interrupted Status = "interrupted"
 	Abandoned   Status = "abandoned" // cut short, and the spec then wanted something else
 )
@@ -206,6 +207,8 @@ func ReadEvent(b json.RawMessage) (Event, error) {
 	switch head.Type {
 	case "run":
 		return decode[RunChanged](b)
+	case "gates":
+		return decode[GatesAsked](b)
 	case "step":
 		return decode[StepChanged](b)
 	case "instance":
@@ -240,5 +243,7 @@ type Summary struct {
 	NotStarted []string `json:"not_started,omitempty"`
 	Deferred   []string `json:"deferred,omitempty"` // with the reason
 	Blocked    bool     `json:"blocked,omitempty"`  // a gate is closed, or an approval is missing
-	Seconds    float64  `json:"seconds"`
+	// Gates are what kept a run from its first step; none where it began.
+	Gates   []GateAnswer `json:"gates,omitempty"`
+	Seconds float64      `json:"seconds"`
 }

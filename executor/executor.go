@@ -48,10 +48,25 @@ func Execute(ctx context.Context, c Config, begin journal.Run) (Result, error) {
 		return Result{}, err
 	}
 	crash.At("run.recorded")
-	if err := r.prepare(ctx); err != nil {
+	if err := r.announce(ctx); err != nil {
 		return Result{}, err
 	}
-	if err := r.announce(ctx); err != nil {
+	return r.forward(ctx)
+}
+
+// forward goes on with what is left, once the gates of it are open.
+func (r *run) forward(ctx context.Context) (Result, error) {
+	closed, err := r.blockedBy(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if closed != nil {
+		return r.end(ctx, Blocked, closed)
+	}
+	if r.stopped {
+		return r.interrupted(ctx)
+	}
+	if err := r.prepare(ctx); err != nil {
 		return Result{}, err
 	}
 	return r.carryOut(ctx)
@@ -74,10 +89,10 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 	if err := c.Journal.Resume(ctx, c.Ticket, c.Ticket.Run); err != nil {
 		return Result{}, err
 	}
-	if err := r.prepare(ctx); err != nil {
-		return Result{}, err
-	}
 	if r.back != nil {
+		if err := r.prepare(ctx); err != nil {
+			return Result{}, err
+		}
 		return r.rollBack(ctx, errors.New(r.back.Detail), extent(r.back.Status))
 	}
 	if !r.started() {
@@ -86,7 +101,7 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 			return Result{}, err
 		}
 	}
-	return r.carryOut(ctx)
+	return r.forward(ctx)
 }
 
 // Back takes a run that was cut short back to where it started. Expands that

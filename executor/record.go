@@ -104,7 +104,8 @@ func (r *run) interrupted(ctx context.Context) (Result, error) {
 }
 
 // end closes the run. One that failed where a person must look stays open, so
-// that nothing else starts before the look.
+// that nothing else starts before the look; so does one that a gate keeps from
+// being gone on with, which can be taken back from where it stands.
 func (r *run) end(ctx context.Context, status Status, cause error) (Result, error) {
 	ctx = context.WithoutCancel(ctx)
 	sum := r.summary(status)
@@ -114,7 +115,7 @@ func (r *run) end(ctx context.Context, status Status, cause error) (Result, erro
 	}
 	crash.At("run.before_end")
 	err := r.tell(e, func(b json.RawMessage) (seq int64, err error) {
-		if status == Failed {
+		if status == Failed || status == Blocked && r.started() {
 			return r.Journal.Emit(ctx, r.Ticket, b)
 		}
 		seq, err = r.Journal.Finish(ctx, r.Ticket, r.Ticket.Run, string(status), b)
@@ -126,7 +127,7 @@ func (r *run) end(ctx context.Context, status Status, cause error) (Result, erro
 
 // summary says what became of every step.
 func (r *run) summary(status Status) Summary {
-	sum := Summary{Status: status, Blocked: r.blocked, Seconds: r.Now().Sub(r.began).Seconds()}
+	sum := Summary{Status: status, Blocked: r.blocked, Gates: r.gates, Seconds: r.Now().Sub(r.began).Seconds()}
 	for _, s := range r.Plan.Steps {
 		if s.Kind == planner.KindCheckpoint {
 			continue

@@ -28,6 +28,7 @@ type run struct {
 	back      *journal.Entry // where a rollback was decided
 	waiting   bool           // the provider said that it waits
 	blocked   bool           // something was put off for want of somebody's yes
+	gates     []GateAnswer   // that kept it from its first step
 	stopped   bool
 }
 

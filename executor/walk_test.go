@@ -28,14 +28,15 @@ const (
 
 // TestWalks has a service go from release to release by any strategy, again and
 // again, while answers are late, lost or doubled, instances fail, crash or do not
-// go, nobody says a word, the journal fails, and the process is asked to stop or
-// ends, at any time. Whatever comes: never do fewer serve than the strategy
-// promises, never gets an instance requests that was not seen to be up, or did not
-// pass its smoke test, and where nothing new may run beside something old nothing
-// does; a task is done once at most for a run, and taken back only where it was
-// begun; requests wait no longer than they may, and for nothing once a run has
-// arrived; the service that comes after waits for the first; each run comes to an
-// end; and once nothing goes wrong any more, what is wanted is there.
+// go, the gate is closed, nobody says a word, the journal fails, and the process is
+// asked to stop or ends, at any time. Whatever comes: nothing is done where the gate
+// is closed before the first step; never do fewer serve than the strategy promises,
+// never gets an instance requests that was not seen to be up, or did not pass its
+// smoke test, and where nothing new may run beside something old nothing does; a
+// task is done once at most for a run, and taken back only where it was begun;
+// requests wait no longer than they may, and for nothing once a run has arrived; the
+// service that comes after waits for the first; each run comes to an end; and once
+// nothing goes wrong any more, what is wanted is there.
 func TestWalks(t *testing.T) {
 	const shards, checks = 4, 100 // the latter is rapid's own number
 	walks := fewWalks
@@ -54,7 +55,7 @@ func TestWalks(t *testing.T) {
 		}
 	})
 	t.Logf("%v", ends.n)
-	for _, end := range []string{"complete", "rolled_back", "failed", "interrupted", "deferred", "killed", "unrecorded"} {
+	for _, end := range []string{"complete", "rolled_back", "failed", "interrupted", "deferred", "blocked", "killed", "unrecorded"} {
 		if ends.n[end] == 0 && !t.Failed() {
 			t.Errorf("no run was ever %s", end)
 		}
@@ -75,15 +76,16 @@ func (y *tally) count(end string) {
 
 // turn is one command of a person's.
 type turn struct {
-	Shape shape
-	Back  bool
+	Shape  shape
+	Back   bool
+	Closed bool // the gate is, from before the first step
 }
 
 func takeWalk(t *testing.T, r *rapid.T, ends *tally) {
 	router := rapid.IntRange(0, 3).Draw(r, "router") > 0
 	ledger := rapid.IntRange(0, 2).Draw(r, "ledger") == 2
 	turns := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) turn {
-		return turn{drawShape(t, router, ledger), rapid.IntRange(0, 4).Draw(t, "back") == 4}
+		return turn{drawShape(t, router, ledger), rapid.IntRange(0, 4).Draw(t, "back") == 4, rapid.IntRange(0, 4).Draw(t, "closed") == 4}
 	}), 2, 5).Draw(r, "turns")
 	incidents := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) incident {
 		return incident{rapid.SampledFrom(mishaps).Draw(t, "what"), rapid.IntRange(1, 50).Draw(t, "at"), rapid.IntRange(0, 9).Draw(t, "which")}
@@ -174,7 +176,7 @@ func (w *walker) turn(t *testing.T, n turn) (end string) {
 	w.fence++
 	w.ticket = planner.Ticket{Run: fmt.Sprintf("run-%d", w.fence), Lease: "walk", Fence: w.fence}
 	w.stop, w.stopped = make(chan struct{}), false
-	w.down, w.closed, w.silent, w.decline, w.blind, w.diesWriting, w.diesWritten = false, false, false, false, false, false, false
+	w.down, w.closed, w.silent, w.decline, w.blind, w.diesWriting, w.diesWritten = false, n.Closed, false, false, false, false, false
 	w.tell("turn %+v", n)
 	defer func() {
 		if v := recover(); v != nil {
@@ -194,8 +196,11 @@ func (w *walker) turn(t *testing.T, n turn) (end string) {
 	ctx, cancel := context.WithTimeout(context.Background(), long)
 	defer cancel()
 	w.cancel = cancel
-	began := time.Now()
+	began, calls := time.Now(), w.calls
 	end = w.command(ctx, t, n)
+	if end == string(executor.Blocked) && w.calls > calls {
+		w.breaks("it is blocked, and has done something")
+	}
 	if time.Since(began) >= long {
 		w.breaks("no end after %s", long)
 	}
@@ -258,9 +263,20 @@ func (w *walker) command(ctx context.Context, t *testing.T, n turn) string {
 	if err != nil {
 		return err.Error()
 	}
-	return w.run(ctx, plan, func(ctx context.Context, c executor.Config) (executor.Result, error) {
+	calls := w.calls
+	end := w.run(ctx, plan, func(ctx context.Context, c executor.Config) (executor.Result, error) {
 		return executor.Execute(ctx, c, journal.Run{ID: w.ticket.Run, Kind: plan.Kind, Fingerprint: plan.Fingerprint, Wish: plan.Wish, Plan: json.RawMessage(encoded)})
 	})
+	if n.Closed && guarded(plan) && w.calls > calls {
+		w.breaks("the gate was closed before it began, and it has done something")
+	}
+	return end
+}
+
+// guarded tells whether a gate keeps a step of the plan that runs now.
+func guarded(plan *planner.Plan) bool {
+	all := func(planner.Step) bool { return true }
+	return slices.ContainsFunc(plan.GateQuestions(all), func(q planner.GateQuestion) bool { return q.Deferred == "" })
 }
 
 // promise notes what the run keeps that begins now.

@@ -3,6 +3,7 @@ package executor_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -71,6 +72,7 @@ type world struct {
 	journal *journal.Journal
 	admin   *pgx.Conn
 	plan    *planner.Plan
+	more    map[spec.Address]executor.Applier // than the database
 	mutex   sync.Mutex
 	told    []executor.StepChanged
 }
@@ -103,8 +105,10 @@ func (w *world) exec(sql string) {
 }
 
 func (w *world) config(stop <-chan struct{}) executor.Config {
+	all := providers(w.url)
+	maps.Copy(all, w.more)
 	return executor.Config{
-		Plan: w.plan, Journal: w.journal, Ticket: ticket, Providers: providers(w.url), Stop: stop, Now: time.Now, Watch: w.watch,
+		Plan: w.plan, Journal: w.journal, Ticket: ticket, Providers: all, Stop: stop, Now: time.Now, Watch: w.watch,
 	}
 }
 

@@ -33,7 +33,7 @@ type Inquiry struct {
 	Range    hcl.Range       `json:"-"`
 }
 
-// Gate is a condition that is asked right before a step.
+// Gate is a condition that is asked before a run, and again right before a step.
 type Gate struct {
 	Name    string
 	Inquiry *Inquiry

@@ -11,7 +11,7 @@ var changeTable = &block{
 	attributes: []attribute{
 		{name: "database", kind: kindRef, target: "database.NAME", doc: "Where. Without it, the only database."},
 		{name: "after", kind: kindRefs, target: "change.NAME", doc: "Changes that come before this one."},
-		{name: "gates", kind: kindRefs, target: "gate.NAME", doc: "Asked before each step of the change. While one is closed the change waits, and is put off after `--wait`."},
+		{name: "gates", kind: kindRefs, target: "gate.NAME", doc: "Asked before anything of a run is done, which waits for `--wait` at most while one is closed, and again before each step of the change."},
 		{name: "requires_absent", kind: kindRefs, target: `service.NAME.release["VERSION"]`, doc: "Expand waits until no instance and no session of these releases is left."},
 	},
 	blocks: []*block{expandTable, changeTypeTable, renameColumnTable, splitColumnTable, mergeColumnsTable, renameTableTable, replaceIndexTable, backfillTable, verifyTable, contractTable},

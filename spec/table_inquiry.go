@@ -36,7 +36,7 @@ func inquiryTables(judged func(kind, what string) []attribute) []*block {
 
 var gateTable = &block{
 	name: "gate", labels: []string{"NAME"},
-	doc: "A condition for steps of the services and changes that name it. It is asked right before each of them, and is closed while there is no answer. Exactly one way to ask.",
+	doc: "A condition for steps of the services and changes that name it. It is asked before anything of a run is done and right before each of them, and is closed while there is no answer. Exactly one way to ask.",
 	blocks: append(inquiryTables(func(_, what string) []attribute {
 		return []attribute{expectArgument("Expression that is true while the gate is open, such as `\"open == 0\"`. It knows " + what + ". Without it, any answer opens the gate, and a command that exits with 0.")}
 	}), &block{

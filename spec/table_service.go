@@ -13,7 +13,7 @@ var serviceTable = &block{
 		{name: "after", kind: kindRefs, target: "service.NAME", doc: "Services that run their release before this one is rolled out to its own."},
 		{name: "strategy", kind: kindRef, target: "strategy.NAME", doc: "How it moves to another release. Without it, rolling with the defaults of `strategy`."},
 		{name: "release", kind: kindString, required: true, doc: "The version that should be live; one of the releases below."},
-		{name: "gates", kind: kindRefs, target: "gate.NAME", doc: "Asked before each step of a rollout. While one is closed the rollout waits, and is put off after `--wait`."},
+		{name: "gates", kind: kindRefs, target: "gate.NAME", doc: "Asked before anything of a run is done, which waits for `--wait` at most while one is closed, and again before each step of a rollout."},
 		{name: "keep_rollback", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "Nothing that the release before needs is taken away for that long after it left."},
 	},
 	blocks: []*block{processTable, releaseTable, taskTable},

@@ -32,10 +32,22 @@ func endError(kind string, r executor.Result) error {
 		if r.Blocked && len(r.Done) == 0 {
 			return &runError{codeError{exitBlocked, errors.New("blocked: nothing could be done"), "pleat " + kind + " asks again"}, r.Summary}
 		}
+	case executor.Blocked:
+		return &runError{codeError{exitBlocked, fmt.Errorf("blocked, and nothing was done: %w", r.Err), blockedNext(kind, r)}, r.Summary}
 	case executor.Failed:
 		return &runError{codeError{exitLook, r.Err, lookNext(kind, r.Err)}, r.Summary}
 	}
 	return nil
+}
+
+// blockedNext is how to go on where a gate is closed: what an earlier attempt has
+// done stands, and can be taken back.
+func blockedNext(kind string, r executor.Result) string {
+	next := "pleat " + kind + " asks again"
+	if len(r.Done) > 0 || r.Unfinished != "" {
+		next += ", pleat rollback takes back what was done before"
+	}
+	return next
 }
 
 // runError is a run that did not get where it should, with what came of it.
@@ -63,6 +75,9 @@ func (a *app) sum(kind string, s executor.Summary) {
 		return
 	case executor.Noop:
 		a.talk("\nNothing to do.")
+		return
+	case executor.Blocked:
+		a.list("Done by an earlier attempt", s.Done)
 		return
 	case executor.Deferred:
 		a.talk("\nDone as far as it goes now: %s in %.1fs.", count(len(s.Done), "step"), s.Seconds)

@@ -62,6 +62,8 @@ func (n *notices) ofRun(e executor.RunChanged) (occasion, text string) {
 		return "start", count(e.Steps, "step")
 	case executor.Complete, executor.Noop:
 		return "done", doneText(e.Summary)
+	case executor.Blocked:
+		return "deferred", "nothing was done: " + e.Error
 	case executor.Deferred:
 		return "deferred", doneText(e.Summary)
 	case executor.RolledBack:

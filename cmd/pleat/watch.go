@@ -89,6 +89,8 @@ func (w *watcher) Watch(r executor.Record) {
 	case executor.RunChanged:
 		w.complain("")
 		w.runChanged(e)
+	case executor.GatesAsked:
+		w.gatesAsked(e)
 	case executor.StepChanged:
 		w.complain(e.Error)
 		w.stepChanged(e)
@@ -187,7 +189,11 @@ func (w *watcher) finish(e executor.StepChanged, result string) {
 }
 
 func (w *watcher) head(e executor.StepChanged) string {
-	return fmt.Sprintf("%3d/%d  %-8s  %-34s", e.Number, w.total, e.Kind, e.Title)
+	number := fmt.Sprintf("%3d/%d", e.Number, w.total)
+	if e.Number == 0 { // it comes before the steps
+		number = strings.Repeat(" ", utf8.RuneCountInString(number))
+	}
+	return fmt.Sprintf("%s  %-8s  %-34s", number, e.Kind, e.Title)
 }
 
 // tick draws the living line, or beats.

@@ -113,6 +113,39 @@ func TestATerminalHasOneLivingLine(t *testing.T) {
 	}
 }
 
+// The gates of a run are a list that fits the terminal, and what is waited for is
+// said below it until that is over.
+func TestGatesAreListed(t *testing.T) {
+	w := watching(true, 60)
+	until := w.at.Add(30 * time.Second)
+	ci := executor.GateAnswer{Gate: "gate.ci", For: []string{"change.split_name", "users 2.0.2"}, Status: executor.GatePassed}
+	calm := executor.GateAnswer{Gate: "gate.no_incident", For: []string{"users 2.0.2"}, Status: executor.GateMissing, Reason: "open == 0 is not so: open = 2\nand more"}
+	load := executor.GateAnswer{Gate: "gate.load", For: []string{"users 2.0.2"}, Status: executor.GateSkipped, Reason: "gate.no_incident is missing"}
+	w.see(executor.GatesAsked{Gates: []executor.GateAnswer{ci, calm, load}, Until: &until})
+	w.after(time.Second)
+	if living := "  gate before the first step 1.0s, waiting for gate.no_inc…"; !strings.Contains(w.out.String(), living) {
+		t.Errorf("there is no %q in %q", living, w.out.String())
+	}
+	calm.Status, calm.Reason, load.Status, load.Reason = executor.GatePassed, "", executor.GatePassed, ""
+	w.see(executor.GatesAsked{Gates: []executor.GateAnswer{ci, calm, load}})
+	w.after(time.Second)
+	if diff := cmp.Diff([]string{
+		"Gates, asked again for 30s:",
+		"  gate.ci           passed   change.split_name, users 2.0.2",
+		"  gate.no_incident  missing  users 2.0.2: open == 0 is not",
+		"                             so: open = 2",
+		"  gate.load         skipped  users 2.0.2: gate.no_incident",
+		"                             is missing",
+		"Gates:",
+		"  gate.ci           passed   change.split_name, users 2.0.2",
+		"  gate.no_incident  passed   users 2.0.2",
+		"  gate.load         passed   users 2.0.2",
+		"",
+	}, screen(w.out.String())); diff != "" {
+		t.Errorf("what stays on the screen (-want +got):\n%s", diff)
+	}
+}
+
 // screen is what a terminal shows after what was written to it.
 func screen(written string) []string {
 	var lines []string
