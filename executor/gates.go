@@ -48,14 +48,14 @@ type admission struct {
 	answers   []GateAnswer
 }
 
-// blockedBy asks the gates of what is left before anything is done, until all
-// are open, the plan's time for them is over, or the run is to stop. The first
+// blockedBy asks the gates of what has not begun before anything is done, until
+// all are open, the plan's time for them is over, or the run is to stop. The first
 // result names those that are closed; nil where none is. Where services are down
 // none is asked, as in the plan: they come back all the same.
 func (r *run) blockedBy(ctx context.Context) (closed error, err error) {
-	left := func(s planner.Step) bool { return !r.took(s) }
+	left := func(s planner.Step) bool { return !r.took(s) && r.status[s.ID] != StepStarted }
 	a := &admission{run: r, questions: r.Plan.GateQuestions(left)}
-	next := slices.IndexFunc(r.Plan.Steps, left)
+	next := slices.IndexFunc(r.Plan.Steps, func(s planner.Step) bool { return !r.took(s) })
 	if len(a.questions) == 0 || r.opened(r.Plan.Steps[next]) {
 		return nil, nil
 	}

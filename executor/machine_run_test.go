@@ -31,6 +31,7 @@ func TestMachineOfARun(t *testing.T) {
 		executor.Complete:    {want: closed},
 		executor.Noop:        {place: place{empty: true}, want: empty},
 		executor.Deferred:    {place: place{shut: true}, want: closed},
+		executor.Blocked:     {place: place{barred: true}, want: closed},
 		executor.RolledBack:  {place: place{way: map[string]answer{it: breaks}}, want: closed},
 		executor.Abandoned:   {place: place{way: map[string]answer{it: diesBefore}}, then: abandon, want: closed},
 	}

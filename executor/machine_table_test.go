@@ -32,9 +32,10 @@ type place struct {
 	waits   bool
 	next    bool
 
-	lead func(*machine) // what happens in the call before
-	shut bool           // the gate, on the way
-	way  map[string]answer
+	lead   func(*machine) // what happens in the call before
+	barred bool           // the gate, from the start
+	shut   bool           // the gate, on the way
+	way    map[string]answer
 
 	told  executor.Status // the process ends once the run is told to be that
 	empty bool            // there is nothing to do

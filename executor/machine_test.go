@@ -126,7 +126,7 @@ func (m *machine) plan() *planner.Plan {
 	if m.place.empty {
 		return &planner.Plan{Kind: "apply", Steps: []planner.Step{checkpoint()}}
 	}
-	steps[1].Guards = []planner.Guard{&planner.Open{Gate: "calm"}}
+	steps[1].Guards = []planner.Guard{&planner.Open{Gate: "calm", Inquiry: &spec.Inquiry{Kind: spec.InquiryFile}}}
 	return &planner.Plan{Kind: "apply", Steps: steps, Releases: []planner.Release{{Service: "users", Version: "r1"}}}
 }
 
@@ -316,7 +316,8 @@ func (l lever) Probe(ctx context.Context, t planner.Ticket, s planner.Step) (pla
 
 func (l lever) Ask(context.Context, planner.Ticket, planner.Guard) (planner.Answer, error) {
 	m := l.machine
-	if !m.arrived && (m.place.shut || m.place.waits) && !m.over {
+	begun := m.journal.last("run", before) != ""
+	if !m.arrived && (m.place.barred || begun && (m.place.shut || m.place.waits)) && !m.over {
 		return planner.Answer{Reason: "an incident"}, nil
 	}
 	if m.arrived && !m.over && m.event.gate != nil {
