@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -18,7 +19,7 @@ import (
 func (e *emitter) roll(s *spec.Service, version string) {
 	r := e.rollout(s, version)
 	r.bound()
-	before := len(e.steps)
+	before, had := len(e.steps), r.counts()
 	switch {
 	case r.gradual():
 		r.byShares()
@@ -33,6 +34,7 @@ func (e *emitter) roll(s *spec.Service, version string) {
 		r.moves(r.order(), r.processes())
 	}
 	r.cleansUp(before)
+	r.noteRoom(before, had)
 	if len(e.steps) > before {
 		r.moment(spec.AfterRollout)
 		e.explainRoll(s, r)
@@ -54,6 +56,35 @@ func (r *rollout) cleansUp(since int) {
 		}
 		if a, ok := s.Action.(*Stop); ok && a.Release != r.to.Version && !a.Exclusive && !s.Together {
 			s.Cleanup = true
+		}
+	}
+}
+
+// counts are how many instances of each process there are.
+func (r *rollout) counts() map[string]int {
+	out := map[string]int{}
+	for _, i := range r.mine(func(Instance) bool { return true }) {
+		out[i.Process]++
+	}
+	return out
+}
+
+// noteRoom says of the processes of which more run at once than now how many they
+// are: hosts need room for them. had is how many there were before those steps.
+func (r *rollout) noteRoom(since int, had map[string]int) {
+	now, most := maps.Clone(had), maps.Clone(had)
+	for _, s := range r.steps[since:] {
+		switch a := s.Action.(type) {
+		case *Start:
+			now[a.Definition.Process] += len(a.Instances)
+			most[a.Definition.Process] = max(most[a.Definition.Process], now[a.Definition.Process])
+		case *Stop:
+			now[a.Process] -= len(a.Instances)
+		}
+	}
+	for _, process := range sortedKeys(had) {
+		if more := most[process] - had[process]; more > 0 {
+			r.note(fmt.Sprintf("%s %s: up to %d run at once, %d more than now", r.service.Address(), process, most[process], more))
 		}
 	}
 }

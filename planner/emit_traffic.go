@@ -64,7 +64,6 @@ func (r *rollout) others() map[string]int {
 func (r *rollout) byShares() {
 	others := r.others()
 	has, shared := r.splits[r.service.Name].Share(r.to.Version)
-	r.noteRoom()
 	if !shared {
 		has = r.evenShare(others)
 	}
@@ -412,17 +411,4 @@ func smokeText(checks []*spec.Check) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-// noteRoom says how many instances run at most at the same time.
-func (r *rollout) noteRoom() {
-	for _, p := range r.to.Processes {
-		if !p.Routed {
-			continue
-		}
-		now := len(r.mine(func(i Instance) bool { return i.Process == p.Process }))
-		if missing := len(r.work(p).Missing); missing > 0 {
-			r.note(fmt.Sprintf("%s %s: up to %d run at once, %d more than now", r.service.Address(), p.Process, now+missing, missing))
-		}
-	}
 }
