@@ -31,6 +31,7 @@ type action struct {
 	Backends []placed
 	Timeout  int64 `json:"timeout_ms"`
 	Floor    int
+	By       string
 	Shares   []share
 }
 

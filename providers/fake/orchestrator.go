@@ -2,11 +2,9 @@ package fake
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"pleat/planner"
 )
@@ -127,60 +125,6 @@ func first(command []string) string {
 		return ""
 	}
 	return command[0]
-}
-
-// applyStop is done once the instances were told to go or, where the step waits
-// for it, have gone. Those that take longer than it has are left to end by
-// themselves, unless nothing may run beside them.
-func (o Orchestrator) applyStop(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Stop, report func(planner.Report)) error {
-	err := o.apply(ctx, t, s, report, func(f Fault) work {
-		return func() ([]planner.Report, condition, error) {
-			gone := func() bool { return !a.Wait || !o.stopping(a.Service, a.Release, a.Instances) }
-			return o.stop(a, f.Linger), gone, nil
-		}
-	})
-	var late *lateError
-	if errors.As(err, &late) && !a.Exclusive {
-		return nil
-	}
-	return err
-}
-
-func (o Orchestrator) stop(a *planner.Stop, linger time.Duration) (said []planner.Report) {
-	for _, p := range a.Instances {
-		k := key{a.Service, a.Release, p.Instance}
-		i := o.instances[k]
-		switch {
-		case i == nil:
-			continue
-		case linger == 0 || i.State == planner.Down:
-			i.State = planner.Down
-			delete(o.instances, k)
-		case i.State != planner.Stopping:
-			i.State = planner.Stopping
-			time.AfterFunc(linger, func() { o.end(k, i) })
-		}
-		said = append(said, change(i))
-	}
-	return said
-}
-
-// end takes an instance away that was told to stop.
-func (o Orchestrator) end(k key, i *instance) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	i.State = planner.Down
-	if o.instances[k] == i {
-		delete(o.instances, k)
-	}
-}
-
-// stopping tells whether any of the instances is still on its way out.
-func (o Orchestrator) stopping(service, release string, instances []planner.Placement) bool {
-	return slices.ContainsFunc(instances, func(p planner.Placement) bool {
-		i := o.instances[key{service, release, p.Instance}]
-		return i != nil && i.State == planner.Stopping
-	})
 }
 
 // smoke passes at instances that are up, unless a question is for the path

@@ -138,6 +138,7 @@ var cases = []question{
 	{"start at the same time", false, "", (*suite).startTogether},
 	{"stop is idempotent", false, "", (*suite).stop},
 	{"stop at the same time", false, "", (*suite).stopTogether},
+	{"a stop keeps its floor", false, "", (*suite).stopFloor},
 	{"a wrong artifact starts nothing", false, "", (*suite).wrongArtifact},
 	{"a program that ends fails its start", false, "", (*suite).failingStart},
 	{"a program that hangs fails its start", false, "", (*suite).hangingStart},

@@ -47,6 +47,26 @@ func (s *suite) stop() {
 	}
 }
 
+// stopFloor: who comes after has to be up, and to have stayed so, before what would
+// leave fewer than the floor goes.
+func (s *suite) stopFloor() {
+	old, next, other := s.Start("1.0.0", 2, Works), s.Start("2.0.0", 1, Works), s.Start("3.0.0", 1, Works)
+	s.must(old, next, other)
+	stop := func(by string, floor int, instances ...planner.Placement) *planner.Stop {
+		a := stopOf(old)
+		a.By, a.Floor, a.Instances = by, floor, instances
+		return a
+	}
+	s.Crash(next, next.Instances[0])
+	s.until("it is down", func() bool { return s.live(next, planner.Up) == 0 })
+	s.refused("a stop below its floor", s.apply(stop(next.Release, 2, old.Instances...)))
+	s.wantLive(old, 2)
+	s.must(stop(next.Release, 2, old.Instances[0]), stop(next.Release, 2, old.Instances[0])) // what is gone is stopped
+	s.wantLive(old, 1)
+	s.must(stop(other.Release, 2, old.Instances[1])) // it is not the successor that went
+	s.wantLive(old, 0)
+}
+
 func (s *suite) stopTogether() {
 	a := s.Start("1.0.0", 2, Works)
 	s.must(a)
