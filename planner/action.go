@@ -255,7 +255,7 @@ type Start struct {
 }
 
 // Stop takes instances down: signal, then kill. Where Wait is false the step
-// is done once every instance was told. Where it is true, instances that take
+// is done once every instance was told, and what does not end at once is left. Where it is true, instances that take
 // longer than the step has are left to end by themselves, unless Exclusive says
 // that nothing may run beside them. Where one of them is up, fewer than Floor
 // others of the process are, and one of release By is not, or has ended by itself of

@@ -32,6 +32,7 @@ type scene struct {
 	background map[string]*backgroundProcess
 	traffic    *traffic
 	audience   *audience
+	samples    *samples
 	variables  []string        // names in its environment
 	transcript strings.Builder // what exits printed
 	keyboard   *os.File        // of the terminal that begin gives
@@ -76,6 +77,9 @@ func (w *scene) clear(ctx context.Context) {
 	}
 	if w.audience != nil {
 		w.audience.cancel()
+	}
+	if w.samples != nil {
+		w.samples.stop()
 	}
 	for _, p := range w.background {
 		p.kill()

@@ -203,13 +203,19 @@ func (w *scene) instances(ts *testscript.TestScript, hosts bool, agents []string
 
 // sequenceCommand prints the story that an event file tells: instance states
 // as "RELEASE PROCESS STATE", and runs as "run STATUS". Equal lines that follow
-// each other become one with a count. -only keeps some states.
+// each other become one with a count. -only keeps some states. With -steps it is
+// the steps that were done, as "KIND TITLE".
 //
 //	sequence [-only up,down] FILE
+//	sequence -steps FILE
 func sequenceCommand(ts *testscript.TestScript, neg bool, args []string) {
 	var only []string
 	if len(args) == 3 && args[0] == "-only" {
 		only, args = strings.Split(args[1], ","), args[2:]
+	}
+	tell := tell
+	if args[0] == "-steps" {
+		tell, args = tellStep, args[1:]
 	}
 	var story []string
 	for _, line := range strings.Split(strings.TrimSpace(ts.ReadFile(args[0])), "\n") {
@@ -241,6 +247,15 @@ func tell(ts *testscript.TestScript, line string) string {
 		return "run " + e.Status
 	case "instance":
 		return fmt.Sprintf("%s %s %s", e.Release, e.Process, e.State)
+	}
+	return ""
+}
+
+func tellStep(ts *testscript.TestScript, line string) string {
+	var e struct{ Type, Status, Kind, Title string }
+	ts.Check(json.Unmarshal([]byte(line), &e))
+	if e.Type == "step" && e.Status == "done" {
+		return e.Kind + " " + e.Title
 	}
 	return ""
 }

@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"get":         getCommand,
 			"answers":     answersCommand,
 			"load":        loadCommand,
+			"sample":      sampleCommand,
 			"replace":     replaceCommand,
 			"users":       stage.usersCommand,
 			"platform":    stage.platformCommand,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"pleat/planner"
 	"pleat/providers/host/api"
@@ -126,60 +127,79 @@ func (c *call) stopOne(ctx context.Context, m fleet.Member, r api.Ref, a *planne
 	return nil
 }
 
-// see reports what the instances become, until each is stopping, or gone where
-// the step waits for that. What counts is what the agents say after they were
+// see reports what the instances become, until each is stopping, and for a moment
+// more, or gone where the step waits for that. What counts is what the agents say after they were
 // told to stop: before, an instance may have gone down and come back by itself.
 func (c *call) see(ctx context.Context, a *planner.Stop) error {
 	members, hosts, err := c.members(ctx, a.Instances)
 	if err != nil {
 		return err
 	}
-	left := toSee(a, hosts)
+	there, left := toSee(a, hosts)
 	mine := func(e api.Event) bool { _, ok := left[place{e.Host, e.Ref}]; return ok }
 	for _, m := range members {
 		if err := c.recall(ctx, m, mine); err != nil {
 			return err
 		}
 	}
-	if !anyLeft(left) {
+	if !anyLeft(there) {
 		return nil
 	}
 	if a.Exclusive {
 		c.limit = 0
 	}
-	late, err := c.within(ctx, func(ctx context.Context) error { return c.ending(ctx, a, members, left) })
+	late, err := c.within(ctx, func(ctx context.Context) error { return c.ending(ctx, a, members, there, left) })
 	if late {
 		c.slow(a, left)
 	}
 	return err
 }
 
-// toSee are the step's instances, true where their end is still to be seen.
-func toSee(a *planner.Stop, hosts map[string]fleet.Member) map[place]bool {
-	left := map[place]bool{}
+// toSee are the step's instances, true in there where they are, and in left where the
+// step is not done before something is seen of them.
+func toSee(a *planner.Stop, hosts map[string]fleet.Member) (there, left map[place]bool) {
+	there, left = map[place]bool{}, map[place]bool{}
 	for _, i := range a.Instances {
-		live, there := hosts[i.Host].Find(ref(a, i))
-		left[place{i.Host, ref(a, i)}] = there && (a.Wait || live.State != planner.Stopping)
+		live, found := hosts[i.Host].Find(ref(a, i))
+		p := place{i.Host, ref(a, i)}
+		there[p], left[p] = found, found && (a.Wait || live.State != planner.Stopping)
 	}
-	return left
+	return there, left
 }
 
-// ending follows the instances until none is left.
-func (c *call) ending(ctx context.Context, a *planner.Stop, members []fleet.Member, left map[place]bool) error {
-	return c.follow(ctx, members, func(e api.Event) error {
+// moment is how long a step that waits for nobody's end looks on all the same: what
+// stops at once is told of before the step is done.
+const moment = 3 * time.Second
+
+// ending follows the instances until none is left, and for a moment those that are
+// there.
+func (c *call) ending(ctx context.Context, a *planner.Stop, members []fleet.Member, there, left map[place]bool) error {
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	onlyForAMoment := func() {
+		if !anyLeft(left) {
+			time.AfterFunc(moment, leave)
+		}
+	}
+	onlyForAMoment()
+	err := c.follow(ctx, members, func(e api.Event) error {
 		p := place{e.Host, e.Ref}
 		if _, mine := left[p]; !mine {
 			return nil
 		}
 		c.tell(e)
-		if e.State == planner.Down || e.State == planner.Stopping && !a.Wait {
-			left[p] = false
+		there[p] = there[p] && e.State != planner.Down
+		left[p] = left[p] && there[p] && (a.Wait || e.State != planner.Stopping)
+		if !anyLeft(there) {
+			return fleet.ErrEnough
 		}
-		if anyLeft(left) {
-			return nil
-		}
-		return fleet.ErrEnough
+		onlyForAMoment()
+		return nil
 	})
+	if !anyLeft(left) {
+		return nil // what happens in the moment undoes nothing
+	}
+	return err
 }
 
 // slow warns of instances that take longer to stop than the step has. They were
