@@ -128,12 +128,16 @@ func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
 			e.note(fmt.Sprintf("%s %s has no check: it counts as up once it runs", s.Address(), p.Process))
 		}
 	}
-	if !r.exclusive() || len(e.start.mix[s.Name]) == 0 {
+	if s.Strategy.Kind != spec.Rolling || len(e.start.mix[s.Name]) == 0 {
 		return
 	}
 	for _, p := range r.to.Processes {
 		work := strategy.Process{Round: r.round(p), Wanted: r.count(p)}
-		low := max(r.count(p)-work.Size(s.Strategy.Batch, len(r.hosts)), 0)
+		falls := work.Size(s.Strategy.Batch, len(r.hosts)) - work.Surge(s.Strategy, len(r.hosts))
+		if falls == 0 {
+			continue
+		}
+		low := max(r.count(p)-falls, 0)
 		e.note(fmt.Sprintf("%s %s: availability falls to %d of %d while it rolls", s.Address(), p.Process, low, r.count(p)))
 	}
 }

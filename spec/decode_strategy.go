@@ -24,6 +24,7 @@ func (l *loader) strategy(n *node, s *Strategy) {
 		s.Kind = Rolling
 		s.Batch = rolling.batch("batch")
 		s.Order = Order(rolling.str("order"))
+		s.Surge = rolling.surge(s.Order)
 	}
 	if canary := n.block("canary"); canary != nil {
 		s.Kind = Canary
@@ -159,8 +160,22 @@ func defaultStrategy(service *node) *Strategy {
 
 var percentForm = Pattern(`^([0-9]{1,3})%$`)
 
+// surge is a batch or none at all; nil where it is not given.
+func (n *node) surge(order Order) *Batch {
+	if !n.has("surge") {
+		return nil
+	}
+	if order == StopFirst {
+		n.problems.add(n.at("surge"), "Surge without a start", "With order = \"stop_first\" there are never more instances than the count. Leave out the argument surge, or the order.")
+	}
+	b := n.sized("surge", 0)
+	return &b
+}
+
 // batch is a number of instances or a percentage.
-func (n *node) batch(name string) Batch {
+func (n *node) batch(name string) Batch { return n.sized(name, 1) }
+
+func (n *node) sized(name string, least int) Batch {
 	v, ok := n.shown(name, cty.String)
 	if !ok {
 		return Batch{}
@@ -171,9 +186,9 @@ func (n *node) batch(name string) Batch {
 			return Batch{Percent: p}
 		}
 	}
-	if i, err := strconv.Atoi(s); err == nil && i >= 1 && i <= 10000 {
+	if i, err := strconv.Atoi(s); err == nil && i >= least && i <= 10000 {
 		return Batch{Count: i}
 	}
-	n.problems.add(n.at(name), "Invalid batch", "The argument %s cannot be %s. It is a number of instances from 1 to 10000, such as 4, or a percentage from \"1%%\" to \"100%%\".", name, quote(s))
+	n.problems.add(n.at(name), "Invalid batch", "The argument %s cannot be %s. It is a number of instances from %d to 10000, such as 4, or a percentage from \"1%%\" to \"100%%\".", name, quote(s), least)
 	return Batch{}
 }

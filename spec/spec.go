@@ -393,6 +393,7 @@ type Strategy struct {
 	Kind             StrategyKind
 	Batch            Batch
 	Order            Order
+	Surge            *Batch        // (rolling, start first) how many more than the count may be up at once; nil: a batch
 	MaxStartFailures int           // starts of one step that may fail before the step does; default 0
 	StepTimeout      time.Duration // default 120s, for each step
 	// KeepPrevious is how long the instances of the release before that got

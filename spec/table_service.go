@@ -168,6 +168,7 @@ var strategyTable = &block{
 		{name: "all_at_once", single: true, doc: "All new instances start, then all old ones stop."},
 		{name: "rolling", single: true, doc: "Unit by unit.", attributes: []attribute{
 			{name: "batch", kind: kindBatch, doc: "Size of a unit: instances such as `4`, or `\"25%\"` of the process's count. Without it, as many as there are hosts."},
+			{name: "surge", kind: kindBatch, doc: "How many more than the process's count may be up at once, at most a batch: instances such as `1`, or `\"10%\"` of the count. `0` is none more. What a batch has beyond that goes before the new ones come, and the plan says how far availability falls. Without it, a batch."},
 			{name: "order", kind: kindString, fallback: string(StartFirst), oneOf: []string{string(StartFirst), string(StopFirst)}, doc: "Within a unit: new up and then old down, or the other way."},
 		}},
 		{name: "canary", single: true, doc: "The new release gets a share of the requests that grows step by step, beside all instances of the old one; after the last step it gets all, and the old one goes. What fails takes it back to none. Processes that get no requests follow then, one by one. Only for services with a router.", blocks: []*block{canaryStepTable, stickyTable}},

@@ -18,11 +18,16 @@ func TestCutAnywhere(t *testing.T) {
 			Batch: spec.Batch{Count: rapid.IntRange(1, 10).Draw(t, "batch")},
 			Order: rapid.SampledFrom([]spec.Order{spec.StartFirst, spec.StopFirst}).Draw(t, "order"),
 		}
+		s.Surge = drawSurge(t, s.Order)
 		wanted := rapid.IntRange(0, 9).Draw(t, "wanted")
 		p := fresh("p", rapid.IntRange(0, 9).Draw(t, "old"), wanted)
 		floor := min(len(p.Doomed), wanted)
-		if s.Kind == spec.Rolling && s.Order == spec.StopFirst {
+		switch {
+		case s.Kind != spec.Rolling:
+		case s.Order == spec.StopFirst:
 			floor = min(floor, max(0, wanted-s.Batch.Count))
+		case s.Surge != nil:
+			floor = min(floor, max(0, wanted-max(s.Batch.Count-s.Surge.Count, 0)))
 		}
 		for range rapid.IntRange(0, 5).Draw(t, "cuts") {
 			follow(t, s, &p, floor, rapid.IntRange(0, 20).Draw(t, "instances"))

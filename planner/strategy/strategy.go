@@ -51,7 +51,7 @@ func Order(s *spec.Strategy, hosts int, processes []Process) []Move {
 	}
 	var moves []Move
 	for _, p := range sorted {
-		moves = append(moves, rolling(s, p.Size(s.Batch, hosts), p)...)
+		moves = append(moves, rolling(s, p.Size(s.Batch, hosts), p.Surge(s, hosts), p)...)
 	}
 	return moves
 }
@@ -76,6 +76,21 @@ func (p Process) Size(b spec.Batch, hosts int) int {
 		return Size(b, p.Wanted, hosts)
 	}
 	return round * Size(b, (p.Wanted+round-1)/round, 1)
+}
+
+// Surge is how many more than it wants the process may have at once, in whole
+// rounds; at most a batch, and a batch where the strategy does not say.
+func (p Process) Surge(s *spec.Strategy, hosts int) int {
+	batch := p.Size(s.Batch, hosts)
+	switch {
+	case s.Order == spec.StopFirst:
+		return 0
+	case s.Surge == nil:
+		return batch
+	case *s.Surge == spec.Batch{}:
+		return 0
+	}
+	return min(p.Size(*s.Surge, hosts), batch)
 }
 
 // allAtOnce brings everything new up before anything old goes, and does not
@@ -114,8 +129,8 @@ func probe(processes []Process) []Move {
 
 // rolling alternates batches. It works from what is up, not from a count of
 // rounds, so a rollout that was cut short goes on where it stands and never
-// has more than one batch too many (start first) or too few (stop first).
-func rolling(s *spec.Strategy, batch int, p Process) []Move {
+// has more than the surge too many, or what a batch has beyond that too few.
+func rolling(s *spec.Strategy, batch, surge int, p Process) []Move {
 	r := roll{process: p, batch: batch, up: p.Present, missing: p.Missing, doomed: p.Doomed}
 	for len(r.missing) > 0 || len(r.doomed) > 0 {
 		if s.Order == spec.StopFirst {
@@ -123,8 +138,8 @@ func rolling(s *spec.Strategy, batch int, p Process) []Move {
 			r.start(p.Wanted - r.total())
 			continue
 		}
-		r.start(p.Wanted + batch - r.total())
-		r.stop(r.total() - p.Wanted)
+		r.start(p.Wanted + surge - r.total())
+		r.stop(r.total() - (p.Wanted - (batch - surge)))
 	}
 	return r.moves
 }

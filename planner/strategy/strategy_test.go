@@ -60,6 +60,12 @@ func TestOrder(t *testing.T) {
 			[]Process{fresh("p", 8, 8)}, "p↑4 p↓4 p↑4 p↓4"},
 		{"the last batch is what is left", spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Count: 2}}, 1,
 			[]Process{fresh("p", 5, 5)}, "p↑2 p↓2 p↑2 p↓2 p↑1 p↓1"},
+		{"batches of 2 with one more than wanted", spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Count: 2}, Surge: &spec.Batch{Count: 1}}, 1,
+			[]Process{fresh("p", 4, 4)}, "p↑1 p↓2 p↑2 p↓2 p↑1"},
+		{"never more than wanted", spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Count: 2}, Surge: &spec.Batch{}}, 1,
+			[]Process{fresh("p", 4, 4)}, "p↓2 p↑2 p↓2 p↑2"},
+		{"no more than a batch", spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Count: 1}, Surge: &spec.Batch{Count: 9}}, 1,
+			[]Process{fresh("p", 2, 2)}, "p↑1 p↓1 p↑1 p↓1"},
 		{"percent is rounded up", spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Percent: 25}}, 1,
 			[]Process{fresh("p", 5, 5)}, "p↑2 p↓2 p↑2 p↓2 p↑1 p↓1"},
 		{"the default batch is the number of hosts", spec.Strategy{Kind: spec.Rolling}, 3,
@@ -90,6 +96,14 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// drawSurge is how many more may be up than are wanted.
+func drawSurge(t *rapid.T, order spec.Order) *spec.Batch {
+	if order == spec.StopFirst || rapid.Bool().Draw(t, "as many as a batch") {
+		return nil
+	}
+	return &spec.Batch{Count: rapid.IntRange(0, 10).Draw(t, "surge")}
+}
+
 // Whatever stands at the start, a rollout ends with exactly what is wanted,
 // and what serves never leaves the bounds that the order promises.
 func TestRollingBounds(t *testing.T) {
@@ -99,7 +113,7 @@ func TestRollingBounds(t *testing.T) {
 		old := rapid.IntRange(0, 9).Draw(t, "old")
 		batch := rapid.IntRange(1, 10).Draw(t, "batch")
 		order := rapid.SampledFrom([]spec.Order{spec.StartFirst, spec.StopFirst}).Draw(t, "order")
-		s := &spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Count: batch}, Order: order}
+		s := &spec.Strategy{Kind: spec.Rolling, Batch: spec.Batch{Count: batch}, Order: order, Surge: drawSurge(t, order)}
 		p := Process{Name: "p", Wanted: wanted, Present: present, Missing: names("p", wanted-present), Doomed: names("old", old)}
 
 		serving, left, missing := present+old, old, wanted-present
@@ -114,10 +128,14 @@ func TestRollingBounds(t *testing.T) {
 			if m.Serving != serving {
 				t.Fatalf("move says %d serving, counted %d", m.Serving, serving)
 			}
-			low, high := min(start, wanted), max(start, wanted+batch)
-			if order == spec.StopFirst {
-				low, high = min(start, wanted-batch), max(start, wanted)
+			surge := batch
+			switch {
+			case order == spec.StopFirst:
+				surge = 0
+			case s.Surge != nil:
+				surge = min(s.Surge.Count, batch)
 			}
+			low, high := min(start, wanted-(batch-surge)), max(start, wanted+surge)
 			if serving < low || serving > high {
 				t.Fatalf("%d serving, want %d to %d", serving, low, high)
 			}
