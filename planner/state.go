@@ -130,6 +130,10 @@ type Instance struct {
 	State   InstanceState `json:"state"`
 	Role    Role          `json:"role,omitempty"`    // in its cluster, as it says itself
 	Address string        `json:"address,omitempty"` // host:port where it takes requests; "": its orchestrator does not say
+	// Restarts is how often it was started again because it had ended by itself,
+	// and has not been up for long since; Ended is how it did, the last time.
+	Restarts int    `json:"restarts,omitempty"`
+	Ended    string `json:"ended,omitempty"`
 }
 
 // Role is what an instance of a replicated process says it is, once it has

@@ -26,7 +26,7 @@ func newStatusCommand(a *app) *cobra.Command {
 	var o statusOptions
 	c := &cobra.Command{
 		Use: "status", Short: "Say what is live", Args: cobra.NoArgs,
-		Long: "Shows the live releases of each service, how far each change has come, releases\non hold, and the run that is on or was cut short." +
+		Long: "Shows the live releases of each service and which instances end again and again,\nhow far each change has come, releases on hold, and the run that is on or was cut\nshort." +
 			exitHelp("0 shown", "1 something cannot be read", "130 interrupted while it watched"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.status(c.Context(), o) },
 	}
@@ -67,6 +67,9 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 	for _, s := range w.spec.Services {
 		for _, line := range releaseLines(s.Name, st) {
 			fmt.Fprintf(t, "%s\t%s\n", s.Address(), line)
+		}
+		for _, line := range restartLines(s.Name, st) {
+			fmt.Fprintf(t, "\t%s\n", line)
 		}
 	}
 	for _, p := range planner.Phases(w.spec, st) {
@@ -142,6 +145,29 @@ func releaseLines(service string, st *planner.State) []string {
 			parts = append(parts, fmt.Sprintf("%d%% of the requests", share))
 		}
 		out = append(out, release+"  "+strings.Join(parts, ", "))
+	}
+	sort.Strings(out)
+	return out
+}
+
+// restartLines are the instances of a service that end again and again, with how
+// they did last.
+func restartLines(service string, st *planner.State) []string {
+	var out []string
+	for _, o := range st.Orchestrators {
+		for _, i := range o.Instances {
+			if i.Service != service || i.Restarts == 0 {
+				continue
+			}
+			line := fmt.Sprintf("%s %s on %s: %s", i.Release, i.Name, i.Host, count(i.Restarts, "restart"))
+			if i.Restarts > 1 {
+				line = "crash loop: " + line
+			}
+			if i.Ended != "" {
+				line += ", last: " + firstLine(i.Ended)
+			}
+			out = append(out, line)
+		}
 	}
 	sort.Strings(out)
 	return out

@@ -24,10 +24,14 @@ func (p *Provider) Observe(ctx context.Context) (*planner.Orchestrator, error) {
 		ids = append(ids, m.ID)
 		out.Hosts = append(out.Hosts, m.Host)
 		for _, i := range m.Instances {
-			out.Instances = append(out.Instances, planner.Instance{
+			seen := planner.Instance{
 				Service: i.Service, Release: i.Release, Process: i.Process, Name: i.Instance,
 				Host: i.Host, Digest: i.SHA256, State: i.State, Role: planner.Role(i.Role), Address: i.Address,
-			})
+			}
+			if i.Shaky {
+				seen.Restarts, seen.Ended = i.Restarts, i.Ended
+			}
+			out.Instances = append(out.Instances, seen)
 		}
 	}
 	slices.Sort(ids)

@@ -99,6 +99,7 @@ type Instance struct {
 	Address  string                `json:"address"` // host:port that it was told to listen on
 	PID      int                   `json:"pid,omitempty"`
 	Restarts int                   `json:"restarts,omitempty"`
+	Ended    string                `json:"ended,omitempty"` // how, before the last of them
 	Shaky    bool                  `json:"shaky,omitempty"` // it has ended by itself of late
 	Key      string                `json:"key,omitempty"`
 	Checks   []*spec.Check         `json:"checks,omitempty"`

@@ -34,7 +34,7 @@ func (i *instance) view() api.Instance {
 	return api.Instance{
 		Ref: r.Ref, Process: r.Definition.Process, Host: i.Host, SHA256: r.Definition.SHA256,
 		State: r.State, Error: r.Error, Address: address(i.Address, r.Port), PID: r.PID,
-		Restarts: r.Restarts, Shaky: r.shaky(time.Now()), Key: r.Key, Checks: r.Definition.Checks, HTTP2: r.Definition.HTTP2, Handover: said(i.handovers(), i.rec.Ref),
+		Restarts: r.Restarts, Ended: r.Ended, Shaky: r.shaky(time.Now()), Key: r.Key, Checks: r.Definition.Checks, HTTP2: r.Definition.HTTP2, Handover: said(i.handovers(), i.rec.Ref),
 		Role: said(i.roles(), i.rec.Ref),
 	}
 }

@@ -90,6 +90,7 @@ func (i *instance) died(why error) (rest time.Duration, again bool) {
 		r.PID, r.Began, r.UpSince = 0, "", time.Time{}
 		if again {
 			r.Restarts++
+			r.Ended = r.Error
 		}
 	})
 	if err != nil {

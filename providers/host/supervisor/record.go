@@ -25,6 +25,7 @@ type record struct {
 	WasUp      bool                  `json:"was_up,omitempty"`
 	UpSince    time.Time             `json:"up_since,omitzero"`
 	Restarts   int                   `json:"restarts,omitempty"`
+	Ended      string                `json:"ended,omitempty"` // how, the last time that it did by itself
 	Stop       *order                `json:"stop,omitempty"`
 }
 
