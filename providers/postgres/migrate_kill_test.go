@@ -17,9 +17,10 @@ import (
 // victim names the database in which a process of the tests works, to die on the
 // way.
 const (
-	victim     = "PLEAT_TEST_VICTIM"
-	victimFile = "PLEAT_TEST_VICTIM_FILE" // the SQL that it migrates by
-	victimRows = "PLEAT_TEST_VICTIM_ROWS" // or the rows of a batch of its back-fill
+	victim      = "PLEAT_TEST_VICTIM"
+	victimFile  = "PLEAT_TEST_VICTIM_FILE"  // the SQL that it migrates by
+	victimRows  = "PLEAT_TEST_VICTIM_ROWS"  // or the rows of a batch of its back-fill
+	victimIndex = "PLEAT_TEST_VICTIM_INDEX" // or that it builds an index
 )
 
 func TestMain(m *testing.M) {
@@ -35,8 +36,12 @@ func workToDie(url string) int {
 	if rows := os.Getenv(victimRows); rows != "" {
 		step = killedFill(rows)
 	}
+	if os.Getenv(victimIndex) != "" {
+		step = slowIndex()
+	}
 	err := postgres.New(db, crash.At).Apply(context.Background(), planner.Ticket{Run: "r1", Lease: "test", Fence: 1}, step, func(planner.Report) {})
 	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0

@@ -18,6 +18,7 @@ type Proxy struct {
 	upstream string
 	watch    atomic.Pointer[Cut]
 	refuse   atomic.Bool
+	linger   atomic.Bool
 	work     sync.WaitGroup
 
 	mutex sync.Mutex
@@ -63,6 +64,10 @@ func (p *Proxy) Arm(c *Cut) {
 // Refuse makes the proxy close new connections at once; those it has go on.
 func (p *Proxy) Refuse() { p.refuse.Store(true) }
 
+// Linger makes the proxy keep the server's side of a connection whose client is
+// gone, as a network does that loses the client's last words.
+func (p *Proxy) Linger() { p.linger.Store(true) }
+
 // Sever cuts all connections at once.
 func (p *Proxy) Sever() {
 	p.mutex.Lock()
@@ -107,7 +112,9 @@ func (p *Proxy) serve(client net.Conn) {
 		s.copyAnswers()
 	})
 	s.copyRequests()
-	server.Close() // ends copyAnswers
+	if !p.linger.Load() {
+		server.Close() // ends copyAnswers
+	}
 	<-answers
 }
 
@@ -189,7 +196,7 @@ func (s *session) copyAnswers() {
 			cut.done(s.proxy)
 			return
 		}
-		if _, err := s.client.Write(buffer[:n]); err != nil {
+		if _, err := s.client.Write(buffer[:n]); err != nil && !s.proxy.linger.Load() {
 			return
 		}
 	}
