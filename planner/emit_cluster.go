@@ -51,7 +51,9 @@ func (r *rollout) cluster(p ProcessDefinition) {
 		r.stop(old.Release, m, []string{old.Name})
 		switch old.Role {
 		case Sync:
-			r.roles(p, Sync)
+			if len(whole) > 1 { // one alone has no copy
+				r.roles(p, Sync)
+			}
 		case Primary:
 			r.promote(p)
 			r.roles(p, whole...)
