@@ -73,7 +73,7 @@ func (r *rollout) byShares() {
 	switch {
 	case r.had > 0 && !shared:
 		r.weigh(nil, r.had, others, "it gets that already")
-	case has == 0 && r.service.Strategy.Steps[0].Weight > 0:
+	case has == 0 && r.service.Strategy.Kind == spec.Canary:
 		r.weigh(nil, 0, others, "no requests before the first step")
 	}
 	last := "it gets all of them again"
@@ -121,29 +121,36 @@ func (r *rollout) newcomer(has int, others map[string]int) bool {
 
 // bringUp starts what a step needs and gives it its share.
 func (r *rollout) bringUp(s *spec.TrafficStep, others map[string]int) {
-	if s.Weight == 0 { // what comes up must find that it gets nothing
+	canary := r.service.Strategy.Kind == spec.Canary
+	if !canary { // what comes up must find that it gets nothing
 		r.weigh(s, r.had, others, "no requests before it is approved of")
 	}
 	r.attachLeftovers()
-	r.startUpTo(func(p ProcessDefinition) int { return stepSize(s, r.count(p), len(r.hosts)) })
-	if s.Weight > 0 {
+	r.startUpTo(func(p ProcessDefinition) int { return r.stepSize(s, r.count(p)) })
+	switch {
+	case s.Weight > 0:
 		r.weigh(s, s.Weight, others, "its share grows while all is well")
+	case canary:
+		r.weigh(s, r.had, others, "it gets those that match before any share")
 	}
 }
 
 func (r *rollout) bringUpAll() { r.startUpTo(func(p ProcessDefinition) int { return r.count(p) }) }
 
 // stepSize is how many of a process's instances a step needs: as many as its
-// share of the requests or, where it has none yet, all.
-func stepSize(s *spec.TrafficStep, count, hosts int) int {
+// share of the requests; one for those that match, and all where it gets none yet.
+func (r *rollout) stepSize(s *spec.TrafficStep, count int) int {
+	if r.service.Strategy.Kind != spec.Canary {
+		return count
+	}
 	size := s.Instances
 	if size == (spec.Batch{}) {
 		size.Percent = s.Weight
 	}
-	if size.Percent == 0 && size.Count == 0 {
-		return count
+	if size == (spec.Batch{}) {
+		size.Count = 1
 	}
-	return min(strategy.Size(size, count, hosts), count)
+	return min(strategy.Size(size, count, len(r.hosts)), count)
 }
 
 // startUpTo starts instances until as many are up as want says, of the
@@ -216,10 +223,14 @@ func total(weights map[string]int) int {
 
 // rules are those of a step, or of the one before where it says nothing.
 func (r *rollout) rules(step *spec.TrafficStep, before Split) []Rule {
-	if step == nil || step.Match == nil {
+	if step == nil || len(step.Matches) == 0 {
 		return slices.DeleteFunc(slices.Clone(before.Rules), func(rule Rule) bool { return rule.Release != r.to.Version })
 	}
-	return []Rule{{Header: step.Match.Header, Cookie: step.Match.Cookie, Value: step.Match.Value, Release: r.to.Version}}
+	var rules []Rule
+	for _, m := range step.Matches {
+		rules = append(rules, Rule{Header: m.Header, Cookie: m.Cookie, Value: m.Value, Release: r.to.Version})
+	}
+	return rules
 }
 
 func stickyOf(s *spec.Sticky) *Sticky {
@@ -292,17 +303,25 @@ func (r *rollout) keepShare(s *spec.TrafficStep) {
 	if s.Hold <= 0 {
 		return
 	}
-	why := fmt.Sprintf("%s %s has %d%% of the requests", r.service.Name, r.to.Version, s.Weight)
+	why := fmt.Sprintf("%s %s has %s of the requests", r.service.Name, r.to.Version, r.shareOf(s))
 	hold := r.stepAt(KindHold, s)
 	hold.Cause, hold.Waits = why, []string{shortDuration(s.Hold)}
 	hold.Action = &Pause{For: s.Hold, Why: why}
 	r.add(r.group, hold)
 }
 
+// shareOf is what a step gives: "10%", or "those that match".
+func (r *rollout) shareOf(s *spec.TrafficStep) string {
+	if s.Weight == 0 && r.service.Strategy.Kind == spec.Canary {
+		return "those that match"
+	}
+	return fmt.Sprintf("%d%%", s.Weight)
+}
+
 // stepAt is a step that leaves the share as it is.
 func (r *rollout) stepAt(kind Kind, s *spec.TrafficStep) Step {
-	at := fmt.Sprintf("%d%%", s.Weight)
-	out := r.step(kind, r.to.Version, []string{at}, fmt.Sprintf("%s %s at %s", r.service.Name, r.to.Version, at))
+	at := r.shareOf(s)
+	out := r.step(kind, r.to.Version, []string{strings.ReplaceAll(at, " ", "_")}, fmt.Sprintf("%s %s at %s", r.service.Name, r.to.Version, at))
 	out.Undo, out.Source = &Undo{Title: "-"}, r.source(s.Range)
 	return out
 }
@@ -321,11 +340,11 @@ func (r *rollout) askOf(s *spec.TrafficStep) {
 			least = migrations.Expanded
 		}
 		if !phase.AtLeast(least) || phase.AtLeast(migrations.Hidden) {
-			r.note(fmt.Sprintf("%s at %d%%: %s is not asked, because %s is %s", r.service.Address(), s.Weight, q.Name, q.Change.Address(), phase))
+			r.note(fmt.Sprintf("%s at %s: %s is not asked, because %s is %s", r.service.Address(), r.shareOf(s), q.Name, q.Change.Address(), phase))
 			continue
 		}
 		v := r.verifyStep(q.Change, q.Verify, "")
-		v.ID = fmt.Sprintf("%s/%s/verify/%d%%/%s.%s", r.service.Address(), r.to.Version, s.Weight, q.Change.Name, q.Name)
+		v.ID = fmt.Sprintf("%s/%s/verify/%s/%s.%s", r.service.Address(), r.to.Version, strings.ReplaceAll(r.shareOf(s), " ", "_"), q.Change.Name, q.Name)
 		v.Address = r.service.Address()
 		v.Cause = fmt.Sprintf("%s %s gets more only if it is right", r.service.Name, r.to.Version)
 		v.Source = r.source(s.Range)

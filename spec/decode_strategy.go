@@ -36,7 +36,10 @@ func (l *loader) strategy(n *node, s *Strategy) {
 	}
 	if both := n.block("blue_green"); both != nil {
 		s.Kind = BlueGreen
-		step := &TrafficStep{Hold: both.duration("hold"), Match: match(l, both.block("preview")), Approve: approval(both.block("approve")), Range: both.rng()}
+		step := &TrafficStep{Hold: both.duration("hold"), Approve: approval(both.block("approve")), Range: both.rng()}
+		if preview := both.block("preview"); preview != nil {
+			step.Matches = []*Match{match(l, preview)}
+		}
 		step.Verifies, _ = referAll(both, "verify", l.questions)
 		s.Steps = []*TrafficStep{step}
 	}
@@ -80,8 +83,14 @@ func canarySteps(l *loader, n *node) []*TrafficStep {
 	for _, b := range n.blocks("step") {
 		s := &TrafficStep{Weight: b.count("weight"), Instances: b.batch("instances"), Hold: b.duration("hold"), Range: b.rng()}
 		s.Verifies, _ = referAll(b, "verify", l.questions)
-		s.Match, s.Approve = match(l, b.block("match")), approval(b.block("approve"))
-		if len(steps) > 0 && s.Weight > 0 && s.Weight <= steps[len(steps)-1].Weight {
+		for _, m := range b.blocks("match") {
+			s.Matches = append(s.Matches, match(l, m))
+		}
+		s.Approve = approval(b.block("approve"))
+		if len(steps) == 0 && s.Weight == 0 && len(s.Matches) == 0 {
+			l.add(b.rng(), "Nothing for the new release", "The first step of a canary gives the new release a share of the requests (weight), or those that match.")
+		}
+		if len(steps) > 0 && (s.Weight > 0 || !b.has("weight")) && s.Weight <= steps[len(steps)-1].Weight {
 			l.add(b.at("weight"), "Weight does not grow", "The step before gives %d percent of the requests, and this one gives %d. Each step of a canary gives more than the one before.", steps[len(steps)-1].Weight, s.Weight)
 		}
 		steps = append(steps, s)
@@ -97,11 +106,7 @@ func approval(n *node) *Approval {
 	return &Approval{Timeout: n.duration("timeout"), Defer: n.str("on_timeout") == "defer", From: n.strs("from"), Range: n.rng()}
 }
 
-// match is what a block says, if there is one.
 func match(l *loader, n *node) *Match {
-	if n == nil {
-		return nil
-	}
 	m := &Match{Value: n.str("value")}
 	m.Header, m.Cookie = oneName(l, n)
 	return m

@@ -417,7 +417,7 @@ type Strategy struct {
 type TrafficStep struct {
 	Weight    int           // percent of the requests, 1 to 99, more than the step before; (blue_green) 0
 	Instances Batch         // of the new release that are up; zero: the same share of the count, all for none
-	Match     *Match        // requests that it gets besides; nil: those of the step before
+	Matches   []*Match      // requests that it gets besides, by any of them; nil: those of the step before
 	Hold      time.Duration // that the share stays before questions are asked
 	Verifies  []*Question   // asked after the hold
 	Approve   *Approval     // asked after the verifies; nil: nobody is

@@ -175,7 +175,7 @@ var strategyTable = &block{
 		{name: "blue_green", single: true, doc: "All instances of the new release come up beside the old ones and get no requests but those of `preview`. Once `hold` is over and all is well, they get all of them at once. Processes that get no requests follow then, one by one. Only for services with a router.", attributes: []attribute{
 			{name: "hold", kind: kindDuration, fallback: "0s", longest: 30 * day, doc: "It is looked at for that long. The run waits."},
 			{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold: verifies of changes, while both shapes are there, and analyses, such as `analysis.errors`."},
-		}, blocks: []*block{matchTable("preview", "Requests that the new release gets before the others."), approveTable}},
+		}, blocks: []*block{matchTable("preview", "Requests that the new release gets before the others.", false), approveTable}},
 		{name: "cycle", single: true, doc: "Each process that gets requests has two sets of `count` instances: one that is visible and one that is hidden, up and without requests. The new release takes the hidden one's place, is tried there by `smoke`, and the sets change their roles; after `keep_previous` it takes the other's place as well. Only for services with a router."},
 		{name: "handover", single: true, doc: "One by one, new up and then old down, and in between the new one has to say that it took over: it writes `$PLEAT_RUN done` into the file `$PLEAT_HANDOVER`, in place of what is there. What it wrote for another run counts for nothing. `step_timeout` bounds the wait."},
 		{name: "primary_last", single: true, doc: "For a process whose instances replicate a database. One new instance comes up and one old one goes, one at a time: first the asynchronous ones, then the synchronous one, once a new one has taken its place, and the primary last. Each instance writes what it is into the file `$PLEAT_ROLE`, `primary`, `sync` or `async`, once it has caught up. Other processes follow, one by one.", attributes: []attribute{
@@ -193,7 +193,6 @@ var strategyTable = &block{
 		smokeTable,
 	},
 	later: []string{
-		"match",
 		"approve", "window", "gate", "step", "hold", "verify",
 	},
 }
@@ -202,12 +201,12 @@ var canaryStepTable = &block{
 	name: "step", required: true,
 	doc: "A share of the requests, and what must hold before the next step. The last step is followed by all of them, which is not written.",
 	attributes: []attribute{
-		{name: "weight", kind: kindCount, required: true, min: 1, max: 99, doc: "Percent of the requests that the new release gets."},
-		{name: "instances", kind: kindBatch, doc: "Instances of the new release, such as `2`, or `\"25%\"` of the process's count. Without it, the same percentage as `weight`."},
+		{name: "weight", kind: kindCount, min: 1, max: 99, doc: "Percent of the requests that the new release gets. Without it, in the first step, those that match and no others."},
+		{name: "instances", kind: kindBatch, doc: "Instances of the new release, such as `2`, or `\"25%\"` of the process's count. Without it, the same percentage as `weight`, and one where there is none."},
 		{name: "hold", kind: kindDuration, fallback: "0s", longest: 30 * day, doc: "The share stays for that long. The run waits."},
 		{name: "verify", kind: kindRefs, target: "change.NAME.VERIFY", doc: "Asked after the hold: verifies of changes, while both shapes are there, and analyses, such as `analysis.errors`. What is not right fails the rollout."},
 	},
-	blocks: []*block{matchTable("match", "Requests that the new release gets besides its share, whatever that is; also in the steps after."), approveTable},
+	blocks: []*block{matchTable("match", "Requests that the new release gets besides its share, whatever that is; also in the steps after, but where those have some of their own. Several are several groups: it gets the requests of each.", true), approveTable},
 	later:  []string{"analysis", "gate", "pause"},
 }
 
@@ -222,9 +221,9 @@ var approveTable = &block{
 }
 
 // matchTable is requests by what is in them.
-func matchTable(name, doc string) *block {
+func matchTable(name, doc string, several bool) *block {
 	return &block{
-		name: name, single: true, doc: doc,
+		name: name, single: !several, doc: doc,
 		attributes: []attribute{
 			{name: "header", kind: kindString, doc: "Name of the header that they have. Either this or `cookie`."},
 			{name: "cookie", kind: kindString, doc: "Name of the cookie that they have."},
