@@ -407,6 +407,10 @@ func (r *rollout) start(p ProcessDefinition, names []string) {
 	s := r.step(KindStart, r.to.Version, names, title)
 	s.Cause = r.startCause()
 	s.Waits = []string{healthyWait(p)}
+	if most := r.service.Strategy.ProgressDeadline; most > 0 && !r.goal.Rollback {
+		s.Limits.Progress = most
+		s.Waits = append(s.Waits, "one more each "+shortDuration(most))
+	}
 	s.Action = r.startAction(r.to, p, placed)
 	s.Does = r.viewLines(r.to)
 	s.Undo = r.undoStart(p, fresh(placed, there))

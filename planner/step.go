@@ -107,6 +107,7 @@ type Limits struct {
 	Hold     time.Duration `json:"hold_ns,omitempty"`      // of a strong lock
 	Patience time.Duration `json:"patience_ns,omitempty"`  // for locks
 	Run      time.Duration `json:"run_ns,omitempty"`       // of the whole step; 0 = none
+	Progress time.Duration `json:"progress_ns,omitempty"`  // in which one more instance comes up; 0 = none
 	// Evidence is how long the executor waits for guards that are not met
 	// before it defers the step.
 	Evidence time.Duration `json:"evidence_ns,omitempty"`

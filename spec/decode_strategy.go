@@ -12,6 +12,10 @@ import (
 func (l *loader) strategy(n *node, s *Strategy) {
 	s.MaxStartFailures = n.count("max_start_failures")
 	s.StepTimeout = n.duration("step_timeout")
+	s.ProgressDeadline = n.duration("progress_deadline")
+	if s.ProgressDeadline > 0 && s.ProgressDeadline >= s.StepTimeout {
+		n.problems.add(n.at("progress_deadline"), "Deadline without effect", "The step has failed after its step_timeout of %s. Let progress_deadline be shorter, or step_timeout longer.", FormatDuration(s.StepTimeout))
+	}
 	s.KeepPrevious = n.duration("keep_previous")
 	s.HoldTraffic = n.duration("hold_traffic")
 	kinds := slices.DeleteFunc(n.table.blockNames(), func(name string) bool { return name == smokeTable.name })

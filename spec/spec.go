@@ -396,6 +396,7 @@ type Strategy struct {
 	Surge            *Batch        // (rolling, start first) how many more than the count may be up at once; nil: a batch
 	MaxStartFailures int           // starts of one step that may fail before the step does; default 0
 	StepTimeout      time.Duration // default 120s, for each step
+	ProgressDeadline time.Duration // of a start: for so long none more may come up; 0: only StepTimeout
 	// KeepPrevious is how long the instances of the release before that got
 	// requests stay up without any, so that they can be given them back.
 	KeepPrevious time.Duration

@@ -161,6 +161,7 @@ var strategyTable = &block{
 	attributes: []attribute{
 		{name: "max_start_failures", kind: kindCount, fallback: "0", min: 0, max: 1000, doc: "Starts of one step that may fail before the step does."},
 		{name: "step_timeout", kind: kindDuration, fallback: "2m", shortest: 100 * time.Millisecond, longest: day, doc: "For the instances of one step to come up: then it has failed. To go: then the run goes on without them, except with `stop_first`."},
+		{name: "progress_deadline", kind: kindDuration, shortest: 100 * time.Millisecond, longest: day, doc: "A step that starts instances has failed when for that long none more of them came up, however much of `step_timeout` is left. Without it there is only `step_timeout`."},
 		{name: "keep_previous", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "The instances of the release before stay up without requests for that long, so that they can be given them back at once. Not with `offline` or `stop_first`, and only where there is a router."},
 		{name: "hold_traffic", kind: kindDuration, fallback: "0s", longest: time.Minute, doc: "With `offline` or `stop_first`: while nothing of the service is up, the router keeps new requests waiting for at most that long, and lets them through once the first instance gets requests again, or when the time is over. Only where there is a router."},
 	},

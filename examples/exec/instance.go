@@ -126,8 +126,9 @@ func (p *platform) start(w work) error {
 		return err
 	}
 	s := starting{w, p, map[string]bool{}, map[string]time.Time{}}
-	limit, failures := time.Duration(w.limit)*time.Millisecond, 0
-	for began, left := time.Now(), slices.Clone(w.Instances); ; {
+	limit, progress, failures := time.Duration(w.limit)*time.Millisecond, time.Duration(w.progress)*time.Millisecond, 0
+	began, left := time.Now(), slices.Clone(w.Instances)
+	for last := began; ; {
 		for _, one := range slices.Clone(left) {
 			up, err := s.bring(one.Instance)
 			var ended *fault
@@ -142,6 +143,7 @@ func (p *platform) start(w work) error {
 			}
 			if up {
 				left = slices.DeleteFunc(left, func(o placed) bool { return o == one })
+				last = time.Now()
 			}
 		}
 		switch {
@@ -149,6 +151,8 @@ func (p *platform) start(w work) error {
 			return nil
 		case limit > 0 && time.Since(began) > limit:
 			return failed("%s %s %s: not up within %s", w.Service, w.Release, left[0].Instance, limit)
+		case progress > 0 && time.Since(last) > progress:
+			return failed("%s %s %s: not up, and for %s no other one came up", w.Service, w.Release, left[0].Instance, progress)
 		}
 		select {
 		case <-w.Done():

@@ -150,10 +150,11 @@ func (p *platform) hello(params json.RawMessage) (any, error) {
 // step applies one, or says whether its effect is there.
 func (p *platform) step(ctx context.Context, r request) (any, error) {
 	var s struct {
-		Ticket ticket
-		Limit  int64 `json:"limit_ms"`
-		Kind   string
-		Action action
+		Ticket   ticket
+		Limit    int64 `json:"limit_ms"`
+		Progress int64 `json:"progress_ms"`
+		Kind     string
+		Action   action
 	}
 	if err := json.Unmarshal(r.Params, &s); err != nil {
 		return nil, err
@@ -166,7 +167,7 @@ func (p *platform) step(ctx context.Context, r request) (any, error) {
 	if err := p.locked(func() error { return p.admit(s.Ticket) }); err != nil {
 		return nil, err
 	}
-	w := work{Context: ctx, action: s.Action, ticket: s.Ticket, limit: s.Limit, report: func(report object) { say(r.ID, "report", report) }}
+	w := work{Context: ctx, action: s.Action, ticket: s.Ticket, limit: s.Limit, progress: s.Progress, report: func(report object) { say(r.ID, "report", report) }}
 	var err error
 	switch s.Kind {
 	case "start":

@@ -49,9 +49,10 @@ type definition struct {
 type work struct {
 	context.Context
 	action
-	ticket ticket
-	limit  int64
-	report func(object)
+	ticket   ticket
+	limit    int64
+	progress int64
+	report   func(object)
 }
 
 // platform is a directory. Several processes may use it: what changes something

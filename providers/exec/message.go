@@ -131,6 +131,8 @@ type Step struct {
 	Step string `json:"step"`
 	// (apply) How long the step may wait for what it starts or stops; 0 is no limit.
 	LimitMS int64 `json:"limit_ms,omitempty"`
+	// (apply, start) How long the step may wait for one more instance to come up; 0 is no limit.
+	ProgressMS int64 `json:"progress_ms,omitempty"`
 	// Which of the actions below.
 	Kind   string          `json:"kind"`
 	Action json.RawMessage `json:"action"`

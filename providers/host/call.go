@@ -15,9 +15,10 @@ import (
 // call is one Apply.
 type call struct {
 	*Provider
-	key    string        // "RUN/STEP"
-	limit  time.Duration // of waiting for instances; 0 = none
-	report func(planner.Report)
+	key      string        // "RUN/STEP"
+	limit    time.Duration // of waiting for instances; 0 = none
+	progress time.Duration // of waiting for one more of them; 0 = none
+	report   func(planner.Report)
 }
 
 // within calls wait with the step's time. The first result says that it was

@@ -53,8 +53,8 @@ func New(o *spec.Orchestrator, options Options) (*Provider, error) {
 }
 
 // Apply makes the step's effect: instances that are up, or gone. It returns once
-// that is so. Instances that are not up within Limits.Run are a *StartError;
-// those that are not gone by then are a warning, and Apply returns nil. When ctx
+// that is so. Instances that are not up within Limits.Run, or of which
+// none more comes up within Limits.Progress, are a *StartError; those that are not gone by then are a warning, and Apply returns nil. When ctx
 // ends it returns soon; what was started by then runs on. An agent that restarts is
 // waited for.
 func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
@@ -63,7 +63,7 @@ func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, 
 		return err
 	}
 	return fleet.Patient(ctx, func(func()) error {
-		return p.apply(ctx, call{Provider: p, key: t.Run + "/" + s.ID, limit: s.Limits.Run, report: report}, s)
+		return p.apply(ctx, call{Provider: p, key: t.Run + "/" + s.ID, limit: s.Limits.Run, progress: s.Limits.Progress, report: report}, s)
 	})
 }
 

@@ -2,9 +2,11 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"pleat/planner"
 	"pleat/providers/host/api"
@@ -44,6 +46,8 @@ type start struct {
 	leaving  map[place]bool // asked for once they are gone
 	mu       sync.Mutex     // for note
 	failures int
+	most     int         // that were up at once
+	idle     *time.Timer // since then; nil: it may last
 }
 
 func (c *call) start(ctx context.Context, a *planner.Start) error {
@@ -70,19 +74,45 @@ func (c *call) start(ctx context.Context, a *planner.Start) error {
 		return nil
 	}
 	late, err := c.within(ctx, func(ctx context.Context) error {
-		return s.call.follow(ctx, members, func(e api.Event) error { return s.take(ctx, e) })
+		return s.advancing(ctx, func(ctx context.Context) error {
+			return s.call.follow(ctx, members, func(e api.Event) error { return s.take(ctx, e) })
+		})
 	})
-	if late {
-		return s.late(ctx)
+	switch {
+	case late:
+		return s.late(ctx, fmt.Sprintf("not up within the step's %s", s.limit))
+	case errors.Is(err, errIdle):
+		return s.late(ctx, fmt.Sprintf("not up, and for %s no other one came up", s.progress))
 	}
 	return err
 }
 
-// late says of the first instance that is not up that it took too long.
-func (s *start) late(ctx context.Context) error {
+// errIdle is that no more instances came up for too long.
+var errIdle = errors.New("no progress")
+
+// advancing calls wait, and ends it with errIdle when no more instances come up.
+// One that comes up again is no progress.
+func (s *start) advancing(ctx context.Context, wait func(context.Context) error) error {
+	if s.progress == 0 {
+		return wait(ctx)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.most = len(s.up)
+	s.idle = time.AfterFunc(s.progress, func() { cancel(errIdle) })
+	defer s.idle.Stop()
+	err := wait(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errIdle) {
+		return errIdle
+	}
+	return err
+}
+
+// late says why it took too long of the first instance that is not up.
+func (s *start) late(ctx context.Context, why string) error {
 	for _, i := range s.Instances {
 		if p := s.place(i); !s.up[p] {
-			return s.blame(ctx, p, fmt.Sprintf("not up within the step's %s", s.limit))
+			return s.blame(ctx, p, why)
 		}
 	}
 	return nil
@@ -162,6 +192,7 @@ func (s *start) take(ctx context.Context, e api.Event) error {
 	switch e.State {
 	case planner.Up:
 		s.up[p] = true
+		s.advanced()
 	case planner.Pending, planner.Starting:
 		delete(s.up, p)
 	case planner.Stopping:
@@ -174,6 +205,14 @@ func (s *start) take(ctx context.Context, e api.Event) error {
 		return fleet.ErrEnough
 	}
 	return nil
+}
+
+// advanced lets the next instance have as long as this one had.
+func (s *start) advanced() {
+	if s.idle != nil && len(s.up) > s.most {
+		s.most = len(s.up)
+		s.idle.Reset(s.progress)
+	}
 }
 
 // failed counts a failure: below the limit it starts the instance again.
