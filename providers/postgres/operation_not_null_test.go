@@ -79,6 +79,16 @@ func notNullOperations() []operation {
 			before: names, after: names,
 		},
 		{
+			name: "a default taken away, and another one in contract", setup: usersTable + "alter table users add status text default 'new', add kind text default 'plain';",
+			change: &spec.Change{Name: "c", Expand: []spec.Operation{
+				&spec.DropDefault{Table: id, Column: "kind", From: "'plain'"},
+			}, Contract: &spec.Contract{Operations: []spec.Operation{
+				&spec.SetDefault{Table: id, Column: "status", Default: "'open'", From: "'new'"},
+			}}},
+			end:    usersTable + "alter table users add status text default 'open', add kind text",
+			before: names, after: names,
+		},
+		{
 			name: "describe", setup: usersTable,
 			change: &spec.Change{Name: "c", Expand: []spec.Operation{
 				&spec.CommentOn{Table: id, Comment: "who may sign in"},
