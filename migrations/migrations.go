@@ -174,6 +174,10 @@ type Backfill struct {
 	Source   hcl.Range
 }
 
+// Lock is the strongest that a backfill takes on its table: batches need less
+// than the statistics that it ends with.
+func (Backfill) Lock() Lock { return ShareUpdateExclusive }
+
 // Assignment sets one column to a SQL expression over the row.
 type Assignment struct {
 	Column     string `json:"column"`

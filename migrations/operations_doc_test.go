@@ -155,7 +155,7 @@ func writeProgram(b *strings.Builder, p *migrations.Program) {
 			sets[i] = migrations.Ident(s.Column) + " = " + s.Expression
 		}
 		sql := fmt.Sprintf("UPDATE %s SET %s WHERE %s", f.Table, strings.Join(sets, ", "), f.Where)
-		writeRow(b, "backfill", code(sql), string(migrations.RowExclusive), "written, batch by batch", "may stay half done", "")
+		writeRow(b, "backfill", code(sql), string(f.Lock()), "written, batch by batch", "may stay half done", "")
 	}
 	writeUnits(b, "validate", p.Validate)
 	writeUnits(b, "contract", p.Hide)

@@ -250,7 +250,7 @@ func (e *emitter) backfill(c *spec.Change) {
 		s := Step{
 			ID: string(c.Address()) + "/" + b.ID, Address: c.Address(), Kind: KindBackfill,
 			Title: b.Table.String() + " rows", Cause: "rows from before " + string(c.Address()) + " have no new shape yet",
-			Safety: Idempotent, Lock: migrations.RowExclusive, Table: b.Table.String(), Source: e.source(b.Source),
+			Safety: Idempotent, Lock: b.Lock(), Table: b.Table.String(), Source: e.source(b.Source),
 			Undo: &Undo{Title: "may stay half done"}, Limits: e.limits(c.Database), Estimate: b.Rows,
 			Action: &Backfill{
 				Database: c.Database.Name, Change: c.Name, Unit: b.ID, Table: b.Table, Key: b.Key, Set: b.Set, Where: b.Where, Batch: b.Batch,

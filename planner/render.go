@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"pleat/migrations"
 	"pleat/spec"
 )
 
@@ -172,14 +171,12 @@ func lockText(s Step) string {
 	if s.Lock == "" {
 		return ""
 	}
-	if s.Lock == migrations.RowExclusive {
-		if b, ok := s.Action.(*Backfill); ok {
-			text := fmt.Sprintf("ROW, %d at a time", b.Batch)
-			if b.Workers > 1 {
-				text += fmt.Sprintf(", %d workers", b.Workers)
-			}
-			return text
+	if b, ok := s.Action.(*Backfill); ok {
+		text := fmt.Sprintf("ROW, %d at a time", b.Batch)
+		if b.Workers > 1 {
+			text += fmt.Sprintf(", %d workers", b.Workers)
 		}
+		return text
 	}
 	if s.Limits.LockWait == 0 {
 		return string(s.Lock)

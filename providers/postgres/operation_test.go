@@ -265,7 +265,7 @@ func (l *life) fill() {
 	l.Helper()
 	p := l.lower(l.change)
 	for _, b := range p.Backfills {
-		l.declare(locks{b.Table.String(): migrations.RowExclusive})
+		l.declare(locks{b.Table.String(): b.Lock()})
 		l.apply(backfill(p, b))
 	}
 	l.units(p, p.Validate, migrations.Verified)
