@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pleat/planner"
@@ -33,9 +34,26 @@ func (c *call) handover(ctx context.Context, a *planner.Handover) error {
 		return said == len(a.Instances), nil
 	})
 	if late {
-		return fmt.Errorf("timed out waiting for handover of %s %s %s (expected=%d actual=%d)", a.Service, a.Release, a.Process, len(a.Instances), said)
+		before := c.tookOverBefore(ctx, a, run)
+		return fmt.Errorf("timed out waiting for handover of %s %s %s (expected=%d actual=%d)", a.Service, a.Release, a.Process, before+len(a.Instances), before+said)
 	}
 	return err
+}
+
+// tookOverBefore counts the process's instances that took over in earlier steps of the
+// run, as far as their agents answer.
+func (c *call) tookOverBefore(ctx context.Context, a *planner.Handover, run string) int {
+	members, _ := c.fleet.Read(ctx)
+	n := 0
+	for _, m := range members {
+		for _, i := range m.Instances {
+			now := slices.Contains(a.Instances, planner.Placement{Instance: i.Instance, Host: i.Host})
+			if i.Service == a.Service && i.Release == a.Release && i.Process == a.Process && !now && tookOver(i, run) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func tookOver(i api.Instance, run string) bool { return i.Handover == run+" done" }
