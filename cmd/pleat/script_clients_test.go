@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,4 +71,49 @@ func startClients(ts *testscript.TestScript) *audience {
 		c.ended <- s
 	}()
 	return c
+}
+
+// visitorsCommand has COUNT users, named by the header X-User, ask TIMES times each,
+// and prints which release answered whom: "user0 r1". One whom two releases answered
+// fails.
+//
+//	visitors COUNT TIMES URL
+func visitorsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: visitors COUNT TIMES URL")
+	}
+	count, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	times, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	by := make([]string, count)
+	for i := range count * times {
+		n := i % count
+		r, err := http.NewRequest(http.MethodGet, args[2], nil)
+		ts.Check(err)
+		r.Header.Set("X-User", fmt.Sprintf("user%d", n))
+		release := answeredBy(ts, r)
+		if i >= count && by[n] != release {
+			ts.Fatalf("user%d was answered by %s and by %s", n, by[n], release)
+		}
+		by[n] = release
+	}
+	for n, release := range by {
+		fmt.Fprintf(ts.Stdout(), "user%d %s\n", n, release)
+	}
+}
+
+// answeredBy sends a request, and gives the release that answered it with 200: the
+// first word of the body.
+func answeredBy(ts *testscript.TestScript, r *http.Request) string {
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	if answer.StatusCode != http.StatusOK {
+		ts.Fatalf("status %s: %s", answer.Status, b)
+	}
+	release, _, _ := strings.Cut(string(b), " ")
+	return release
 }

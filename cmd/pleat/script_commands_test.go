@@ -339,16 +339,9 @@ func answersCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	by := map[string]int{}
 	for range count {
-		answer, err := http.Get(args[1])
+		r, err := http.NewRequest(http.MethodGet, args[1], nil)
 		ts.Check(err)
-		b, err := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		ts.Check(err)
-		if answer.StatusCode != http.StatusOK {
-			ts.Fatalf("status %s: %s", answer.Status, b)
-		}
-		release, _, _ := strings.Cut(string(b), " ")
-		by[release]++
+		by[answeredBy(ts, r)]++
 	}
 	for _, release := range slices.Sorted(maps.Keys(by)) {
 		fmt.Fprintf(ts.Stdout(), "%s %d\n", release, by[release])

@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"load":        loadCommand,
 			"sample":      sampleCommand,
 			"replace":     replaceCommand,
+			"visitors":    visitorsCommand,
 			"users":       stage.usersCommand,
 			"platform":    stage.platformCommand,
 			"exits":       exitsCommand,
