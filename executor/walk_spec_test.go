@@ -87,12 +87,13 @@ func (s shape) batch() int {
 	return len(hosts)
 }
 
-// floor is how many instances keep serving, of so many that serve now.
-func (s shape) floor(serving int) int {
-	floor := min(serving, s.Web)
+// floor is how many instances of a process keep serving, where so many are wanted and
+// serve now.
+func (s shape) floor(wanted, serving int) int {
+	floor := min(serving, wanted)
 	switch s.Strategy {
 	case "stop_first":
-		return min(floor, max(0, s.Web-s.batch()))
+		return min(floor, max(0, wanted-s.batch()))
 	case "offline":
 		return 0
 	}

@@ -110,6 +110,7 @@ func takeWalk(t *testing.T, r *rapid.T, ends *tally) {
 
 // walk begins and ends where nothing goes wrong.
 func (w *walker) walk(t *testing.T, turns []turn, incidents []incident, ends *tally) {
+	w.routed = turns[0].Shape.Router
 	w.arrive(t, turns[0].Shape)
 	w.calls, w.incidents = 0, incidents
 	for _, turn := range turns[1:] {
@@ -166,7 +167,7 @@ func (w *walker) arrived(s shape) {
 	if s.Ledger && book < 2 {
 		w.breaks("%d of the ledger run, where 2 are wanted", book)
 	}
-	if serving := w.serving(); s.Router && (serving[s.version()] != s.Web || len(serving) != 1) {
+	if serving := w.serving("web"); s.Router && (serving[s.version()] != s.Web || len(serving) != 1) {
 		w.breaks("at the end there serve %v", serving)
 	}
 }
@@ -282,7 +283,8 @@ func guarded(plan *planner.Plan) bool {
 // promise notes what the run keeps that begins now.
 func (w *walker) promise(n turn) {
 	s := n.Shape
-	p := promise{shape: s, tries: s.Smoke && !n.Back, floor: s.floor(sum(w.serving())), crashes: w.crashed(0)}
+	p := promise{shape: s, tries: s.Smoke && !n.Back, crashes: w.crashed(""), old: w.crashed(s.version())}
+	p.floor = map[string]int{"web": s.floor(s.Web, sum(w.serving("web"))), "job": s.floor(s.Job, sum(w.serving("job")))}
 	if w.alone(s) {
 		live := w.live()
 		p.most = map[string]int{"web": max(live["web"], s.Web), "job": max(live["job"], s.Job)}

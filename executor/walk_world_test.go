@@ -44,14 +44,16 @@ type incident struct {
 type promise struct {
 	shape   shape
 	tries   bool           // instances before they get requests; on a way back they are those that got them
-	floor   int            // instances that serve
+	floor   map[string]int // instances of a process that serve
 	most    map[string]int // instances of a process that run at a time; none: any number
 	crashes int            // there had been when it began
+	old     int            // of them, of releases that were to go
 }
 
 // walker is a world in which things go wrong, and what is wrong with it.
 type walker struct {
 	system    *fake.System
+	routed    bool // web is
 	journal   *memory
 	incidents []incident
 	calls     int
@@ -81,7 +83,7 @@ type walker struct {
 	// What the clock does comes from beside.
 	mutex   sync.Mutex
 	story   []string
-	crashes int
+	crashes []string // releases
 }
 
 func newWalker() *walker {
@@ -230,32 +232,48 @@ func (w *walker) crash(which int) {
 	live := slices.DeleteFunc(w.instances(), func(i planner.Instance) bool { return i.State != planner.Up })
 	if len(live) > 0 {
 		i := live[which%len(live)]
-		w.crashed(1)
+		w.went(i.Release)
 		w.tell("  %s %s crashes", i.Release, i.Name)
 		w.system.Crash(i.Service, i.Release, i.Name)
 	}
 }
 
-// crashed counts so many instances more, and says how many there have been.
-func (w *walker) crashed(more int) int {
+// went counts a crash of a release.
+func (w *walker) went(release string) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	w.crashes += more
-	return w.crashes
+	w.crashes = append(w.crashes, release)
 }
 
-// serving are the instances that requests reach, by release.
-func (w *walker) serving() map[string]int {
+// crashed is how many instances have crashed, but of a release.
+func (w *walker) crashed(but string) (n int) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	for _, release := range w.crashes {
+		if release != but {
+			n++
+		}
+	}
+	return n
+}
+
+// serving are the instances of a process that serve, by release: those that requests
+// reach, and where no router gives any, those that are up.
+func (w *walker) serving(process string) map[string]int {
 	r := w.route()
 	serving := map[string]int{}
 	for _, i := range w.instances() {
-		attached := slices.Contains(r.Backends, planner.Backend{Service: i.Service, Release: i.Release, Instance: i.Name})
-		if i.State == planner.Up && attached && (len(r.Shares) == 0 || share(r.Split, i.Release) > 0) {
+		reached := slices.Contains(r.Backends, planner.Backend{Service: i.Service, Release: i.Release, Instance: i.Name}) &&
+			(len(r.Shares) == 0 || share(r.Split, i.Release) > 0)
+		if i.Process == process && i.State == planner.Up && (reached || !w.gives(process)) {
 			serving[i.Release]++
 		}
 	}
 	return serving
 }
+
+// gives tells whether a router gives the instances of a process their requests.
+func (w *walker) gives(process string) bool { return w.routed && process == "web" }
 
 func share(s planner.Split, release string) int {
 	percent, _ := s.Share(release)
@@ -289,16 +307,18 @@ type provider struct {
 func (p provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
 	p.call()
 	p.asked(s)
-	before, crashes := sum(p.serving()), p.crashed(0)
+	before, crashes := map[string]int{"web": sum(p.serving("web")), "job": sum(p.serving("job"))}, p.crashed("")
 	err := p.inner.Apply(ctx, t, s, report)
 	if a, ok := s.Action.(*planner.Start); ok && p.fault.Crash {
-		p.crashed(len(a.Instances))
+		for range a.Instances {
+			p.went(a.Release)
+		}
 	}
 	if p.twice && err == nil {
 		err = p.inner.Apply(ctx, t, s, report)
 	}
 	p.tell("  %s %s: %v", s.Kind, s.Title, err)
-	p.did(s, before, p.crashed(0)-crashes, err)
+	p.did(s, before, p.crashed("")-crashes, err)
 	if p.diesNow {
 		panic(killed{})
 	}
@@ -408,14 +428,14 @@ func (w *walker) incarnation(service, release, name string) string {
 }
 
 // did looks at what a call has done.
-func (w *walker) did(s planner.Step, before, crashed int, err error) {
+func (w *walker) did(s planner.Step, before map[string]int, crashed int, err error) {
 	w.saw(s, err == nil)
 	promised := w.promises[w.ticket.Run]
-	if back(s) { // it goes back to what is left there
-		promised.floor = max(promised.floor-(w.crashed(0)-promised.crashes), min(promised.floor, 1))
-	}
-	if after := sum(w.serving()); after < min(before, promised.floor)-crashed {
-		w.breaks("%s %s: %d serve after it and %d before, where %d were promised", s.Kind, s.Title, after, before, promised.floor)
+	for process, was := range before {
+		floor := w.floor(promised, process, back(s))
+		if after := sum(w.serving(process)); after < min(was, floor)-crashed {
+			w.breaks("%s %s: %d of %s serve after it and %d before, where %d were promised", s.Kind, s.Title, after, process, was, floor)
+		}
 	}
 	live := w.live()
 	for process, most := range promised.most {
@@ -423,6 +443,23 @@ func (w *walker) did(s planner.Step, before, crashed int, err error) {
 			w.breaks("%s %s: %d of %s run, where %d may", s.Kind, s.Title, live[process], process, most)
 		}
 	}
+}
+
+// floor is how many of a process a run keeps: on the way back it goes to what is left
+// there, and what of the old went by itself holds nothing up where nobody gives it
+// requests.
+func (w *walker) floor(p promise, process string, back bool) int {
+	floor, least := p.floor[process], 0
+	switch {
+	case back && w.gives(process):
+		least = min(floor, 1)
+		fallthrough
+	case back:
+		return max(floor-(w.crashed("")-p.crashes), least)
+	case !w.gives(process):
+		return floor - (w.crashed(p.shape.version()) - p.old)
+	}
+	return floor
 }
 
 // saw notes that the executor was told that instances are up, or that they pass.

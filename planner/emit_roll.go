@@ -569,7 +569,7 @@ func (r *rollout) drain(version string, m strategy.Move, names []string) {
 	s := r.step(KindDrain, version, routed, r.title(version, m.Process, routed, 0))
 	s.Cause = "requests in flight are finished first"
 	s.Waits = []string{"at most " + shortDuration(drain.Timeout)}
-	s.Action = r.drainAction(version, m.Process, drain.Timeout, placed, r.floor(m))
+	s.Action = r.drainAction(version, m.Process, drain.Timeout, placed, r.floor(m, true))
 	again := r.attachAction(version, m.Process, placed)
 	again.Again = true
 	s.Undo = &Undo{Title: "attach it", Action: again}
@@ -624,11 +624,12 @@ func (r *rollout) hostOf(b Backend) string {
 	return ""
 }
 
-// floor is how many other instances must keep serving: what the strategy
-// promises, never more than the move leaves.
-func (r *rollout) floor(m strategy.Move) int {
+// floor is how many others of the process must stay after a move: what the strategy
+// promises, never more than the move leaves. A router keeps it for those that get
+// requests, and whoever stops instances for the rest.
+func (r *rollout) floor(m strategy.Move, routed bool) int {
 	p := r.to.process(m.Process)
-	if p == nil || !p.Routed {
+	if p == nil || routed != (p.Routed && r.service.Router != nil) {
 		return 0
 	}
 	return min(m.Serving, r.count(*p))
@@ -686,13 +687,8 @@ func (r *rollout) stopAction(version string, m strategy.Move, placed []Placement
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: version,
 		Process: m.Process, Drain: r.drainOf(version, m.Process), Instances: placed, Wait: m.Wait, Exclusive: m.Alone || r.exclusive() || r.current.kind == moveDown,
 	}
-	p := r.to.process(m.Process)
-	if p == nil || s.Exclusive || version == r.to.Version {
-		return s
-	}
-	s.By = r.to.Version
-	if !p.Routed || r.service.Router == nil { // the others were drained, which has a floor of its own
-		s.Floor = min(m.Serving, r.count(*p))
+	if r.current.kind != moveDown && r.to.process(m.Process) != nil {
+		s.By, s.Floor = r.to.Version, r.floor(m, false)
 	}
 	return s
 }

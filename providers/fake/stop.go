@@ -69,14 +69,14 @@ func (s standing) enough(a *planner.Stop) error {
 	if !s.going || len(s.up) >= a.Floor || len(s.down) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %s %s would be up, and %d must be: %s %s is not", len(s.up), a.Service, a.Process, a.Floor, a.By, s.down[0].name)
+	return fmt.Errorf("%w: %d of %s %s would be up, and %d must be: %s %s is not", planner.ErrUnwell, len(s.up), a.Service, a.Process, a.Floor, a.By, s.down[0].name)
 }
 
 // still tells which of the successor's instances was up before and is no more.
 func (s standing) still(before standing) error {
 	for _, k := range s.down {
 		if slices.Contains(before.up, k) {
-			return fmt.Errorf("%s %s %s did not stay up", k.service, k.release, k.name)
+			return fmt.Errorf("%w: %s %s %s did not stay up", planner.ErrUnwell, k.service, k.release, k.name)
 		}
 	}
 	return nil

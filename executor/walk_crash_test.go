@@ -1,0 +1,47 @@
+package executor_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"pleat/executor"
+)
+
+// What a release crashes with right after it came up, where no router looks, takes
+// nothing else down, in whichever order instances come and go: walks come by few of
+// these.
+func TestACrashTakesNothingElseDown(t *testing.T) {
+	one := shape{Release: 1, Strategy: "rolling", Batch: 1, Web: 3}
+	with := func(release int, strategy string, web int) shape {
+		s := one
+		s.Release, s.Strategy, s.Web = release, strategy, web
+		return s
+	}
+	for name, c := range map[string]struct {
+		to   shape
+		what incident // at that call of the rollout
+	}{
+		"new up first":   {with(2, "rolling", 3), incident{What: "crash", At: 1}},
+		"old down first": {with(2, "stop_first", 3), incident{What: "crash", At: 2}},
+		"all at once":    {with(2, "all_at_once", 3), incident{What: "crash", At: 1}},
+		"handover":       {with(2, "handover", 3), incident{What: "crash", At: 1}},
+		"fewer":          {with(1, "rolling", 1), incident{What: "an instance crashes", At: 1, Which: 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w *walker
+			end := ""
+			one.spec(t)
+			c.to.spec(t)
+			synctest.Test(t, func(*testing.T) {
+				w = newWalker()
+				w.arrive(t, one)
+				w.calls, w.incidents = 0, []incident{c.what}
+				end = w.turn(t, turn{Shape: c.to})
+			})
+			if len(w.broken) > 0 || end != string(executor.RolledBack) {
+				t.Errorf("%s: %s\n%s", end, w.broken, strings.Join(w.story, "\n"))
+			}
+		})
+	}
+}
