@@ -56,7 +56,7 @@ func (r *run) blockedBy(ctx context.Context) (closed error, err error) {
 	left := func(s planner.Step) bool { return !r.took(s) && r.status[s.ID] != StepStarted }
 	a := &admission{run: r, questions: r.Plan.GateQuestions(left)}
 	next := slices.IndexFunc(r.Plan.Steps, func(s planner.Step) bool { return !r.took(s) })
-	if len(a.questions) == 0 || r.opened(r.Plan.Steps[next]) {
+	if len(a.questions) == 0 || r.opened(r.Plan.Steps[next]) || r.opening(r.Plan.Steps[next]) {
 		return nil, nil
 	}
 	wait := time.Duration(0)
@@ -65,6 +65,22 @@ func (r *run) blockedBy(ctx context.Context) (closed error, err error) {
 		wait = max(wait, q.Wait)
 	}
 	return a.wait(ctx, r.Now().Add(wait))
+}
+
+// opening tells whether the step is the first of several that run together, and was
+// begun by an attempt that was cut short: services may be down.
+func (r *run) opening(s planner.Step) bool {
+	i := slices.IndexFunc(r.Plan.Steps, func(x planner.Step) bool { return x.ID == s.ID })
+	return r.status[s.ID] == StepStarted && !s.Together && i >= 0 && i+1 < len(r.Plan.Steps) && r.Plan.Steps[i+1].Together
+}
+
+// ungated is the step without its gates, where services may be down already: they
+// were open when it began.
+func (r *run) ungated(s planner.Step) planner.Step {
+	if r.opening(s) {
+		s.Guards = slices.DeleteFunc(slices.Clone(s.Guards), func(g planner.Guard) bool { _, gate := g.(*planner.Open); return gate })
+	}
+	return s
 }
 
 func (a *admission) wait(ctx context.Context, deadline time.Time) (closed error, err error) {

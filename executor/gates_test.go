@@ -21,8 +21,7 @@ import (
 // there, and whose run was cut short after its first step.
 func gated(t *testing.T, steps ...planner.Step) (w *world, file string) {
 	dir := t.TempDir()
-	guarded := &steps[len(steps)-1]
-	guarded.Guards = []planner.Guard{&planner.Open{Gate: "calm", Inquiry: &spec.Inquiry{Kind: spec.InquiryFile, Path: "calm"}}}
+	steps[len(steps)-1].Guards = calm()
 	w = newWorld(t, steps...)
 	w.more = map[spec.Address]executor.Applier{"gate.calm": inquiry.New(inquiry.Options{Dir: dir})}
 	w.exec("create table made ()")
@@ -35,6 +34,11 @@ func gated(t *testing.T, steps ...planner.Step) (w *world, file string) {
 		t.Fatal(err)
 	}
 	return w, filepath.Join(dir, "calm")
+}
+
+// calm is the gate.
+func calm() []planner.Guard {
+	return []planner.Guard{&planner.Open{Gate: "calm", Inquiry: &spec.Inquiry{Kind: spec.InquiryFile, Path: "calm"}}}
 }
 
 func guardedStep() planner.Step {
@@ -73,6 +77,24 @@ func TestNoGateKeepsARunFromGoingBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.goesBack(result)
+}
+
+// The first step was cut short, and may have taken services down: it is not kept
+// waiting either.
+func TestNoGateLeavesServicesHalfDown(t *testing.T) {
+	t.Parallel()
+	up := hold(&planner.Pause{For: time.Millisecond})
+	up.Together = true
+	first := down()
+	first.Guards = calm()
+	w, _ := gated(t, first, up, guardedStep())
+	w.exec("drop table made")
+	w.exec("update schema_migrations set version = 0")
+	w.exec("update pleat.entry set status = 'started'")
+	result := w.resume(nil)
+	if result.Status != executor.Deferred || len(result.Done) != 2 || len(result.Deferred) != 1 {
+		t.Errorf("%s: %v; done %q, deferred %q", result.Status, result.Err, result.Done, result.Deferred)
+	}
 }
 
 // Services are down after the first step: what brings them up again is not kept
