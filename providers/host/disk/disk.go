@@ -74,10 +74,11 @@ func ReadJSON(path string, v any) error {
 
 // Remove deletes the file for good; an absent one is done.
 func Remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	err := os.Remove(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-	return SyncDir(filepath.Dir(path))
+	return errors.Join(err, SyncDir(filepath.Dir(path)))
 }
 
 // SyncDir makes the names in a directory durable: a rename alone may be
