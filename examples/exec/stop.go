@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -50,6 +51,11 @@ func (p *platform) stop(w work) error {
 	return after.still(before)
 }
 
+// unwell is that what comes after is not there, or did not stay.
+func unwell(format string, args ...any) error {
+	return &fault{Kind: "unwell", Message: fmt.Sprintf(format, args...)}
+}
+
 // standing is what a stop leaves of the process.
 type standing struct {
 	up    []string // others that are up
@@ -85,14 +91,14 @@ func (s standing) enough(a action) error {
 	if !s.going || len(s.up) >= a.Floor || len(s.down) == 0 {
 		return nil
 	}
-	return failed("%d of %s %s would be up, and the floor is %d: %s is not", len(s.up), a.Service, a.Process, a.Floor, s.down[0])
+	return unwell("%d of %s %s would be up, and the floor is %d: %s is not", len(s.up), a.Service, a.Process, a.Floor, s.down[0])
 }
 
 // still tells which of that release was up before and is no more.
 func (s standing) still(before standing) error {
 	for _, name := range s.down {
 		if slices.Contains(before.up, name) {
-			return failed("%s did not stay up", name)
+			return unwell("%s did not stay up", name)
 		}
 	}
 	return nil

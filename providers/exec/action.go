@@ -88,7 +88,7 @@ type Start struct {
 // warning and done all the same, unless exclusive is true. Where one of them is up,
 // fewer than floor others of the process are, and one of release by is not, it fails,
 // and nothing is changed. It also fails when, once it is done, one of release by that
-// was up before is not any more.
+// was up before is not any more. Both are unwell.
 type Stop struct {
 	Service   string   `json:"service"`
 	Release   string   `json:"release"`

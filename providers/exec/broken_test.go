@@ -152,6 +152,7 @@ func TestBrokenApply(t *testing.T) {
 		"makes up an error":     {`{"id":2,"error":{"kind":"funny","message":"who knows"}}`, "who knows", true},
 		"does not know":         {`{"id":2,"error":{"kind":"unknown","message":"the line was cut"}}`, "the line was cut", true},
 		"fails":                 {`{"id":2,"error":{"kind":"failed","message":"no room for ` + secret + `"}}`, "no room for (sensitive)", false},
+		"finds it unwell":       {`{"id":2,"error":{"kind":"unwell","message":"web.1 is down"}}`, "what is to serve is not well", false},
 		"is fenced":             {`{"id":2,"error":{"kind":"fenced","message":"fence 7 is known"}}`, "fence 7 is known", false},
 		"speaks of tomorrow":    {`hello {"id":1,"result":{"protocol":2,"program":"p","abilities":["start","stop"]}}`, "speaks version 2", false},
 		"cannot stop":           {`hello {"id":1,"result":{"protocol":1,"program":"p","abilities":["start"]}}`, "say that it can do stop", false},

@@ -71,6 +71,7 @@ type ErrorKind string
 const (
 	Failed    ErrorKind = "failed"    // the effect is not there; what is half there goes with the step's undo
 	Unknown   ErrorKind = "unknown"   // the effect may be there: pleat asks by probe
+	Unwell    ErrorKind = "unwell"    // as failed, because what is to serve instead is not well: the rollout goes back
 	Fenced    ErrorKind = "fenced"    // nothing was done, because a holder with a higher fence is known
 	Cancelled ErrorKind = "cancelled" // nothing was done, because pleat asked to stop
 )

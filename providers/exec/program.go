@@ -255,6 +255,8 @@ func unsure(ctx context.Context, err error) error {
 	switch answer.Answer.Kind {
 	case Failed, Fenced:
 		return err
+	case Unwell:
+		return fmt.Errorf("%w: %w", planner.ErrUnwell, err)
 	case Cancelled:
 		return errors.Join(ctx.Err(), err)
 	}

@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -59,7 +60,10 @@ func (s *suite) stopFloor() {
 	}
 	s.Crash(next, next.Instances[0])
 	s.until("it is down", func() bool { return s.live(next, planner.Up) == 0 })
-	s.refused("a stop below its floor", s.apply(stop(next.Release, 2, old.Instances...)))
+	err := s.apply(stop(next.Release, 2, old.Instances...))
+	if s.refused("a stop below its floor", err); !errors.Is(err, planner.ErrUnwell) {
+		s.t.Errorf("a stop below its floor: %v, want %v", err, planner.ErrUnwell)
+	}
 	s.wantLive(old, 2)
 	s.must(stop(next.Release, 2, old.Instances[0]), stop(next.Release, 2, old.Instances[0])) // what is gone is stopped
 	s.wantLive(old, 1)
