@@ -86,6 +86,9 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 	if err := r.recall(ctx); err != nil {
 		return Result{}, err
 	}
+	if err := r.lookBack(ctx); err != nil {
+		return Result{}, err
+	}
 	if err := c.Journal.Resume(ctx, c.Ticket, c.Ticket.Run); err != nil {
 		return Result{}, err
 	}

@@ -51,6 +51,7 @@ func (j *Journal) entry(what, run string, fence int64, e Entry, check func(conte
 		done: func(ctx context.Context, tx conn.Tx) (bool, error) {
 			return exists(ctx, tx, "select from pleat.entry where nonce = $1", mine)
 		},
+		lasts: true,
 	}
 }
 

@@ -50,6 +50,7 @@ func (j *Journal) events(run string, last *int64, bodies ...json.RawMessage) cha
 		done: func(ctx context.Context, tx conn.Tx) (bool, error) {
 			return exists(ctx, tx, "select from pleat.event where environment = $1 and seq = $2 and run = $3", j.environment, *last, run)
 		},
+		lasts: true,
 	}
 }
 

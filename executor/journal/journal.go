@@ -6,6 +6,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,9 @@ type Journal struct {
 	mutex     sync.Mutex
 	conn      *pgx.Conn
 	installed bool // pleat's tables were seen
+	// proof tells whether what was written last is there; nil: nothing was.
+	proof func(ctx context.Context, tx conn.Tx) (bool, error)
+	gone  error // it was not there when it was looked for
 }
 
 // Open connects to the state database at url. application is what others see
@@ -219,10 +223,11 @@ const (
 )
 
 // reconnect makes a new connection where the last one is dead, and waits for
-// a server that is restarting.
+// a server that is restarting. A server that lacks what was written last is not
+// the one to go on with.
 func (j *Journal) reconnect(ctx context.Context) error {
-	if !j.conn.IsClosed() {
-		return nil
+	if j.gone != nil || !j.conn.IsClosed() {
+		return j.gone
 	}
 	ctx, cancel := context.WithTimeout(ctx, j.patience)
 	defer cancel()
@@ -230,8 +235,11 @@ func (j *Journal) reconnect(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := j.connect(ctx)
+		if err == nil {
+			return j.lookBack(ctx)
+		}
 		var unreachable *conn.OpenError
-		if err == nil || !errors.As(err, &unreachable) || !unreachable.Transient() {
+		if !errors.As(err, &unreachable) || !unreachable.Transient() {
 			return err
 		}
 		select {
@@ -240,4 +248,17 @@ func (j *Journal) reconnect(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// lookBack looks for what was written last: what is written one after the other is
+// lost from its end, so that nothing is lost when that is there.
+func (j *Journal) lookBack(ctx context.Context) error {
+	if j.proof == nil {
+		return nil
+	}
+	there, err := j.proof(ctx, j.conn)
+	if err == nil && !there {
+		j.gone = &conn.GoneBackError{What: "the last entry of the journal"}
+	}
+	return cmp.Or(err, j.gone)
 }

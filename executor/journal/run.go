@@ -24,6 +24,7 @@ func (j *Journal) Begin(ctx context.Context, t planner.Ticket, r Run) error {
 		done: func(ctx context.Context, tx conn.Tx) (bool, error) {
 			return exists(ctx, tx, "select from pleat.run where id = $1", r.ID)
 		},
+		lasts: true,
 	})
 }
 

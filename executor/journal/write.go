@@ -20,6 +20,8 @@ type change struct {
 	do   func(ctx context.Context, tx conn.Tx) error
 	// done tells whether an earlier do, whose COMMIT was not answered, is there.
 	done func(ctx context.Context, tx conn.Tx) (bool, error)
+	// lasts: what was written is never changed, so that done tells for ever.
+	lasts bool
 }
 
 // both is two changes in one transaction. That the first is there shows that
@@ -33,7 +35,8 @@ func both(first, second change) change {
 			}
 			return second.do(ctx, tx)
 		},
-		done: first.done,
+		done:  first.done,
+		lasts: first.lasts,
 	}
 }
 
@@ -50,6 +53,7 @@ func (j *Journal) write(ctx context.Context, t planner.Ticket, c change) error {
 	for losses := 0; err != nil && losses < maxLosses; losses++ {
 		done, final := j.lost(ctx, c, err)
 		if done {
+			j.remember(c)
 			return nil
 		}
 		if final != nil {
@@ -61,7 +65,15 @@ func (j *Journal) write(ctx context.Context, t planner.Ticket, c change) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.what, err)
 	}
+	j.remember(c)
 	return nil
+}
+
+// remember keeps what to look for on the next connection.
+func (j *Journal) remember(c change) {
+	if c.lasts {
+		j.proof = c.done
+	}
 }
 
 // lost tells what an error means for a change: it is there after all, or, with

@@ -96,6 +96,9 @@ func (w *work) preflight(ctx context.Context) error {
 	if err := conn.Preflight(ctx, w.conn); err != nil {
 		return err
 	}
+	if err := w.last.lookBack(ctx, w.conn); err != nil {
+		return err
+	}
 	w.session.fit = true
 	return nil
 }

@@ -26,6 +26,9 @@ func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) 
 		return planner.Unknown, err
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
+	if err := p.last.lookBack(ctx, c); err != nil {
+		return planner.Unknown, err
+	}
 	if err := endOrphans(ctx, c, t.Run); err != nil {
 		return planner.Unknown, err
 	}

@@ -24,6 +24,7 @@ type Provider struct {
 	at    func(point string)
 	asked asked // about soaks that begin anew
 	kept  kept
+	last  last
 }
 
 // New makes the provider of a database. It connects to nothing. at is called
@@ -49,6 +50,7 @@ type work struct {
 	step    planner.Step
 	report  func(planner.Report)
 	told    bool // that sessions cannot be ended
+	marks   bool // the step's mark was written, or was there
 }
 
 // Apply makes the step's effect and returns once it is committed with the
@@ -67,7 +69,13 @@ func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, 
 			if err := w.preflight(ctx); err != nil {
 				return err
 			}
-			return w.explain(w.apply(ctx))
+			if err := w.apply(ctx); err != nil {
+				return w.explain(err)
+			}
+			if w.marks {
+				p.last.set(t.Run, s.ID)
+			}
+			return nil
 		})
 		return lost && (resumable || !errors.Is(err, planner.ErrOutcomeUnknown)), err
 	})

@@ -33,6 +33,7 @@ func (w *work) mark(ctx context.Context, tx conn.Tx) error {
 	if err != nil {
 		return fmt.Errorf("writing the step's mark: %w", err)
 	}
+	w.marks = true
 	return nil
 }
 

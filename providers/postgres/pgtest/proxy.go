@@ -15,7 +15,7 @@ import (
 // a message of the client's choosing.
 type Proxy struct {
 	listener net.Listener
-	upstream string
+	upstream atomic.Pointer[string]
 	watch    atomic.Pointer[Cut]
 	refuse   atomic.Bool
 	linger   atomic.Bool
@@ -38,9 +38,9 @@ type Cut struct {
 
 // NewProxy forwards to the server of the url until the end of the test. It
 // gives the url that leads through it.
-func NewProxy(t testing.TB, through string) (*Proxy, string) {
+func NewProxy(t testing.TB, to string) (*Proxy, string) {
 	t.Helper()
-	u, err := url.Parse(through)
+	u, err := url.Parse(to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,11 +48,13 @@ func NewProxy(t testing.TB, through string) (*Proxy, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{listener: l, upstream: u.Host, open: map[net.Conn]bool{}}
-	u.Host = l.Addr().String()
+	p := &Proxy{listener: l, open: map[net.Conn]bool{}}
+	p.upstream.Store(&u.Host)
+	through := *u
+	through.Host = l.Addr().String()
 	p.work.Go(p.accept)
 	t.Cleanup(p.close)
-	return p, u.String()
+	return p, through.String()
 }
 
 // Arm makes the proxy cut the first connection on which c.At says so.
@@ -63,6 +65,9 @@ func (p *Proxy) Arm(c *Cut) {
 
 // Refuse makes the proxy close new connections at once; those it has go on.
 func (p *Proxy) Refuse() { p.refuse.Store(true) }
+
+// Lead leads new connections to another server, at HOST:PORT.
+func (p *Proxy) Lead(address string) { p.upstream.Store(&address) }
 
 // Linger makes the proxy keep the server's side of a connection whose client is
 // gone, as a network does that loses the client's last words.
@@ -99,7 +104,7 @@ func (p *Proxy) serve(client net.Conn) {
 	if p.refuse.Load() {
 		return
 	}
-	server, err := net.Dial("tcp", p.upstream)
+	server, err := net.Dial("tcp", *p.upstream.Load())
 	if err != nil {
 		return
 	}

@@ -51,6 +51,33 @@ func (s *Server) Standby(t testing.TB) *Server {
 	return standby
 }
 
+// Cut has a standby receive nothing more: what is committed from then on it lacks.
+func (s *Server) Cut(t testing.TB) {
+	t.Helper()
+	s.Exec(t, "alter system set primary_conninfo = ''")
+	s.Exec(t, "select pg_reload_conf()")
+	s.await(t, "select not exists (select from pg_stat_wal_receiver)")
+}
+
+// Promote has a standby take over, and returns once it takes writes.
+func (s *Server) Promote(t testing.TB) {
+	t.Helper()
+	s.Exec(t, "select pg_promote()")
+	s.await(t, "select not pg_is_in_recovery()")
+}
+
+func (s *Server) await(t testing.TB, question string) {
+	t.Helper()
+	c := Connect(t, s.base.String())
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(startTimeout); !Value[bool](t, c, question); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", question)
+		}
+	}
+}
+
 // program is one that came with the server: PATH may lead to a link that stands
 // alone.
 func (s *Server) program(name string) (string, error) {
