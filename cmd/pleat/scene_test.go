@@ -33,6 +33,7 @@ type scene struct {
 	traffic    *traffic
 	audience   *audience
 	samples    *samples
+	prometheus *exec.Cmd
 	variables  []string        // names in its environment
 	transcript strings.Builder // what exits printed
 	keyboard   *os.File        // of the terminal that begin gives

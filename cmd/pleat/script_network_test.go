@@ -126,6 +126,9 @@ func condition(name string) (bool, error) {
 	if name == "long" {
 		return pgtest.Long(), nil
 	}
+	if name == "prometheus" {
+		return prometheusProgram() != "", nil
+	}
 	if name != "network" {
 		return false, fmt.Errorf("unknown condition %s", name)
 	}

@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			"sample":      sampleCommand,
 			"replace":     replaceCommand,
 			"visitors":    visitorsCommand,
+			"prometheus":  prometheusCommand,
 			"users":       stage.usersCommand,
 			"platform":    stage.platformCommand,
 			"exits":       exitsCommand,
