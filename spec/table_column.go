@@ -15,7 +15,7 @@ var dropNotNullTable = &block{
 
 var formerDefaultArgument = attribute{
 	name: "from", kind: kindString,
-	doc: "The former default, as SQL. The run that changes it can take it back without; for a way back later it has to be told.",
+	doc: "The former default, as SQL: `NULL` where there was none. The run that changes it can take it back without; for a way back later it has to be told.",
 }
 
 var setDefaultTable = &block{

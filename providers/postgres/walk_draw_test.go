@@ -16,8 +16,10 @@ import (
 // changes which wait for their contract are in nobody's way. A new operation
 // is one more function here.
 var strides = []func(*rapid.T, *sketch) (stride, bool){
-	drawCreateTable, drawDropTable, drawAddColumn, drawDropColumn, drawSplit, drawChangeType,
-	drawCreateIndex, drawDropIndex, drawAuthorsSQL, drawServe,
+	drawCreateTable, drawDropTable, drawRenameTable, drawAddColumn, drawDropColumn, drawSplit, drawChangeType, drawRenameByCopy,
+	drawFilledColumn, drawSetNotNull, drawDropNotNull, drawSetDefault, drawDropDefault, drawComment,
+	drawAddCheck, drawAddForeignKey, drawReference, drawAddUnique, drawAddPrimaryKey, drawAddExclusion, drawDropConstraint, drawRenameConstraint,
+	drawCreateIndex, drawDropIndex, drawRenameIndex, drawAuthorsSQL, drawServe,
 }
 
 // sketch is the schema as the changes so far will have left it.
@@ -26,19 +28,31 @@ type sketch struct {
 	names  int
 }
 
-// sketchTable has a key id besides its columns.
+// sketchTable has a column id besides its columns, with numbers from 1 on.
 type sketchTable struct {
-	name    string
-	columns []sketchColumn
-	indexes []string
-	synced  bool         // a change keeps two shapes of it in step
-	served  *spec.Change // that has a view of it; nil for none
+	name        string
+	columns     []sketchColumn
+	indexes     []string
+	constraints []*sketchConstraint
+	keyless     bool         // id is no key, or not yet
+	filled      bool         // it has rows
+	referred    bool         // by a foreign key
+	renamed     bool         // until the contract a view has its former name; nothing else becomes of it
+	synced      bool         // a change keeps two shapes of it in step
+	served      *spec.Change // that has a view of it; nil for none
+}
+
+// sketchConstraint is one that is there once its change is expanded.
+type sketchConstraint struct {
+	name   string
+	key    bool // the primary key
+	checks bool // that id is positive, from the beginning
 }
 
 // behind has a change of the table come after the one that has a view of it.
 func (table *sketchTable) behind(s stride) stride {
-	if table.served != nil {
-		s.change.After, s.change.Serving = []*spec.Change{table.served}, []*spec.Change{table.served}
+	if table.served != nil && !slices.Contains(s.change.After, table.served) {
+		s.change.After, s.change.Serving = append(s.change.After, table.served), append(s.change.Serving, table.served)
 	}
 	return s
 }
@@ -46,18 +60,22 @@ func (table *sketchTable) behind(s stride) stride {
 type sketchColumn struct {
 	name, kind, fallback string
 	notNull              bool
-	indexed              bool
-	renamed              bool // under a view: until its contract the table has another name for it
+	empty                bool // it may have nulls; one of numbers has nothing else
+	numbers              bool // what is not null is a number from 1 to 40
+	used                 bool // an index or a constraint has it
+	renamed              bool // until its contract the table has another name for it
+	waits                bool // for a contract that changes its NOT NULL or default
 }
 
-// values are an expression that fills a column of a type from i, and defaults.
-var values = map[string]struct{ fill, fallback string }{
-	"text":        {"'User Number' || i", "'none'"},
-	"integer":     {"i", "7"},
-	"bigint":      {"i * 1000", "0"},
-	"boolean":     {"i % 2 = 0", "false"},
-	"timestamptz": {"now()", "now()"},
-	"jsonb":       {"jsonb_build_object('i', i)", "'{}'"},
+// values are an expression that fills a column of a type from i, defaults, and
+// a check.
+var values = map[string]struct{ fill, fallback, other, check string }{
+	"text":        {"'User Number' || i", "'none'", "'some'", "%s <> 'never'"},
+	"integer":     {"i", "7", "9", "%s > -1"},
+	"bigint":      {"i * 1000", "0", "1", "%s >= 0"},
+	"boolean":     {"i % 2 = 0", "false", "true", "%[1]s or not %[1]s"},
+	"timestamptz": {"now()", "now()", "'2024-01-01'", "%s > '1999-01-01'"},
+	"jsonb":       {"jsonb_build_object('i', i)", "'{}'", "'[]'", "jsonb_typeof(%s) <> 'never'"},
 }
 
 var kinds = []string{"text", "integer", "bigint", "boolean", "timestamptz", "jsonb"}
@@ -75,6 +93,7 @@ func quoted(name string) string { return `"` + name + `"` }
 
 func (s *sketch) column(t *rapid.T) sketchColumn {
 	c := sketchColumn{name: s.fresh("c"), kind: rapid.SampledFrom(kinds).Draw(t, "type")}
+	c.numbers = c.kind == "integer"
 	if rapid.Bool().Draw(t, "default") {
 		c.fallback = values[c.kind].fallback
 		c.notNull = rapid.Bool().Draw(t, "not null")
@@ -109,10 +128,29 @@ func (s *sketch) addTable(t *rapid.T) *sketchTable {
 	return table
 }
 
+// settle gives a table with rows what changes take away or name otherwise.
+func (s *sketch) settle(t *rapid.T, table *sketchTable) {
+	table.filled = true
+	if table.keyless = rapid.IntRange(0, 3).Draw(t, "keyless") == 0; !table.keyless {
+		table.constraints = append(table.constraints, &sketchConstraint{name: table.name + "_pkey", key: true})
+	}
+	if rapid.Bool().Draw(t, "checked") {
+		table.constraints = append(table.constraints, &sketchConstraint{name: s.fresh("k"), checks: true})
+	}
+}
+
 func (table *sketchTable) ddl() string {
-	text := "create table " + quoted(table.name) + " (id bigint generated by default as identity primary key"
+	text := "create table " + quoted(table.name) + " (id bigint generated by default as identity"
+	if !table.keyless {
+		text += " primary key"
+	}
 	for _, c := range table.columns {
 		text += ", " + c.ddl()
+	}
+	for _, c := range table.constraints {
+		if c.checks {
+			text += ", constraint " + quoted(c.name) + " check (id > 0)"
+		}
 	}
 	return text + ")"
 }
@@ -134,10 +172,11 @@ func (s *sketch) ddl() string {
 }
 
 func (s *sketch) table(t *rapid.T) (*sketchTable, bool) {
-	if len(s.tables) == 0 {
+	fitting := slices.DeleteFunc(slices.Clone(s.tables), func(table *sketchTable) bool { return table.renamed })
+	if len(fitting) == 0 {
 		return nil, false
 	}
-	return rapid.SampledFrom(s.tables).Draw(t, "table"), true
+	return rapid.SampledFrom(fitting).Draw(t, "table"), true
 }
 
 // pick draws a column that is fit.
@@ -177,7 +216,7 @@ func drawCreateTable(t *rapid.T, s *sketch) (stride, bool) {
 
 func drawDropTable(t *rapid.T, s *sketch) (stride, bool) {
 	table, ok := s.table(t)
-	if !ok || len(s.tables) == 1 || table.served != nil {
+	if !ok || len(s.tables) == 1 || table.served != nil || table.referred {
 		return stride{}, false
 	}
 	s.tables = slices.DeleteFunc(s.tables, func(other *sketchTable) bool { return other == table })
@@ -190,13 +229,14 @@ func drawAddColumn(t *rapid.T, s *sketch) (stride, bool) {
 		return stride{}, false
 	}
 	c := s.column(t)
+	c.empty = table.filled && c.fallback == ""
 	table.columns = append(table.columns, c)
 	direct := fmt.Sprintf("alter table %s add %s", quoted(table.name), c.ddl())
 	return table.behind(expanding(direct, &spec.AddColumn{Table: table.spec(), Column: c.spec()})), true
 }
 
 func drawDropColumn(t *rapid.T, s *sketch) (stride, bool) {
-	table, i, ok := s.pick(t, func(c sketchColumn) bool { return !c.indexed })
+	table, i, ok := s.pick(t, func(c sketchColumn) bool { return !c.used })
 	if !ok {
 		return stride{}, false
 	}
@@ -207,14 +247,14 @@ func drawDropColumn(t *rapid.T, s *sketch) (stride, bool) {
 }
 
 func drawSplit(t *rapid.T, s *sketch) (stride, bool) {
-	table, i, ok := s.pick(t, func(c sketchColumn) bool { return c.kind == "text" && !c.indexed })
+	table, i, ok := s.pick(t, func(c sketchColumn) bool { return c.kind == "text" && !c.used })
 	if !ok || table.served != nil {
 		return stride{}, false
 	}
 	table.synced = true
 	old := table.columns[i].name
 	first, last := s.fresh("c"), s.fresh("c")
-	table.columns = append(slices.Delete(table.columns, i, i+1), sketchColumn{name: first, kind: "text"}, sketchColumn{name: last, kind: "text"})
+	table.columns = append(slices.Delete(table.columns, i, i+1), sketchColumn{name: first, kind: "text", empty: true}, sketchColumn{name: last, kind: "text", empty: true})
 	at := table.spec()
 	return stride{
 		direct: fmt.Sprintf("alter table %s add %s text, add %s text, drop %s", quoted(table.name), quoted(first), quoted(last), quoted(old)),
@@ -257,7 +297,7 @@ func drawCreateIndex(t *rapid.T, s *sketch) (stride, bool) {
 		return stride{}, false
 	}
 	c := &table.columns[i]
-	c.indexed = true
+	c.used = true
 	op := &spec.CreateIndex{Name: s.fresh("i"), Table: table.spec(), Columns: []string{c.name}}
 	columns, unique, where := quoted(c.name), "", ""
 	if rapid.Bool().Draw(t, "unique") {

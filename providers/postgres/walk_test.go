@@ -103,43 +103,73 @@ func unordered(schema string) string {
 // advance brings a change as far as that phase.
 func (w *world) advance(c *spec.Change, to migrations.Phase) {
 	w.Helper()
-	p := w.lower(c)
-	w.do(p, p.Expand, migrations.Expanded)
+	p, rec := w.recorded(c)
+	w.do(p, absent(p.Expand, rec), migrations.Expanded)
 	if !to.AtLeast(migrations.Backfilled) {
 		return
 	}
 	for _, b := range p.Backfills {
 		w.apply(backfill(p, b))
 	}
-	w.do(p, p.Validate, migrations.Verified)
+	w.do(p, absent(p.Validate, rec), migrations.Verified)
 	for _, v := range c.Verifies {
 		w.apply(&planner.Verify{Change: c.Name, Name: v.Name, SQL: v.SQL, Max: v.Max, Phase: migrations.Verified, Digest: p.Digest})
 	}
 	if to.AtLeast(migrations.Hidden) {
-		p = w.lower(c)
-		w.do(p, p.Hide, migrations.Hidden)
+		p, rec = w.recorded(c)
+		w.do(p, absent(p.Hide, rec), migrations.Hidden)
 	}
 	if to == migrations.Contracted {
-		p = w.lower(c)
-		w.do(p, p.Drop, migrations.Contracted)
+		p, rec = w.recorded(c)
+		w.do(p, absent(p.Drop, rec), migrations.Contracted)
 	}
 }
 
 // retreat takes a change back from wherever it is.
 func (w *world) retreat(c *spec.Change) {
 	w.Helper()
-	if p := w.lower(c); slices.ContainsFunc(p.Hide, func(u migrations.Unit) bool { return u.Applied }) {
-		w.undo(p, p.Hide, migrations.Verified)
-	}
-	p := w.lower(c)
-	units := slices.DeleteFunc(slices.Concat(p.Expand, p.Validate), func(u migrations.Unit) bool { return len(u.Whole().Undo) == 0 })
-	w.undo(p, units, migrations.Absent)
+	p, rec := w.recorded(c)
+	w.undo(p, w.taken(p.Hide, rec), migrations.Verified)
+	p, rec = w.recorded(c)
+	w.undo(p, w.taken(slices.Concat(p.Expand, p.Validate), rec), migrations.Absent)
+}
+
+// recorded is the change lowered, and what the record has of it.
+func (w *world) recorded(c *spec.Change) (*migrations.Program, migrations.Recorded) {
+	w.Helper()
+	live := w.observe(c)
+	return w.lowered(c, live), live.Changes[c.Name]
+}
+
+// absent are the units that a planner would do.
+func absent(units []migrations.Unit, rec migrations.Recorded) []migrations.Unit {
+	return slices.DeleteFunc(slices.Clone(units), func(u migrations.Unit) bool { return done(u, rec) })
+}
+
+func done(u migrations.Unit, rec migrations.Recorded) bool {
+	return u.Applied || !u.Visible && rec.Units[u.ID]
+}
+
+// taken are the units that a planner would take back, for which each must have
+// a way.
+func (w *world) taken(units []migrations.Unit, rec migrations.Recorded) []migrations.Unit {
+	w.Helper()
+	return slices.DeleteFunc(slices.Clone(units), func(u migrations.Unit) bool {
+		undo := u.Whole().Undo
+		if !done(u, rec) || u.Applied && u.WasThere(rec) || u.Restored || undo != nil && len(undo) == 0 {
+			return true
+		}
+		if undo == nil {
+			w.Fatalf("%s has no way back", u.ID)
+		}
+		return false
+	})
 }
 
 func drawWalk(t *rapid.T) journey {
 	s := &sketch{}
 	for range rapid.IntRange(1, 2).Draw(t, "tables") {
-		s.addTable(t)
+		s.settle(t, s.addTable(t))
 	}
 	j := journey{
 		from: s.ddl(),
