@@ -60,10 +60,13 @@ type OpenTransaction struct {
 	Tables      []string      `json:"tables,omitempty"`   // that it holds locks on, as spec.Table's text
 }
 
-// Slot is a replication slot that nobody reads and that holds WAL.
+// Slot is a replication slot that holds WAL, and that nobody reads or that is lost
+// when it falls behind.
 type Slot struct {
-	Name string `json:"name"`
-	Held int64  `json:"held"` // bytes
+	Name   string `json:"name"`
+	Held   int64  `json:"held"`             // bytes
+	Active bool   `json:"active,omitempty"` // somebody reads it
+	Safe   *int64 `json:"safe,omitempty"`   // bytes that may be written before it is lost; nil: it is kept
 }
 
 // remarks are what a reader should know before the steps that run now: only
@@ -215,6 +218,9 @@ func (v *view) slots() []string {
 	}
 	var out []string
 	for _, s := range v.db.Circumstances.Slots {
+		if s.Active {
+			continue
+		}
 		out = append(out, fmt.Sprintf("nobody reads the replication slot %s: it holds %s of WAL, and all that is written", s.Name, sized(s.Held)))
 	}
 	return out

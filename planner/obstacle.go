@@ -160,10 +160,25 @@ func (v *view) room() []Obstacle {
 			Do:   "make room, or run the back-fills and index builds one at a time",
 		})
 	}
-	if c.SlotsLimited || writes < flood {
-		return out
-	}
+	return append(out, v.heldBySlots(writes)...)
+}
+
+// heldBySlots is about slots that would keep too much of what is written, or be
+// lost with it. One that is lost is no more of use to its reader, who begins anew.
+func (v *view) heldBySlots(writes int64) []Obstacle {
+	c := v.db.Circumstances
+	var out []Obstacle
 	for _, s := range c.Slots {
+		if s.Safe != nil && writes > *s.Safe {
+			out = append(out, Obstacle{
+				Code: "slot_behind", Allowed: true,
+				Text: fmt.Sprintf("%s: the replication slot %s is lost when %s more are written than its reader has taken, and the steps write about %s of WAL", v.at, s.Name, sized(max(*s.Safe, 0)), sized(writes)),
+				Do:   "raise max_slot_wal_keep_size, or see that the reader catches up; a back-fill waits for it with throttle { lag }",
+			})
+		}
+		if s.Active || c.SlotsLimited || writes < flood {
+			continue
+		}
 		out = append(out, Obstacle{
 			Code: "inactive_slot", Allowed: true,
 			Text: fmt.Sprintf("%s: nobody reads the replication slot %s, which would keep about %s of WAL that the steps write, beside the %s that it holds", v.at, s.Name, sized(writes), sized(s.Held)),

@@ -71,6 +71,13 @@ func TestObstacles(t *testing.T) {
 		{"a slot, limited", fill, func(c around, _ table, _ *migrations.Table) {
 			c.Slots, c.SlotsLimited = []planner.Slot{{Name: "old"}}, true
 		}, "", "", ""},
+		{"a slot that is lost with it", fill, func(c around, _ table, _ *migrations.Table) {
+			c.Slots, c.SlotsLimited = []planner.Slot{{Name: "near", Active: true, Safe: left(1 << 30)}}, true
+		}, "slot_behind", "replication slot near is lost when 1.1 GB more are written than its reader has taken, and the steps write about 1.3 GB", "max_slot_wal_keep_size"},
+		{"a slot with room", fill, func(c around, _ table, _ *migrations.Table) {
+			c.Slots, c.SlotsLimited = []planner.Slot{{Name: "near", Safe: left(2 << 30)}}, true
+		}, "", "", ""},
+		{"a slot that is read", fill, func(c around, _ table, _ *migrations.Table) { c.Slots = []planner.Slot{{Name: "read", Active: true}} }, "", "", ""},
 		{"a slot, and little to write", expand, func(c around, _ table, _ *migrations.Table) { c.Slots = []planner.Slot{{Name: "old"}} }, "", "", ""},
 		{"no replica identity", fill, func(_ around, t table, m *migrations.Table) { t.Identified, m.Publications = false, []string{"p"} }, "replica_identity", "users is published by p and has no replica identity", `ALTER TABLE "public"."users" REPLICA IDENTITY FULL`},
 		{"published", expand, func(_ around, _ table, m *migrations.Table) { m.Publications = []string{"p"} }, "published_table", "p publishes users with all its columns", "subscribers first"},
@@ -132,3 +139,5 @@ func TestObstaclesOfAWayBack(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func left(n int64) *int64 { return &n }

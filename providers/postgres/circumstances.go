@@ -229,9 +229,10 @@ func (a *around) slots(ctx context.Context, tx conn.Tx) error {
 		return err
 	}
 	rows, err := tx.Query(ctx, `
-		select slot_name, coalesce(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn), 0)::bigint
+		select slot_name, coalesce(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn), 0)::bigint,
+		       active, safe_wal_size
 		from pg_catalog.pg_replication_slots
-		where not active and restart_lsn is not null
+		where restart_lsn is not null and (not active or safe_wal_size is not null)
 		order by slot_name`)
 	if err != nil {
 		return err

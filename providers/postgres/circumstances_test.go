@@ -123,6 +123,20 @@ func TestSlotsThatNobodyReadsAreSeen(t *testing.T) {
 	}
 }
 
+// With a limit the server says how much may be written before a slot is lost.
+func TestSlotsThatMayBeLostAreSeen(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Own(t)
+	pgtest.Exec(t, server.URL("postgres"), "alter system set max_slot_wal_keep_size = '64MB'")
+	pgtest.Exec(t, server.URL("postgres"), "select pg_reload_conf()")
+	w := worldAt(t, server.URL("postgres"), "select pg_create_physical_replication_slot('near', true)")
+	var got *planner.Circumstances
+	eventually(t, "the limit holds", func() bool { got = w.around(); return got.SlotsLimited })
+	if len(got.Slots) != 1 || got.Slots[0].Safe == nil || *got.Slots[0].Safe < 16<<20 || *got.Slots[0].Safe > 128<<20 {
+		t.Errorf("%+v", got.Slots)
+	}
+}
+
 func TestOpenTransactionsAreSeenWithWhatTheyHold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, usersTable+"create table other (id int)")

@@ -26,6 +26,7 @@ const (
 	insufficientRight    = "42501"
 	undefinedTable       = "42P01"
 	tooManyConnections   = "53300"
+	diskFull             = "53100"
 	duplicateTable       = "42P07"
 	activeTransaction    = "25001" // what cannot be in a transaction
 )
@@ -198,11 +199,29 @@ func (e *RightError) Unwrap() error { return e.cause }
 // Hint is the statement that gives the right.
 func (e *RightError) Hint() string { return e.hint }
 
-// explain says what a person can do about an error that is a missing right.
+// FullError is a disk of the server's that has no room left. What was committed
+// before is there, and the step goes on behind it.
+type FullError struct{ cause error }
+
+func (e *FullError) Error() string { return e.cause.Error() }
+
+// Unwrap gives the server's own error.
+func (e *FullError) Unwrap() error { return e.cause }
+
+// Hint is what to do about it.
+func (e *FullError) Hint() string {
+	return "make room on the server's disk; apply goes on behind what is done, and an index begins anew"
+}
+
+// explain says what a person can do about an error that is a missing right, or a
+// full disk.
 func (w *work) explain(err error) error {
 	var told *MigrationError
 	if errors.As(err, &told) {
 		return err
+	}
+	if sqlState(err) == diskFull {
+		return &FullError{err}
 	}
 	var refusal *pgconn.PgError
 	if errors.As(err, &refusal) && refusal.Code == insufficientRight {

@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
+	"testing"
 )
 
 // process is a child that is waited for from the moment it runs.
@@ -67,6 +68,25 @@ func own(dir string) error {
 		return nil
 	}
 	return os.Chown(dir, int(uid), int(gid))
+}
+
+// Directory is an empty one in parent (empty: the default directory for temporary
+// files) that a server may use, for this test.
+func Directory(t testing.TB, parent string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(parent, "pleat-pg-dir-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := own(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // unprivileged is whom to become; not ok means to stay who we are.
