@@ -102,9 +102,26 @@ func (r *rollout) order() *spec.Strategy {
 }
 
 func (r *rollout) moves(s *spec.Strategy, processes []strategy.Process) {
-	for _, m := range strategy.Order(s, len(r.hosts), processes) {
+	moves := strategy.Order(s, len(r.hosts), processes)
+	for n, m := range moves {
+		r.last = r.replaces() && !slices.ContainsFunc(moves[n+1:], func(x strategy.Move) bool { return x.Process == m.Process })
 		r.move(m)
 	}
+	r.last = false
+}
+
+// stay is for how long what comes up last is looked at: nothing goes after it that
+// would ask whether it is still there.
+const stay = time.Second
+
+// replaces tells whether another release ran before the plan.
+func (r *rollout) replaces() bool {
+	for version := range r.emitter.start.mix[r.service.Name] {
+		if version != r.to.Version {
+			return true
+		}
+	}
+	return false
 }
 
 func (e *emitter) rollout(s *spec.Service, version string) *rollout {
@@ -150,6 +167,7 @@ type rollout struct {
 	hosts   []string
 	group   string
 	started bool
+	last    bool                   // nothing of the process comes or goes after the move
 	keeps   bool                   // the releases before stay up, without requests
 	ran     map[string]bool        // tasks that the rollout runs once
 	began   Split                  // how requests were spread before it
@@ -410,6 +428,9 @@ func (r *rollout) start(p ProcessDefinition, names []string) {
 	if most := r.service.Strategy.ProgressDeadline; most > 0 && !r.goal.Rollback {
 		s.Limits.Progress = most
 		s.Waits = append(s.Waits, "one more each "+shortDuration(most))
+	}
+	if r.last {
+		s.Limits.Stay = stay
 	}
 	s.Action = r.startAction(r.to, p, placed)
 	s.Does = r.viewLines(r.to)

@@ -108,6 +108,7 @@ type Limits struct {
 	Patience time.Duration `json:"patience_ns,omitempty"`  // for locks
 	Run      time.Duration `json:"run_ns,omitempty"`       // of the whole step; 0 = none
 	Progress time.Duration `json:"progress_ns,omitempty"`  // in which one more instance comes up; 0 = none
+	Stay     time.Duration `json:"stay_ns,omitempty"`      // for which instances are up before a start is done
 	// Evidence is how long the executor waits for guards that are not met
 	// before it defers the step.
 	Evidence time.Duration `json:"evidence_ns,omitempty"`

@@ -148,7 +148,7 @@ func (p *platform) start(w work) error {
 		}
 		switch {
 		case len(left) == 0:
-			return nil
+			return s.stays()
 		case limit > 0 && time.Since(began) > limit:
 			return failed("%s %s %s: not up within %s", w.Service, w.Release, left[0].Instance, limit)
 		case progress > 0 && time.Since(last) > progress:
@@ -160,6 +160,24 @@ func (p *platform) start(w work) error {
 		case <-time.After(look):
 		}
 	}
+}
+
+// stays looks whether all are still up after the step's time for that.
+func (s *starting) stays() error {
+	if s.stay == 0 {
+		return nil
+	}
+	select {
+	case <-s.Done():
+		return &fault{Kind: "unknown", Message: "it was cancelled when it had started something"}
+	case <-time.After(time.Duration(s.stay) * time.Millisecond):
+	}
+	for _, one := range s.Instances {
+		if i, there := s.find(s.action, one.Instance); !there || i.state() != "up" {
+			return failed("%s %s %s did not stay up", s.Service, s.Release, one.Instance)
+		}
+	}
+	return nil
 }
 
 // bring takes one instance a step further.

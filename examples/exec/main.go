@@ -153,6 +153,7 @@ func (p *platform) step(ctx context.Context, r request) (any, error) {
 		Ticket   ticket
 		Limit    int64 `json:"limit_ms"`
 		Progress int64 `json:"progress_ms"`
+		Stay     int64 `json:"stay_ms"`
 		Kind     string
 		Action   action
 	}
@@ -167,7 +168,7 @@ func (p *platform) step(ctx context.Context, r request) (any, error) {
 	if err := p.locked(func() error { return p.admit(s.Ticket) }); err != nil {
 		return nil, err
 	}
-	w := work{Context: ctx, action: s.Action, ticket: s.Ticket, limit: s.Limit, progress: s.Progress, report: func(report object) { say(r.ID, "report", report) }}
+	w := work{Context: ctx, action: s.Action, ticket: s.Ticket, limit: s.Limit, progress: s.Progress, stay: s.Stay, report: func(report object) { say(r.ID, "report", report) }}
 	var err error
 	switch s.Kind {
 	case "start":

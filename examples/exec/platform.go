@@ -52,6 +52,7 @@ type work struct {
 	ticket   ticket
 	limit    int64
 	progress int64
+	stay     int64
 	report   func(object)
 }
 

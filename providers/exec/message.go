@@ -134,6 +134,9 @@ type Step struct {
 	LimitMS int64 `json:"limit_ms,omitempty"`
 	// (apply, start) How long the step may wait for one more instance to come up; 0 is no limit.
 	ProgressMS int64 `json:"progress_ms,omitempty"`
+	// (apply, start) For how long all are to be up before the step is done: it fails
+	// where one ends meanwhile.
+	StayMS int64 `json:"stay_ms,omitempty"`
 	// Which of the actions below.
 	Kind   string          `json:"kind"`
 	Action json.RawMessage `json:"action"`

@@ -337,5 +337,5 @@ func stepOf(t planner.Ticket, s planner.Step, kind string, action any) (Step, er
 	if err != nil {
 		return Step{}, fmt.Errorf("encoding the step: %w", err)
 	}
-	return Step{Ticket: ticketOf(t), Step: s.ID, LimitMS: s.Limits.Run.Milliseconds(), ProgressMS: s.Limits.Progress.Milliseconds(), Kind: kind, Action: raw}, nil
+	return Step{Ticket: ticketOf(t), Step: s.ID, LimitMS: s.Limits.Run.Milliseconds(), ProgressMS: s.Limits.Progress.Milliseconds(), StayMS: s.Limits.Stay.Milliseconds(), Kind: kind, Action: raw}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"pleat/planner"
 )
@@ -25,7 +26,11 @@ func (o Orchestrator) Apply(ctx context.Context, t planner.Ticket, s planner.Ste
 		if err := o.await(ctx, s.Limits.Run, func() bool { return !o.stopping(a.Service, a.Release, a.Instances) }); err != nil {
 			return err
 		}
-		return o.apply(ctx, t, s, report, func(f Fault) work { return func() ([]planner.Report, condition, error) { return o.start(a, f) } })
+		err := o.apply(ctx, t, s, report, func(f Fault) work { return func() ([]planner.Report, condition, error) { return o.start(a, f) } })
+		if err != nil || s.Limits.Stay == 0 {
+			return err
+		}
+		return o.stays(ctx, s.Limits.Stay, a)
 	case *planner.Stop:
 		return o.applyStop(ctx, t, s, a, report)
 	case *planner.Smoke:
@@ -77,6 +82,21 @@ func (o Orchestrator) start(a *planner.Start, f Fault) (said []planner.Report, m
 		}
 	}
 	return said, met, nil
+}
+
+// stays looks whether all are still up after that long.
+func (o Orchestrator) stays(ctx context.Context, long time.Duration, a *planner.Start) error {
+	if err := pause(ctx, long); err != nil {
+		return fmt.Errorf("%w: %w", planner.ErrOutcomeUnknown, err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range a.Instances {
+		if !o.runs(a, p) {
+			return fmt.Errorf("%s %s %s did not stay up", a.Service, a.Release, p.Instance)
+		}
+	}
+	return nil
 }
 
 func (o Orchestrator) runs(a *planner.Start, p planner.Placement) bool {

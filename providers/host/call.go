@@ -18,6 +18,7 @@ type call struct {
 	key      string        // "RUN/STEP"
 	limit    time.Duration // of waiting for instances; 0 = none
 	progress time.Duration // of waiting for one more of them; 0 = none
+	stay     time.Duration // for which they are up before a start is done
 	report   func(planner.Report)
 }
 

@@ -63,7 +63,7 @@ func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, 
 		return err
 	}
 	return fleet.Patient(ctx, func(func()) error {
-		return p.apply(ctx, call{Provider: p, key: t.Run + "/" + s.ID, limit: s.Limits.Run, progress: s.Limits.Progress, report: report}, s)
+		return p.apply(ctx, call{Provider: p, key: t.Run + "/" + s.ID, limit: s.Limits.Run, progress: s.Limits.Progress, stay: s.Limits.Stay, report: report}, s)
 	})
 }
 

@@ -71,7 +71,7 @@ func (c *call) start(ctx context.Context, a *planner.Start) error {
 		return err
 	}
 	if s.complete() {
-		return nil
+		return s.stays(ctx)
 	}
 	late, err := c.within(ctx, func(ctx context.Context) error {
 		return s.advancing(ctx, func(ctx context.Context) error {
@@ -84,7 +84,40 @@ func (c *call) start(ctx context.Context, a *planner.Start) error {
 	case errors.Is(err, errIdle):
 		return s.late(ctx, fmt.Sprintf("not up, and for %s no other one came up", s.progress))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.stays(ctx)
+}
+
+// stays looks at instances once more when all have been up for as long as the step
+// says. One that has ended by itself since did not come up, whether or not it is back.
+func (s *start) stays(ctx context.Context) error {
+	if s.stay == 0 {
+		return nil
+	}
+	timer := time.NewTimer(s.stay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", planner.ErrOutcomeUnknown, ctx.Err())
+	}
+	var hosts map[string]fleet.Member
+	err := fleet.Patient(ctx, func(func()) (err error) {
+		_, hosts, err = s.members(ctx, s.Instances)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, i := range s.Instances {
+		p := s.place(i)
+		if live, ok := hosts[i.Host].Find(p.ref); !ok || live.State != planner.Up || live.Shaky {
+			return s.blame(ctx, p, fmt.Sprintf("it was up and did not stay so for %s", s.stay))
+		}
+	}
+	return nil
 }
 
 // errIdle is that no more instances came up for too long.

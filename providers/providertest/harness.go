@@ -144,6 +144,7 @@ var cases = []question{
 	{"a program that hangs fails its start", false, "", (*suite).hangingStart},
 	{"a start that is cancelled", false, "", (*suite).cancelledStart},
 	{"a crash right after up", false, "", (*suite).crash},
+	{"a crash while a start looks on", false, "", (*suite).crashInStart},
 	{"a restart behind the provider", false, "", (*suite).restart},
 	{"a former holder is refused", false, "", (*suite).fence},
 	{"smoke", false, "", (*suite).smoke},

@@ -48,6 +48,18 @@ func (s *suite) stop() {
 	}
 }
 
+// crashInStart: what is to stay up for a while before its start is done, and does
+// not, fails it.
+func (s *suite) crashInStart() {
+	a := s.Start("1.0.0", 2, Works)
+	step := planner.Step{ID: "s1", Action: a, Limits: planner.Limits{Run: patience, Stay: patience / 10}}
+	end := make(chan error, 1)
+	go func() { end <- s.Orchestrator.Apply(s.t.Context(), holder, step, func(planner.Report) {}) }()
+	s.until("both are up", func() bool { return s.live(a, planner.Up) == 2 })
+	s.Crash(a, a.Instances[1])
+	s.refused("a start of what did not stay", <-end)
+}
+
 // stopFloor: who comes after has to be up, and to have stayed so, before what would
 // leave fewer than the floor goes.
 func (s *suite) stopFloor() {
