@@ -20,11 +20,16 @@ var strides = []func(*rapid.T, *sketch) (stride, bool){
 	drawFilledColumn, drawSetNotNull, drawDropNotNull, drawSetDefault, drawDropDefault, drawComment,
 	drawAddCheck, drawAddForeignKey, drawReference, drawAddUnique, drawAddPrimaryKey, drawAddExclusion, drawDropConstraint, drawRenameConstraint,
 	drawCreateIndex, drawDropIndex, drawRenameIndex, drawAuthorsSQL, drawServe,
+	drawCreateEnum, drawAddEnumValue, drawRenameEnumValue,
+	drawCreateParted, drawCreatePartition, drawLoose, drawAttachPartition, drawDetachPartition,
 }
 
 // sketch is the schema as the changes so far will have left it.
 type sketch struct {
 	tables []*sketchTable
+	enums  []*sketchEnum
+	parted []*sketchParted
+	loose  string // a table that can become a partition; "" = none
 	names  int
 }
 

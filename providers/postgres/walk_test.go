@@ -49,6 +49,7 @@ type journey struct {
 type stride struct {
 	change spec.Change
 	direct string
+	stays  bool // something of it stays on the way back, so that it only goes there
 }
 
 func walk(t *testing.T, j journey) {
@@ -175,6 +176,13 @@ func drawWalk(t *rapid.T) journey {
 		from: s.ddl(),
 		far:  rapid.SampledFrom([]migrations.Phase{migrations.Expanded, migrations.Verified, migrations.Hidden}).Draw(t, "far"),
 	}
+	for _, kind := range []func(*rapid.T, *sketch) (stride, bool){drawCreateEnum, drawCreateParted, drawLoose} {
+		if rapid.IntRange(0, 2).Draw(t, "beside") == 0 {
+			if made, ok := kind(t, s); ok {
+				j.from += ";\n" + made.direct
+			}
+		}
+	}
 	wanted := rapid.IntRange(1, 4).Draw(t, "steps")
 	for len(j.steps) < wanted {
 		kind := rapid.SampledFrom(strides).Draw(t, "kind")
@@ -183,6 +191,10 @@ func drawWalk(t *rapid.T) journey {
 			j.steps = append(j.steps, next)
 		}
 	}
-	j.there = rapid.IntRange(1, len(j.steps)).Draw(t, "there")
+	backs := slices.IndexFunc(j.steps, func(s stride) bool { return s.stays })
+	if backs < 0 {
+		backs = len(j.steps)
+	}
+	j.there = rapid.IntRange(min(1, backs), backs).Draw(t, "there")
 	return j
 }
