@@ -140,7 +140,7 @@ func (s *appServer) connect(ctx context.Context) error {
 // ServeHTTP answers "RELEASE INSTANCE".
 func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/slow" {
-		<-time.After(1500 * time.Millisecond)
+		<-time.After(slowness(r))
 	}
 	if r.URL.Path == "/healthz" && (s.unhealthy || !there(s.upWhen)) {
 		http.Error(w, "not healthy", http.StatusServiceUnavailable)
@@ -172,6 +172,15 @@ func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	fmt.Fprintf(w, "%s %s", os.Getenv("PLEAT_RELEASE"), os.Getenv("PLEAT_INSTANCE"))
+}
+
+// slowness is how long /slow takes: what the request says in "for", or else 1.5 s.
+func slowness(r *http.Request) time.Duration {
+	d, err := time.ParseDuration(r.URL.Query().Get("for"))
+	if err != nil {
+		return 1500 * time.Millisecond
+	}
+	return d
 }
 
 // stillFails counts a start in "FILE:N" and tells whether it is one of the
