@@ -29,6 +29,7 @@ var goals = map[string]goal{
 	"plan_200_tables_ms":           {false, 300},
 	"migrate_vs_golang_migrate":    {false, 1.1},
 	"rollout_vs_critical_path":     {false, 1.1},
+	"rollback_warm_s":              {false, 5},
 	"deploy_non_2xx":               {false, 0},
 }
 

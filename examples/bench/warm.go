@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// warm keeps the release before, for longer than the bench takes.
+var warm = way{name: "warm", block: "blue_green {}\n  keep_previous = \"1h\"", large: true}
+
+// warmRollback is how long `pleat rollback` takes to a release that is kept: the
+// program itself, with all instances, from its start to its end, when those of the
+// release that is left have stopped. It is an error where a process was started, or a
+// step is none of the router's or a stop: the database has no part in it.
+func (s *stage) warmRollback(ctx context.Context) (time.Duration, error) {
+	if err := s.ready(ctx, s.options.instances); err != nil {
+		return 0, err
+	}
+	s.next()
+	spec := s.spec(warm, s.options.instances, smallCheck)
+	if _, err := s.pleat(ctx, s.db, spec, "apply", "--auto-approve"); err != nil {
+		return 0, err
+	}
+	before, err := s.processes()
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if _, err := s.pleat(ctx, s.db, spec, "rollback", "--auto-approve", "--events", "back.jsonl"); err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	after, err := s.processes()
+	if err != nil {
+		return 0, err
+	}
+	if len(before) != 2*s.options.instances {
+		return 0, fmt.Errorf("%d processes were there, of a release and the one that is kept", len(before))
+	}
+	for pid := range after {
+		if !before[pid] {
+			return 0, fmt.Errorf("process %d is new: the release was not kept", pid)
+		}
+	}
+	if err := onlyRouted(filepath.Join(s.dir, s.db.name, "back.jsonl")); err != nil {
+		return 0, err
+	}
+	_, err = s.pleat(ctx, s.db, spec, "apply", "--auto-approve", "--lift-hold", "the bench goes on with it")
+	return took, err
+}
+
+// processes are the numbers of the agents' instances.
+func (s *stage) processes() (map[int]bool, error) {
+	files, err := filepath.Glob(filepath.Join(s.dir, "agent*", "instances", "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	out := map[int]bool{}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		var record struct{ PID int }
+		if err := json.Unmarshal(b, &record); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if record.PID > 0 {
+			out[record.PID] = true
+		}
+	}
+	return out, nil
+}
+
+// onlyRouted reads a run's events and refuses steps that do more than to move
+// requests and to stop what gets none.
+func onlyRouted(file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	steps := 0
+	for line := range bytes.Lines(b) {
+		var e struct{ Type, Kind, Title string }
+		if err := json.Unmarshal(line, &e); err != nil {
+			return err
+		}
+		if e.Type != "step" {
+			continue
+		}
+		steps++
+		if !slices.Contains([]string{"attach", "drain", "weight", "stop", "hold"}, e.Kind) {
+			return fmt.Errorf("the way back has the step %s %s", e.Kind, e.Title)
+		}
+	}
+	if steps == 0 {
+		return errors.New("the way back had no step")
+	}
+	return nil
+}
