@@ -15,10 +15,10 @@ import (
 // warm keeps the release before, for longer than the bench takes.
 var warm = way{name: "warm", block: "blue_green {}\n  keep_previous = \"1h\"", large: true}
 
-// warmRollback is how long `pleat rollback` takes to a release that is kept: the
-// program itself, with all instances, from its start to its end, when those of the
-// release that is left have stopped. It is an error where a process was started, or a
-// step is none of the router's or a stop: the database has no part in it.
+// warmRollback is how long `pleat rollback` takes, with all instances, until a release
+// that is kept has all requests again; those that they are taken from stop afterwards.
+// It is an error where a process was started, or a step is none of the router's or a
+// stop: the database has no part in it.
 func (s *stage) warmRollback(ctx context.Context) (time.Duration, error) {
 	if err := s.ready(ctx, s.options.instances); err != nil {
 		return 0, err
@@ -36,7 +36,6 @@ func (s *stage) warmRollback(ctx context.Context) (time.Duration, error) {
 	if _, err := s.pleat(ctx, s.db, spec, "rollback", "--auto-approve", "--events", "back.jsonl"); err != nil {
 		return 0, err
 	}
-	took := time.Since(began)
 	after, err := s.processes()
 	if err != nil {
 		return 0, err
@@ -49,11 +48,12 @@ func (s *stage) warmRollback(ctx context.Context) (time.Duration, error) {
 			return 0, fmt.Errorf("process %d is new: the release was not kept", pid)
 		}
 	}
-	if err := onlyRouted(filepath.Join(s.dir, s.db.name, "back.jsonl")); err != nil {
+	back, err := routed(filepath.Join(s.dir, s.db.name, "back.jsonl"))
+	if err != nil {
 		return 0, err
 	}
 	_, err = s.pleat(ctx, s.db, spec, "apply", "--auto-approve", "--lift-hold", "the bench goes on with it")
-	return took, err
+	return back.Sub(began), err
 }
 
 // processes are the numbers of the agents' instances.
@@ -79,29 +79,31 @@ func (s *stage) processes() (map[int]bool, error) {
 	return out, nil
 }
 
-// onlyRouted reads a run's events and refuses steps that do more than to move
-// requests and to stop what gets none.
-func onlyRouted(file string) error {
+// routed reads a run's events and tells when the last step of the router was done. It
+// refuses steps that do more than to move requests and to stop what gets none.
+func routed(file string) (last time.Time, err error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return last, err
 	}
-	steps := 0
 	for line := range bytes.Lines(b) {
-		var e struct{ Type, Kind, Title string }
+		var e struct {
+			At                        time.Time
+			Type, Kind, Title, Status string
+		}
 		if err := json.Unmarshal(line, &e); err != nil {
-			return err
+			return last, err
 		}
-		if e.Type != "step" {
-			continue
-		}
-		steps++
-		if !slices.Contains([]string{"attach", "drain", "weight", "stop", "hold"}, e.Kind) {
-			return fmt.Errorf("the way back has the step %s %s", e.Kind, e.Title)
+		switch {
+		case e.Type != "step" || e.Kind == "stop":
+		case !slices.Contains([]string{"attach", "drain", "weight"}, e.Kind):
+			return last, fmt.Errorf("the way back has the step %s %s", e.Kind, e.Title)
+		case e.Status == "done":
+			last = e.At
 		}
 	}
-	if steps == 0 {
-		return errors.New("the way back had no step")
+	if last.IsZero() {
+		return last, errors.New("the way back had no step of the router's")
 	}
-	return nil
+	return last, nil
 }
