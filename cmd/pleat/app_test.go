@@ -82,9 +82,7 @@ func serve(args []string) int {
 		go server.ListenAndServe()
 	}
 	<-ctx.Done()
-	for !there(o.stopWhen) {
-		<-time.After(10 * time.Millisecond)
-	}
+	awaitFile(o.stopWhen)
 	if !o.abrupt {
 		server.Shutdown(context.Background())
 	}
@@ -119,6 +117,13 @@ func there(file string) bool {
 	return err == nil
 }
 
+// awaitFile waits until a file is there.
+func awaitFile(file string) {
+	for !there(file) {
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
 type appServer struct {
 	appFlags
 	conn chan *pgx.Conn // one at a time
@@ -139,9 +144,6 @@ func (s *appServer) connect(ctx context.Context) error {
 
 // ServeHTTP answers "RELEASE INSTANCE".
 func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/slow" {
-		<-time.After(slowness(r))
-	}
 	if r.URL.Path == "/healthz" && (s.unhealthy || !there(s.upWhen)) {
 		http.Error(w, "not healthy", http.StatusServiceUnavailable)
 		return
@@ -156,6 +158,9 @@ func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
+	}
+	if r.URL.Path == "/slow" {
+		slow(r)
 	}
 	if s.says != "" {
 		http.Error(w, s.says, http.StatusInternalServerError)
@@ -174,13 +179,13 @@ func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s", os.Getenv("PLEAT_RELEASE"), os.Getenv("PLEAT_INSTANCE"))
 }
 
-// slowness is how long /slow takes: what the request says in "for", or else 1.5 s.
-func slowness(r *http.Request) time.Duration {
-	d, err := time.ParseDuration(r.URL.Query().Get("for"))
-	if err != nil {
-		return 1500 * time.Millisecond
+// slow takes until the file is there that the request names in "until", or else 1.5 s.
+func slow(r *http.Request) {
+	if file := r.URL.Query().Get("until"); file != "" {
+		awaitFile(file)
+		return
 	}
-	return d
+	<-time.After(1500 * time.Millisecond)
 }
 
 // stillFails counts a start in "FILE:N" and tells whether it is one of the

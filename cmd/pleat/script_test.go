@@ -93,8 +93,8 @@ type stage struct {
 // setup gives a script its own database ($DATABASE_URL, which is $DATABASE at
 // $SERVER), the name of a role that it may make ($ROLE), a short directory for
 // sockets ($SOCKETS), two free addresses ($LISTEN, $FREE), and how many rows a
-// table that is filled has ($ROWS) in batches of how many ($BATCH), and what a long
-// request takes ($SLOW): a scenario's own figures with PLEAT_TEST_LONG.
+// table that is filled has ($ROWS) in batches of how many ($BATCH): a scenario's
+// own figures with PLEAT_TEST_LONG.
 func (s *stage) setup(env *testscript.Env) error {
 	name := fmt.Sprintf("script_%d_%d", os.Getpid(), s.serial.Add(1))
 	if err := s.postgres.Create(s.t.Context(), name, "template1"); err != nil {
@@ -122,13 +122,12 @@ func (s *stage) setup(env *testscript.Env) error {
 	env.Setenv("SERVER", s.postgres.Address())
 	env.Setenv("DATABASE", name)
 	env.Setenv("ROLE", name)
-	rows, batch, slow := "20000", "500", "6s"
+	rows, batch := "20000", "500"
 	if pgtest.Long() {
-		rows, batch, slow = "300000", "10000", "20s"
+		rows, batch = "300000", "10000"
 	}
 	env.Setenv("ROWS", rows)
 	env.Setenv("BATCH", batch)
-	env.Setenv("SLOW", slow)
 	env.Setenv("FREE", free)
 	env.Setenv("DATABASE_URL", w.url)
 	env.Setenv("PLEAT_VAR_database_url", w.url)
