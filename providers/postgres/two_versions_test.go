@@ -65,7 +65,7 @@ func (c *eitherWriter) write(ctx context.Context, n int64, old, both bool) error
 	}
 	var seen string
 	if err := c.conn.QueryRow(ctx, sql, id).Scan(&seen); err != nil || seen != name {
-		return fmt.Errorf("%s: row %d is %q, %w, and %q was written", sql, id, seen, err, name)
+		return fmt.Errorf("%s: row %d is %q, %v, and %q was written", sql, id, seen, err, name)
 	}
 	return nil
 }
