@@ -39,7 +39,7 @@ func drawRenameTable(t *rapid.T, s *sketch) (stride, bool) {
 }
 
 func drawRenameByCopy(t *rapid.T, s *sketch) (stride, bool) {
-	table, i, ok := s.pick(t, func(c sketchColumn) bool { return true })
+	table, i, ok := s.pick(t, func(c sketchColumn) bool { return !c.fixed })
 	if !ok || table.served != nil {
 		return stride{}, false
 	}

@@ -101,6 +101,7 @@ func drawAddUnique(t *rapid.T, s *sketch) (stride, bool) {
 	}
 	if op.Deferral.Deferrable {
 		definition += " deferrable"
+		c.fixed = true
 	}
 	return table.constraint(rapid.Bool().Draw(t, "expand"), op.Name, definition, op), true
 }

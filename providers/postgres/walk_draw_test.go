@@ -68,6 +68,7 @@ type sketchColumn struct {
 	empty                bool // it may have nulls; one of numbers has nothing else
 	numbers              bool // what is not null is a number from 1 to 40
 	used                 bool // an index or a constraint has it
+	fixed                bool // a deferrable key has it, which no other column takes over
 	renamed              bool // until its contract the table has another name for it
 	waits                bool // for a contract that changes its NOT NULL or default
 }
@@ -282,7 +283,7 @@ func drawSplit(t *rapid.T, s *sketch) (stride, bool) {
 }
 
 func drawChangeType(t *rapid.T, s *sketch) (stride, bool) {
-	table, i, ok := s.pick(t, func(c sketchColumn) bool { return c.kind == "integer" })
+	table, i, ok := s.pick(t, func(c sketchColumn) bool { return c.kind == "integer" && !c.fixed })
 	if !ok || table.served != nil {
 		return stride{}, false
 	}
