@@ -26,7 +26,7 @@ type goalFlags struct {
 func (g *goalFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&g.liftHold, "lift-hold", "", "roll out a release that was rolled back, for this `reason`")
 	f.StringVar(&g.lineage, "accept-lineage", "", "replace a live release that the new one does not contain, for this `reason`")
-	f.DurationVar(&g.wait, "wait", planner.DefaultMaxWait, "soaks and evidence that need longer are deferred to a later apply")
+	f.DurationVar(&g.wait, "wait", planner.DefaultMaxWait, "gates, soaks and evidence that need longer are left to a later apply")
 }
 
 func (g *goalFlags) goal() planner.Goal {
