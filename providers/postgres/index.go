@@ -56,6 +56,9 @@ func lookAtIndex(ctx context.Context, c *pgx.Conn, table, index spec.Table) (ind
 // leftover is never trusted: Postgres keeps the invalid index of a build that
 // was interrupted.
 func (w *work) buildIndex(ctx context.Context, a *planner.BuildIndex) error {
+	if err := w.setPath(ctx, a.Table); err != nil { // its expressions may call the author's functions
+		return err
+	}
 	if err := w.prepareConcurrent(ctx); err != nil {
 		return err
 	}
