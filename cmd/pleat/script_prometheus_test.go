@@ -55,7 +55,9 @@ func startPrometheus(ts *testscript.TestScript, socket string) *exec.Cmd {
 		strings.TrimPrefix(exporter.URL, "http://")), 0o644))
 	listen, err := freeAddress()
 	ts.Check(err)
-	p := exec.Command(prometheusProgram(), "--config.file="+config, "--storage.tsdb.path="+ts.MkAbs("prometheus"), "--web.listen-address="+listen, "--log.level=error")
+	data, err := os.MkdirTemp(ts.MkAbs("."), "prometheus") // with the data of one before, there would be metrics before it scrapes
+	ts.Check(err)
+	p := exec.Command(prometheusProgram(), "--config.file="+config, "--storage.tsdb.path="+data, "--web.listen-address="+listen, "--log.level=error")
 	p.Stderr = os.Stderr
 	ts.Check(p.Start())
 	ts.Defer(func() {
