@@ -113,6 +113,9 @@ func (r *run) carryOut(ctx context.Context) (Result, error) {
 			continue
 		}
 		if r.stopping(ctx) && !r.committed(ctx, s) && !errors.Is(err, planner.ErrOutcomeUnknown) {
+			if !errors.Is(err, context.Canceled) {
+				r.warn(ctx, s, "it failed as the run was to stop, and is tried again: "+firstLine(err))
+			}
 			return r.interrupted(ctx)
 		}
 		return r.failure(ctx, s, err)

@@ -74,6 +74,7 @@ func chainCommand(ts *testscript.TestScript, neg bool, args []string) {
 		turn(ts, i)
 		name := fmt.Sprintf("deploy%d", i)
 		events := ts.MkAbs(name + ".jsonl")
+		ts.Check(os.RemoveAll(events)) // of a chain before
 		beginCommand(ts, false, []string{name, "pleat", "apply", "--auto-approve", "--events", events})
 		until(ts, name, func() bool {
 			if sceneOf(ts).background[name].failed() {

@@ -100,6 +100,18 @@ func show(t *testing.T, url string) *lease.Holder {
 	return h
 }
 
+// P10, P26: a server that lacks the commit by which a lease was taken gives its fence
+// to nobody else.
+func TestAFenceThatWasForgottenDoesNotComeAgain(t *testing.T) {
+	url := stateDatabase(t)
+	forgotten := take(t, lease.Terms{}, url, "forgotten")
+	pgtest.Exec(t, url, "delete from pleat.lease")
+	next := take(t, lease.Terms{}, url, "next")
+	if next.Fence() == forgotten.Fence() {
+		t.Errorf("two holders have the fence %d", next.Fence())
+	}
+}
+
 func TestOfEightContendersOneWinsEachRound(t *testing.T) {
 	contenders, rounds := 8, 12
 	if pgtest.Long() {

@@ -50,12 +50,17 @@ func claim(ctx context.Context, c *pgx.Conn, name string, h Holder, expiry time.
 	return fence, err
 }
 
+// freshFence is the server's clock in microseconds. A standby may take over that lacks
+// the commit by which a lease was taken; counted on from what is there, the next holder
+// would get the fence of the one before, who could then go on writing.
+const freshFence = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+
 func claimOnce(ctx context.Context, tx conn.Tx, name string, h Holder, expiry time.Duration, dead int64) (fence int64, err error) {
 	err = tx.QueryRow(ctx, `
 		insert into pleat.lease as l (name, fence, id, run, host, pid, process, who, step, since, beat, until)
-		values ($1, 1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), clock_timestamp(), clock_timestamp() + $9::interval)
+		values ($1, `+freshFence+`, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), clock_timestamp(), clock_timestamp() + $9::interval)
 		on conflict (name) do update
-		set fence = l.fence + 1, id = excluded.id, run = excluded.run, host = excluded.host, pid = excluded.pid,
+		set fence = greatest(l.fence + 1, `+freshFence+`), id = excluded.id, run = excluded.run, host = excluded.host, pid = excluded.pid,
 		    process = excluded.process, who = excluded.who, step = excluded.step,
 		    since = clock_timestamp(), beat = clock_timestamp(), until = clock_timestamp() + $9::interval
 		where l.id is null or l.until < clock_timestamp() or l.fence = $10

@@ -53,10 +53,10 @@ func New(o *spec.Orchestrator, options Options) (*Provider, error) {
 }
 
 // Apply makes the step's effect: instances that are up, or gone. It returns once
-// that is so. Instances that are not up within Limits.Run, or of which
-// none more comes up within Limits.Progress, are a *StartError; those that are not gone by then are a warning, and Apply returns nil. When ctx
-// ends it returns soon; what was started by then runs on. An agent that restarts is
-// waited for.
+// that is so. Instances that are not up within Limits.Run, or of which none more
+// comes up within Limits.Progress, are a *StartError; those that are not gone by
+// then are a warning, and Apply returns nil. When ctx ends it returns soon; what was
+// started by then runs on. An agent that restarts is waited for.
 func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
 	ctx, err := fleet.By(ctx, t)
 	if err != nil {

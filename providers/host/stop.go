@@ -128,8 +128,9 @@ func (c *call) stopOne(ctx context.Context, m fleet.Member, r api.Ref, a *planne
 }
 
 // see reports what the instances become, until each is stopping, and for a moment
-// more, or gone where the step waits for that. What counts is what the agents say after they were
-// told to stop: before, an instance may have gone down and come back by itself.
+// more, or gone where the step waits for that. What counts is what the agents say
+// after they were told to stop: before, an instance may have gone down and come back
+// by itself.
 func (c *call) see(ctx context.Context, a *planner.Stop) error {
 	members, hosts, err := c.members(ctx, a.Instances)
 	if err != nil {
