@@ -164,9 +164,9 @@ func Abandon(ctx context.Context, c Config) error {
 			return err
 		}
 	}
-	return r.tell(RunChanged{Status: Abandoned}, func(b json.RawMessage) (int64, error) {
-		return c.Journal.Finish(ctx, c.Ticket, c.Ticket.Run, string(Abandoned), b)
-	})
+	return r.tell(func(bodies ...json.RawMessage) (int64, error) {
+		return c.Journal.Finish(ctx, c.Ticket, c.Ticket.Run, string(Abandoned), bodies[0])
+	}, RunChanged{Status: Abandoned})
 }
 
 // NoWayBackError says that a run cannot be taken back.

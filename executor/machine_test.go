@@ -67,6 +67,7 @@ type machine struct {
 	system  *fake.System
 	fault   fake.Fault
 	journal *memory
+	read    int // entries that were looked at
 	ticket  planner.Ticket
 	stop    chan struct{}
 	cancel  context.CancelFunc
@@ -250,12 +251,12 @@ func (m *machine) arrive() {
 
 func (m *machine) written() {
 	entries := m.journal.entries["run"]
-	if len(entries) == 0 || m.place.written == "" {
-		return
-	}
-	last := entries[len(entries)-1]
-	if last.Step+" "+last.Status == m.place.written {
-		m.arrive()
+	written := entries[m.read:]
+	m.read = len(entries)
+	for _, e := range written {
+		if e.Step+" "+e.Status == m.place.written {
+			m.arrive()
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ type Journal interface {
 	Finish(ctx context.Context, t planner.Ticket, run, status string, event json.RawMessage) (seq int64, err error)
 
 	Write(ctx context.Context, t planner.Ticket, e journal.Entry) error
-	Record(ctx context.Context, t planner.Ticket, e journal.Entry, event json.RawMessage) (seq int64, err error)
+	Record(ctx context.Context, t planner.Ticket, entries []journal.Entry, events ...json.RawMessage) (last int64, err error)
 	Emit(ctx context.Context, t planner.Ticket, bodies ...json.RawMessage) (last int64, err error)
 	Entries(ctx context.Context, run string) ([]journal.Entry, error)
 	Words(ctx context.Context, run string, after int64) ([]journal.Word, error)

@@ -31,35 +31,58 @@ func (r *run) change(ctx context.Context, s planner.Step, status StepStatus, det
 // emitted records a status together with the event that describes it, and then
 // passes the event on: nobody is told what is not durable.
 func (r *run) emitted(ctx context.Context, s planner.Step, status StepStatus, e StepChanged) error {
-	e.Step, e.Number, e.Address, e.Kind, e.Title, e.Status = s.ID, r.number[s.ID], s.Address, s.Kind, s.Title, status
+	e = r.describe(s, status, e)
 	if status == StepWaiting {
 		return r.emit(ctx, e)
 	}
-	entry := journal.Entry{Step: s.ID, Status: string(status), Detail: e.Detail + e.Error}
-	err := r.tell(e, func(b json.RawMessage) (int64, error) { return r.Journal.Record(ctx, r.Ticket, entry, b) })
-	if err == nil {
-		r.status[s.ID] = status
+	if err := r.write(ctx, []journal.Entry{e.entry()}, e); err != nil {
+		return err
 	}
-	return err
+	r.status[s.ID] = status
+	return nil
+}
+
+// describe has the event say which step it is of.
+func (r *run) describe(s planner.Step, status StepStatus, e StepChanged) StepChanged {
+	e.Step, e.Number, e.Address, e.Kind, e.Title, e.Status = s.ID, r.number[s.ID], s.Address, s.Kind, s.Title, status
+	return e
+}
+
+// entry is what the journal keeps of it.
+func (e StepChanged) entry() journal.Entry {
+	return journal.Entry{Step: e.Step, Status: string(e.Status), Detail: e.Detail + e.Error}
+}
+
+// write records entries together with the events that describe them.
+func (r *run) write(ctx context.Context, entries []journal.Entry, events ...Event) error {
+	return r.tell(func(bodies ...json.RawMessage) (int64, error) {
+		return r.Journal.Record(ctx, r.Ticket, entries, bodies...)
+	}, events...)
 }
 
 // emit gives an event its place in the stream and passes it on.
 func (r *run) emit(ctx context.Context, e Event) error {
-	return r.tell(e, func(b json.RawMessage) (int64, error) { return r.Journal.Emit(ctx, r.Ticket, b) })
+	return r.tell(func(bodies ...json.RawMessage) (int64, error) { return r.Journal.Emit(ctx, r.Ticket, bodies...) }, e)
 }
 
-// tell passes an event on once write has made it durable.
-func (r *run) tell(e Event, write func(json.RawMessage) (int64, error)) error {
-	b, err := body(e)
-	if err != nil {
-		return err
+// tell passes events on once write has made all of them durable. It gives the
+// Seq of the last one.
+func (r *run) tell(write func(bodies ...json.RawMessage) (last int64, err error), events ...Event) error {
+	bodies := make([]json.RawMessage, len(events))
+	for i, e := range events {
+		var err error
+		if bodies[i], err = body(e); err != nil {
+			return err
+		}
 	}
-	seq, err := write(b)
+	last, err := write(bodies...)
 	if err != nil {
 		return &RecordError{Err: err, Kind: r.Plan.Kind}
 	}
-	r.Watch(Record{Seq: seq, At: r.Now(), Run: r.Ticket.Run, Event: e})
-	crash.At("event.told")
+	for i, e := range events {
+		r.Watch(Record{Seq: last - int64(len(events)-1-i), At: r.Now(), Run: r.Ticket.Run, Event: e})
+		crash.At("event.told")
+	}
 	return nil
 }
 
@@ -114,14 +137,14 @@ func (r *run) end(ctx context.Context, status Status, cause error) (Result, erro
 		e.Error = cause.Error()
 	}
 	crash.At("run.before_end")
-	err := r.tell(e, func(b json.RawMessage) (seq int64, err error) {
+	err := r.tell(func(bodies ...json.RawMessage) (seq int64, err error) {
 		if status == Failed || status == Blocked && r.started() {
-			return r.Journal.Emit(ctx, r.Ticket, b)
+			return r.Journal.Emit(ctx, r.Ticket, bodies...)
 		}
-		seq, err = r.Journal.Finish(ctx, r.Ticket, r.Ticket.Run, string(status), b)
+		seq, err = r.Journal.Finish(ctx, r.Ticket, r.Ticket.Run, string(status), bodies[0])
 		crash.At("run.ended")
 		return seq, err
-	})
+	}, e)
 	return Result{Summary: sum, Err: cause}, err
 }
 

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -33,11 +32,11 @@ func (r *run) failure(ctx context.Context, s planner.Step, cause error) (Result,
 		// Whoever has the lease now decides, or nobody who cannot write it down.
 		return Result{}, cause
 	}
-	if err := r.change(ctx, s, StepFailed, "", cause); err != nil {
-		return Result{}, errors.Join(cause, err)
-	}
 	for _, done := range r.sinceCheckpoint() {
-		if (done.Undo == nil || done.Undo.Bars && !r.stays(done)) && r.status[done.ID] != StepFailed {
+		if (done.Undo == nil || done.Undo.Bars && !r.stays(done)) && r.status[done.ID] != StepFailed && done.ID != s.ID {
+			if err := r.change(ctx, s, StepFailed, "", cause); err != nil {
+				return Result{}, errors.Join(cause, err)
+			}
 			return r.end(ctx, Failed, fmt.Errorf("%w (past the point of no return: %s %s cannot be undone)", cause, done.Kind, done.Title))
 		}
 	}
@@ -166,14 +165,23 @@ func (r *run) rollBack(ctx context.Context, cause error, to extent) (Result, err
 }
 
 // decideBack records that the run goes back, and how far; from then on it never
-// goes forward.
+// goes forward. The failure that it goes back for is recorded with it: alone, it
+// would have whoever goes on after a crash try the step again.
 func (r *run) decideBack(ctx context.Context, cause error, to extent) error {
 	e := RunChanged{Status: RollingBack, Steps: len(r.number), Error: cause.Error()}
 	if r.back != nil && extent(r.back.Status) == to {
 		return r.emit(ctx, e)
 	}
-	entry := journal.Entry{Step: rollbackEntry, Status: string(to), Detail: cause.Error()}
-	return r.tell(e, func(b json.RawMessage) (int64, error) { return r.Journal.Record(ctx, r.Ticket, entry, b) })
+	decided := journal.Entry{Step: rollbackEntry, Status: string(to), Detail: cause.Error()}
+	if r.failed == nil {
+		return r.write(ctx, []journal.Entry{decided}, e)
+	}
+	failed := r.describe(*r.failed, StepFailed, StepChanged{Error: cause.Error()})
+	if err := r.write(ctx, []journal.Entry{failed.entry(), decided}, failed, e); err != nil {
+		return err
+	}
+	r.status[r.failed.ID] = StepFailed
+	return nil
 }
 
 // undo takes one step back. What has no undo action has nothing to undo; a

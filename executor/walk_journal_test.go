@@ -84,8 +84,14 @@ func (j *memory) Write(_ context.Context, t planner.Ticket, e journal.Entry) err
 	return j.write(func() error { j.put(t.Run, e); return nil })
 }
 
-func (j *memory) Record(_ context.Context, t planner.Ticket, e journal.Entry, _ json.RawMessage) (int64, error) {
-	err := j.write(func() error { j.put(t.Run, e); j.events++; return nil })
+func (j *memory) Record(_ context.Context, t planner.Ticket, entries []journal.Entry, events ...json.RawMessage) (int64, error) {
+	err := j.write(func() error {
+		for _, e := range entries {
+			j.put(t.Run, e)
+		}
+		j.events += int64(len(events))
+		return nil
+	})
 	return j.events, err
 }
 

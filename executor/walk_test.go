@@ -331,6 +331,9 @@ func (w *walker) watch(r executor.Record) {
 		return
 	}
 	entries := w.journal.entries[r.Run]
+	if e.Status == executor.StepFailed && entries[len(entries)-1].Step == "rollback" {
+		entries = entries[:len(entries)-1] // it is decided with the failure that it is for
+	}
 	if last := entries[len(entries)-1]; last.Step != e.Step || last.Status != string(e.Status) {
 		w.breaks("it is told that %s is %s, and the journal's last word is that %s is %s", e.Step, e.Status, last.Step, last.Status)
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,16 +22,21 @@ type Entry struct {
 
 // Write appends an entry to the ticket's run and returns once it is durable.
 func (j *Journal) Write(ctx context.Context, t planner.Ticket, e Entry) error {
-	anyRun := func(context.Context, conn.Tx) error { return nil }
 	return j.write(ctx, t, j.entry("writing the journal", t.Run, t.Fence, e, anyRun))
 }
 
-// Record appends an entry to the ticket's run together with the event that
-// tells of it: both or neither. It gives the event's Seq.
-func (j *Journal) Record(ctx context.Context, t planner.Ticket, e Entry, event json.RawMessage) (seq int64, err error) {
-	anyRun := func(context.Context, conn.Tx) error { return nil }
-	err = j.write(ctx, t, both(j.entry("writing the journal", t.Run, t.Fence, e, anyRun), j.events(t.Run, &seq, event)))
-	return seq, err
+func anyRun(context.Context, conn.Tx) error { return nil }
+
+// Record appends entries to the ticket's run, of which there is one at least,
+// together with the events that tell of them: all or none. It gives the Seq of
+// the last event.
+func (j *Journal) Record(ctx context.Context, t planner.Ticket, entries []Entry, events ...json.RawMessage) (last int64, err error) {
+	all := j.events(t.Run, &last, events...)
+	for _, e := range slices.Backward(entries) {
+		all = both(j.entry("writing the journal", t.Run, t.Fence, e, anyRun), all)
+	}
+	err = j.write(ctx, t, all)
+	return last, err
 }
 
 // entry is the change that appends e once check has nothing against it. Its

@@ -339,7 +339,7 @@ func TestNothingIsWrittenUnderAnOldFence(t *testing.T) {
 		"Lift":       w.Lift(ctx, ticket, "s", "1"),
 	}
 	_, writes["Finish"] = w.Finish(ctx, ticket, "r1", "complete", body(`{}`))
-	_, writes["Record"] = w.Record(ctx, ticket, journal.Entry{Step: "s", Status: "done"}, body(`{}`))
+	_, writes["Record"] = w.Record(ctx, ticket, []journal.Entry{{Step: "s", Status: "done"}}, body(`{}`))
 	_, writes["Emit"] = w.Emit(ctx, ticket, body(`{}`))
 	for name, err := range writes {
 		var fenced *conn.FencedError
