@@ -15,11 +15,13 @@ WITH_PROMETHEUS = PLEAT_TEST_PROMETHEUS=$$(sh $(SETUP)/unpacked.sh prometheus .b
 # Runs what follows with a C compiler: PostgreSQL's grammar is C.
 WITH_CC       = sh $(SETUP)/cc.sh && export CGO_ENABLED=1
 TEST_FLAGS    = -shuffle=on -count=1 -timeout 25m
-TEST          = $(GO) test $(TEST_FLAGS)
+# What the tests write for the time that they run is kept in memory.
+IN_MEMORY     = sh $(SETUP)/in_memory.sh
+TEST          = $(IN_MEMORY) $(GO) test $(TEST_FLAGS)
 # The same, and what failed is tried once more when nothing runs beside it. Real
 # servers on a busy machine can be late; what fails twice is broken. A test that
 # was tried again is named at the end.
-TWICE         = $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname --hide-summary skipped --rerun-fails=1 --rerun-fails-max-failures=5 \
+TWICE         = $(IN_MEMORY) $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname --hide-summary skipped --rerun-fails=1 --rerun-fails-max-failures=5 \
 	--rerun-fails-report=.build/again.txt --packages=./... -- $(TEST_FLAGS)
 
 .DEFAULT_GOAL := help

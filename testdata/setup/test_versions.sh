@@ -21,7 +21,7 @@ for major in $(seq $oldest $newest); do
 		continue
 	fi
 	echo "=== $("$bin/postgres" --version)"
-	if PLEAT_TEST_POSTGRES_BIN=$bin $go test -count=1 -timeout 30m "$@" ./migrations/... ./providers/postgres/...; then
+	if PLEAT_TEST_POSTGRES_BIN=$bin sh "$setup/in_memory.sh" "$go" test -count=1 -timeout 30m "$@" ./migrations/... ./providers/postgres/...; then
 		ran="$ran $major"
 	else
 		failed="$failed $major"
