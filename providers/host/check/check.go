@@ -4,6 +4,7 @@
 package check
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -33,6 +34,9 @@ const (
 // quoted is how many bytes of an answer are looked at for its first line.
 const quoted = 200
 
+// longest is how many bytes of an answer are read at all.
+const longest = 1 << 20
+
 // lastLines is how much of its output a program that failed is quoted with.
 const lastLines = 20
 
@@ -57,25 +61,16 @@ type Result struct {
 // Watch asks every check again and again, each at its own pace, and sends the
 // answers. It returns when ctx ends.
 func Watch(ctx context.Context, t Target, checks []*spec.Check, answers chan<- Result) {
-	client := newClient()
 	var asking sync.WaitGroup
 	for n, c := range checks {
-		asking.Go(func() { repeat(ctx, client, t, n, c, answers) })
+		asking.Go(func() { repeat(ctx, t, n, c, answers) })
 	}
 	asking.Wait()
 }
 
-func newClient() *http.Client {
-	return &http.Client{
-		// Each question proves that the instance still accepts connections.
-		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
 // Once asks a check one time. The error is what came instead of a good answer; a
 // *CommandError where that was a program's.
-func Once(ctx context.Context, t Target, c *spec.Check) error { return ask(ctx, newClient(), t, c) }
+func Once(ctx context.Context, t Target, c *spec.Check) error { return ask(ctx, t, c) }
 
 // CommandError is a program that did not exit with 0.
 type CommandError struct {
@@ -94,13 +89,13 @@ func (e *CommandError) Error() string {
 // Unwrap gives how it ended.
 func (e *CommandError) Unwrap() error { return e.Err }
 
-func repeat(ctx context.Context, client *http.Client, t Target, n int, c *spec.Check, answers chan<- Result) {
+func repeat(ctx context.Context, t Target, n int, c *spec.Check, answers chan<- Result) {
 	pause := min(c.Interval, eager)
 	if c.Kind == spec.CheckExec {
 		pause = c.Interval
 	}
 	for answered := false; ; {
-		err := ask(ctx, client, t, c)
+		err := ask(ctx, t, c)
 		answered = answered || err == nil
 		if answered {
 			pause = c.Interval
@@ -121,17 +116,17 @@ func repeat(ctx context.Context, client *http.Client, t Target, n int, c *spec.C
 	}
 }
 
-func ask(ctx context.Context, client *http.Client, t Target, c *spec.Check) error {
+func ask(ctx context.Context, t Target, c *spec.Check) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("none within %s", c.Timeout))
 	defer cancel()
-	err := question(ctx, client, t, c)
+	err := question(ctx, t, c)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return context.Cause(ctx)
 	}
 	return err
 }
 
-func question(ctx context.Context, client *http.Client, t Target, c *spec.Check) error {
+func question(ctx context.Context, t Target, c *spec.Check) error {
 	port := c.Port
 	if port == 0 {
 		port = t.Port
@@ -139,7 +134,7 @@ func question(ctx context.Context, client *http.Client, t Target, c *spec.Check)
 	address := net.JoinHostPort(t.Host, strconv.Itoa(port))
 	switch c.Kind {
 	case spec.CheckHTTP:
-		return get(ctx, client, "http://"+address+c.Path)
+		return get(ctx, address, c.Path)
 	case spec.CheckTCP:
 		return dial(ctx, address)
 	case spec.CheckGRPC:
@@ -150,12 +145,26 @@ func question(ctx context.Context, client *http.Client, t Target, c *spec.Check)
 	return fmt.Errorf("check %q is unknown", c.Kind)
 }
 
-func get(ctx context.Context, client *http.Client, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// get asks on a connection of its own, which proves that the instance still
+// accepts some; and without a goroutine beside, as http.Transport would have three:
+// an agent asks thousands of times a minute. A redirect is an answer.
+func get(ctx context.Context, address, path string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
+	req.Close = true
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return plain(err)
+	}
+	defer conn.Close()
+	cut := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
+	defer cut()
+	if err := req.Write(conn); err != nil {
+		return plain(err)
+	}
+	resp, err := response(conn, req)
 	if err != nil {
 		return plain(err)
 	}
@@ -174,6 +183,18 @@ func get(ctx context.Context, client *http.Client, url string) error {
 	return fmt.Errorf("%s: %s", resp.Status, first)
 }
 
+// response is the final one: what comes before it, such as early hints, is passed
+// over.
+func response(conn io.Reader, req *http.Request) (*http.Response, error) {
+	r := bufio.NewReader(io.LimitReader(conn, longest))
+	for {
+		resp, err := http.ReadResponse(r, req)
+		if err != nil || resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, err
+		}
+	}
+}
+
 // whole leaves out the word at which a long text is cut off: half of a secret
 // is not known for one.
 func whole(text string) string {
@@ -184,7 +205,7 @@ func whole(text string) string {
 }
 
 func dial(ctx context.Context, address string) error {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return plain(err)
 	}
@@ -210,6 +231,9 @@ func run(ctx context.Context, argv []string, t Target) error {
 	}
 	return &CommandError{Err: err, Output: lines[max(0, len(lines)-lastLines):]}
 }
+
+// dialer asks for no probes: no connection lives as long as it takes to send one.
+var dialer = net.Dialer{KeepAlive: -1}
 
 // plain leaves out who called whom: a check's reader knows that.
 func plain(err error) error {

@@ -46,6 +46,10 @@ func TestAnswers(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/good", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/bad", http.StatusFound) })
+	mux.HandleFunc("/hinted", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusTeapot)
+	})
 	mux.HandleFunc("/bad", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no database\nat all", 503) })
 	mux.HandleFunc("/long", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, strings.Repeat("x", 190)+" password=hunter2", 500)
@@ -72,6 +76,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"http good", live, spec.Check{Kind: spec.CheckHTTP, Path: "/good", Timeout: second}, ""},
 		{"http redirect is an answer", live, spec.Check{Kind: spec.CheckHTTP, Path: "/moved", Timeout: second}, ""},
+		{"http bad after hints", live, spec.Check{Kind: spec.CheckHTTP, Path: "/hinted", Timeout: second}, "418 I'm a teapot"},
 		{"http bad", live, spec.Check{Kind: spec.CheckHTTP, Path: "/bad", Timeout: second}, "503 Service Unavailable: no database"},
 		{"http bad, cut off before a word", live, spec.Check{Kind: spec.CheckHTTP, Path: "/long", Timeout: second}, "500 Internal Server Error: " + strings.Repeat("x", 190)},
 		{"http bad and silent", live, spec.Check{Kind: spec.CheckHTTP, Path: "/empty", Timeout: second}, "500 Internal Server Error"},

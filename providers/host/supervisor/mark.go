@@ -30,13 +30,13 @@ func (o output) file(n int) string {
 	return o.rotated(n)
 }
 
-// mark writes down how long the output is, unless it is as long as it was. A
-// time that cannot be written down makes a later one count.
-func (i *instance) mark() {
+// mark writes down how long the output is, and tells whether it is longer than it
+// was. A time that cannot be written down makes a later one count.
+func (i *instance) mark() bool {
 	o := i.output()
 	stat, err := os.Stat(o.path)
 	if err != nil || stat.Size() == i.marked {
-		return
+		return false
 	}
 	i.marked = stat.Size()
 	b := binary.BigEndian.AppendUint64(nil, uint64(stat.ModTime().UnixNano()))
@@ -47,6 +47,7 @@ func (i *instance) mark() {
 		err = errors.Join(err, f.Close())
 	}
 	i.warn("marking the output of", err)
+	return true
 }
 
 func (o output) readMarks(n int) ([]mark, error) {

@@ -16,6 +16,8 @@ const (
 	settled = 200 * time.Millisecond
 	// rotation is how often the size of the output is looked at.
 	rotation = 5 * time.Second
+	// calm is how often one is looked at that is up and writes nothing.
+	calm = 16 * poll
 )
 
 // judge turns a process's life and the answers of its checks into states.
@@ -66,7 +68,8 @@ func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
 	looking, enough := context.WithCancel(ctx)
 	defer enough()
 	looks := j.process.looks(looking)
-	tick := time.NewTicker(poll)
+	pause := poll
+	tick := time.NewTimer(pause)
 	defer tick.Stop()
 	rotate := time.NewTicker(rotation)
 	defer rotate.Stop()
@@ -81,7 +84,12 @@ func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
 		case a := <-answers:
 			j.health.Observe(a)
 		case <-tick.C:
-			j.mark()
+			if j.mark() {
+				pause = poll
+			} else {
+				pause = min(2*pause, calm)
+			}
+			tick.Reset(pause)
 		case <-looks:
 			j.mark()
 			if err := j.ended(); err != nil {
@@ -90,6 +98,10 @@ func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
 		}
 		if err := j.decide(ctx); err != nil {
 			return err
+		}
+		if pause > poll && j.snapshot().State != planner.Up { // time alone changes its state
+			pause = poll
+			tick.Reset(pause)
 		}
 	}
 }
