@@ -44,9 +44,11 @@ type Result struct {
 // in the Result.
 func Execute(ctx context.Context, c Config, begin journal.Run) (Result, error) {
 	r := newRun(c)
+	r.next = "pleat " + c.Plan.Kind + " begins the run"
 	if err := c.Journal.Begin(ctx, c.Ticket, begin); err != nil {
-		return Result{}, err
+		return Result{}, r.unrecorded(err)
 	}
+	r.written, r.next = true, goesOn(c.Plan.Kind)
 	crash.At("run.recorded")
 	if err := r.announce(ctx); err != nil {
 		return Result{}, err
@@ -72,6 +74,13 @@ func (r *run) forward(ctx context.Context) (Result, error) {
 	return r.carryOut(ctx)
 }
 
+// resume records that the run goes on.
+func (r *run) resume(ctx context.Context) error {
+	err := r.unrecorded(r.Journal.Resume(ctx, r.Ticket, r.Ticket.Run))
+	r.written = err == nil
+	return err
+}
+
 // announce tells that the run is there.
 func (r *run) announce(ctx context.Context) error {
 	return r.emit(ctx, RunChanged{
@@ -89,7 +98,7 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 	if err := r.lookBack(ctx); err != nil {
 		return Result{}, err
 	}
-	if err := c.Journal.Resume(ctx, c.Ticket, c.Ticket.Run); err != nil {
+	if err := r.resume(ctx); err != nil {
 		return Result{}, err
 	}
 	if r.back != nil {
@@ -111,6 +120,7 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 // were complete stay: the old release lives with them.
 func Back(ctx context.Context, c Config) (Result, error) {
 	r := newRun(c)
+	r.next = "pleat rollback takes the run back"
 	if err := r.recall(ctx); err != nil {
 		return Result{}, err
 	}
@@ -120,7 +130,7 @@ func Back(ctx context.Context, c Config) (Result, error) {
 	if _, err := r.wayBack(); err != nil {
 		return Result{}, err
 	}
-	if err := c.Journal.Resume(ctx, c.Ticket, c.Ticket.Run); err != nil {
+	if err := r.resume(ctx); err != nil {
 		return Result{}, err
 	}
 	return r.rollBack(ctx, errors.New("asked to roll back"), toStart)
@@ -197,11 +207,14 @@ func (e *UnknownError) Error() string {
 // Unwrap gives what probing said.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// RecordError is a journal that could not be written. No step failed because of
-// it: the run stands where the journal says, open for the next command.
+// RecordError is a journal that could not be read or written. No step failed
+// because of it: the run stands where the journal says, open for the next command.
 type RecordError struct {
-	Err  error
-	Kind string // of the run
+	Err error
+	// Written tells whether the command had written anything by then. Else it has
+	// changed nothing.
+	Written bool
+	next    string // what which command does
 }
 
 // Error is what the journal said.
@@ -209,7 +222,11 @@ func (e *RecordError) Error() string { return e.Err.Error() }
 
 // Hint is how to go on.
 func (e *RecordError) Hint() string {
-	return "once the state database can be written, pleat " + e.Kind + " goes on with the run"
+	hint := "once the state database can be written, " + e.next
+	if e.Written {
+		return hint
+	}
+	return "nothing was changed; " + hint
 }
 
 // Unwrap gives the journal's error.

@@ -201,7 +201,7 @@ func ended(result executor.Result, err error) string {
 		return "it has ended"
 	case errors.As(err, &fenced):
 		return "fenced off"
-	case errors.As(err, &unrecorded):
+	case errors.As(err, &unrecorded) && unrecorded.Written:
 		return "unrecorded"
 	case errors.Is(err, errDown):
 		return "not begun"

@@ -3,20 +3,32 @@ package executor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"pleat/executor/crash"
 	"pleat/executor/journal"
+	"pleat/migrations/conn"
 	"pleat/planner"
 )
 
 // record writes a step's status to the journal.
 func (r *run) record(ctx context.Context, s planner.Step, status StepStatus, detail string) error {
 	if err := r.Journal.Write(ctx, r.Ticket, journal.Entry{Step: s.ID, Status: string(status), Detail: detail}); err != nil {
-		return &RecordError{Err: err, Kind: r.Plan.Kind}
+		return r.unrecorded(err)
 	}
 	r.status[s.ID] = status
 	return nil
+}
+
+// unrecorded is what the journal's error means for the run; nil is none. That
+// somebody has closed the run, or has the lease by now, is no fault of the journal's.
+func (r *run) unrecorded(err error) error {
+	var fenced *conn.FencedError
+	if err == nil || errors.Is(err, journal.ErrNotOpen) || errors.As(err, &fenced) {
+		return err
+	}
+	return &RecordError{Err: err, Written: r.written, next: r.next}
 }
 
 // change records a step's status and tells whoever watches.
@@ -77,7 +89,7 @@ func (r *run) tell(write func(bodies ...json.RawMessage) (last int64, err error)
 	}
 	last, err := write(bodies...)
 	if err != nil {
-		return &RecordError{Err: err, Kind: r.Plan.Kind}
+		return r.unrecorded(err)
 	}
 	for i, e := range events {
 		r.Watch(Record{Seq: last - int64(len(events)-1-i), At: r.Now(), Run: r.Ticket.Run, Event: e})

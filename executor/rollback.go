@@ -277,7 +277,7 @@ func (r *run) hold(ctx context.Context, cause error, to extent) error {
 		}
 		held[service+"@"+release] = true
 		if err := r.Journal.Hold(ctx, r.Ticket, service, release, cause.Error()); err != nil {
-			return err
+			return r.unrecorded(err)
 		}
 	}
 	return nil

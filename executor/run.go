@@ -30,10 +30,12 @@ type run struct {
 	blocked   bool           // something was put off for want of somebody's yes
 	gates     []GateAnswer   // that kept it from its first step
 	stopped   bool
+	written   bool   // the journal, by this command
+	next      string // what which command does where the journal fails
 }
 
 func newRun(c Config) *run {
-	r := &run{Config: c, began: c.Now(), number: map[string]int{}, status: map[string]StepStatus{}, why: map[string]string{}, untouched: map[string]bool{}, first: map[string]time.Time{}}
+	r := &run{Config: c, began: c.Now(), number: map[string]int{}, status: map[string]StepStatus{}, why: map[string]string{}, untouched: map[string]bool{}, first: map[string]time.Time{}, next: goesOn(c.Plan.Kind)}
 	n := 0
 	for _, s := range c.Plan.Steps {
 		if s.Kind != planner.KindCheckpoint {
@@ -44,6 +46,8 @@ func newRun(c Config) *run {
 	return r
 }
 
+func goesOn(kind string) string { return "pleat " + kind + " goes on with the run" }
+
 // rollbackEntry is the journal's entry that says that a rollback was decided.
 const rollbackEntry = "rollback"
 
@@ -51,7 +55,7 @@ const rollbackEntry = "rollback"
 func (r *run) recall(ctx context.Context) error {
 	entries, err := r.Journal.Entries(ctx, r.Ticket.Run)
 	if err != nil {
-		return err
+		return r.unrecorded(err)
 	}
 	for _, e := range entries {
 		if e.Step == rollbackEntry {
@@ -79,17 +83,17 @@ func (r *run) started() bool {
 func (r *run) prepare(ctx context.Context) error {
 	for _, l := range r.Plan.Lifts {
 		if err := r.Journal.Lift(ctx, r.Ticket, l.Service, l.Version); err != nil {
-			return err
+			return r.unrecorded(err)
 		}
 	}
 	for _, h := range r.Plan.Holds {
 		if err := r.Journal.Hold(ctx, r.Ticket, h.Service, h.Version, h.Reason); err != nil {
-			return err
+			return r.unrecorded(err)
 		}
 	}
 	for _, release := range r.Plan.Releases {
 		if err := r.Journal.PutRelease(ctx, r.Ticket, release); err != nil {
-			return err
+			return r.unrecorded(err)
 		}
 	}
 	return nil

@@ -139,7 +139,7 @@ func codeOf(err error) int {
 	case errors.As(err, &corrupt), errors.As(err, &foreign):
 		return exitStale
 	case errors.Is(err, planner.ErrOutcomeUnknown), errors.Is(err, lease.ErrLost),
-		errors.As(err, &fenced), errors.As(err, &unrecorded), errors.As(err, &back):
+		errors.As(err, &fenced), errors.As(err, &unrecorded) && unrecorded.Written, errors.As(err, &back):
 		return exitLook
 	case errors.As(err, &diags) && onHold(diags.diags):
 		return exitBlocked
