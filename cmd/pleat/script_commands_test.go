@@ -84,13 +84,19 @@ func (w *scene) missAgent(ts *testscript.TestScript, name string) {
 	ts.Check(c.Close())
 }
 
-// until polls a condition with a deadline.
+// until polls a condition with a deadline. What takes long to ask is asked half of
+// the time at the most.
 func until(ts *testscript.TestScript, what string, met func() bool) {
-	for end := time.Now().Add(deadline); !met(); {
+	end := time.Now().Add(deadline)
+	for {
+		began := time.Now()
+		if met() {
+			return
+		}
 		if time.Now().After(end) {
 			ts.Fatalf("%s: not within %s", what, deadline)
 		}
-		<-time.After(20 * time.Millisecond)
+		<-time.After(max(20*time.Millisecond, time.Since(began)))
 	}
 }
 

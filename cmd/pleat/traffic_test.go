@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// clients is how many keep-alive clients a script's load has.
-const clients = 4
+// clients is how many keep-alive clients a script's load has. Each thinks between
+// two requests: enough come for one that fails to show, and other tests go on.
+const (
+	clients  = 4
+	thinking = 10 * time.Millisecond
+)
 
 // traffic is requests that never end until stop.
 type traffic struct {
@@ -46,6 +50,10 @@ func (t *traffic) client(ctx context.Context, method, url string, patience time.
 			text := err.Error()
 			t.errors.Add(1)
 			t.first.CompareAndSwap(nil, &text)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(thinking):
 		}
 	}
 }
