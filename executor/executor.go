@@ -124,6 +124,9 @@ func Back(ctx context.Context, c Config) (Result, error) {
 	if err := r.recall(ctx); err != nil {
 		return Result{}, err
 	}
+	if err := r.lookBack(ctx); err != nil {
+		return Result{}, err
+	}
 	if err := r.settleLosses(ctx); err != nil {
 		return Result{}, err
 	}

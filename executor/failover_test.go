@@ -173,10 +173,12 @@ func (f *failover) goOn(apart bool) {
 		return
 	}
 	// Nothing in the journal tells what the database lost.
-	_, err := executor.Resume(ctx, f.config(nil))
-	var back *executor.GoneBackError
-	if !errors.As(err, &back) {
-		f.Errorf("the next process ended with %v, want a *GoneBackError", err)
+	for way, command := range map[string]func(context.Context, executor.Config) (executor.Result, error){"on": executor.Resume, "back": executor.Back} {
+		_, err := command(ctx, f.config(nil))
+		var back *executor.GoneBackError
+		if !errors.As(err, &back) {
+			f.Errorf("the next process, which goes %s, ended with %v, want a *GoneBackError", way, err)
+		}
 	}
 	if got := f.tables(); got != "a" {
 		f.Errorf("tables %q, want a alone", got)

@@ -10,12 +10,13 @@ import (
 	"pleat/spec"
 )
 
-// lookBack refuses to go on with a run in a database that lacks what the journal
-// has as done there: the journal may be in another one, which has lost nothing. A
-// database loses what it committed last, so that is what is asked about.
+// lookBack refuses to go on with a run, or to take it back, in a database that
+// lacks what the journal has as done there: the journal may be in another one,
+// which has lost nothing. A database loses what it committed last, so that is what
+// is asked about.
 func (r *run) lookBack(ctx context.Context) error {
 	if r.back != nil {
-		return nil // it takes away what it did
+		return nil // it was taking away what it did
 	}
 	last := map[spec.Address]planner.Step{}
 	for _, s := range r.Plan.Steps {
