@@ -36,6 +36,7 @@ type Table struct {
 	Triggers    []Trigger    `json:"triggers,omitempty"`    // by name; without internal ones
 	Constraints []Constraint `json:"constraints,omitempty"` // by name; without the primary key
 	Dependents  []Dependent  `json:"dependents,omitempty"`  // by object; what would stop a drop
+	Views       []View       `json:"views,omitempty"`       // by name
 	Statistics  []Statistics `json:"statistics,omitempty"`  // extended, by name
 	Comment     string       `json:"comment,omitempty"`
 
@@ -148,6 +149,17 @@ type Partition struct {
 type Dependent struct {
 	Column string `json:"column,omitempty"` // "" = the table as a whole
 	Object string `json:"object"`           // as Postgres describes it: "view users_view"
+}
+
+// View is a view that shows a table, itself or through other views. So is a
+// materialized one, and a table whose rule reads the other.
+type View struct {
+	Name    string   `json:"name"`              // as spec.Table's text
+	Object  string   `json:"object"`            // as Postgres describes it
+	Columns []string `json:"columns,omitempty"` // of the table that it names itself
+	Reads   []string `json:"reads,omitempty"`   // those of the table's views that it names
+	Groups  []string `json:"groups,omitempty"`  // columns of the table's keys without which its GROUP BY would say too little
+	Stays   []string `json:"stays,omitempty"`   // why it cannot be taken down and made again; none where it can
 }
 
 // TypeUse is a thing that needs a type. It goes away with its Table, or with

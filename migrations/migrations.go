@@ -129,7 +129,7 @@ type reverse struct {
 type TableLock struct {
 	Table spec.Table `json:"table"`
 	Lock  Lock       `json:"lock"`
-	Only  bool       `json:"only,omitempty"` // and on none of its partitions
+	Only  bool       `json:"only,omitempty"` // and on none of its partitions, nor on what a view shows
 	View  bool       `json:"view,omitempty"` // it may be a view, and is locked with what it shows
 }
 

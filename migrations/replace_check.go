@@ -47,7 +47,7 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 				"Make another table with the column as it is to be, keep it in step by a sync of the author's own (sql), and let the releases move to it.", r.Table))
 		return
 	}
-	if found := inTheWay(t, c); len(found) > 0 {
+	if found := append(viewsInTheWay(r, t), inTheWay(t, c)...); len(found) > 0 {
 		l.problem(r.Range, "Something else needs the column as it is", fmt.Sprintf(
 			"%s.%s cannot be replaced while there is: %s. Take it away in an sql block before, and make it again afterwards.",
 			r.Table, r.Column, strings.Join(found, "; ")))
@@ -105,12 +105,27 @@ func comparedAs(kind string) string {
 	return ""
 }
 
-// inTheWay is what a swap of names does not carry over.
+// viewsInTheWay are those that the swap cannot make again, each with the reason.
+func viewsInTheWay(r *spec.ReplaceColumn, t *Table) []string {
+	var found []string
+	for _, v := range t.shownBy([]string{r.Column}) {
+		switch why := v.stays([]string{r.Column}); {
+		case r.Keep:
+			found = append(found, v.Object)
+		case len(why) > 0:
+			found = append(found, fmt.Sprintf("%s (%s)", v.Object, strings.Join(why, ", ")))
+		}
+	}
+	return found
+}
+
+// inTheWay is what a swap of names does not carry over, apart from views.
 func inTheWay(t *Table, c *Column) []string {
 	var found []string
 	mentions := func(sql string) bool { return spec.RenameColumns(sql, map[string]string{c.Name: c.Name + "?"}) != sql }
 	for _, d := range t.Dependents {
-		if d.Column == c.Name && !strings.HasPrefix(d.Object, "constraint ") {
+		view := slices.ContainsFunc(t.Views, func(v View) bool { return v.Object == d.Object })
+		if d.Column == c.Name && !view && !strings.HasPrefix(d.Object, "constraint ") {
 			found = append(found, d.Object)
 		}
 	}

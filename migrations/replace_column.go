@@ -171,6 +171,7 @@ func (l *lowering) swap(t spec.Table) {
 		u.Statements = append(u.Statements, l.hiding(sync).install()...)
 		u.Undo = append(u.Undo, l.shapes(sync).install()...)
 	}
+	l.carryViews(&u, t)
 	l.program.Hide = append(l.program.Hide, u)
 }
 
@@ -352,6 +353,7 @@ func (l *lowering) retire(t spec.Table) {
 	if sync := l.syncOf(t); sync != nil {
 		l.endSync(&u, sync)
 	}
+	l.retireViews(&u, t)
 	// Keys go first: the other end's old column would take its key along.
 	l.program.Drop = append(append(l.retireKeys(t, names, live, u), l.program.Drop...), u)
 }

@@ -130,6 +130,7 @@ func (c *Catalog) clone() *Catalog {
 		table.Constraints = slices.Clone(t.Constraints)
 		table.Dependents = slices.Clone(t.Dependents)
 		table.Statistics = slices.Clone(t.Statistics)
+		table.Views = slices.Clone(t.Views)
 		copied.Tables[name] = &table
 	}
 	return copied

@@ -23,6 +23,11 @@ func (t *Table) Uses(column string) []string {
 	if column == "" {
 		return all
 	}
+	for _, v := range t.shownBy([]string{column}) {
+		if !slices.Contains(all, v.Object) {
+			all = append(all, v.Object) // through others
+		}
+	}
 	for _, i := range t.Indexes {
 		_, of, _ := strings.Cut(i.Definition, " USING ")
 		if spec.RenameColumns(of, map[string]string{column: column + "_"}) != of {

@@ -112,7 +112,7 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 func (r *reader) details(ctx context.Context) error {
 	for _, ask := range []func(){
 		r.columns, r.primaryKeys, r.indexes, r.triggers, r.constraints, r.dependents,
-		r.references, r.statistics, r.partitions, r.children, r.publications,
+		r.references, r.statistics, r.partitions, r.children, r.publications, r.views,
 	} {
 		ask()
 	}

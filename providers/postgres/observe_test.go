@@ -52,6 +52,7 @@ func TestObserveReadsTheCatalogOfADatabaseThatPleatNeverSaw(t *testing.T) {
 				{Column: "id", Object: "constraint orders_user_id_user_a_fkey on table public.orders"},
 				{Column: "a", Object: "view public.names"},
 			},
+			Views:   []migrations.View{{Name: "names", Object: "view public.names", Columns: []string{"a"}, Reads: []string{}, Groups: []string{}, Stays: []string{}}},
 			Comment: "people", PrimaryKeyName: "users_pkey",
 			References: []migrations.ForeignKey{{
 				Name: "orders_user_id_user_a_fkey", Table: "orders", Columns: []string{"user_id", "user_a"}, Referenced: []string{"id", "a"}, OtherTypes: []string{"integer", "character varying(10)"},

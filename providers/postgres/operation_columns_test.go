@@ -50,6 +50,32 @@ func family(key string) string {
 const familyRows = `insert into people (id, name, parent) select i%[1]s, 'User Number' || i, case when i > 1 then (i / 2)%[1]s end from generate_series(1, 2000) i;
 	insert into orders (user_id) select i%[1]s from generate_series(1, 2000) i`
 
+// looked is views of users and orders, one of which shows another, and all that a
+// view may have.
+const looked = renamer + `
+	create view seen with (security_barrier) as select id, name from users where id > 0 with local check option;
+	create view busy as select s.id as who, s.name, count(*) as orders from seen s join orders o on o.user_id = s.id group by s.id, s.name;
+	create view "Both" ("Id", "a name") as select id, name from users union all select who, name from busy where who::text <> '7';
+	create view apart as select name from users;
+	create function never() returns trigger language plpgsql as 'begin return null; end';
+	create trigger not_busy instead of insert or delete on busy for each row execute function never();
+	create rule renamed as on update to busy do instead update users set name = new.name where id = old.who;
+	alter view busy alter name set default 'Nobody';
+	comment on view busy is 'they have orders'; comment on column busy.who is 'users.id'; comment on rule renamed on busy is 'by id'; comment on trigger not_busy on busy is 'never';
+	grant select, insert, update on seen to renamer; grant select on busy, "Both" to public; grant update (name) on busy to renamer with grant option;
+	alter view "Both" owner to renamer; grant select on users to renamer;
+	grant create on schema public to renamer;`
+
+// throughViews is what a release does that knows users by views.
+var throughViews = shape{
+	session: "set role renamer", unprepared: true,
+	read: `select s.name, b.orders, o."a name" from seen s left join busy b on b.who = s.id left join "Both" o on o."Id" = s.id where s.id = $1`,
+	writes: []string{
+		"update seen set name = 'Ada King' where id = $1", "insert into seen (name) values ('Grace Hopper')",
+		"update busy set name = 'Ada' where who = $1",
+	},
+}
+
 func columnOperations(t testing.TB) []operation {
 	return []operation{
 		{
@@ -99,6 +125,17 @@ func columnOperations(t testing.TB) []operation {
 			// change result type" (0A000) once at the swap, as at any change of
 			// a column's type under its name.
 			before: unprepared(names), after: unprepared(names),
+		},
+		{
+			name: "change the type of a key that views show", setup: numbered + looked,
+			fill:   "insert into orders (user_id) select i from generate_series(1, 2000) i",
+			change: changeType("users", "id", "bigint", "id::bigint", "pleat_new_id::int"),
+			end: `create sequence users_id_seq;
+				create table users (name text not null, id bigint default nextval('users_id_seq') not null);
+				alter sequence users_id_seq owned by users.id;
+				alter table users add primary key (id);
+				create table orders (id serial primary key, user_id int references users (id));` + looked,
+			before: throughViews, after: throughViews,
 		},
 		{
 			name: "change the type of a text", setup: usersTable + "alter table users add note varchar(20) constraint short check (note <> ''); comment on constraint short on users is 'said';" + stored,

@@ -1,0 +1,265 @@
+package migrations
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"pleat/spec"
+)
+
+// formerView is what a view is called that shows what a change has replaced: it
+// is kept with the columns that it shows, so that the way back has it as it was.
+func formerView(change string, view spec.Table) spec.Table {
+	return spec.Table{Schema: view.Schema, Name: shorten("pleat_former_" + change + "_" + view.Name)}
+}
+
+// shownBy are the views that show columns of the table, also through others, each
+// after those that it reads.
+func (t *Table) shownBy(columns []string) []View {
+	if t == nil {
+		return nil
+	}
+	has := func(columns []string) func(View) bool {
+		return func(v View) bool {
+			return slices.ContainsFunc(v.Columns, func(c string) bool { return slices.Contains(columns, c) })
+		}
+	}
+	var names []string
+	shows := has(columns)
+	for again := true; again; {
+		again = false
+		for _, v := range t.Views {
+			if !slices.Contains(names, v.Name) && (shows(v) || v.reads(names)) {
+				names, again = append(names, v.Name), true
+			}
+		}
+	}
+	var all []View
+	for len(names) > 0 {
+		at := slices.IndexFunc(t.Views, func(v View) bool { return slices.Contains(names, v.Name) && !v.reads(names) })
+		if at < 0 {
+			return append(all, t.inCircle(names)...)
+		}
+		all = append(all, t.Views[at])
+		names = slices.DeleteFunc(names, func(n string) bool { return n == t.Views[at].Name })
+	}
+	return all
+}
+
+func (v View) reads(names []string) bool {
+	return slices.ContainsFunc(v.Reads, func(n string) bool { return slices.Contains(names, n) })
+}
+
+// inCircle are views that read each other by their rules.
+func (t *Table) inCircle(names []string) []View {
+	var all []View
+	for _, v := range t.Views {
+		if slices.Contains(names, v.Name) {
+			v.Stays = append(slices.Clone(v.Stays), "views read each other")
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// stays says why the view cannot be made again once columns of the table have
+// been replaced; none where it can.
+func (v View) stays(columns []string) []string {
+	why := slices.Clone(v.Stays)
+	if slices.ContainsFunc(v.Groups, func(c string) bool { return slices.Contains(columns, c) }) {
+		why = append(why, "it groups by a key that moves to the new column last")
+	}
+	return why
+}
+
+// carried are the views that go along with the replacements on a table, each
+// after those that it reads. Once names are swapped, each is there a second time.
+func (l *lowering) carried(t spec.Table) []spec.Table {
+	live := l.live.Table(t)
+	var before, after []string
+	for _, r := range l.replaced(t) {
+		switch {
+		case r.Keep:
+		case swapState(live, r) == original:
+			before = append(before, r.Column)
+		case swapState(live, r) == hidden:
+			after = append(after, r.Final())
+		}
+	}
+	var all []spec.Table
+	for _, v := range live.shownBy(before) {
+		all = append(all, spec.ParseTable(v.Name))
+	}
+	for _, v := range live.shownBy(after) {
+		name := spec.ParseTable(v.Name)
+		former := formerView(l.change.Name, name).String()
+		if slices.ContainsFunc(live.Views, func(other View) bool { return other.Name == former }) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// carryViews has the swap make the views again that show what it swaps. Whoever
+// goes through one locks it before what it shows, so they come before the table.
+func (l *lowering) carryViews(u *Unit, t spec.Table) {
+	views := l.carried(t)
+	if len(views) == 0 {
+		return
+	}
+	outermost := slices.Clone(views)
+	slices.Reverse(outermost)
+	var away, back, gone, formers []string
+	for _, v := range outermost {
+		former := formerView(l.change.Name, v)
+		away = append(away, renameView(v, former))
+		gone = append(gone, tableIdent(v))
+		u.Also = append(u.Also, lockView(v))
+		u.UndoAlso = append(u.UndoAlso, lockView(v))
+		formers = append(formers, v.String())
+	}
+	for _, v := range views {
+		back = append(back, fmt.Sprintf("ALTER VIEW IF EXISTS %s RENAME TO %s", tableIdent(formerView(l.change.Name, v)), Ident(v.Name)))
+	}
+	for _, v := range outermost {
+		u.UndoAlso = append(u.UndoAlso, lockView(formerView(l.change.Name, v)))
+	}
+	if len(u.Statements) > 0 {
+		u.Statements = slices.Concat([]string{l.keepViews(t, views)}, away, u.Statements, []string{makeViews()})
+	}
+	u.Undo = slices.Concat([]string{"DROP VIEW IF EXISTS " + strings.Join(gone, ", ")}, u.Undo, back)
+	slices.Reverse(formers)
+	u.Does = append(u.Does, "made again in the same transaction, and locked before the table: view "+strings.Join(formers, ", view "))
+}
+
+// retireViews drops what the way back would have needed.
+func (l *lowering) retireViews(u *Unit, t spec.Table) {
+	var names []string
+	for _, v := range slices.Backward(l.carried(t)) {
+		former := formerView(l.change.Name, v)
+		u.Also = append(u.Also, lockView(former))
+		names = append(names, tableIdent(former))
+	}
+	if len(names) > 0 {
+		u.Statements = slices.Concat([]string{"DROP VIEW IF EXISTS " + strings.Join(names, ", ")}, u.Statements)
+	}
+}
+
+// lockView locks a view and nothing that it shows.
+func lockView(v spec.Table) TableLock {
+	return TableLock{Table: v, Lock: AccessExclusive, View: true, Only: true}
+}
+
+// keepViews has the transaction remember what makes the views again as they are
+// at that moment. A view that came after the plan would be left behind, so that
+// is an error.
+func (l *lowering) keepViews(t spec.Table, views []spec.Table) string {
+	var columns, names []string
+	for _, r := range l.replaced(t) {
+		if !r.Keep {
+			columns = append(columns, r.Column)
+		}
+	}
+	for _, v := range views {
+		names = append(names, Literal(tableIdent(v)))
+	}
+	body := fmt.Sprintf(`
+declare
+  carried pg_catalog.regclass[] := array[%[1]s]::pg_catalog.regclass[];
+  other text;
+begin
+  select pg_catalog.string_agg(distinct pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, w.ev_class, 0), ', ') into other
+  from pg_catalog.pg_depend d
+  join pg_catalog.pg_rewrite w on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and w.oid = d.objid
+  left join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+  where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and w.ev_class <> d.refobjid and w.ev_class <> all (carried)
+    and (d.refobjid = %[2]s::pg_catalog.regclass and a.attname = any (%[3]s) or d.refobjid = any (carried));
+  if other is not null then
+    raise exception '%% came after the plan was made and shows what is replaced', other using hint = 'Plan again.';
+  end if;
+  perform pg_catalog.set_config('pleat.views', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+    'view', v.name, 'make', 'create view ' || v.name || ' as ' || pg_catalog.pg_get_viewdef(v.oid), 'more', (
+      select coalesce(pg_catalog.jsonb_agg(s.sql order by s.place, s.nth, s.sql), '[]') from (%[4]s) as s (place, nth, sql)
+    )) order by v.place)::text, true)
+  from (
+    select c.*, k.place, pg_catalog.format('%%I.%%I', n.nspname, c.relname) as name, pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner)) as owner
+    from pg_catalog.unnest(carried) with ordinality as k (view, place)
+    join pg_catalog.pg_class c on c.oid = k.view join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  ) v;
+end
+`, strings.Join(names, ", "), Literal(tableIdent(t)), nameArray(columns), viewStatements)
+	quote := dollarQuote(body)
+	return "DO " + quote + body + quote
+}
+
+// viewStatements are what makes a view v, as its query alone has made it, what it
+// is: with a place for each, and a number within that.
+const viewStatements = `
+        select 1, 0, 'alter view ' || v.name || ' set (' || pg_catalog.array_to_string(v.reloptions, ', ') || ')'
+        where v.reloptions is not null
+        union all
+        select 2, 0, 'alter view ' || v.name || ' owner to ' || v.owner where v.owner <> pg_catalog.quote_ident(current_user)
+        union all
+        select 3, a.attnum, pg_catalog.format('alter view %s alter %I set default %s', v.name, a.attname, pg_catalog.pg_get_expr(f.adbin, f.adrelid))
+        from pg_catalog.pg_attrdef f join pg_catalog.pg_attribute a on a.attrelid = f.adrelid and a.attnum = f.adnum where f.adrelid = v.oid
+        union all
+        select 4, 0, pg_catalog.pg_get_ruledef(w.oid) from pg_catalog.pg_rewrite w where w.ev_class = v.oid and w.rulename <> '_RETURN'
+        union all
+        select 5, 0, pg_catalog.pg_get_triggerdef(g.oid) from pg_catalog.pg_trigger g where g.tgrelid = v.oid and not g.tgisinternal
+        union all
+        select 6, 0, pg_catalog.format('comment on view %s is %L', v.name, c.description)
+        from pg_catalog.pg_description c where c.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and c.objoid = v.oid and c.objsubid = 0
+        union all
+        select 6, a.attnum, pg_catalog.format('comment on column %s.%I is %L', v.name, a.attname, c.description)
+        from pg_catalog.pg_description c join pg_catalog.pg_attribute a on a.attrelid = c.objoid and a.attnum = c.objsubid
+        where c.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and c.objoid = v.oid and c.objsubid > 0
+        union all
+        select 6, 0, pg_catalog.format('comment on rule %I on %s is %L', w.rulename, v.name, c.description)
+        from pg_catalog.pg_description c join pg_catalog.pg_rewrite w on w.oid = c.objoid and w.ev_class = v.oid
+        where c.classoid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+        union all
+        select 6, 0, pg_catalog.format('comment on trigger %I on %s is %L', g.tgname, v.name, c.description)
+        from pg_catalog.pg_description c join pg_catalog.pg_trigger g on g.oid = c.objoid and g.tgrelid = v.oid
+        where c.classoid = 'pg_catalog.pg_trigger'::pg_catalog.regclass
+        union all
+        select 7, 0, 'revoke all on ' || v.name || ' from ' || v.owner where v.relacl is not null
+        union all
+        select 8, a.nth, 'grant ' || a.privilege_type || ' on ' || v.name || ' to ' ||
+               case a.grantee when 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end ||
+               case when a.is_grantable then ' with grant option' else '' end
+        from pg_catalog.aclexplode(v.relacl) with ordinality as a (grantor, grantee, privilege_type, is_grantable, nth)
+        union all
+        select 9, a.nth, pg_catalog.format('grant %s (%I) on %s to ', a.privilege_type, t.attname, v.name) ||
+               case a.grantee when 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end ||
+               case when a.is_grantable then ' with grant option' else '' end
+        from pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) with ordinality as a (grantor, grantee, privilege_type, is_grantable, nth)
+        where t.attrelid = v.oid`
+
+// makeViews makes again what keepViews remembers. What default privileges give a
+// new view is not what the view had.
+func makeViews() string {
+	body := `
+declare
+  kept pg_catalog.jsonb;
+  whom text;
+  statement text;
+begin
+  for kept in select * from pg_catalog.jsonb_array_elements(pg_catalog.current_setting('pleat.views')::pg_catalog.jsonb) loop
+    execute kept ->> 'make';
+    for whom in
+      select distinct case a.grantee when 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end
+      from pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+      where c.oid = (kept ->> 'view')::pg_catalog.regclass and a.grantee <> c.relowner
+    loop
+      execute 'revoke all on ' || (kept ->> 'view') || ' from ' || whom;
+    end loop;
+    for statement in select * from pg_catalog.jsonb_array_elements_text(kept -> 'more') loop
+      execute statement;
+    end loop;
+  end loop;
+end
+`
+	quote := dollarQuote(body)
+	return "DO " + quote + body + quote
+}

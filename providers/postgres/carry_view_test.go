@@ -1,0 +1,96 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+
+	"pleat/migrations"
+)
+
+// lowered are the problems that a change has with the schema that DDL makes.
+func lowered(t *testing.T, setup, blocks string) string {
+	t.Helper()
+	w := newWorld(t, setup)
+	c := written(t, blocks)
+	db := w.observe(c)
+	_, diags := migrations.Lower(c, db.Catalog)
+	return diags.Error()
+}
+
+const widerID = `change_type "users" "id" {
+	type = "bigint"
+}`
+
+// A view that could not be made again as it was stops the change, with the reason.
+func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
+	const table = "create table users (id int primary key, name text); create view seen as select id, name from users;"
+	for name, test := range map[string]struct{ setup, change, want string }{
+		"materialized": {
+			setup: "create materialized view kept as select id from users", change: widerID,
+			want: "materialized view public.kept (it would have to be filled again under the lock)",
+		},
+		"materialized, of a view": {
+			setup: "create materialized view kept as select name from seen", change: widerID,
+			want: "materialized view public.kept (it would have to be filled again under the lock)",
+		},
+		"row type in a signature": {
+			setup: "create function f(seen) returns int language sql as 'select 1'", change: widerID,
+			want: "view public.seen (function public.f(public.seen) needs it as it is)",
+		},
+		"row type in a column": {
+			setup: "create table other (s seen[])", change: widerID,
+			want: "view public.seen (column s of table public.other needs it as it is)",
+		},
+		"policy": {
+			setup:  "create table other (id int); create policy p on other using (id in (select id from seen))",
+			change: widerID,
+			want:   "view public.seen (policy p on table public.other needs it as it is)",
+		},
+		"rule of a table": {
+			setup: "create table other (id int); create rule r as on insert to other do also select id from seen", change: widerID,
+			want: "table public.other (its rule shows it)",
+		},
+		"grouped by the key": {
+			setup: "create view many as select u.id, u.name, count(*) from users u group by u.id", change: widerID,
+			want: "view public.many (it groups by a key that moves to the new column last)",
+		},
+		"another name": {
+			change: "rename_column \"users\" \"id\" {\n\tto = \"number\"\n}",
+			want:   "cannot be replaced while there is: view public.seen. ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := lowered(t, table+test.setup, test.change); !strings.Contains(got, test.want) {
+				t.Errorf("got %s\nwant one that says %q", got, test.want)
+			}
+		})
+	}
+}
+
+// A view that came after the plan would be left on the column that goes: the swap
+// stops, and all is as before.
+func TestAViewThatCameAfterThePlanStopsTheSwap(t *testing.T) {
+	w := newWorld(t, "create table users (id int primary key, name text); create view seen as select id, name from users; insert into users select i from generate_series(1, 10) i")
+	c := changeType("users", "id", "bigint", "id::bigint", "pleat_new_id::int")
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	w.apply(backfillOf(w.lower(c)))
+	p = w.lower(c)
+	w.do(p, p.Validate, migrations.Verified)
+	p = w.lower(c)
+	w.exec("create view late as select id from seen")
+	before := w.dump()
+	err := w.try(t.Context(), w.step(forward(p, p.Hide[0], migrations.Hidden)))
+	if err == nil || !strings.Contains(err.Error(), "view late came after the plan was made and shows what is replaced") {
+		t.Errorf("got %v", err)
+	}
+	if after := w.dump(); after != before {
+		t.Errorf("it left\n%s\nof\n%s", after, before)
+	}
+	p = w.lower(c)
+	w.do(p, p.Hide, migrations.Hidden)
+	if got := w.value("select string_agg(format_type(atttypid, atttypmod), ' ') from pg_attribute where attname = 'id' and attrelid in ('seen'::regclass, 'late'::regclass)"); got != "bigint bigint" {
+		t.Errorf("the views have %s", got)
+	}
+}
