@@ -105,9 +105,12 @@ func (p *Provider) Announce(ctx context.Context, t planner.Ticket) error {
 
 func (p *Provider) foreign(v any) error { return fmt.Errorf("%s cannot do %T", p.address, v) }
 
-// Probe tells whether the instances are as the step wants them. An agent that
-// restarts is waited for.
+// Probe tells whether the instances are as the step wants them. A call that went
+// unanswered changes nothing after it. An agent that restarts is waited for.
 func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) (outcome planner.Outcome, err error) {
+	if ctx, err = fleet.By(ctx, t); err != nil {
+		return planner.Unknown, err
+	}
 	err = fleet.Patient(ctx, func(func()) (err error) {
 		outcome, err = p.look(ctx, t, s)
 		return err

@@ -111,7 +111,7 @@ func (w *world) said() []string {
 
 func (w *world) probe(a planner.Action) planner.Outcome {
 	w.t.Helper()
-	o, err := w.Probe(w.t.Context(), planner.Ticket{}, planner.Step{Action: a})
+	o, err := w.Probe(w.t.Context(), holder, planner.Step{Action: a})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -466,7 +466,7 @@ func TestAgentThatIsDown(t *testing.T) {
 	wantSaid(t, w)
 	// What does not need the missing one goes on.
 	w.mustApply("s2", one)
-	if o, err := w.Probe(t.Context(), planner.Ticket{}, planner.Step{Action: two}); o != planner.Unknown || err == nil {
+	if o, err := w.Probe(t.Context(), holder, planner.Step{Action: two}); o != planner.Unknown || err == nil {
 		t.Errorf("Probe = %v, %v, want Unknown", o, err)
 	}
 }

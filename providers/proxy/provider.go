@@ -135,11 +135,15 @@ func route(s api.State, listen string) api.Route {
 	return api.Route{}
 }
 
-// Probe tells whether the backends are as the step wants them. An agent that
-// restarts is waited for.
-func (p *Provider) Probe(ctx context.Context, _ planner.Ticket, s planner.Step) (planner.Outcome, error) {
+// Probe tells whether the backends are as the step wants them. A call that went
+// unanswered changes nothing after it. An agent that restarts is waited for.
+func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) (planner.Outcome, error) {
+	ctx, err := fleet.By(ctx, t)
+	if err != nil {
+		return planner.Unknown, err
+	}
 	var live *planner.Router
-	err := fleet.Patient(ctx, func(func()) (err error) {
+	err = fleet.Patient(ctx, func(func()) (err error) {
 		live, err = p.Observe(ctx)
 		return err
 	})

@@ -142,7 +142,7 @@ func (w *world) up(release string, n int) {
 
 func (w *world) probe(a planner.Action) planner.Outcome {
 	w.t.Helper()
-	o, err := w.router.Probe(w.t.Context(), planner.Ticket{}, planner.Step{Action: a})
+	o, err := w.router.Probe(w.t.Context(), holder, planner.Step{Action: a})
 	if err != nil {
 		w.t.Fatal(err)
 	}

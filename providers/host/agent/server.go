@@ -42,6 +42,8 @@ type server struct {
 	held      *os.File // the lock of the directory
 	current   atomic.Pointer[memory]
 
+	turn sync.Mutex // is held by the one call that is carried out, see inTurn
+
 	gate   sync.RWMutex
 	moving bool          // a successor takes over; guarded by gate
 	moved  chan struct{} // closed once it has
@@ -114,33 +116,37 @@ func (s *server) routes() http.Handler {
 	handle := func(pattern string, f func(r *http.Request) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { answer(w, r, f) })
 	}
+	change := func(pattern string, f func(r *http.Request) (any, error)) { handle(pattern, s.inTurn(f)) }
 	handle("GET /v1/state", s.state)
-	handle("PUT /v1/fence", s.announce)
+	change("PUT /v1/fence", s.announce)
 	handle("GET /v1/artifacts/{sha256}", s.hasArtifact)
 	handle("PUT /v1/artifacts/{sha256}", s.putArtifact)
-	handle("PUT /v1/instances/{service}/{release}/{instance}", s.putInstance)
-	handle("POST /v1/instances/{service}/{release}/{instance}/stop", s.stopInstance)
+	change("PUT /v1/instances/{service}/{release}/{instance}", s.putInstance)
+	change("POST /v1/instances/{service}/{release}/{instance}/stop", s.stopInstance)
 	handle("POST /v1/instances/{service}/{release}/{instance}/ask", s.ask)
 	handle("GET /v1/instances/{service}/{release}/{instance}/output", s.output)
-	handle("POST /v1/tasks", s.runTask)
+	change("POST /v1/tasks", s.runTask)
 	handle("GET /v1/tasks", s.taskState)
-	handle("DELETE /v1/tasks", s.endTask)
+	change("DELETE /v1/tasks", s.endTask)
 	handle("GET /v1/events", s.list)
 	mux.HandleFunc("GET /v1/events/follow", s.follow)
 	mux.Handle("GET /metrics", s.router.Metrics())
 	handle("POST /v1/upgrade", s.upgrade)
 	mux.HandleFunc("GET /v1/logs", s.logs)
-	handle("POST /v1/routes/{listen}/attach", s.attach)
-	handle("POST /v1/routes/{listen}/detach", s.detach)
-	handle("POST /v1/routes/{listen}/drain", s.drain)
-	handle("PUT /v1/routes/{listen}/split", s.weigh)
-	handle("PUT /v1/routes/{listen}/hold", s.hold)
-	handle("PUT /v1/routes/{listen}/limits", s.limit)
+	change("POST /v1/routes/{listen}/attach", s.attach)
+	change("POST /v1/routes/{listen}/detach", s.detach)
+	change("POST /v1/routes/{listen}/drain", s.drain)
+	change("PUT /v1/routes/{listen}/split", s.weigh)
+	change("PUT /v1/routes/{listen}/hold", s.hold)
+	change("PUT /v1/routes/{listen}/limits", s.limit)
 	return mux
 }
 
 func answer(w http.ResponseWriter, r *http.Request, f func(*http.Request) (any, error)) {
 	out, err := f(r)
+	if rest, ok := out.(later); ok && err == nil {
+		out, err = rest()
+	}
 	if err != nil {
 		refuse(w, err)
 		return
@@ -156,6 +162,9 @@ func answer(w http.ResponseWriter, r *http.Request, f func(*http.Request) (any, 
 
 func refuse(w http.ResponseWriter, err error) {
 	e := refusal(err)
+	if e.Code == api.CodeMoved {
+		w.Header().Set("Connection", "close") // the next one finds the successor
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Status())
 	// As in answer.
@@ -310,11 +319,17 @@ func (s *server) drain(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.router.Drain(r.Context(), r.PathValue("listen"), d)
+	drained, err := s.router.StartDrain(r.PathValue("listen"), d)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	return later(func() (any, error) {
+		out, err := drained(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	}), nil
 }
 
 func (s *server) weigh(r *http.Request) (any, error) {

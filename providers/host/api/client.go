@@ -40,6 +40,10 @@ type Client struct {
 	base  string
 	token string
 	http  *http.Client
+
+	// lost counts calls that were to change something and were not answered: they
+	// may still arrive. settled is how many of them cannot any more.
+	lost, settled atomic.Int64
 }
 
 // NewClient makes a client of the agent at "unix:///path" or
@@ -91,10 +95,28 @@ func overTLS(ca []byte) (*http.Transport, error) {
 // Agent is the address that the client was made for.
 func (c *Client) Agent() string { return c.agent }
 
-// State reads everything that the agent knows.
+// State reads everything that the agent knows. For a holder it stays true: no call
+// of its own that went unanswered has an effect later.
 func (c *Client) State(ctx context.Context) (State, error) {
 	var s State
+	if err := c.settle(ctx); err != nil {
+		return s, err
+	}
 	return s, c.quick(ctx, http.MethodGet, "/v1/state", nil, &s)
+}
+
+// settle makes a call that comes after those that were lost: the agent takes none
+// of them then.
+func (c *Client) settle(ctx context.Context) error {
+	lost := c.lost.Load()
+	if _, holder := ctx.Value(fenceKey{}).(Fence); !holder || lost == c.settled.Load() {
+		return nil
+	}
+	if err := c.Announce(ctx); err != nil {
+		return err
+	}
+	c.settled.Store(lost)
+	return nil
 }
 
 // HasArtifact tells whether the agent's store has the artifact.
@@ -264,14 +286,15 @@ const (
 )
 
 // sendUntilMoved is send, again where an agent did nothing because its
-// successor takes over.
+// successor takes over, or because a call arrived first that was made later: the
+// two were made at the same time, since somebody still waits for this one.
 func (c *Client) sendUntilMoved(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	giveUp := time.After(moving)
 	for {
 		resp, err := c.send(ctx, method, path, in)
 		var refused *Error
 		_, once := in.(io.Reader)
-		if !errors.As(err, &refused) || refused.Code != CodeMoved || once {
+		if !errors.As(err, &refused) || refused.Code != CodeMoved && refused.Code != CodeOvertaken || once {
 			return resp, err
 		}
 		select {
@@ -303,6 +326,9 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	}
 	setFence(req)
 	resp, err := c.http.Do(req)
+	if err != nil && method != http.MethodGet && method != http.MethodHead {
+		c.lost.Add(1)
+	}
 	if ctx.Err() != nil && err != nil {
 		return nil, ctx.Err()
 	}

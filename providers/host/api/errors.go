@@ -17,6 +17,7 @@ const (
 	CodeFloor        Code = "floor"        // too few backends would be left
 	CodeDigest       Code = "digest"       // an artifact is not what its name says
 	CodeFenced       Code = "fenced"       // a former holder of the lease asks
+	CodeOvertaken    Code = "overtaken"    // the holder has made a later call, which arrived first
 	CodeGone         Code = "gone"         // events that are asked for were dropped
 	CodeMoved        Code = "moved"        // another process takes over: ask again
 	CodeInternal     Code = "internal"     // the agent could not do it
@@ -30,6 +31,7 @@ var statuses = map[Code]int{
 	CodeFloor:        http.StatusConflict,
 	CodeDigest:       http.StatusUnprocessableEntity,
 	CodeFenced:       http.StatusPreconditionFailed,
+	CodeOvertaken:    http.StatusPreconditionRequired,
 	CodeGone:         http.StatusGone,
 	CodeMoved:        http.StatusServiceUnavailable,
 	CodeInternal:     http.StatusInternalServerError,

@@ -54,10 +54,29 @@ func (b *backend) stay() {
 // are done. When ctx ends, the draining goes on. It is an *api.FloorError, and
 // changes nothing, when fewer would be serving than are now, and fewer than floor.
 func (r *Router) Drain(ctx context.Context, listen string, d api.Drain) (api.Drained, error) {
-	leaving, err := r.startDrain(listen, d)
+	drained, err := r.StartDrain(listen, d)
 	if err != nil {
 		return api.Drained{}, err
 	}
+	return drained(ctx)
+}
+
+// StartDrain is Drain in two: when it returns, no request goes to the backends any
+// more; drained waits for those in flight.
+func (r *Router) StartDrain(listen string, d api.Drain) (drained func(context.Context) (api.Drained, error), err error) {
+	leaving, work, err := r.mark(listen, d)
+	for _, w := range work {
+		if !r.begin(w) {
+			return nil, errEnding
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (api.Drained, error) { return await(ctx, leaving) }, nil
+}
+
+func await(ctx context.Context, leaving []*drain) (api.Drained, error) {
 	var out api.Drained
 	var errs []error
 	for _, l := range leaving {
@@ -70,16 +89,6 @@ func (r *Router) Drain(ctx context.Context, listen string, d api.Drain) (api.Dra
 		}
 	}
 	return out, errors.Join(errs...)
-}
-
-func (r *Router) startDrain(listen string, d api.Drain) ([]*drain, error) {
-	leaving, work, err := r.mark(listen, d)
-	for _, w := range work {
-		if !r.begin(w) {
-			return nil, errEnding
-		}
-	}
-	return leaving, err
 }
 
 // mark stops requests to the backends. work is for those that were not
