@@ -24,6 +24,7 @@ type appFlags struct {
 	crash     time.Duration
 	stopWhen  string
 	upWhen    string
+	warm      time.Duration
 	failures  string
 	failAs    string
 	starts    string
@@ -41,6 +42,7 @@ func (o *appFlags) read(args []string) error {
 	f.BoolVar(&o.unhealthy, "unhealthy", false, "answer /healthz with 503")
 	f.StringVar(&o.says, "says", "", "answer everything with 500 and that")
 	f.StringVar(&o.upWhen, "up-when", "", "answer /healthz with 503 until that file is there")
+	f.DurationVar(&o.warm, "warm", 0, "answer everything with 503 for that long")
 	f.DurationVar(&o.crash, "crash", -1, "exit with 1 after that long")
 	f.StringVar(&o.stopWhen, "stop-when", "", "asked to stop, go on until that file is there")
 	f.StringVar(&o.failures, "failures", "", "FILE:N, exit with 1 at the first N starts, counted in FILE")
@@ -69,7 +71,7 @@ func serve(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	s := &appServer{appFlags: o}
+	s := &appServer{appFlags: o, began: time.Now()}
 	if err := s.connect(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -126,7 +128,8 @@ func awaitFile(file string) {
 
 type appServer struct {
 	appFlags
-	conn chan *pgx.Conn // one at a time
+	conn  chan *pgx.Conn // one at a time
+	began time.Time
 }
 
 func (s *appServer) connect(ctx context.Context) error {
@@ -144,7 +147,7 @@ func (s *appServer) connect(ctx context.Context) error {
 
 // ServeHTTP answers "RELEASE INSTANCE".
 func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/healthz" && (s.unhealthy || !there(s.upWhen)) {
+	if r.URL.Path == "/healthz" && (s.unhealthy || !there(s.upWhen)) || time.Since(s.began) < s.warm {
 		http.Error(w, "not healthy", http.StatusServiceUnavailable)
 		return
 	}

@@ -90,7 +90,7 @@ func (m *matrix) firstRelease(l *lane) error {
 		return fmt.Errorf("the first release: exit %d\n%s", e.code, e.output)
 	}
 	l.live = "r1"
-	l.traffic = newTrickle("http://" + l.listen + "/")
+	l.traffic = newTrickle(http.MethodGet, "http://"+l.listen+"/")
 	return nil
 }
 
@@ -201,16 +201,16 @@ type trickle struct {
 	errors   []string
 }
 
-func newTrickle(url string) *trickle {
+func newTrickle(method, url string) *trickle {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &trickle{cancel: cancel}
 	for range 2 {
-		t.running.Go(func() { t.client(ctx, url) })
+		t.running.Go(func() { t.client(ctx, method, url) })
 	}
 	return t
 }
 
-func (t *trickle) client(ctx context.Context, url string) {
+func (t *trickle) client(ctx context.Context, method, url string) {
 	c := &http.Client{Transport: &http.Transport{}}
 	defer c.CloseIdleConnections()
 	pace := time.NewTicker(8 * time.Millisecond)
@@ -221,7 +221,7 @@ func (t *trickle) client(ctx context.Context, url string) {
 			return
 		case <-pace.C:
 		}
-		err := request(ctx, c, http.MethodGet, url)
+		err := request(ctx, c, method, url)
 		if ctx.Err() != nil {
 			return
 		}

@@ -85,18 +85,23 @@ func (p *Provider) apply(ctx context.Context, c call, s planner.Step) error {
 	return p.foreign(s.Action)
 }
 
-// Announce fences former holders of the ticket's lease off from the agents.
+// Announce fences former holders of the ticket's lease off from the agents. One that
+// restarts is waited for.
 func (p *Provider) Announce(ctx context.Context, t planner.Ticket) error {
 	ctx, err := fleet.By(ctx, t)
 	if err != nil {
 		return err
 	}
-	members, err := p.fleet.Read(ctx)
+	var members []fleet.Member
+	err = fleet.Patient(ctx, func(func()) (err error) {
+		members, err = p.fleet.Read(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", p.address, err)
 	}
 	for _, m := range members {
-		if err := m.Announce(ctx); err != nil {
+		if err := fleet.Patient(ctx, func(func()) error { return m.Announce(ctx) }); err != nil {
 			return fmt.Errorf("announcing the holder to %s: %w", m.Host, err)
 		}
 	}

@@ -79,7 +79,11 @@ func (c *call) taskFor(ctx context.Context, a *planner.Task, m fleet.Member, i p
 	}
 	f := &taskRun{call: c, task: t, member: m}
 	c.report(planner.Waiting{For: fmt.Sprintf("task %s on %s", a.Task, m.Host)})
-	if err := f.begin(ctx); err != nil {
+	err = f.begin(ctx)
+	if ctx.Err() != nil {
+		return f.kill(ctx) // it may have begun all the same
+	}
+	if err != nil {
 		return err
 	}
 	return f.follow(ctx)

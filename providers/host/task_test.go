@@ -28,7 +28,7 @@ func (w *world) task(name, script string) *planner.Task {
 
 func (w *world) probeOf(id string, a planner.Action) planner.Outcome {
 	w.t.Helper()
-	outcome, err := w.Probe(w.t.Context(), planner.Ticket{Run: "r1"}, planner.Step{ID: id, Action: a})
+	outcome, err := w.Probe(w.t.Context(), holder, planner.Step{ID: id, Action: a})
 	if err != nil {
 		w.t.Fatal(err)
 	}

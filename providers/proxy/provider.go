@@ -95,13 +95,14 @@ func (p *Provider) apply(ctx context.Context, s planner.Step, report func(planne
 	return p.foreign(s.Action)
 }
 
-// Announce fences former holders of the ticket's lease off from the router.
+// Announce fences former holders of the ticket's lease off from the router. An agent
+// that restarts is waited for.
 func (p *Provider) Announce(ctx context.Context, t planner.Ticket) error {
 	ctx, err := fleet.By(ctx, t)
 	if err != nil {
 		return err
 	}
-	if err := p.agent.Announce(ctx); err != nil {
+	if err := fleet.Patient(ctx, func(func()) error { return p.agent.Announce(ctx) }); err != nil {
 		return fmt.Errorf("announcing the holder to %s: %w", p.address, err)
 	}
 	return nil
