@@ -225,16 +225,8 @@ func (n *badNetwork) deploys(instances int, faults []fault) {
 		l.set(0)
 	}
 	n.t.Logf("exit %d; one: %s; two: %s", e.code, n.lines[0], n.lines[1])
-	applies := 1
-	if e.code != exitDone {
-		n.failedCleanly(e)
-		n.flush()
-		applies++
-		if again := n.apply("r2", "--lift-hold", "the network is good again"); again.code != exitDone {
-			n.t.Fatalf("once more: exit %d\n%s\nat first: exit %d\n%s", again.code, again.output, e.code, e.output)
-		}
-	}
 	n.flush()
+	applies := 1 + n.completes(e)
 	traffic.stop()
 	serving.stop()
 	if failed := traffic.failed(); len(failed) > 0 {
@@ -250,6 +242,24 @@ func (n *badNetwork) deploys(instances int, faults []fault) {
 	if n.t.Failed() {
 		n.t.Logf("exit %d\n%s", e.code, e.output)
 	}
+}
+
+// completes applies until there is nothing to do any more, and tells how often. What
+// was cut short is finished by one apply, be it that it goes back; what was deferred or
+// taken back is done by another.
+func (n *badNetwork) completes(last ended) (times int) {
+	n.t.Helper()
+	for last.code != exitDone || strings.Contains(last.output, "Deferred:") {
+		if last.code != exitDone {
+			n.failedCleanly(last)
+		}
+		if times == 2 {
+			n.t.Fatalf("after two more applies: exit %d\n%s", last.code, last.output)
+		}
+		last = n.apply("r2", "--lift-hold", "the network is good again")
+		times++
+	}
+	return times
 }
 
 // flush delivers what the lines hold.

@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -53,6 +54,34 @@ func TestPatientEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPatientAsksTwice: a call that was not answered for as long as a call may take is
+// no agent that stays away. One that does is not waited for twice where one wait is
+// inside another.
+func TestPatientAsksTwice(t *testing.T) {
+	silent := &api.UnreachableError{Agent: "one", Err: syscall.ECONNREFUSED, Sent: true}
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		err := fleet.Patient(t.Context(), func(func()) error {
+			asked++
+			if asked > 1 {
+				return nil
+			}
+			time.Sleep(time.Minute)
+			return silent
+		})
+		if err != nil {
+			t.Errorf("one answer was lost: %v", err)
+		}
+		began := time.Now()
+		err = fleet.Patient(t.Context(), func(func()) error {
+			return fmt.Errorf("inside: %w", fleet.Patient(t.Context(), func(func()) error { return silent }))
+		})
+		if took := time.Since(began); !errors.Is(err, silent) || took > 16*time.Second {
+			t.Errorf("Patient = %v after %s", err, took)
+		}
+	})
 }
 
 // TestPatientEndsWithItsContext: at once.
