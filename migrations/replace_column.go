@@ -361,7 +361,7 @@ func (l *lowering) retire(t spec.Table) {
 // retireKeys ends the foreign keys to the old columns, each in a transaction of
 // its own: the key beside it holds.
 func (l *lowering) retireKeys(parent spec.Table, replaced []*spec.ReplaceColumn, t *Table, drop Unit) []Unit {
-	taken := map[string]bool{}
+	taken, columns := map[string]bool{}, l.replacing(parent)
 	for _, r := range replaced {
 		taken[r.Final()] = swapState(t, r) == hidden
 	}
@@ -377,6 +377,9 @@ func (l *lowering) retireKeys(parent spec.Table, replaced []*spec.ReplaceColumn,
 		if !beside && !ended {
 			continue
 		}
+		if !ended && !among(columns, k.Referenced) {
+			continue // the copy is another change's
+		}
 		child := spec.ParseTable(k.Table)
 		others := l.replaced(child)
 		own, referenced := awayNames(others, l.next.Table(child)), awayNames(replaced, t)
@@ -389,6 +392,7 @@ func (l *lowering) retireKeys(parent spec.Table, replaced []*spec.ReplaceColumn,
 				u.HideFor = min(u.HideFor, r.Hide)
 			}
 		}
+		u.Drops = drop.Drops // the word for the columns is one for their keys
 		units = append(units, u)
 	}
 	return units
@@ -441,13 +445,18 @@ func retireKey(parent spec.Table, k ForeignKey, definition string, ended bool, d
 }
 
 // takeNames ends with the table as the direct change of type would have left
-// it. Constraints and indexes of the old column go with it.
+// it. Constraints and indexes of the old column go with it. What another change
+// made beside those of its own columns stays as it is.
 func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live *Table) []string {
-	at := tableIdent(t)
+	at, columns := tableIdent(t), l.replacing(t)
+	concerns := func(definition, from string) bool {
+		_, rest, _ := strings.Cut(definition, from)
+		return spec.RenameColumns(rest, columns) != rest
+	}
 	var before, after []string
 	for _, i := range live.Indexes {
 		beside := carriedName(i.Name)
-		if live.index(beside) == nil {
+		if live.index(beside) == nil || !concerns(i.Definition, " USING ") {
 			continue
 		}
 		kind := ""
@@ -465,13 +474,13 @@ func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live 
 		before = append(before, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s %[3]s USING INDEX %[4]s", at, Ident(i.Name), kind, Ident(beside)))
 	}
 	for _, c := range live.Constraints {
-		if live.Constraint(carriedName(c.Name)) != nil && !l.parents(c) {
+		if live.Constraint(carriedName(c.Name)) != nil && among(columns, c.Columns) && !l.parents(c) {
 			after = append(after, fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, Ident(carriedName(c.Name)), Ident(c.Name)))
 			after = described(after, fmt.Sprintf("CONSTRAINT %s ON %s", Ident(c.Name), at), c.Comment)
 		}
 	}
 	for _, s := range live.Statistics {
-		if beside := s.beside(); live.statistics(beside.String()) != nil {
+		if beside := s.beside(); live.statistics(beside.String()) != nil && concerns(s.Definition, " ON ") {
 			after = append(after, fmt.Sprintf("ALTER STATISTICS %s RENAME TO %s", tableIdent(beside), Ident(spec.ParseTable(s.Name).Name)))
 			after = described(after, "STATISTICS "+tableIdent(spec.ParseTable(s.Name)), s.Comment)
 		}

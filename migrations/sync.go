@@ -263,8 +263,9 @@ func (s shapes) row(record string) string {
 	return b.String()
 }
 
-// swappedRow names each column, because of two that swapped names the record
-// has each under the other's.
+// swappedRow names the columns one by one, because of two that swapped names the
+// record has each under the other's. It names no more than the expressions use:
+// another change may take the rest away, or give it other names, meanwhile.
 func (s shapes) swappedRow(record string) string {
 	other := map[string]string{} // physical name → the name that expressions use
 	for _, names := range []map[string]string{s.hidden, s.swapped} {
@@ -272,11 +273,27 @@ func (s shapes) swappedRow(record string) string {
 			other[physical] = name
 		}
 	}
-	fields := make([]string, len(s.columns))
-	for i, c := range s.columns {
-		fields[i] = record + "." + Ident(c) + " as " + Ident(cmp.Or(other[c], c))
+	uses := s.uses()
+	var fields []string
+	for _, c := range s.columns {
+		if name := cmp.Or(other[c], c); uses(name) {
+			fields = append(fields, record+"."+Ident(c)+" as "+Ident(name))
+		}
 	}
 	return fmt.Sprintf("(select %s) as %s", strings.Join(fields, ", "), Ident(s.sync.Table.Name))
+}
+
+// uses tells of a column whether the expressions use it, which they all are where
+// one is about the whole row.
+func (s shapes) uses() func(column string) bool {
+	used := map[string]bool{}
+	for _, expressions := range []map[string]string{s.sync.Forward, s.sync.Backward} {
+		for _, sql := range expressions {
+			maps.Copy(used, spec.UsedColumns(sql))
+			used[s.sync.Table.Name] = used[s.sync.Table.Name] || strings.Contains(sql, ".*")
+		}
+	}
+	return func(column string) bool { return used[column] || used[s.sync.Table.Name] }
 }
 
 func changed(columns []string) string {

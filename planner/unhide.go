@@ -12,9 +12,10 @@ import (
 	"pleat/spec"
 )
 
-// Unhide plans the way back of steps that hid something, as the plan of the
-// earlier run has it: what they took out of sight comes back, whatever the spec
-// has become since. Steps that hid nothing are left out.
+// Unhide plans the way back of steps that hid something and of those that came
+// after them (Retires), as the plans of the earlier runs have it: what they took
+// out of sight comes back, whatever the spec has become since. Other steps are
+// left out.
 func Unhide(change string, hidden []Step, target []Target, now time.Time) (*Plan, error) {
 	p := &Plan{
 		Kind: "rollback", Headline: change + " " + string(migrations.Hidden) + " → " + string(migrations.Verified),
@@ -23,6 +24,9 @@ func Unhide(change string, hidden []Step, target []Target, now time.Time) (*Plan
 	}
 	for i := len(hidden) - 1; i >= 0; i-- {
 		s, ok := unhidden(hidden[i])
+		if !ok {
+			s, ok = unretired(hidden[i])
+		}
 		if !ok {
 			continue
 		}
@@ -42,6 +46,14 @@ func Unhide(change string, hidden []Step, target []Target, now time.Time) (*Plan
 // brings back without loss.
 func Hides(s Step) bool {
 	_, ok := unhidden(s)
+	return ok
+}
+
+// Retires tells whether a step goes on, once what its change takes away is
+// hidden, with what its undo takes back: it ends a former key, or has NOT NULL
+// take the place of a check. What was hidden comes back whole only with it.
+func Retires(s Step) bool {
+	_, ok := unretired(s)
 	return ok
 }
 
@@ -102,22 +114,29 @@ func StillDone(steps []Step) []Step {
 
 const unhideSuffix = "/unhide"
 
-func unhidden(s Step) (Step, bool) {
-	hide, ok := s.Action.(*Transaction)
-	if !ok || s.Kind != KindContract || s.Undo == nil || hide.Reverse {
+func unhidden(s Step) (Step, bool) { return broughtBack(s, migrations.Verified) }
+
+func unretired(s Step) (Step, bool) { return broughtBack(s, migrations.Hidden) }
+
+// broughtBack is the step that takes one of a contract back, to where its change
+// was in that phase, and whose own undo is that one again.
+func broughtBack(s Step, to migrations.Phase) (Step, bool) {
+	there, ok := s.Action.(*Transaction)
+	if !ok || s.Kind != KindContract || s.Undo == nil || there.Reverse {
 		return Step{}, false
 	}
 	back, ok := s.Undo.Action.(*Transaction)
-	if !ok || back.Phase != migrations.Verified {
+	if !ok || back.Phase != to {
 		return Step{}, false
 	}
-	again := *hide
+	again := *there
 	again.Evidence = nil
 	s.ID, s.Action = s.ID+unhideSuffix, back
 	s.Title = "un-" + s.Title
 	s.Undo = &Undo{Title: "hide again", Action: &again}
 	s.Cause = fmt.Sprintf("asked to bring back what %s hid", s.Address)
 	s.Needs, s.Guards, s.Waits, s.Section, s.Deferred, s.Together = nil, nil, nil, "", "", false
+	s.Drops = nil
 	return s, true
 }
 

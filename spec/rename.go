@@ -15,6 +15,22 @@ import (
 // after "." belongs to something else unless that is a name of the row. What is
 // in quotes of any kind but a name's is left alone.
 func RenameColumns(sql string, names map[string]string) string {
+	return renameColumns(sql, func(name string) string { return names[name] })
+}
+
+// UsedColumns are the names that SQL over a row uses as those of columns, as
+// RenameColumns tells them.
+func UsedColumns(sql string) map[string]bool {
+	used := map[string]bool{}
+	renameColumns(sql, func(name string) string {
+		used[name] = true
+		return ""
+	})
+	return used
+}
+
+// renameColumns asks for the name of each column; "" leaves it as it is.
+func renameColumns(sql string, renamed func(string) string) string {
 	columns, read := columnsIn(sql)
 	var b strings.Builder
 	last := byte(0) // the last byte before this place that is not white space
@@ -23,14 +39,17 @@ func RenameColumns(sql string, names map[string]string) string {
 	for i := 0; i < len(sql); {
 		n := span(sql[i:])
 		piece := sql[i : i+n]
-		by := names[nameIn(piece)]
+		name, by := nameIn(piece), ""
 		typed := last == ':' || last == '.' && ofType
 		called := strings.HasPrefix(sql[i+n:], "(") && piece[0] != '"'
 		column := !typed && !called
 		if read {
 			column = columns.at[i] || columns.lists && depth == 1 && (last == '(' || last == ',') && !called
 		}
-		if by == "" || !column {
+		if name != "" && column {
+			by = renamed(name)
+		}
+		if by == "" {
 			b.WriteString(piece)
 		} else {
 			b.WriteString(quotedName(by))

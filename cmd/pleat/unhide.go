@@ -69,6 +69,7 @@ func (r *runner) planUnhide(ctx context.Context, change string) (*planner.Plan, 
 		return nil, err
 	}
 	dropped := map[string]string{}
+	var retired []planner.Step
 	for _, run := range runs { // newest first
 		plan, err := planner.Decode(run.Plan)
 		if err != nil {
@@ -86,13 +87,17 @@ func (r *runner) planUnhide(ctx context.Context, change string) (*planner.Plan, 
 				dropped[s.Table] = fmt.Sprintf("%s, by run %s", s.Title, run.ID)
 			}
 		}
+		retired = append(slices.DeleteFunc(slices.Clone(done), func(s planner.Step) bool { return !planner.Retires(s) }), retired...)
 		hidden := slices.DeleteFunc(done, func(s planner.Step) bool { return !planner.Hides(s) })
 		left := slices.DeleteFunc(slices.Clone(hidden), func(s planner.Step) bool { return dropped[s.Table] != "" })
 		if len(left) > 0 {
 			if err := r.displaced(ctx, change, run, plan, left); err != nil {
 				return nil, err
 			}
-			return r.backFrom(ctx, change, plan, left)
+			if len(dropped) > 0 {
+				retired = nil // of what is gone for good, and comes back with nothing
+			}
+			return r.backFrom(ctx, change, plan, append(left, retired...))
 		}
 		if len(hidden) > 0 {
 			return nil, fmt.Errorf("%s: nothing brings it back", dropped[hidden[0].Table])
