@@ -103,6 +103,9 @@ func (r *rollout) task(t *spec.Task, names []string, placed []Placement) {
 	s.Source = r.source(t.Range)
 	s.Action = r.taskAction(t, t.Command, placed)
 	s.Undo = &Undo{Title: "-"}
+	if t.Run == spec.AfterRollout { // where one might think that it is over
+		s.Undo.Title = "all goes back"
+	}
 	if t.Undo != nil {
 		s.Undo = &Undo{Title: "run its undo", Action: r.taskAction(t, t.Undo, placed)}
 		s.Does = append(s.Does, "undo runs "+commandText(t.Undo))
