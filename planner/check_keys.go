@@ -13,7 +13,8 @@ import (
 
 // checkKeys refuses to replace one end of a foreign key while a change that is not
 // contracted replaces the other one: each would make a copy of the key with one end
-// on a column that goes. One change makes one copy.
+// on a column that goes. One change makes one copy. So it is with an index, a
+// constraint or statistics of several columns.
 func (p *planning) checkKeys() {
 	var replacing []*spec.Change
 	for _, c := range p.changes {
@@ -25,7 +26,11 @@ func (p *planning) checkKeys() {
 			if before.Database != c.Database {
 				continue
 			}
-			if d := bothEnds(db.Catalog, c, before); d != nil {
+			d := bothEnds(db.Catalog, c, before)
+			if d == nil {
+				d = shared(db.Catalog, c, before)
+			}
+			if d != nil {
 				p.diags = append(p.diags, d)
 				break
 			}
@@ -62,6 +67,38 @@ func bothEnds(cat *migrations.Catalog, c, before *spec.Change) *hcl.Diagnostic {
 				Severity: hcl.DiagError, Summary: "Both ends of a foreign key at once", Subject: own.Range.Ptr(),
 				Detail: fmt.Sprintf("The foreign key %s of %s refers to %s (%s), and %s replaces %s.%s. Put both into one change, or leave this out until the other is contracted, its drop included.",
 					key.Name, child, parent, strings.Join(referenced, ", "), before.Address(), other.Table, other.Column),
+			}
+		}
+	}
+	return nil
+}
+
+// shared finds an index, a constraint or statistics of which one change replaces
+// one column and the other another.
+func shared(cat *migrations.Catalog, c, before *spec.Change) *hcl.Diagnostic {
+	for _, name := range sortedKeys(cat.Tables) {
+		t := spec.ParseTable(name)
+		columns := map[string][]string{}
+		for _, i := range cat.Tables[name].Indexes {
+			_, rest, _ := strings.Cut(i.Definition, " USING ")
+			columns["index "+i.Name] = sortedKeys(spec.UsedColumns(rest))
+		}
+		for _, k := range cat.Tables[name].Constraints {
+			columns["constraint "+k.Name] = k.Columns
+		}
+		for _, s := range cat.Tables[name].Statistics {
+			_, rest, _ := strings.Cut(s.Definition, " ON ")
+			columns["statistics "+s.Name] = sortedKeys(spec.UsedColumns(rest))
+		}
+		for _, what := range sortedKeys(columns) {
+			own, other := replacement(c, t, columns[what]), replacement(before, t, columns[what])
+			if own == nil || other == nil || own.Column == other.Column {
+				continue
+			}
+			return &hcl.Diagnostic{
+				Severity: hcl.DiagError, Summary: "Two columns of one " + strings.Fields(what)[0] + " at once", Subject: own.Range.Ptr(),
+				Detail: fmt.Sprintf("The %s of %s has %s and also %s, which %s replaces. Put both into one change, or leave this out until the other is contracted, its drop included.",
+					what, t, own.Column, other.Column, before.Address()),
 			}
 		}
 	}
