@@ -54,12 +54,55 @@ func (p *Plan) Verdict() string {
 
 func (p *Plan) reasons() []string {
 	var out []string
+	words := p.Words()
 	for _, s := range p.Steps {
-		if s.Deferred != "" {
+		switch {
+		case s.Deferred == "":
+		case len(words) > fewWords && len(WordsIn(s.Deferred)) > 0:
+			out = append(out, fmt.Sprintf("%d words of --acknowledge are needed, below", len(words)))
+		default:
 			out = append(out, s.Deferred)
 		}
 	}
 	return distinct(out)
+}
+
+// fewWords are those that a verdict has room for.
+const fewWords = 2
+
+// Words are the arguments "--acknowledge DATABASE:OBJECT" that steps wait for,
+// each once.
+func (p *Plan) Words() []string {
+	var out []string
+	for _, s := range p.Steps {
+		out = append(out, WordsIn(s.Deferred)...)
+	}
+	return distinct(out)
+}
+
+const needsWord = "needs --acknowledge "
+
+// NeedsWords is why a step is deferred that waits for words of --acknowledge,
+// which are arguments as a shell reads them; "" for none.
+func NeedsWords(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return needsWord + strings.Join(words, " --acknowledge ")
+}
+
+// WordsIn are the arguments "--acknowledge DATABASE:OBJECT" of a text that ends
+// with a reason of NeedsWords.
+func WordsIn(reason string) []string {
+	_, words, ok := strings.Cut(reason, needsWord)
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, w := range strings.Split(words, " --acknowledge ") {
+		out = append(out, "--acknowledge "+w)
+	}
+	return out
 }
 
 func plural(n int, noun string) string {
@@ -87,6 +130,13 @@ func (t *text) plan(p *Plan) {
 	t.row("", row{number: "#", kind: "step", waits: "waits for", lock: "lock", fails: "if it fails"})
 	t.steps(p.Steps)
 	t.line("", "")
+	if words := p.Words(); len(words) > fewWords {
+		t.line("", "What is to be dropped wants a word each:")
+		for _, w := range words {
+			t.line("", "  "+w)
+		}
+		t.line("", "")
+	}
 	t.line(bold, p.Verdict())
 	t.line(dim, "fingerprint "+p.Fingerprint)
 }

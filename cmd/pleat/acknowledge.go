@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"pleat/migrations/conn"
 	"pleat/planner"
@@ -36,13 +37,21 @@ func unacknowledged(s planner.Step, labels map[string]string, acknowledged []str
 	var missing []string
 	for _, object := range s.Drops {
 		if word := label + ":" + object; !slices.Contains(acknowledged, word) {
-			missing = append(missing, "--acknowledge "+word)
+			missing = append(missing, shellWord(word))
 		}
 	}
-	if len(missing) == 0 {
-		return ""
+	return planner.NeedsWords(missing)
+}
+
+// shellWord is a text as one word of a shell's command line.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_-./:@", r)
 	}
-	return "needs " + strings.Join(missing, " ")
+	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // labels name the databases of the spec for a person, "HOST/DATABASE" or
@@ -65,17 +74,12 @@ func withheld(plan *planner.Plan) error {
 	if plan.Now() > 0 {
 		return nil
 	}
-	var words []string
-	for _, s := range plan.Steps {
-		if rest, ok := strings.CutPrefix(s.Deferred, "needs --acknowledge"); ok {
-			words = append(words, "--acknowledge"+rest)
-		}
-	}
+	words := plan.Words()
 	if len(words) == 0 {
 		return nil
 	}
 	return &codeError{
 		exitBlocked, errors.New("all that is left is to drop what nobody acknowledged"),
-		"the same command with " + strings.Join(unique(words), " "),
+		"the same command with " + strings.Join(words, " "),
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"pleat/executor"
 	"pleat/planner"
@@ -82,7 +83,7 @@ func (a *app) sum(kind string, s executor.Summary) {
 	case executor.Deferred:
 		a.talk("\nDone as far as it goes now: %s in %.1fs.", count(len(s.Done), "step"), s.Seconds)
 		a.list("Deferred", s.Deferred)
-		a.talk("Next: pleat %s takes it up again.", kind)
+		a.talk("Next: pleat %s%s takes it up again.", kind, withWords(s.Deferred))
 		return
 	}
 	a.talk("")
@@ -96,6 +97,23 @@ func (a *app) sum(kind string, s executor.Summary) {
 	a.list("Undone", s.Undone)
 	a.list("Not started", s.NotStarted)
 	a.list("Deferred", s.Deferred)
+}
+
+// withWords are the arguments without which none of what is deferred goes on;
+// "" where some of it does.
+func withWords(deferred []string) string {
+	var words []string
+	for _, d := range deferred {
+		wanted := planner.WordsIn(d)
+		if len(wanted) == 0 {
+			return ""
+		}
+		words = append(words, wanted...)
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return " " + strings.Join(unique(words), " ")
 }
 
 func (a *app) list(heading string, lines []string) {
