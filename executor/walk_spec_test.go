@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"pleat/planner"
+	"pleat/providers/fake"
 	"pleat/spec"
 )
 
@@ -31,12 +32,37 @@ type shape struct {
 	Smoke    bool
 	Held     bool // requests wait while nothing is up
 	Ledger   bool // there is another service, which comes after
+	Promote  bool // of primary_last: there is a command for it
+	Progress bool // instances have to keep coming
 }
 
-// longestHold is for how long requests may wait.
-const longestHold = time.Minute
+const (
+	longestHold     = time.Minute      // for how long requests may wait
+	longestProgress = 30 * time.Second // until one more instance came up
+)
 
-func drawShape(t *rapid.T, router, ledger bool) shape {
+// setting is what stays the same on a walk.
+type setting struct {
+	Router  bool
+	Ledger  bool
+	Cluster bool // web is one
+	Promote bool // which has a command for that
+	Members int  // so many
+}
+
+func drawSetting(t *rapid.T) setting {
+	s := setting{
+		Router: rapid.IntRange(0, 3).Draw(t, "router") > 0, Ledger: rapid.IntRange(0, 2).Draw(t, "ledger") == 2,
+		Cluster: rapid.IntRange(0, 5).Draw(t, "cluster") == 5,
+	}
+	if s.Cluster {
+		s.Promote, s.Members = rapid.Bool().Draw(t, "promote"), rapid.IntRange(3, 4).Draw(t, "members")
+	}
+	return s
+}
+
+func drawShape(t *rapid.T, in setting) shape {
+	router := in.Router
 	s := shape{
 		Release:  rapid.IntRange(1, 3).Draw(t, "release"),
 		Strategy: rapid.SampledFrom([]string{"rolling", "all_at_once", "stop_first", "handover", "offline", "canary", "blue_green", "cycle"}).Draw(t, "strategy"),
@@ -46,7 +72,11 @@ func drawShape(t *rapid.T, router, ledger bool) shape {
 		Gate:     rapid.IntRange(0, 3).Draw(t, "gate") == 3,
 		Task:     rapid.SampledFrom([]string{"", "", "before_start", "before_traffic", "canary", "after"}).Draw(t, "task"),
 		Smoke:    rapid.IntRange(0, 2).Draw(t, "smoke") == 2,
-		Ledger:   ledger,
+		Ledger:   in.Ledger,
+		Progress: rapid.IntRange(0, 2).Draw(t, "progress") == 2,
+	}
+	if in.Cluster {
+		s.Strategy, s.Promote, s.Web = "primary_last", in.Promote, in.Members
 	}
 	switch s.Strategy {
 	case "canary", "blue_green", "cycle":
@@ -61,7 +91,7 @@ func drawShape(t *rapid.T, router, ledger bool) shape {
 	case "rolling", "stop_first":
 		s.Batch = rapid.IntRange(0, 2).Draw(t, "batch")
 	}
-	if router && s.Strategy != "offline" && s.Strategy != "stop_first" {
+	if router && s.Strategy != "offline" && s.Strategy != "stop_first" && s.Strategy != "primary_last" {
 		s.Keep = rapid.SampledFrom([]string{"", "30m"}).Draw(t, "keep")
 	}
 	if router && (s.Strategy == "offline" || s.Strategy == "stop_first") {
@@ -113,6 +143,12 @@ func (s shape) strategy() string {
 		return text + "}\n"
 	case "canary":
 		return "canary {\nstep {\nweight = 10\n" + s.Step + "\n}\nstep {\nweight = 50\n" + s.Step + "\n}\n}\n"
+	case "primary_last":
+		text := "primary_last {\nprocess = \"web\"\n"
+		if s.Promote {
+			text += "promote {\ncommand = [\"promote\"]\n}\n"
+		}
+		return text + "}\n"
 	case "blue_green":
 		return "blue_green {\n" + s.Step + "\n}\n"
 	}
@@ -132,6 +168,9 @@ func (s shape) text() string {
 	if s.Held {
 		fmt.Fprintf(&b, "hold_traffic = \"%ds\"\n", longestHold/time.Second)
 	}
+	if s.Progress {
+		fmt.Fprintf(&b, "progress_deadline = \"%ds\"\n", longestProgress/time.Second)
+	}
 	if s.Smoke {
 		b.WriteString("smoke \"http\" {\npath = \"/\"\n}\n")
 	}
@@ -140,7 +179,7 @@ func (s shape) text() string {
 		b.WriteString("strategy \"plain\" {\nrolling {}\n}\n")
 		s.service(&b, "ledger", "strategy = strategy.plain\nafter = [service.users]\n", "process \"book\" {\ncount = 2\n}\n")
 	}
-	s.service(&b, "users", s.users(), fmt.Sprintf("process \"web\" {\ncount = %d\n}\nprocess \"job\" {\ncount = %d\n}\n", s.Web, s.Job)+s.task())
+	s.service(&b, "users", s.users(), fmt.Sprintf("process \"web\" {\ncount = %d\n"+s.joins()+"}\nprocess \"job\" {\ncount = %d\n}\n", s.Web, s.Job)+s.task())
 	return b.String()
 }
 
@@ -154,6 +193,14 @@ func (s shape) users() string {
 		text += "gates = [gate.calm]\n"
 	}
 	return text
+}
+
+// joins is what web runs where it is a cluster.
+func (s shape) joins() string {
+	if s.Strategy != "primary_last" {
+		return ""
+	}
+	return "command = [\"" + fake.Joins + "\"]\n"
 }
 
 func (s shape) task() string {

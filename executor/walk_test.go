@@ -34,7 +34,9 @@ const (
 // never gets an instance requests that was not seen to be up, or did not pass its
 // smoke test, and where nothing new may run beside something old nothing does; a
 // task is done once at most for a run, and taken back only where it was begun;
-// requests wait no longer than they may, and for nothing once a run has arrived; the
+// requests wait no longer than they may, and for nothing once a run has arrived; a
+// cluster has a second copy of what is confirmed at all times, and one that takes
+// writes, which goes only once whoever comes has caught up; the
 // service that comes after waits for the first; each run comes to an end; and once
 // nothing goes wrong any more, what is wanted is there.
 func TestWalks(t *testing.T) {
@@ -82,10 +84,9 @@ type turn struct {
 }
 
 func takeWalk(t *testing.T, r *rapid.T, ends *tally) {
-	router := rapid.IntRange(0, 3).Draw(r, "router") > 0
-	ledger := rapid.IntRange(0, 2).Draw(r, "ledger") == 2
+	in := drawSetting(r)
 	turns := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) turn {
-		return turn{drawShape(t, router, ledger), rapid.IntRange(0, 4).Draw(t, "back") == 4, rapid.IntRange(0, 4).Draw(t, "closed") == 4}
+		return turn{drawShape(t, in), rapid.IntRange(0, 4).Draw(t, "back") == 4, rapid.IntRange(0, 4).Draw(t, "closed") == 4}
 	}), 2, 5).Draw(r, "turns")
 	incidents := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) incident {
 		return incident{rapid.SampledFrom(mishaps).Draw(t, "what"), rapid.IntRange(1, 50).Draw(t, "at"), rapid.IntRange(0, 9).Draw(t, "which")}
@@ -101,6 +102,7 @@ func takeWalk(t *testing.T, r *rapid.T, ends *tally) {
 				w.breaks("%v\n%s", v, debug.Stack())
 			}
 		}()
+		w.cluster(in)
 		w.walk(t, turns, incidents, ends)
 	})
 	if len(w.broken) > 0 {
@@ -137,6 +139,9 @@ func (w *walker) arrive(t *testing.T, s shape) {
 			return
 		case string(executor.Failed): // pleat unlock --abandon-run
 			w.journal.open = nil
+		}
+		if w.members != nil { // a person sees to a cluster without a primary
+			w.members.takeOver()
 		}
 		time.Sleep(time.Hour)
 	}
@@ -283,7 +288,7 @@ func guarded(plan *planner.Plan) bool {
 // promise notes what the run keeps that begins now.
 func (w *walker) promise(n turn) {
 	s := n.Shape
-	p := promise{shape: s, tries: s.Smoke && !n.Back, crashes: w.crashed(""), old: w.crashed(s.version())}
+	p := promise{shape: s, whole: s.Strategy == "primary_last" && w.live()["web"] > 1, were: w.live()["web"], back: n.Back, tries: s.Smoke && !n.Back, crashes: w.crashed(""), old: w.crashed(s.version())}
 	p.floor = map[string]int{"web": s.floor(s.Web, sum(w.serving("web"))), "job": s.floor(s.Job, sum(w.serving("job")))}
 	if w.alone(s) {
 		live := w.live()

@@ -30,7 +30,7 @@ type killed struct{}
 var mishaps = []string{
 	"refuse", "lost", "slow", "too slow", "fail", "crash", "missing", "double", "reverse", "linger", "linger for long", "twice",
 	"blind", "bad", "closed", "silent", "decline", "an instance crashes", "an instance crashes later", "stop", "cancel",
-	"die before", "die after", "die before a write", "die after a write", "the journal fails",
+	"die before", "die after", "die before a write", "die after a write", "the journal fails", "comes slowly", "comes too slowly", "lags", "fails over",
 }
 
 // incident is a mishap, at a call of a provider.
@@ -43,6 +43,9 @@ type incident struct {
 // promise is what a run keeps, whatever goes wrong.
 type promise struct {
 	shape   shape
+	whole   bool           // web is a cluster, and was one
+	were    int            // so many of web ran when it began
+	back    bool           // it goes back by a plan of its own
 	tries   bool           // instances before they get requests; on a way back they are those that got them
 	floor   map[string]int // instances of a process that serve
 	most    map[string]int // instances of a process that run at a time; none: any number
@@ -53,7 +56,8 @@ type promise struct {
 // walker is a world in which things go wrong, and what is wrong with it.
 type walker struct {
 	system    *fake.System
-	routed    bool // web is
+	members   *ensemble // nil: web is not a cluster
+	routed    bool      // web is
 	journal   *memory
 	incidents []incident
 	calls     int
@@ -74,6 +78,7 @@ type walker struct {
 	decline bool
 
 	// Of a call.
+	step         planner.Step
 	fault        fake.Fault
 	twice, blind bool
 	bad, diesNow bool
@@ -92,6 +97,16 @@ func newWalker() *walker {
 		Orchestrator: orchestratorAt, Router: routerAt, Hosts: hosts,
 		Artifacts: map[string]string{"r1": digest(1), "r2": digest(2), "r3": digest(3)},
 		Script:    func(planner.Step) fake.Fault { return w.fault },
+		Changed: func(i planner.Instance) {
+			if w.members != nil {
+				w.members.changed(i)
+			}
+		},
+		Ran: func(r fake.TaskRun) {
+			if w.members != nil {
+				w.members.ran(r)
+			}
+		},
 	})
 	w.journal = &memory{entries: map[string][]journal.Entry{}, writing: w.writing, written: w.written, word: w.word}
 	return w
@@ -104,8 +119,10 @@ func (w *walker) tell(format string, args ...any) {
 }
 
 func (w *walker) breaks(format string, args ...any) {
-	w.broken = append(w.broken, fmt.Sprintf(format, args...))
 	w.tell("BROKEN: "+format, args...)
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.broken = append(w.broken, fmt.Sprintf(format, args...))
 }
 
 func (w *walker) writing() error {
@@ -168,6 +185,19 @@ func (w *walker) happen(i incident) {
 		w.fault.Double = true
 	case "reverse":
 		w.fault.Reverse = true
+	case "comes slowly":
+		w.fault.Slow = 20 * time.Second
+	case "comes too slowly":
+		w.fault.Slow = 40 * time.Second
+	case "lags":
+		if w.members != nil {
+			w.members.lag()
+		}
+	case "fails over":
+		if w.members != nil {
+			w.members.failOver()
+			time.Sleep(2 * telling) // who was stopped before anybody could know was bad luck
+		}
 	case "linger":
 		w.fault.Linger = 20 * time.Second
 	case "linger for long":
@@ -306,7 +336,9 @@ type provider struct {
 
 func (p provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
 	p.call()
+	p.step = s
 	p.asked(s)
+	began := time.Now()
 	before, crashes := map[string]int{"web": sum(p.serving("web")), "job": sum(p.serving("job"))}, p.crashed("")
 	err := p.inner.Apply(ctx, t, s, report)
 	if a, ok := s.Action.(*planner.Start); ok && p.fault.Crash {
@@ -318,6 +350,9 @@ func (p provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, r
 		err = p.inner.Apply(ctx, t, s, report)
 	}
 	p.tell("  %s %s: %v", s.Kind, s.Title, err)
+	if most := s.Limits.Progress; most > 0 && err == nil && p.fault.Slow > most && time.Since(began) >= p.fault.Slow {
+		p.breaks("%s %s: for %s none more came up, where %s were given", s.Kind, s.Title, p.fault.Slow, most)
+	}
 	p.did(s, before, p.crashed("")-crashes, err)
 	if p.diesNow {
 		panic(killed{})
@@ -345,7 +380,11 @@ func (w *walker) asked(s planner.Step) {
 			}
 		}
 	case *planner.Start:
-		if wanted := w.promises[w.ticket.Run].shape; a.Service == "ledger" && !back(s) && w.there("users", a.Release) < wanted.Web {
+		p := w.promises[w.ticket.Run]
+		if has := s.Limits.Progress > 0; a.Service == "users" && has != (p.shape.Progress && !p.back && !back(s)) {
+			w.breaks("%s has a progress deadline: %t", s.Title, has)
+		}
+		if wanted := p.shape; a.Service == "ledger" && !back(s) && w.there("users", a.Release) < wanted.Web {
 			w.breaks("%s of the ledger is to start, and of the service before it %d are there, of %d", a.Release, w.there("users", a.Release), wanted.Web)
 		}
 	case *planner.HoldTraffic:

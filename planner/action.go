@@ -196,7 +196,9 @@ type Task struct {
 	Each         bool                `json:"each,omitempty"`      // for each instance; otherwise once
 	Instances    []Placement         `json:"instances"`           // without Each one, named like the task
 	// Of is the role of the one instance that it is for, whichever says at that
-	// time that it has it; "" for all.
+	// time that it has it; "" for all. Once begun it is for the same one, whatever
+	// that says by then. Where it is not begun and one says that it is the primary
+	// there is nothing to do: somebody else has seen to it.
 	Of      Role          `json:"of,omitempty"`
 	Timeout time.Duration `json:"timeout_ns"` // for each run of the program
 }
@@ -261,6 +263,11 @@ type Start struct {
 // others of the process are, and one of release By is not, or has ended by itself of
 // late, it fails, and nothing is changed. It also fails when, once it is done, that is
 // so of one that was up before.
+//
+// Role is set for instances of a cluster: what they were when the stop was planned.
+// Where one of them is up, one of the process has to say that it is the primary: one of
+// them if Role is that, otherwise one that stays. Else it fails, and nothing is
+// changed.
 type Stop struct {
 	Orchestrator spec.Address `json:"orchestrator"`
 	Service      string       `json:"service"`
@@ -272,6 +279,7 @@ type Stop struct {
 	Exclusive    bool         `json:"exclusive,omitempty"`
 	Floor        int          `json:"floor,omitempty"`
 	By           string       `json:"by,omitempty"`
+	Role         Role         `json:"role,omitempty"`
 }
 
 // Attach lets instances get requests. It fails where one is not up, unless Again

@@ -31,10 +31,11 @@ func (r *rollout) cluster(p ProcessDefinition) {
 	missing := r.work(p).Missing
 	up := func() {
 		if len(missing) > 0 {
-			r.start(p, missing[:1])
+			r.move(strategy.Move{Up: true, Process: p.Process, Instances: missing[:1]})
 			missing = missing[1:]
 		}
 	}
+	r.attachLeftovers()
 	whole := []Role{Primary, Sync}[:min(r.count(p), 2)]
 	if len(leaving) == 0 && r.work(p).Present == 0 {
 		up()
@@ -43,12 +44,12 @@ func (r *rollout) cluster(p ProcessDefinition) {
 	group := r.group
 	for _, old := range leaving {
 		up()
-		m := strategy.Move{Process: p.Process, Instances: []string{old.Release + "/" + old.Name}, Wait: true}
+		m := strategy.Move{Process: p.Process, Instances: []string{old.Release + "/" + old.Name}, Wait: true, Serving: len(r.mine(func(i Instance) bool { return i.Process == p.Process })) - 1}
 		if old.Role == Primary {
 			r.roles(p, Sync)
 			m.Alone, r.group = true, group+" primary" // what fails from here on goes back to here
 		}
-		r.stop(old.Release, m, []string{old.Name})
+		r.move(m)
 		switch old.Role {
 		case Sync:
 			if len(whole) > 1 { // one alone has no copy
@@ -68,6 +69,18 @@ func (r *rollout) cluster(p ProcessDefinition) {
 	if r.started && len(whole) > 1 {
 		r.roles(p, whole...)
 	}
+}
+
+// roleOf is what the one instance that is to go is in its cluster, "" where it is in
+// none.
+func (r *rollout) roleOf(version, process string, placed []Placement) Role {
+	if c := r.service.Clustered; c == nil || c.Name != process || len(placed) != 1 {
+		return ""
+	}
+	for _, i := range r.mine(func(i Instance) bool { return i.Release == version && i.Name == placed[0].Instance }) {
+		return i.Role
+	}
+	return ""
 }
 
 // roles waits for what the release's instances say of themselves.
@@ -132,7 +145,7 @@ func (p *planning) checkCluster(s *spec.Service, to *declaration) {
 	if len(old) == 0 {
 		return
 	}
-	if reason := unfit(live, roles, len(live) > len(old), p.countOf(s, old[0])); reason != "" {
+	if reason := unfit(live, roles, len(live) > len(old), min(p.countOf(s, old[0]), to.release.process(s.Clustered.Name).Count)); reason != "" {
 		p.diags = append(p.diags, problem("Cluster is not whole",
 			fmt.Sprintf("%s %s: %s. A rollout primary_last touches a cluster only where it has a primary, a synchronous copy and one more, all of them up.", s.Address(), s.Clustered.Name, reason), s.ReleaseRange))
 	}

@@ -136,7 +136,7 @@ func (e *emitter) rollout(s *spec.Service, version string) *rollout {
 
 // explainRoll notes what a person should know before saying yes.
 func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
-	if r.started {
+	if r.started || r.shrinks {
 		e.releases = append(e.releases, r.to)
 	}
 	e.note(r.sizes...)
@@ -167,6 +167,7 @@ type rollout struct {
 	hosts   []string
 	group   string
 	started bool
+	shrinks bool                   // it has fewer instances than before
 	last    bool                   // nothing of the process comes or goes after the move
 	keeps   bool                   // the releases before stay up, without requests
 	ran     map[string]bool        // tasks that the rollout runs once
@@ -710,6 +711,7 @@ func (r *rollout) stopAction(version string, m strategy.Move, placed []Placement
 	}
 	if r.current.kind != moveDown && r.to.process(m.Process) != nil {
 		s.By, s.Floor = r.to.Version, r.floor(m, false)
+		s.Role = r.roleOf(version, m.Process, placed)
 	}
 	return s
 }
@@ -722,7 +724,7 @@ func (r *rollout) stop(version string, m strategy.Move, names []string) {
 	case r.current.kind == moveDown:
 		s.Cause = fmt.Sprintf("nothing of %s may run while the schema changes", r.service.Address())
 	case version == r.to.Version:
-		s.Cause = "more instances than wanted"
+		s.Cause, r.shrinks = "more instances than wanted", true
 	}
 	s.Action = r.stopAction(version, m, placed)
 	if release, p := r.leaving(version, m.Process); p != nil {

@@ -88,7 +88,10 @@ type Start struct {
 // warning and done all the same, unless exclusive is true. Where one of them is up,
 // fewer than floor others of the process are, and one of release by is not, it fails,
 // and nothing is changed. It also fails when, once it is done, one of release by that
-// was up before is not any more. Both are unwell.
+// was up before is not any more. Both are unwell. With role, which instances of a
+// cluster have, and one of them up, one of the process has to say that it is primary:
+// one of them where role is primary, otherwise one that stays. Else it fails, nothing
+// is changed, and that is unwell, too.
 type Stop struct {
 	Service   string   `json:"service"`
 	Release   string   `json:"release"`
@@ -99,6 +102,7 @@ type Stop struct {
 	Exclusive bool     `json:"exclusive,omitempty"`
 	Floor     int      `json:"floor,omitempty"`
 	By        string   `json:"by,omitempty"`
+	Role      string   `json:"role,omitempty"`
 }
 
 // Smoke is done when each instance has passed each check once, asked where it
@@ -123,7 +127,9 @@ type Handover struct {
 // Task is done when the command of its definition has ended with 0: for each
 // instance, one after the other, or for the one that has the role `of`. It runs
 // once for each run, step and instance, whoever asks how often. Cancelled, it is
-// killed.
+// killed. One with `of` that was begun for an instance stays with that, whatever role
+// it has by then; where it was not begun and one of the instances is primary it is
+// done without running.
 type Task struct {
 	Service    string   `json:"service"`
 	Release    string   `json:"release"`

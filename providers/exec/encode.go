@@ -30,7 +30,7 @@ func (o *Orchestrator) action(a planner.Action) (kind string, action any, err er
 	case *planner.Stop:
 		return "stop", Stop{
 			Service: a.Service, Release: a.Release, Process: a.Process, Leave: leave(a.Drain),
-			Instances: placed(a.Instances), Wait: a.Wait, Exclusive: a.Exclusive, Floor: a.Floor, By: a.By,
+			Instances: placed(a.Instances), Wait: a.Wait, Exclusive: a.Exclusive, Floor: a.Floor, By: a.By, Role: string(a.Role),
 		}, nil
 	case *planner.Smoke:
 		return "smoke", Smoke{Service: a.Service, Release: a.Release, Process: a.Process, Instances: placed(a.Instances), Checks: checks(a.Checks)}, nil

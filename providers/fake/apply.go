@@ -12,8 +12,14 @@ import (
 // until met, unless that is nil.
 type work func() (said []planner.Report, met condition, err error)
 
-// condition is looked at under the lock.
-type condition func() bool
+// condition is looked at under the lock, with how long it was waited for. Its error
+// is that it will not be met.
+type condition func(waited time.Duration) (bool, error)
+
+// when is met when that is so.
+func when(so func() bool) condition {
+	return func(time.Duration) (bool, error) { return so(), nil }
+}
 
 // apply makes a step's effect as its fault has it.
 func (s *System) apply(ctx context.Context, t planner.Ticket, step planner.Step, report func(planner.Report), effect func(Fault) work) error {
@@ -55,15 +61,18 @@ func (s *System) locked(t planner.Ticket, f Fault, effect work) ([]planner.Repor
 // await returns once it is met, or its time is over.
 func (s *System) await(ctx context.Context, limit time.Duration, met condition) error {
 	const look = 20 * time.Millisecond
-	for began := time.Now(); !s.is(met); {
-		if limit > 0 && time.Since(began) >= limit {
+	for began := time.Now(); ; {
+		waited := time.Since(began)
+		if is, err := s.is(met, waited); is || err != nil {
+			return err
+		}
+		if limit > 0 && waited >= limit {
 			return &lateError{limit}
 		}
 		if err := pause(ctx, look); err != nil {
 			return fmt.Errorf("%w: %w", planner.ErrOutcomeUnknown, err)
 		}
 	}
-	return nil
 }
 
 // lateError is that a step's time was over before its condition was met.
@@ -71,10 +80,10 @@ type lateError struct{ limit time.Duration }
 
 func (e *lateError) Error() string { return fmt.Sprintf("not there within the step's %s", e.limit) }
 
-func (s *System) is(met condition) bool {
+func (s *System) is(met condition, waited time.Duration) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return met()
+	return met(waited)
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -96,4 +105,12 @@ func all(instances []planner.Placement, good func(planner.Placement) bool) plann
 		}
 	}
 	return planner.Done
+}
+
+// is tells whether it is met now. The lock is held.
+func is(met condition) planner.Outcome {
+	if now, err := met(0); now && err == nil {
+		return planner.Done
+	}
+	return planner.NotDone
 }

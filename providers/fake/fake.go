@@ -21,6 +21,7 @@ type Fault struct {
 	Delay   time.Duration // before the effect; the call can be cancelled meanwhile
 	Fail    bool          // instances end before they are up, tasks end badly, smoke tests do not pass
 	Crash   bool          // instances end right after they were up
+	Slow    time.Duration // instances take that long to come up, one after the other
 	Linger  time.Duration // instances that are to stop, and tasks, take that long
 	Missing bool          // nothing is reported
 	Double  bool          // everything is reported twice
@@ -36,6 +37,11 @@ type Options struct {
 	Artifacts map[string]string
 	// Script is asked before each call of Apply; nil: nothing ever goes wrong.
 	Script func(planner.Step) Fault
+	// Changed and Ran are told of an instance whose state is another one, and of a
+	// task that ended well, before anybody can see it. They must not call the
+	// system. nil: nobody is told.
+	Changed func(planner.Instance)
+	Ran     func(TaskRun)
 }
 
 // The words that a command of a fake program begins with. Any other works.
@@ -43,6 +49,7 @@ const (
 	Fails   = "fails"   // ends before it is up
 	Hangs   = "hangs"   // runs and never gets healthy
 	Falters = "falters" // ends before it is up when it is started first
+	Joins   = "joins"   // is up once it has said what it is in its cluster
 )
 
 type key struct{ service, release, name string }
@@ -50,6 +57,8 @@ type key struct{ service, release, name string }
 type instance struct {
 	planner.Instance
 	incarnation int
+	command     string
+	arrived     bool   // it was up since it was started
 	tookOver    string // the run for which it said so
 }
 
@@ -80,7 +89,52 @@ func (s *System) Crash(service, release, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := s.instances[key{service, release, name}]; i != nil {
-		i.State = planner.Down
+		s.becomes(i, planner.Down)
+	}
+}
+
+// ComeBack starts an instance again that went by itself, as an agent does.
+func (s *System) ComeBack(service, release, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.instances[key{service, release, name}]; i != nil && i.State == planner.Down {
+		s.started++
+		i.incarnation = s.started
+		if s.becomes(i, planner.Starting); i.command != Joins {
+			s.becomes(i, planner.Up)
+		}
+	}
+}
+
+// Say has an instance say what it is in its cluster. One that joins it is up then.
+func (s *System) Say(service, release, name string, r planner.Role) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.instances[key{service, release, name}]
+	if i == nil || i.State == planner.Down {
+		return
+	}
+	if i.Role = r; i.command == Joins && i.State == planner.Starting {
+		s.becomes(i, planner.Up)
+	}
+}
+
+// becomes gives an instance another state. What it was in its cluster is not said
+// any more by one that is down. The lock is held.
+func (s *System) becomes(i *instance, state planner.InstanceState) {
+	if i.State == state {
+		return
+	}
+	switch i.State = state; state {
+	case planner.Starting:
+		i.Role, i.arrived = "", false
+	case planner.Up:
+		i.arrived = true
+	case planner.Down:
+		i.Role = ""
+	}
+	if s.options.Changed != nil {
+		s.options.Changed(i.Instance)
 	}
 }
 

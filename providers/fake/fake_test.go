@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pleat/planner"
@@ -29,7 +30,10 @@ func open(script func(planner.Step) fake.Fault) *providertest.Harness {
 		TakeOver: func(a *planner.Start, i planner.Placement, run string) {
 			s.TakeOver(a.Service, a.Release, i.Instance, run)
 		},
-		Lacks:   []providertest.Ability{providertest.Clusters, providertest.Requests},
+		Say: func(a *planner.Start, i planner.Placement, r planner.Role) {
+			s.Say(a.Service, a.Release, i.Instance, r)
+		},
+		Lacks:   []providertest.Ability{providertest.Requests},
 		Task:    task,
 		Ran:     func() int { return len(s.Tasks()) },
 		Request: func(ctx context.Context) error { return s.Router().Request(ctx, "users") },
@@ -88,4 +92,36 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s: %v, then %v, %d reports", name, err, after, n)
 		}
 	}
+}
+
+// Those that come up one by one are waited for while each takes less than the
+// progress deadline, however long all of them take.
+func TestSlowInstancesHaveToKeepComing(t *testing.T) {
+	for slow, fails := range map[time.Duration]bool{20 * time.Second: false, 40 * time.Second: true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := open(func(planner.Step) fake.Fault { return fake.Fault{Slow: slow} })
+			step := planner.Step{Action: start("1.0.0", 3, providertest.Works), Limits: planner.Limits{Run: 2 * time.Minute, Progress: 30 * time.Second}}
+			began := time.Now()
+			err := h.Orchestrator.Apply(t.Context(), planner.Ticket{}, step, func(planner.Report) {})
+			if took := time.Since(began).Round(time.Second); (err != nil) != fails || !fails && took != 3*slow || fails && took != 30*time.Second {
+				t.Errorf("each takes %s: %v, after %s", slow, err, took)
+			}
+			time.Sleep(3 * slow)
+		})
+	}
+}
+
+// One that joins a cluster is up once it says what it is.
+func TestJoiningIsSaying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(nil)
+		a := start("1.0.0", 1, providertest.Works)
+		a.Definition.Command = []string{fake.Joins}
+		time.AfterFunc(time.Minute, func() { h.Say(a, a.Instances[0], planner.Async) })
+		began := time.Now()
+		err := h.Orchestrator.Apply(t.Context(), planner.Ticket{}, planner.Step{Action: a}, func(planner.Report) {})
+		if took := time.Since(began).Round(time.Second); err != nil || took != time.Minute {
+			t.Errorf("%v, after %s", err, took)
+		}
+	})
 }

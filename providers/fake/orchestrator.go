@@ -10,7 +10,7 @@ import (
 	"pleat/planner"
 )
 
-// Orchestrator applies Start, Stop, Smoke, Handover and Task, and answers NoInstances.
+// Orchestrator applies Start, Stop, Smoke, Handover, Task and Roles, and answers NoInstances.
 type Orchestrator struct{ *System }
 
 // Orchestrator is the system as an orchestrator.
@@ -23,10 +23,15 @@ func (o Orchestrator) Announce(_ context.Context, t planner.Ticket) error { retu
 func (o Orchestrator) Apply(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
 	switch a := s.Action.(type) {
 	case *planner.Start:
-		if err := o.await(ctx, s.Limits.Run, func() bool { return !o.stopping(a.Service, a.Release, a.Instances) }); err != nil {
+		if err := o.await(ctx, s.Limits.Run, when(func() bool { return !o.stopping(a.Service, a.Release, a.Instances) })); err != nil {
 			return err
 		}
-		err := o.apply(ctx, t, s, report, func(f Fault) work { return func() ([]planner.Report, condition, error) { return o.start(a, f) } })
+		err := o.apply(ctx, t, s, report, func(f Fault) work {
+			return func() ([]planner.Report, condition, error) {
+				said, err := o.start(a, f)
+				return said, o.coming(a, s.Limits.Progress), err
+			}
+		})
 		if err != nil || s.Limits.Stay == 0 {
 			return err
 		}
@@ -43,6 +48,10 @@ func (o Orchestrator) Apply(ctx context.Context, t planner.Ticket, s planner.Ste
 		})
 	case *planner.Task:
 		return o.applyTask(ctx, t, s, a, report)
+	case *planner.Roles:
+		return o.apply(ctx, t, s, report, func(Fault) work {
+			return func() ([]planner.Report, condition, error) { return nil, o.roles(a), nil }
+		})
 	}
 	return o.foreign(s.Action)
 }
@@ -55,18 +64,19 @@ func change(i *instance) planner.Report {
 	return planner.InstanceChange{Service: i.Service, Release: i.Release, Process: i.Process, Instance: i.Name, Host: i.Host, State: i.State}
 }
 
-func (o Orchestrator) start(a *planner.Start, f Fault) (said []planner.Report, met condition, err error) {
+func (o Orchestrator) start(a *planner.Start, f Fault) (said []planner.Report, err error) {
 	if have, ok := o.options.Artifacts[a.Artifact.Path]; !ok || have != a.Artifact.SHA256 {
-		return nil, nil, fmt.Errorf("artifact %s has sha256 %s, but the release is pinned to %s", a.Artifact.Path, have, a.Artifact.SHA256)
+		return nil, fmt.Errorf("artifact %s has sha256 %s, but the release is pinned to %s", a.Artifact.Path, have, a.Artifact.SHA256)
 	}
 	for _, p := range a.Instances {
 		if !slices.Contains(o.options.Hosts, p.Host) {
-			return nil, nil, fmt.Errorf("there is no host %s", p.Host)
+			return nil, fmt.Errorf("there is no host %s", p.Host)
 		}
 	}
 	mayFail := a.MaxStartFailures
+	after := time.Duration(0)
 	for _, p := range a.Instances {
-		if o.runs(a, p) {
+		if o.has(a, p, planner.Up) || o.has(a, p, planner.Starting) {
 			continue
 		}
 		state, told := o.launch(a, p, f)
@@ -75,13 +85,49 @@ func (o Orchestrator) start(a *planner.Start, f Fault) (said []planner.Report, m
 			said = append(said, told...)
 		}
 		if state == planner.Down {
-			return said, nil, fmt.Errorf("%s %s %s: it ended before it was up", a.Service, a.Release, p.Instance)
+			return said, fmt.Errorf("%s %s %s: it ended before it was up", a.Service, a.Release, p.Instance)
 		}
-		if state == planner.Starting {
-			met = func() bool { return false }
+		if state == planner.Starting && f.Slow > 0 {
+			after += f.Slow
+			i := o.instances[key{a.Service, a.Release, p.Instance}]
+			time.AfterFunc(after, func() { o.comes(i) })
 		}
 	}
-	return said, met, nil
+	return said, nil
+}
+
+// comes has an instance up that was long in coming.
+func (o Orchestrator) comes(i *instance) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if i.State == planner.Starting && i.command != Hangs && i.command != Joins {
+		o.becomes(i, planner.Up)
+	}
+}
+
+// coming is met once all came up, and never where one ended before, or where for
+// that long none more of them came up; 0: however long it takes.
+func (o Orchestrator) coming(a *planner.Start, progress time.Duration) condition {
+	most, since := -1, time.Duration(0)
+	return func(waited time.Duration) (bool, error) {
+		up := 0
+		for _, p := range a.Instances {
+			i := o.instances[key{a.Service, a.Release, p.Instance}]
+			switch {
+			case i != nil && i.arrived:
+				up++
+			case i == nil || i.State == planner.Down:
+				return false, fmt.Errorf("%s %s %s: it ended before it was up", a.Service, a.Release, p.Instance)
+			}
+		}
+		if up > most {
+			most, since = up, waited
+		}
+		if up < len(a.Instances) && progress > 0 && waited-since >= progress {
+			return false, fmt.Errorf("%d of %d are up, and for %s no other one came up", up, len(a.Instances), progress)
+		}
+		return up == len(a.Instances), nil
+	}
 }
 
 // stays looks whether all are still up after that long.
@@ -100,44 +146,68 @@ func (o Orchestrator) stays(ctx context.Context, long time.Duration, a *planner.
 }
 
 func (o Orchestrator) runs(a *planner.Start, p planner.Placement) bool {
-	return o.up(a.Service, a.Release, p.Instance) && o.instances[key{a.Service, a.Release, p.Instance}].Digest == a.Artifact.SHA256
+	return o.has(a, p, planner.Up)
+}
+
+// has tells whether an instance of that artifact has that state.
+func (o Orchestrator) has(a *planner.Start, p planner.Placement, state planner.InstanceState) bool {
+	i := o.instances[key{a.Service, a.Release, p.Instance}]
+	return i != nil && i.State == state && i.Digest == a.Artifact.SHA256
 }
 
 // launch starts an instance once, and says what becomes of it.
 func (o Orchestrator) launch(a *planner.Start, p planner.Placement, f Fault) (planner.InstanceState, []planner.Report) {
 	o.started++
-	i := &instance{incarnation: o.started, Instance: planner.Instance{
+	command := first(a.Definition.Command)
+	i := &instance{incarnation: o.started, command: command, Instance: planner.Instance{
 		Service: a.Service, Release: a.Release, Process: a.Definition.Process, Name: p.Instance,
-		Host: p.Host, Digest: a.Artifact.SHA256, State: planner.Starting,
+		Host: p.Host, Digest: a.Artifact.SHA256,
 	}}
 	k := key{a.Service, a.Release, p.Instance}
 	o.instances[k] = i
+	o.becomes(i, planner.Starting)
 	said := []planner.Report{change(i)}
-	command := first(a.Definition.Command)
 	switch {
-	case command == Hangs:
-		return planner.Starting, said
 	case f.Fail || command == Fails || command == Falters && !o.faltered[k]:
 		o.faltered[k] = true
-		i.State = planner.Down
+		o.becomes(i, planner.Down)
 		return planner.Down, append(said, change(i))
+	case command == Hangs || command == Joins || f.Slow > 0:
+		return planner.Starting, said
 	}
-	i.State = planner.Up
+	o.becomes(i, planner.Up)
 	said = append(said, change(i))
 	if f.Crash {
-		i.State = planner.Down
+		o.becomes(i, planner.Down)
 	}
 	return planner.Up, said
 }
 
+// roles is met once each instance has said what it is, and for each role that is
+// wanted one says that.
+func (o Orchestrator) roles(a *planner.Roles) condition {
+	return func(time.Duration) (bool, error) {
+		said := map[planner.Role]bool{}
+		for _, p := range a.Instances {
+			i := o.instances[key{a.Service, a.Release, p.Instance}]
+			if i == nil || i.State == planner.Down {
+				return false, fmt.Errorf("%s %s %s is gone", a.Service, a.Release, p.Instance)
+			}
+			said[o.says(a.Service, a.Release, p.Instance)] = true
+		}
+		lacks := func(r planner.Role) bool { return !said[r] }
+		return !said[""] && !slices.ContainsFunc(a.Want, lacks), nil
+	}
+}
+
 // handover is met once each instance has said that it took over for the run.
 func (o Orchestrator) handover(t planner.Ticket, a *planner.Handover) condition {
-	return func() bool {
+	return when(func() bool {
 		return all(a.Instances, func(p planner.Placement) bool {
 			i := o.instances[key{a.Service, a.Release, p.Instance}]
 			return i != nil && i.tookOver == t.Run
 		}) == planner.Done
-	}
+	})
 }
 
 func first(command []string) string {
@@ -173,10 +243,9 @@ func (o Orchestrator) Probe(_ context.Context, t planner.Ticket, s planner.Step)
 	case *planner.Stop:
 		return all(a.Instances, func(p planner.Placement) bool { return o.instances[key{a.Service, a.Release, p.Instance}] == nil }), nil
 	case *planner.Handover:
-		if o.handover(t, a)() {
-			return planner.Done, nil
-		}
-		return planner.NotDone, nil
+		return is(o.handover(t, a)), nil
+	case *planner.Roles:
+		return is(o.roles(a)), nil
 	case *planner.Smoke:
 		return planner.NotDone, nil
 	case *planner.Task:

@@ -108,7 +108,7 @@ func (s *System) Held(service string) time.Duration {
 // Request waits while requests of the service are held, and fails where nobody
 // serves then.
 func (r Router) Request(ctx context.Context, service string) error {
-	if err := r.await(ctx, 0, func() bool { return time.Until(r.held[service]) <= 0 }); err != nil {
+	if err := r.await(ctx, 0, when(func() bool { return time.Until(r.held[service]) <= 0 })); err != nil {
 		return err
 	}
 	r.mu.Lock()

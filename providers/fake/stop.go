@@ -21,7 +21,7 @@ func (o Orchestrator) applyStop(ctx context.Context, t planner.Ticket, s planner
 			if err := before.enough(a); err != nil {
 				return nil, nil, err
 			}
-			gone := func() bool { return !a.Wait || !o.stopping(a.Service, a.Release, a.Instances) }
+			gone := when(func() bool { return !a.Wait || !o.stopping(a.Service, a.Release, a.Instances) })
 			return o.stop(a, f.Linger), gone, nil
 		}
 	})
@@ -42,6 +42,8 @@ type standing struct {
 	up    []key // others that are up
 	down  []key // others of the successor that are not
 	going bool  // one of those to stop is up
+	leads bool  // one of those to stop says that it is the primary
+	led   bool  // one of the others does
 }
 
 // standing looks at nothing for a stop without a successor. The lock is held.
@@ -51,10 +53,13 @@ func (o Orchestrator) standing(a *planner.Stop) (s standing) {
 	}
 	for k, i := range o.instances {
 		leaving := k.release == a.Release && slices.ContainsFunc(a.Instances, func(p planner.Placement) bool { return p.Instance == k.name })
+		mine := k.service == a.Service && i.Process == a.Process
+		leads := mine && o.says(k.service, k.release, k.name) == planner.Primary
+		s.led = s.led || leads && !leaving
 		switch {
-		case k.service != a.Service || i.Process != a.Process:
+		case !mine:
 		case leaving:
-			s.going = s.going || i.State == planner.Up
+			s.going, s.leads = s.going || i.State == planner.Up, s.leads || leads
 		case i.State == planner.Up:
 			s.up = append(s.up, k)
 		case k.release == a.By:
@@ -66,7 +71,13 @@ func (o Orchestrator) standing(a *planner.Stop) (s standing) {
 
 // enough refuses to leave too few because of the successor.
 func (s standing) enough(a *planner.Stop) error {
-	if !s.going || len(s.up) >= a.Floor || len(s.down) == 0 {
+	if !s.going {
+		return nil
+	}
+	if a.Role == planner.Primary && !s.leads || a.Role != "" && a.Role != planner.Primary && !s.led {
+		return fmt.Errorf("%w: %s %s %s was to go as %s, and the primary is another one", planner.ErrUnwell, a.Service, a.Release, a.Instances[0].Instance, a.Role)
+	}
+	if len(s.up) >= a.Floor || len(s.down) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: %d of %s %s would be up, and %d must be: %s %s is not", planner.ErrUnwell, len(s.up), a.Service, a.Process, a.Floor, a.By, s.down[0].name)
@@ -90,10 +101,11 @@ func (o Orchestrator) stop(a *planner.Stop, linger time.Duration) (said []planne
 		case i == nil:
 			continue
 		case linger == 0 || i.State == planner.Down:
-			i.State = planner.Down
+			o.becomes(i, planner.Stopping)
+			o.becomes(i, planner.Down)
 			delete(o.instances, k)
 		case i.State != planner.Stopping:
-			i.State = planner.Stopping
+			o.becomes(i, planner.Stopping)
 			time.AfterFunc(linger, func() { o.end(k, i) })
 		}
 		said = append(said, change(i))
@@ -105,7 +117,7 @@ func (o Orchestrator) stop(a *planner.Stop, linger time.Duration) (said []planne
 func (o Orchestrator) end(k key, i *instance) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	i.State = planner.Down
+	o.becomes(i, planner.Down)
 	if o.instances[k] == i {
 		delete(o.instances, k)
 	}

@@ -42,19 +42,19 @@ func (s *System) Tasks() []TaskRun {
 func (o Orchestrator) applyTask(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Task, report func(planner.Report)) error {
 	mine := func(r *TaskRun) bool { return r.State == TaskRunning && r.Run == t.Run && r.Step == s.ID }
 	others := func(r *TaskRun) bool { return r.State == TaskRunning && r.is(a) && !mine(r) }
-	if err := o.await(ctx, 0, func() bool { return !slices.ContainsFunc(o.tasks, others) }); err != nil {
+	if err := o.await(ctx, 0, when(func() bool { return !slices.ContainsFunc(o.tasks, others) })); err != nil {
 		return err
 	}
 	s.Limits.Run = 0 // each run of the program has its own time
 	err := o.apply(ctx, t, s, report, func(f Fault) work {
 		return func() ([]planner.Report, condition, error) {
-			return nil, func() bool { return !slices.ContainsFunc(o.tasks, mine) }, o.run(t, s, a, f)
+			return nil, when(func() bool { return !slices.ContainsFunc(o.tasks, mine) }), o.run(t, s, a, f)
 		}
 	})
 	if ctx.Err() != nil {
 		o.kill(t, s)
 	}
-	if err == nil && !o.tasksDone(t, s, a) {
+	if err == nil && !o.tasksDone(t, s, a) && !o.settled(a) {
 		return fmt.Errorf("task %s of %s %s: it took longer than it may, and was killed", a.Task, a.Service, a.Release)
 	}
 	return err
@@ -78,7 +78,11 @@ func (s *System) latest(t planner.Ticket, step planner.Step, i planner.Placement
 // run.
 func (o Orchestrator) run(t planner.Ticket, s planner.Step, a *planner.Task, f Fault) error {
 	command := first(a.Definition.Command)
-	for _, i := range a.Instances {
+	all, err := o.meant(t, s, a)
+	if err != nil {
+		return err
+	}
+	for _, i := range all {
 		if a.Each && !o.up(a.Service, a.Release, i.Instance) {
 			return fmt.Errorf("%s %s %s is not up", a.Service, a.Release, i.Instance)
 		}
@@ -96,7 +100,7 @@ func (o Orchestrator) run(t planner.Ticket, s planner.Step, a *planner.Task, f F
 		case f.Linger > 0:
 			time.AfterFunc(f.Linger, func() { o.endTask(r, TaskDone) })
 		default:
-			r.State = TaskDone
+			o.ended(r, TaskDone)
 		}
 	}
 	return nil
@@ -107,8 +111,51 @@ func (s *System) endTask(r *TaskRun, state TaskState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.State == TaskRunning {
-		r.State = state
+		s.ended(r, state)
 	}
+}
+
+// ended notes how a program ended. The lock is held.
+func (s *System) ended(r *TaskRun, state TaskState) {
+	if r.State = state; state == TaskDone && s.options.Ran != nil {
+		s.options.Ran(*r)
+	}
+}
+
+// meant are the instances for which the program is: all, or of a role the one for
+// which it was begun or else the one that says now that it has it; nobody where
+// somebody is the primary by now. The lock is held.
+func (s *System) meant(t planner.Ticket, step planner.Step, a *planner.Task) ([]planner.Placement, error) {
+	if a.Of == "" {
+		return a.Instances, nil
+	}
+	for _, p := range a.Instances {
+		if r := s.latest(t, step, p); r != nil && r.State != TaskFailed {
+			return []planner.Placement{p}, nil
+		}
+	}
+	if s.led(a) {
+		return nil, nil
+	}
+	for _, p := range a.Instances {
+		if s.says(a.Service, a.Release, p.Instance) == a.Of {
+			return []planner.Placement{p}, nil
+		}
+	}
+	return nil, fmt.Errorf("no instance of %s %s says that it is %s", a.Service, a.Release, a.Of)
+}
+
+// led tells whether one of the instances is the primary. The lock is held.
+func (s *System) led(a *planner.Task) bool {
+	return slices.ContainsFunc(a.Instances, func(p planner.Placement) bool { return s.says(a.Service, a.Release, p.Instance) == planner.Primary })
+}
+
+// says is what an instance that is up is in its cluster. The lock is held.
+func (s *System) says(service, release, name string) planner.Role {
+	if !s.up(service, release, name) {
+		return ""
+	}
+	return s.instances[key{service, release, name}].Role
 }
 
 // kill ends what a step runs.
@@ -122,16 +169,28 @@ func (s *System) kill(t planner.Ticket, step planner.Step) {
 	}
 }
 
+// settled tells whether somebody else has seen to what a task of one role is for.
+func (s *System) settled(a *planner.Task) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return a.Of != "" && s.led(a)
+}
+
 func (s *System) tasksDone(t planner.Ticket, step planner.Step, a *planner.Task) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.probeTask(t, step, a) == planner.Done
 }
 
-// probeTask is Done where the program is for each instance. The lock is held.
+// probeTask is Done where the program is for each instance or, where it is for one of
+// them, for any. The lock is held.
 func (s *System) probeTask(t planner.Ticket, step planner.Step, a *planner.Task) planner.Outcome {
-	return all(a.Instances, func(i planner.Placement) bool {
+	done := func(i planner.Placement) bool {
 		r := s.latest(t, step, i)
 		return r != nil && r.State == TaskDone
-	})
+	}
+	if a.Of != "" && slices.ContainsFunc(a.Instances, done) {
+		return planner.Done
+	}
+	return all(a.Instances, done)
 }

@@ -68,13 +68,13 @@ func lacking(a *planner.Roles, members []fleet.Member) (string, *api.Instance) {
 }
 
 // having is the one of the instances that says it has a role.
-func having(a *planner.Task, members map[string]fleet.Member) (planner.Placement, error) {
+func having(a *planner.Task, role planner.Role, members map[string]fleet.Member) (planner.Placement, error) {
 	for _, i := range a.Instances {
 		m := members[i.Host]
 		live, ok := m.Find(api.Ref{Service: a.Service, Release: a.Release, Instance: i.Instance})
-		if ok && live.State == planner.Up && planner.Role(live.Role) == a.Of {
+		if ok && live.State == planner.Up && planner.Role(live.Role) == role {
 			return i, nil
 		}
 	}
-	return planner.Placement{}, fmt.Errorf("no instance of %s %s %s says that it is %s", a.Service, a.Release, a.Definition.Process, a.Of)
+	return planner.Placement{}, fmt.Errorf("no instance of %s %s %s says that it is %s", a.Service, a.Release, a.Definition.Process, role)
 }

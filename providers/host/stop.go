@@ -39,6 +39,8 @@ type standing struct {
 	up    map[place]api.Instance // others of the process that are up
 	down  []api.Instance         // others of release By that are not, or not for long
 	going bool                   // one of those to stop is up
+	leads bool                   // one of those to stop says that it is the primary
+	led   bool                   // one of the others does
 
 	missing error // agents of which nothing is known
 }
@@ -59,10 +61,13 @@ func (c *call) standing(ctx context.Context, a *planner.Stop) standing {
 	for _, m := range members {
 		for _, i := range m.Instances {
 			at := place{i.Host, i.Ref}
+			mine := i.Service == a.Service && i.Process == a.Process
+			s.led = s.led || mine && !leaving[at] && leads(i)
 			switch {
-			case i.Service != a.Service || i.Process != a.Process:
+			case !mine:
 			case leaving[at]:
 				s.going = s.going || i.State == planner.Up
+				s.leads = s.leads || leads(i)
 			case i.State == planner.Up && !(i.Release == a.By && i.Shaky):
 				s.up[at] = i
 			case i.Release == a.By:
@@ -85,10 +90,34 @@ func (c *call) standingPatiently(ctx context.Context, a *planner.Stop) (s standi
 // enough refuses a stop that would leave too few because the successor did not stay
 // up. What went of the others went by itself, and waiting would not bring it back.
 func (s standing) enough(a *planner.Stop) error {
-	if !s.going || len(s.up) >= a.Floor || len(s.down) == 0 {
+	if !s.going {
+		return nil
+	}
+	if err := s.ledBy(a); err != nil {
+		return err
+	}
+	if len(s.up) >= a.Floor || len(s.down) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: %d of %s %s would be up, and %d must be: %s", planner.ErrUnwell, len(s.up), a.Service, a.Process, a.Floor, unwell(s.down[0]))
+}
+
+// ledBy refuses to take another one out of a cluster than was planned: the primary
+// before its time, one beside it that may have all there is where no primary is there.
+func (s standing) ledBy(a *planner.Stop) error {
+	switch {
+	case a.Role == "":
+		return nil
+	case a.Role == planner.Primary && !s.leads:
+		return fmt.Errorf("%w: %s %s %s was the primary of %s, and is not any more", planner.ErrUnwell, a.Service, a.Release, a.Instances[0].Instance, a.Process)
+	case a.Role != planner.Primary && !s.led:
+		return fmt.Errorf("%w: no other instance of %s %s than %s %s says that it is the primary", planner.ErrUnwell, a.Service, a.Process, a.Release, a.Instances[0].Instance)
+	}
+	return nil
+}
+
+func leads(i api.Instance) bool {
+	return i.State == planner.Up && planner.Role(i.Role) == planner.Primary
 }
 
 // still tells which instance of the successor was up before and is not any more.

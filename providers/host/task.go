@@ -51,11 +51,9 @@ func (c *call) task(ctx context.Context, a *planner.Task) error {
 	defer c.report(planner.Waiting{})
 	all := a.Instances
 	if a.Of != "" {
-		one, err := having(a, hosts)
-		if err != nil {
+		if all, err = c.meant(ctx, a, hosts); err != nil {
 			return err
 		}
-		all = []planner.Placement{one}
 	}
 	for _, i := range all {
 		if err := c.taskFor(ctx, a, hosts[i.Host], i); err != nil {
@@ -63,6 +61,30 @@ func (c *call) task(ctx context.Context, a *planner.Task) error {
 		}
 	}
 	return nil
+}
+
+// meant is the one instance that a task of one role is for: the one for which it was
+// begun before, or the one that has the role now. Nobody, where it was not begun and
+// somebody is the primary by now.
+func (c *call) meant(ctx context.Context, a *planner.Task, hosts map[string]fleet.Member) ([]planner.Placement, error) {
+	for _, i := range a.Instances {
+		var state api.TaskState
+		err := fleet.Patient(ctx, func(func()) (err error) {
+			state, err = hosts[i.Host].TaskState(ctx, taskKey(c.key, i), 0)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if state.Status == api.TaskRunning || state.Status == api.TaskDone {
+			return []planner.Placement{i}, nil
+		}
+	}
+	if _, err := having(a, planner.Primary, hosts); err == nil {
+		return nil, nil
+	}
+	one, err := having(a, a.Of, hosts)
+	return []planner.Placement{one}, err
 }
 
 // taskKey is one for each instance.

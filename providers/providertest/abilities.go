@@ -158,6 +158,57 @@ func (s *suite) roles() {
 	}
 }
 
+// clusterStop: nothing goes out of a cluster that is led by another one than when the
+// stop was planned.
+func (s *suite) clusterStop() {
+	a := s.Start("1.0.0", 2, Works)
+	s.must(a)
+	stop := func(n int, role planner.Role) *planner.Stop {
+		one := stopOf(a)
+		one.By, one.Role, one.Instances = "2.0.0", role, a.Instances[n:n+1]
+		return one
+	}
+	s.Say(a, a.Instances[0], planner.Sync)
+	s.Say(a, a.Instances[1], planner.Async)
+	s.refused("a stop where there is no primary", s.apply(stop(1, planner.Async)))
+	s.Say(a, a.Instances[1], planner.Primary)
+	s.refused("a stop of the primary that was to go as another", s.apply(stop(1, planner.Async)))
+	s.refused("a stop of another one as the primary", s.apply(stop(0, planner.Primary)))
+	s.wantLive(a, 2)
+	s.must(stop(0, planner.Sync), stop(0, planner.Sync), stop(1, planner.Primary))
+	s.wantLive(a, 0)
+}
+
+// roleTask: a task of one role stays with the instance for which it was begun, and is
+// for nobody where one is the primary.
+func (s *suite) roleTask() {
+	if !s.has(s.t, Tasks) {
+		s.t.Skip("its provider lacks tasks")
+	}
+	a := s.Start("1.0.0", 2, Works)
+	s.must(a)
+	t := s.Task("1.0.0", Works)
+	t.Each, t.Of, t.Instances = true, planner.Sync, a.Instances
+	s.Say(a, a.Instances[0], planner.Async)
+	s.refused("a task of a role that nobody has", s.apply(t))
+	s.Say(a, a.Instances[0], planner.Sync)
+	s.Say(a, a.Instances[1], planner.Async)
+	s.must(t)
+	s.Say(a, a.Instances[0], planner.Async)
+	s.Say(a, a.Instances[1], planner.Sync)
+	s.must(t)
+	s.probed(t, planner.Done)
+	if n := s.Ran(); n != 1 {
+		s.t.Errorf("the task was run %d times", n)
+	}
+	s.Say(a, a.Instances[0], planner.Primary)
+	other := holder
+	other.Run = "another"
+	if err := s.by(s.t.Context(), other, patience, t); err != nil || s.Ran() != 1 {
+		s.t.Errorf("a task beside a primary: %v, and it was run %d times", err, s.Ran())
+	}
+}
+
 func (s *suite) primary() (name string) {
 	s.t.Helper()
 	seen, err := s.Orchestrator.Observe(s.t.Context())

@@ -163,6 +163,8 @@ var cases = []question{
 	{"a task that fails", false, Tasks, (*suite).failingTask},
 	{"a task that is cancelled", false, Tasks, (*suite).cancelledTask},
 	{"roles are waited for", false, Clusters, (*suite).roles},
+	{"a cluster is led as planned", false, Clusters, (*suite).clusterStop},
+	{"a task of one role", false, Clusters, (*suite).roleTask},
 	{"handover that is said", false, TakingOver, (*suite).handoverSaid},
 	{"a drain waits for requests", true, Requests, (*suite).busyDrain},
 	{"a drain that is cancelled", true, Requests, (*suite).cancelledDrain},

@@ -1,0 +1,289 @@
+package executor_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pleat/planner"
+	"pleat/providers/fake"
+)
+
+// ensemble is the cluster that the instances of web make up among themselves, and
+// what is wrong with it: whatever goes wrong, nothing that pleat asks for leaves it
+// without a copy of what is confirmed, and no two of it take writes.
+type ensemble struct {
+	*walker
+	// own: who takes the place of the primary is their own matter. Otherwise one has
+	// to be promoted.
+	own     bool
+	mu      sync.Mutex
+	members map[string]*member
+	leader  *member // who takes the writes, or took them last
+	second  *member // who has a write before it counts; nil: nobody
+	writes  int     // grows when others take what is written
+	lags    bool    // whoever joins next takes long
+}
+
+// member is an instance of web.
+type member struct {
+	service, release, name string
+
+	start   int  // counts its starts
+	up      bool // it runs
+	caught  bool // it had the time to catch up
+	ready   bool // it did
+	leaving bool
+	has     int // of the writes
+	said    planner.Role
+}
+
+const (
+	joining   = 5 * time.Second // until one has caught up
+	telling   = 200 * time.Millisecond
+	restarted = 20 * time.Second // after it went by itself
+	takenOver = time.Second      // after the primary went
+)
+
+// cluster makes web one, where the walk is of one.
+func (w *walker) cluster(in setting) {
+	if in.Cluster {
+		w.members = &ensemble{walker: w, own: !in.Promote, members: map[string]*member{}}
+	}
+}
+
+// A cluster that was made smaller is whole, and goes on to the next release.
+func TestASmallerClusterIsWhole(t *testing.T) {
+	four := shape{Release: 1, Strategy: "primary_last", Promote: true, Web: 4}
+	three, next := four, four
+	three.Web, next.Release = 3, 2
+	for _, s := range []shape{four, three, next} {
+		s.spec(t)
+	}
+	var w *walker
+	synctest.Test(t, func(*testing.T) {
+		w = newWalker()
+		w.cluster(setting{Cluster: true, Promote: true})
+		for _, s := range []shape{four, three, next} {
+			w.arrive(t, s)
+		}
+	})
+	if len(w.broken) > 0 {
+		t.Errorf("%s\n%s", w.broken, strings.Join(w.story, "\n"))
+	}
+}
+
+// changed is what the fake tells of an instance.
+func (e *ensemble) changed(i planner.Instance) {
+	if i.Process != "web" || i.Service != "users" {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	id := i.Release + " " + i.Name
+	m := e.members[id]
+	if m == nil {
+		m = &member{service: i.Service, release: i.Release, name: i.Name}
+		e.members[id] = m
+	}
+	switch i.State {
+	case planner.Starting:
+		e.starts(m)
+	case planner.Stopping:
+		e.leaves(m)
+	case planner.Down:
+		e.ends(m)
+	}
+	e.settle()
+}
+
+// starts has a member catch up.
+func (e *ensemble) starts(m *member) {
+	m.start++
+	m.up, m.caught, m.ready, m.leaving, m.said = true, false, false, false, ""
+	if e.leader == nil {
+		e.leader, e.writes, m.has = m, 1, 1
+	}
+	start, after := m.start, joining
+	if e.lags && m != e.leader {
+		e.lags, after = false, 10*time.Minute
+	}
+	time.AfterFunc(after, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if m.start == start && m.up {
+			m.caught = true
+			e.settle()
+		}
+	})
+}
+
+// leaves is that pleat has one stop.
+func (e *ensemble) leaves(m *member) {
+	p := e.promises[e.ticket.Run]
+	if p.whole && m.ready && e.leader.has == e.writes {
+		e.mayLeave(m, p)
+	}
+	m.leaving = true
+}
+
+// mayLeave wants a copy of all that is confirmed after one went and, before the
+// primary goes, a new one in the place of each old one.
+func (e *ensemble) mayLeave(m *member, p promise) {
+	s := p.shape
+	anyone := func(*member) bool { return true }
+	switch m {
+	case e.leader:
+		if e.others(m, func(o *member) bool { return o.has == e.writes }) == 0 {
+			e.breaks("the primary %s %s is to go, and nobody else has all that is confirmed", m.release, m.name)
+		}
+		if there := e.others(m, func(o *member) bool { return o.release == s.version() }); m.release != s.version() && !back(e.step) && there < min(s.Web, p.were) {
+			e.breaks("the primary %s %s is to go, and of those that come %d have caught up, of %d", m.release, m.name, there, min(s.Web, p.were))
+		}
+	case e.second:
+		if !e.takesWrites() {
+			e.breaks("%s %s is to go, which alone has what a primary had that is not there", m.release, m.name)
+		} else if e.others(m, anyone) < 2 {
+			e.breaks("%s %s is to go, and nobody can have a write in its place", m.release, m.name)
+		}
+	}
+}
+
+// others counts those that have caught up and stay, but for one.
+func (e *ensemble) others(but *member, are func(*member) bool) (n int) {
+	for _, o := range e.members {
+		if o != but && o.ready && !o.leaving && are(o) {
+			n++
+		}
+	}
+	return n
+}
+
+func (e *ensemble) takesWrites() bool { return e.leader != nil && e.leader.ready }
+
+// ends is that one is not there any more. One that went by itself comes again.
+func (e *ensemble) ends(m *member) {
+	came := m.ready
+	m.up, m.caught, m.ready = false, false, false
+	if came && !m.leaving {
+		time.AfterFunc(restarted, func() { e.system.ComeBack(m.service, m.release, m.name) })
+	}
+	if e.own && e.leader == m {
+		time.AfterFunc(takenOver, e.takeOver)
+	}
+}
+
+// takeOver makes one primary that has all that is confirmed, where there is none.
+func (e *ensemble) takeOver() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.leader == nil || e.leader.up {
+		return
+	}
+	next := e.second
+	for _, m := range e.members {
+		if next == nil && m.caught && m.has == e.writes {
+			next = m
+		}
+	}
+	if next != nil {
+		e.leader, e.second = next, nil
+		e.settle()
+	}
+}
+
+// lag has whoever joins next take long to catch up.
+func (e *ensemble) lag() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lags = true
+}
+
+// failOver swaps the primary and the synchronous one, as a person may.
+func (e *ensemble) failOver() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if m := e.second; e.takesWrites() && m != nil && m.ready && !m.leaving && !e.leader.leaving {
+		e.leader, e.second = m, nil
+		e.settle()
+	}
+}
+
+// ran is what the fake tells of a program that ended well.
+func (e *ensemble) ran(r fake.TaskRun) {
+	if r.Task != "promote" {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	m := e.members[r.Release+" "+r.Instance]
+	if m == e.leader {
+		return
+	}
+	if e.leader.up {
+		e.breaks("%s %s takes writes, and so does %s %s", m.release, m.name, e.leader.release, e.leader.name)
+	}
+	if m.has < e.writes {
+		e.breaks("%s %s takes writes, and lacks some that are confirmed", m.release, m.name)
+	}
+	e.leader, e.second = m, nil
+	e.settle()
+}
+
+// settle has the members find out what they are. Without a primary they are what they
+// were.
+func (e *ensemble) settle() {
+	if e.leader == nil {
+		return
+	}
+	e.leader.ready = e.leader.caught
+	if !e.leader.ready {
+		return
+	}
+	var able []*member
+	for _, id := range slices.Sorted(maps.Keys(e.members)) {
+		m := e.members[id]
+		m.ready = m.caught
+		if m.ready && !m.leaving && m != e.leader {
+			able = append(able, m)
+		}
+	}
+	if (e.second == nil || !e.second.ready) && len(able) > 0 {
+		e.second = able[0]
+		e.writes++
+		e.leader.has, e.second.has = e.writes, e.writes
+	}
+	for _, m := range e.members {
+		if m.ready {
+			e.say(m)
+		}
+	}
+}
+
+// say has a member say what it is, a little later.
+func (e *ensemble) say(m *member) {
+	role := planner.Async
+	switch m {
+	case e.leader:
+		role = planner.Primary
+	case e.second:
+		role = planner.Sync
+	}
+	if role == m.said {
+		return
+	}
+	m.said = role
+	start := m.start
+	time.AfterFunc(telling, func() {
+		e.mu.Lock()
+		still := m.start == start && m.said == role
+		e.mu.Unlock()
+		if still {
+			e.system.Say(m.service, m.release, m.name, role)
+		}
+	})
+}
