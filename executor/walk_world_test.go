@@ -366,7 +366,7 @@ func (w *walker) asked(s planner.Step) {
 	case *planner.Handover:
 		for _, i := range a.Instances {
 			if !w.silent {
-				w.system.TakeOver(a.Service, a.Release, i.Instance, w.ticket.Run)
+				w.system.TakeOver(a.Service, a.Release, i.Instance, a.Of(w.ticket.Run))
 			}
 		}
 	case *planner.Attach:

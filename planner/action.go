@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -172,14 +173,18 @@ type Smoke struct {
 }
 
 // Handover waits until instances say that they took over from those that are to
-// go, for this run.
+// go, for this run, or for that of the name Run, which started them.
 type Handover struct {
 	Orchestrator spec.Address `json:"orchestrator"`
 	Service      string       `json:"service"`
 	Release      string       `json:"release"`
 	Process      string       `json:"process"`
 	Instances    []Placement  `json:"instances"`
+	Run          string       `json:"run,omitempty"`
 }
+
+// Of is the run that the word is for, where run is this one.
+func (a *Handover) Of(run string) string { return cmp.Or(a.Run, run) }
 
 // Task runs a program of a release to its end: once, or for each of several
 // instances that are up.

@@ -31,6 +31,7 @@ func (e *emitter) roll(s *spec.Service, version string) {
 	default:
 		r.even()
 		r.attachLeftovers()
+		r.hearLeftovers()
 		r.moves(r.order(), r.processes())
 	}
 	r.cleansUp(before)
@@ -342,6 +343,21 @@ func (r *rollout) attachLeftovers() {
 	}
 }
 
+// hearLeftovers waits for the words that a run which was given up did not wait
+// for: those from which the instances take over are still there.
+func (r *rollout) hearLeftovers() {
+	for _, p := range r.to.Processes {
+		for _, i := range r.mine(r.wanted) {
+			n := slices.IndexFunc(r.state.Journal.Unheard, func(u Unheard) bool {
+				return u.Service == i.Service && u.Version == i.Release && u.Instance == i.Name
+			})
+			if i.Process == p.Process && i.State == Up && n >= 0 {
+				r.handover(p, []string{i.Name}, r.state.Journal.Unheard[n].Run)
+			}
+		}
+	}
+}
+
 // tryAgain brings what instances that are up already need before they get
 // requests. On a way back they are those that got them before.
 func (r *rollout) tryAgain(p ProcessDefinition, names []string) {
@@ -361,7 +377,7 @@ func (r *rollout) move(m strategy.Move) {
 		if p.Routed && r.service.Router != nil {
 			r.attach(p, m.Instances)
 		}
-		r.handover(p, m.Instances)
+		r.handover(p, m.Instances, "")
 		return
 	}
 	for _, version := range versionsOf(m.Instances) {
@@ -375,9 +391,10 @@ func (r *rollout) move(m strategy.Move) {
 	}
 }
 
-// handover waits until instances say that they took over. Where nothing is to go
-// there is nothing to take over.
-func (r *rollout) handover(p ProcessDefinition, names []string) {
+// handover waits until instances say that they took over, for a run that started
+// them or, without one, for this one. Where nothing is to go there is nothing to
+// take over.
+func (r *rollout) handover(p ProcessDefinition, names []string, run string) {
 	if r.service.Strategy.Kind != spec.Handover || len(r.mine(func(i Instance) bool { return i.Process == p.Process && !r.wanted(i) })) == 0 {
 		return
 	}
@@ -386,7 +403,7 @@ func (r *rollout) handover(p ProcessDefinition, names []string) {
 	s.Waits = []string{"its word, at most " + shortDuration(r.service.Strategy.StepTimeout)}
 	s.Action = &Handover{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: r.to.Version, Process: p.Process,
-		Instances: r.located(r.to.Version, names),
+		Instances: r.located(r.to.Version, names), Run: run,
 	}
 	r.add(r.group, s)
 }

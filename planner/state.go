@@ -182,7 +182,19 @@ type Journal struct {
 	// Kept are releases whose instances were taken out of the router and left
 	// running, by when that was.
 	Kept []Kept `json:"kept,omitempty"`
-	Open *Run   `json:"open,omitempty"` // a run that started and did not end
+	// Unheard are instances whose word, that they took over, a run was to wait for
+	// and was given up before it had it.
+	Unheard []Unheard `json:"unheard,omitempty"`
+	Open    *Run      `json:"open,omitempty"` // a run that started and did not end
+}
+
+// Unheard is an instance that was started and has not been heard to say that it
+// took over. Run is the run that started it, which is the one it says it for.
+type Unheard struct {
+	Service  string `json:"service"`
+	Version  string `json:"version"`
+	Instance string `json:"instance"`
+	Run      string `json:"run"`
 }
 
 // Kept is a release that stays up without requests.

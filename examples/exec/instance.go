@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -454,7 +455,7 @@ func (p *platform) probe(t ticket, kind string, a action) (bool, error) {
 	case "handover":
 		return !slices.ContainsFunc(a.Instances, func(one placed) bool {
 			i, there := p.find(a, one.Instance)
-			return !there || !i.tookOver(t.Run)
+			return !there || !i.tookOver(cmp.Or(a.Run, t.Run))
 		}), nil
 	case "start":
 		return !slices.ContainsFunc(a.Instances, func(one placed) bool {

@@ -32,6 +32,7 @@ type action struct {
 	Timeout  int64 `json:"timeout_ms"`
 	Floor    int
 	By       string
+	Run      string // whose word is waited for, where it is not this one's
 	Shares   []share
 }
 

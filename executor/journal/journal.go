@@ -72,8 +72,8 @@ type Run struct {
 }
 
 // Read gives the releases that were recorded, which of them are kept without
-// requests, and the open run. It writes
-// nothing, and is empty where pleat's tables do not exist.
+// requests, whose word was not heard, and the open run. It writes nothing, and is
+// empty where pleat's tables do not exist.
 func (j *Journal) Read(ctx context.Context) (planner.Journal, error) {
 	var read planner.Journal
 	err := j.read(ctx, "reading the journal", func(tx conn.Tx) (err error) {
@@ -82,6 +82,9 @@ func (j *Journal) Read(ctx context.Context) (planner.Journal, error) {
 			return err
 		}
 		if read.Kept, err = kept(ctx, tx, j.environment); err != nil {
+			return err
+		}
+		if read.Unheard, err = unheard(ctx, tx, j.environment); err != nil {
 			return err
 		}
 		open, err := unfinished(ctx, tx, j.environment)

@@ -116,12 +116,14 @@ type Smoke struct {
 }
 
 // Handover is done when each instance has written "RUN done" to its
-// ${PLEAT_HANDOVER} file, RUN being the ticket's.
+// ${PLEAT_HANDOVER} file, RUN being `run`, the one that started it, or without
+// that the ticket's.
 type Handover struct {
 	Service   string   `json:"service"`
 	Release   string   `json:"release"`
 	Process   string   `json:"process"`
 	Instances []Placed `json:"instances"`
+	Run       string   `json:"run,omitempty"`
 }
 
 // Task is done when the command of its definition has ended with 0: for each

@@ -35,7 +35,7 @@ func (o *Orchestrator) action(a planner.Action) (kind string, action any, err er
 	case *planner.Smoke:
 		return "smoke", Smoke{Service: a.Service, Release: a.Release, Process: a.Process, Instances: placed(a.Instances), Checks: checks(a.Checks)}, nil
 	case *planner.Handover:
-		return "handover", Handover{Service: a.Service, Release: a.Release, Process: a.Process, Instances: placed(a.Instances)}, nil
+		return "handover", Handover{Service: a.Service, Release: a.Release, Process: a.Process, Instances: placed(a.Instances), Run: a.Run}, nil
 	case *planner.Task:
 		return "task", Task{
 			Service: a.Service, Release: a.Release, Task: a.Task, Definition: process(a.Running()), Each: a.Each,

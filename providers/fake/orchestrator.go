@@ -205,7 +205,7 @@ func (o Orchestrator) handover(t planner.Ticket, a *planner.Handover) condition 
 	return when(func() bool {
 		return all(a.Instances, func(p planner.Placement) bool {
 			i := o.instances[key{a.Service, a.Release, p.Instance}]
-			return i != nil && i.tookOver == t.Run
+			return i != nil && i.tookOver == a.Of(t.Run)
 		}) == planner.Done
 	})
 }

@@ -10,9 +10,10 @@ import (
 	"pleat/providers/host/api"
 )
 
-// handover waits until each instance says that it took over for this run.
+// handover waits until each instance says that it took over for the run.
 func (c *call) handover(ctx context.Context, a *planner.Handover) error {
 	run, _, _ := strings.Cut(c.key, "/")
+	run = a.Of(run)
 	said := 0
 	defer c.report(planner.Waiting{})
 	c.report(planner.Waiting{For: fmt.Sprintf("%s to take over", a.Process)})

@@ -142,7 +142,7 @@ func (p *Provider) look(ctx context.Context, t planner.Ticket, s planner.Step) (
 	case *planner.Handover:
 		return probe(members, err, a.Instances, func(m fleet.Member, instance string) bool {
 			i, ok := m.Find(api.Ref{Service: a.Service, Release: a.Release, Instance: instance})
-			return ok && tookOver(i, t.Run)
+			return ok && tookOver(i, a.Of(t.Run))
 		})
 	case *planner.Roles:
 		if err != nil {

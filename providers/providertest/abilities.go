@@ -239,6 +239,14 @@ func (s *suite) handoverSaid() {
 	}
 	s.must(h)
 	s.probed(h, planner.Done)
+
+	// What was started by a run before says it for that one.
+	h.Run = "another"
+	s.probed(h, planner.NotDone)
+	s.TakeOver(a, a.Instances[0], "another")
+	s.TakeOver(a, a.Instances[1], "another")
+	s.must(h)
+	s.probed(h, planner.Done)
 }
 
 // busy drains an instance while a request is in flight there, and gives its end.
