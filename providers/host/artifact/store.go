@@ -10,7 +10,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"pleat/providers/host/disk"
 	"pleat/spec"
@@ -30,7 +33,27 @@ var ErrName = errors.New("want a sha256 of 64 lower-case hex digits")
 var name = spec.Pattern(`^[0-9a-f]{64}$`)
 
 // Store is a directory of artifacts. Several goroutines may use it.
-type Store struct{ dir string }
+type Store struct {
+	dir string
+
+	mu       sync.Mutex
+	verified map[string]identity // as it was when its content was read
+}
+
+// identity changes whenever something is done to a file.
+type identity struct {
+	inode   uint64
+	size    int64
+	changed unix.Timespec
+}
+
+func identify(f *os.File) (identity, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
+		return identity{}, err
+	}
+	return identity{s.Ino, s.Size, s.Ctim}, nil
+}
 
 // partial is the beginning of the names of uploads under way.
 const partial = "upload-"
@@ -50,7 +73,7 @@ func Open(dir string) (*Store, error) {
 			return nil, fmt.Errorf("opening the artifact store: %w", err)
 		}
 	}
-	return &Store{dir: dir}, nil
+	return &Store{dir: dir, verified: map[string]identity{}}, nil
 }
 
 // Path is where the artifact is, whether it is there or not.
@@ -103,8 +126,9 @@ func fill(f *os.File, sha string, content io.Reader) error {
 	return compare(sha, h.Sum(nil))
 }
 
-// Verify reads the artifact and compares its digest: nil, a *DigestError, or
-// that it cannot be read.
+// Verify compares the artifact's digest: nil, a *DigestError, or that it cannot be
+// read. A file that nobody has touched since it was found right is not read again:
+// all instances of a release are started from one.
 func (s *Store) Verify(sha string) error {
 	if !name().MatchString(sha) {
 		return ErrName
@@ -116,11 +140,28 @@ func (s *Store) Verify(sha string) error {
 	if err != nil {
 		return fmt.Errorf("reading artifact: %w", err)
 	}
+	return errors.Join(s.verify(f, sha), f.Close())
+}
+
+func (s *Store) verify(f *os.File, sha string) error {
+	s.mu.Lock() // who waits for another one's reading need not read
+	defer s.mu.Unlock()
+	id, err := identify(f)
+	if err != nil {
+		return fmt.Errorf("reading artifact: %w", err)
+	}
+	if s.verified[sha] == id {
+		return nil
+	}
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return errors.Join(fmt.Errorf("reading artifact: %w", err), f.Close())
+		return fmt.Errorf("reading artifact: %w", err)
 	}
-	return errors.Join(f.Close(), compare(sha, h.Sum(nil)))
+	if err := compare(sha, h.Sum(nil)); err != nil {
+		return err
+	}
+	s.verified[sha] = id
+	return nil
 }
 
 func compare(want string, sum []byte) error {

@@ -36,14 +36,27 @@ type Log struct {
 	lines   int // in the file
 	events  []api.Event
 	seq     int64
-	changed chan struct{} // closed and replaced by each Append
+	changed chan struct{} // closed and replaced as events are added
+
+	written int64  // the number of the newest that is in the file
+	next    *batch // of those in the file for which nobody has called yet
+	syncing bool
+	synced  *sync.Cond // syncing has ended
+}
+
+// batch is events that become durable by one call.
+type batch struct {
+	events []api.Event
+	over   bool
+	err    error
 }
 
 // Open reads the log at path, or starts an empty one. The newest keep events
 // are held. A line that was torn by a crash, which can only be the last one,
 // is dropped: nobody has seen it.
 func Open(path string, keep int) (*Log, error) {
-	l := &Log{path: path, keep: keep, changed: make(chan struct{})}
+	l := &Log{path: path, keep: keep, changed: make(chan struct{}), next: &batch{}}
+	l.synced = sync.NewCond(&l.mu)
 	b, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("reading events: %w", err)
@@ -51,6 +64,7 @@ func Open(path string, keep int) (*Log, error) {
 	if err := l.load(b); err != nil {
 		return nil, err
 	}
+	l.written = l.seq
 	return l, l.rewrite()
 }
 
@@ -78,23 +92,58 @@ func (l *Log) push(e api.Event) {
 	l.seq = e.Seq
 }
 
-// Append numbers the event and makes it durable before anybody can see it.
+// Append numbers the event and makes it durable before anybody can see it. What is
+// appended while the disk is busy becomes durable together.
 func (l *Log) Append(e api.Event) (api.Event, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for l.lines >= 2*l.keep && l.written > l.seq { // they are not in memory yet
+		l.synced.Wait()
+	}
 	if l.lines >= 2*l.keep {
 		if err := l.rewrite(); err != nil {
 			return e, err
 		}
 	}
-	e.Seq = l.seq + 1
+	e.Seq = l.written + 1
 	if err := l.write(e); err != nil {
 		return e, fmt.Errorf("recording an event: %w", err)
 	}
-	l.push(e)
+	mine := l.next
+	mine.events = append(mine.events, e)
+	for !mine.over {
+		if l.syncing {
+			l.synced.Wait()
+			continue
+		}
+		l.sync()
+	}
+	return e, mine.err
+}
+
+// sync makes the next batch durable, and shows it. The mutex is held, but not while
+// the disk works: that is when the batch after it gathers.
+func (l *Log) sync() {
+	b, file := l.next, l.file
+	l.next, l.syncing = &batch{}, true
+	l.mu.Unlock()
+	err := file.Sync()
+	l.mu.Lock()
+	l.syncing, b.over = false, true
+	defer l.synced.Broadcast()
+	if err != nil {
+		// What follows would have numbers that leave some out. The file is
+		// written anew before anything else is added to it.
+		b.err = fmt.Errorf("recording an event: %w", err)
+		l.next.err, l.next.over, l.next = b.err, true, &batch{}
+		l.written, l.lines = l.seq, 2*l.keep
+		return
+	}
+	for _, e := range b.events {
+		l.push(e)
+	}
 	close(l.changed)
 	l.changed = make(chan struct{})
-	return e, nil
 }
 
 func (l *Log) write(e api.Event) error {
@@ -111,7 +160,8 @@ func (l *Log) write(e api.Event) error {
 		return errors.Join(err, l.file.Truncate(end))
 	}
 	l.lines++
-	return l.file.Sync()
+	l.written = e.Seq
+	return nil
 }
 
 // rewrite leaves in the file what is held in memory.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"pleat/providers/host/api"
@@ -126,4 +127,42 @@ func TestSinceWakesAFollower(t *testing.T) {
 	if err != nil || len(events) != 1 {
 		t.Errorf("Since(0) = %v, %v, want one", events, err)
 	}
+}
+
+// Many append at the same time: nobody's event is lost, each is there once Append
+// has returned, and the numbers have no gap, in the file neither.
+func TestManyAppendAtATime(t *testing.T) {
+	const appenders, each, keep = 20, 50, 100
+	path := filepath.Join(t.TempDir(), "events")
+	l := open(t, path, keep)
+	var appending sync.WaitGroup
+	for range appenders {
+		appending.Go(func() {
+			for range each {
+				e, err := l.Append(api.Event{Host: "a"})
+				if err != nil || l.Seq() < e.Seq {
+					t.Errorf("Append = %d, %v, and the newest is %d", e.Seq, err, l.Seq())
+				}
+			}
+		})
+	}
+	appending.Wait()
+	want := int64(appenders * each)
+	if l.Seq() != want {
+		t.Errorf("Seq = %d, want %d", l.Seq(), want)
+	}
+	check := func(l *eventlog.Log) {
+		t.Helper()
+		held := numbers(l.Held())
+		for n, seq := range held {
+			if seq != want-int64(len(held)-1-n) {
+				t.Fatalf("numbers = %v, want up to %d", held, want)
+			}
+		}
+	}
+	check(l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check(open(t, path, keep))
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"pleat/planner"
@@ -15,10 +16,15 @@ import (
 )
 
 // instance is one instance's life. keep owns it; requests reach it through
-// halt. rec is guarded by the supervisor's mutex.
+// halt.
 type instance struct {
 	*Supervisor
+	// mu is held while a change is recorded, so that each instance's changes are
+	// told in their order. The supervisor's may be taken while it is held, not the
+	// other way round: one instance does not wait for the disk of another.
+	mu     sync.Mutex
 	rec    record
+	gone   bool          // it is not the supervisor's any more
 	halted chan struct{} // closed once rec.Stop is set
 	woken  chan struct{} // has room for one: it need not rest
 	taken  *process      // that an earlier supervisor started; for keep
@@ -29,6 +35,7 @@ func (s *Supervisor) instance(r record) *instance {
 	return &instance{Supervisor: s, rec: r, halted: make(chan struct{}), woken: make(chan struct{}, 1)}
 }
 
+// view is what is told of it. The mutex is held.
 func (i *instance) view() api.Instance {
 	r := &i.rec
 	return api.Instance{
@@ -60,7 +67,7 @@ const longestWord = 256
 func (i *instance) path() string { return file(i.records(), ".json", i.rec.Ref) }
 
 // record makes the state durable, then tells it. The other way round a crash
-// in between would tell it twice.
+// in between would tell it twice. The mutex is held.
 func (i *instance) record() error {
 	if err := disk.WriteJSON(i.path(), i.rec); err != nil {
 		return err
@@ -113,16 +120,17 @@ func (i *instance) become(state planner.InstanceState, why error, change func(*r
 	return nil
 }
 
-// settle records the state, and forgets an instance that is down for good.
-// The supervisor's mutex is held.
+// settle records the state, and forgets an instance that is down for good. The
+// mutex is held.
 func (i *instance) settle() error {
 	err := i.record()
 	switch {
 	case i.rec.State != planner.Down:
 		return err
 	case i.rec.Stop != nil:
-		i.forget(i)
-		return errors.Join(err, disk.Remove(i.path()), disk.Remove(file(i.handovers(), "", i.rec.Ref)), disk.Remove(file(i.roles(), "", i.rec.Ref)))
+		err = errors.Join(err, disk.Remove(i.path()), disk.Remove(file(i.handovers(), "", i.rec.Ref)), disk.Remove(file(i.roles(), "", i.rec.Ref)))
+		i.forget(i) // from now on the files of that name may be another one's
+		return err
 	case i.rec.WasUp:
 		return errors.Join(err, i.rest())
 	}
@@ -130,8 +138,8 @@ func (i *instance) settle() error {
 }
 
 // rest makes an instance that is down and will start again pending, before
-// anybody can look: who asks what lives must not take it for gone. The
-// supervisor's mutex is held.
+// anybody can look: who asks what lives must not take it for gone. The mutex is
+// held.
 func (i *instance) rest() error {
 	i.rec.State = planner.Pending
 	return i.record()
@@ -147,12 +155,12 @@ func (i *instance) amend(change func(*record)) error {
 
 func unchanged(*record) {}
 
-// halt asks the instance to end. The supervisor's mutex is held.
+// halt asks the instance to end. The mutex is held.
 func (i *instance) halt(o api.Stop) error {
 	i.rec.Stop = &order{Stop: o, At: time.Now().UTC()}
 	close(i.halted)
 	if i.rec.State == planner.Down {
-		i.forget(i)
+		defer i.forget(i)
 		return disk.Remove(i.path())
 	}
 	if i.rec.resting() {

@@ -52,11 +52,15 @@ type Supervisor struct {
 
 	hidden *hidden
 
+	changing sync.RWMutex // read-locked by whatever changes something for a request
+	frozen   bool         // a successor takes over; guarded by changing
+
 	mu        sync.Mutex
-	frozen    bool // a successor takes over
 	instances map[api.Ref]*instance
-	tasks     map[string]*task // by key
 	ports     ports
+
+	tasking sync.Mutex
+	tasks   map[string]*task // by key
 }
 
 // New reads what an earlier supervisor left in the directory, and finds out
@@ -132,8 +136,11 @@ func (s *Supervisor) load() error {
 	return nil
 }
 
-// forget takes an instance off the list. The mutex is held.
+// forget takes an instance off the list. Its mutex is held.
 func (s *Supervisor) forget(i *instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i.gone = true
 	delete(s.instances, i.rec.Ref)
 	s.ports.leave(i.rec.Port)
 }
@@ -157,10 +164,10 @@ func (s *Supervisor) retell() error {
 		if i.rec.State != planner.Down || i.rec.Stop == nil {
 			continue
 		}
-		s.forget(i)
 		if err := disk.Remove(i.path()); err != nil {
 			return err
 		}
+		s.forget(i)
 	}
 	return nil
 }
@@ -201,19 +208,31 @@ var errMoved = api.Errorf(api.CodeMoved, "the agent is being replaced")
 // Freeze refuses every change from now on. Once Run has ended after that,
 // nothing in the directory is written any more.
 func (s *Supervisor) Freeze() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.frozen = true
 }
 
+// change begins a change that somebody asks for; the caller ends it where it could.
+func (s *Supervisor) change() (end func(), err error) {
+	s.changing.RLock()
+	if s.frozen {
+		s.changing.RUnlock()
+		return nil, errMoved
+	}
+	return s.changing.RUnlock, nil
+}
+
 func (s *Supervisor) sweep() {
-	s.mu.Lock()
 	living := map[string]bool{}
+	s.mu.Lock()
 	for r := range s.instances {
 		living[label(r)] = true
 	}
-	forgotten := s.forgetTasks()
 	s.mu.Unlock()
+	s.tasking.Lock()
+	forgotten := s.forgetTasks()
+	s.tasking.Unlock()
 	if forgotten != nil {
 		s.Log.Warn("removing old tasks", "error", forgotten)
 	}
@@ -250,14 +269,61 @@ func (s *Supervisor) Put(r api.Ref, p api.Put) error {
 // admit records an instance that has to be begun; nil when there is nothing
 // to begin.
 func (s *Supervisor) admit(rec record) (*instance, error) {
+	end, err := s.change()
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	for {
+		i, old, err := s.enter(rec)
+		if err != nil {
+			return nil, err
+		}
+		if old == nil {
+			return s.entered(i)
+		}
+		old.mu.Lock()
+		if old.gone { // in between
+			old.mu.Unlock()
+			continue
+		}
+		defer old.mu.Unlock()
+		return s.again(old, rec)
+	}
+}
+
+// enter puts an instance on the list, its mutex held; or gives the one that is there
+// under its name.
+func (s *Supervisor) enter(rec record) (i, old *instance, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.frozen {
-		return nil, errMoved
+	if old := s.instances[rec.Ref]; old != nil {
+		return nil, old, nil
 	}
-	old := s.instances[rec.Ref]
+	if rec.Port, err = s.port(); err != nil {
+		return nil, nil, err
+	}
+	i = s.instance(rec)
+	i.mu.Lock() // nobody else has it
+	s.instances[rec.Ref] = i
+	return i, nil, nil
+}
+
+// entered records an instance that is on the list.
+func (s *Supervisor) entered(i *instance) (*instance, error) {
+	defer i.mu.Unlock()
+	if err := i.record(); err != nil {
+		err = errors.Join(err, disk.Remove(i.path()))
+		s.forget(i)
+		return nil, err
+	}
+	return i, nil
+}
+
+// again is admit where there is an instance of that name. Its mutex is held.
+func (s *Supervisor) again(old *instance, rec record) (*instance, error) {
 	switch {
-	case old == nil || old.rec.failed():
+	case old.rec.failed():
 	case old.rec.Stop != nil:
 		return nil, api.Errorf(api.CodeConflict, "%s on %s is stopping", rec.Ref, s.Host)
 	case old.rec.Digest == rec.Digest:
@@ -271,29 +337,23 @@ func (s *Supervisor) admit(rec record) (*instance, error) {
 	default:
 		return nil, api.Errorf(api.CodeConflict, "%s on %s is there with another definition", rec.Ref, s.Host)
 	}
-	port, err := s.port(old)
-	if err != nil {
-		return nil, err
-	}
-	rec.Port = port
+	rec.Port = old.rec.Port
 	i := s.instance(rec)
 	if err := i.record(); err != nil {
-		if old == nil {
-			s.ports.leave(port)
-		}
 		return nil, errors.Join(err, disk.Remove(i.path()))
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old.gone = true
 	s.instances[rec.Ref] = i
 	return i, nil
 }
 
-func (s *Supervisor) port(old *instance) (int, error) {
-	if old != nil {
-		return old.rec.Port, nil
-	}
+// port is a free one. The mutex is held.
+func (s *Supervisor) port() (int, error) {
 	taken := map[int]bool{}
 	for _, i := range s.instances {
-		taken[i.rec.Port] = true
+		taken[i.rec.Port] = true // which never changes
 	}
 	return s.ports.take(s.Address, taken)
 }
@@ -330,28 +390,46 @@ func (s *Supervisor) Stop(r api.Ref, o api.Stop) error {
 	if _, err := signalNamed(o.Drain.Signal); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.frozen {
-		return errMoved
+	end, err := s.change()
+	if err != nil {
+		return err
 	}
-	i := s.instances[r]
-	if i == nil || i.rec.Stop != nil {
-		return nil
+	defer end()
+	for {
+		i := s.find(r)
+		if i == nil {
+			return nil
+		}
+		i.mu.Lock()
+		if i.gone { // in between, and another one may be there
+			i.mu.Unlock()
+			continue
+		}
+		defer i.mu.Unlock()
+		if i.rec.Stop != nil {
+			return nil
+		}
+		return i.halt(o)
 	}
-	return i.halt(o)
 }
 
 // Instances lists what is there, in order of service, release and name, and
-// gives the number of the newest event that the list includes.
+// gives the number of the newest event that the list is sure to include.
 func (s *Supervisor) Instances() ([]api.Instance, int64) {
+	seq := s.Events.Seq() // before anything is looked at
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]api.Instance, 0, len(s.instances))
-	for _, r := range slices.SortedFunc(maps.Keys(s.instances), compare) {
-		out = append(out, s.instances[r].view())
+	all := slices.Collect(maps.Values(s.instances))
+	s.mu.Unlock()
+	out := make([]api.Instance, 0, len(all))
+	for _, i := range all {
+		i.mu.Lock()
+		if !i.gone {
+			out = append(out, i.view())
+		}
+		i.mu.Unlock()
 	}
-	return out, s.Events.Seq()
+	slices.SortFunc(out, func(a, b api.Instance) int { return compare(a.Ref, b.Ref) })
+	return out, seq
 }
 
 // Output gives the last lines that the instance wrote since its latest start.
@@ -362,10 +440,8 @@ func (s *Supervisor) Output(r api.Ref, lines int) ([]string, error) {
 }
 
 func (s *Supervisor) outputBegins(r api.Ref) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if i := s.instances[r]; i != nil {
-		return i.rec.Output
+	if i := s.find(r); i != nil {
+		return i.snapshot().Output
 	}
 	return 0
 }

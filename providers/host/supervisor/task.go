@@ -99,9 +99,14 @@ func (s *Supervisor) forgetTasks() error {
 // bound kills a task that takes longer than it may.
 func (s *Supervisor) bound(t *task) {
 	time.AfterFunc(time.Until(t.Until), func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.tasks[t.Key] == t && !t.Ended && !s.frozen {
+		finish, err := s.change()
+		if err != nil {
+			return // it is the successor's
+		}
+		defer finish()
+		s.tasking.Lock()
+		defer s.tasking.Unlock()
+		if s.tasks[t.Key] == t && !t.Ended {
 			t.Late = true
 			s.warnTask(t, s.end(t))
 		}
@@ -124,11 +129,13 @@ func (s *Supervisor) RunTask(t api.Task) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.frozen {
-		return errMoved
+	finish, err := s.change()
+	if err != nil {
+		return err
 	}
+	defer finish()
+	s.tasking.Lock()
+	defer s.tasking.Unlock()
 	for _, other := range s.tasks {
 		if err := s.look(other); err != nil {
 			return err
@@ -276,11 +283,13 @@ func (s *Supervisor) end(t *task) error {
 
 // EndTask kills the task of that key. It does not wait for its end.
 func (s *Supervisor) EndTask(key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.frozen {
-		return errMoved
+	finish, err := s.change()
+	if err != nil {
+		return err
 	}
+	defer finish()
+	s.tasking.Lock()
+	defer s.tasking.Unlock()
 	if t := s.tasks[key]; t != nil {
 		return s.end(t)
 	}
@@ -290,11 +299,13 @@ func (s *Supervisor) EndTask(key string) error {
 // TaskState tells how it is with the task of that key, and what it wrote from an
 // offset on.
 func (s *Supervisor) TaskState(key string, from int64) (api.TaskState, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.frozen {
-		return api.TaskState{}, errMoved
+	finish, err := s.change()
+	if err != nil {
+		return api.TaskState{}, err
 	}
+	defer finish()
+	s.tasking.Lock()
+	defer s.tasking.Unlock()
 	t := s.tasks[key]
 	if t == nil {
 		return api.TaskState{Status: api.TaskNone}, nil

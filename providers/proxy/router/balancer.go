@@ -87,6 +87,9 @@ func groupOf(backends []*backend) *group {
 // interleaved is one round: each place in weights as often as it weighs, spread
 // out.
 func interleaved(weights []int) []int {
+	if len(weights) > 0 && slices.Min(weights) == slices.Max(weights) && weights[0] > 0 {
+		return inOrder(len(weights)) // what follows takes as many steps squared
+	}
 	total, divisor := 0, 0
 	for _, w := range weights {
 		total += w
@@ -108,6 +111,14 @@ func interleaved(weights []int) []int {
 		round = append(round, best)
 	}
 	return round
+}
+
+func inOrder(count int) []int {
+	out := make([]int, count)
+	for n := range out {
+		out[n] = n
+	}
+	return out
 }
 
 // pick counts a request in at the next backend that can take it; nil when

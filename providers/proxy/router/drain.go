@@ -143,19 +143,17 @@ func (r *Router) empty(ctx context.Context, o *route, b *backend, d *drain) {
 		case <-look.C:
 		}
 	}
-	if err := r.takeOut(o, b, d); err != nil {
-		r.log.Error("recording a drain", "backend", b.spec.Ref.String(), "error", err)
-	}
+	r.takeOut(o, b, d)
 }
 
-func (r *Router) takeOut(o *route, b *backend, d *drain) error {
+// takeOut has nothing to make durable: what drains is left out of what is saved.
+func (r *Router) takeOut(o *route, b *backend, d *drain) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if b.drain != d {
-		return nil
+		return
 	}
 	b.drain = nil
 	o.remove(b)
 	d.end(b.cutOff(), nil)
-	return r.save()
 }

@@ -44,7 +44,9 @@ type Router struct {
 	routes  map[string]*route
 	secured map[string]*api.TLS          // of routes that are not open
 	limits  map[string]spec.RouterLimits // of those too
-	health  map[api.Ref]*atomic.Bool     // of this host's instances
+
+	cells  sync.Mutex // who tells of an instance's health waits for nobody's disk
+	health map[api.Ref]*atomic.Bool
 }
 
 // New opens the routes that an earlier router left in dir. Requests are
@@ -135,12 +137,8 @@ func (r *Router) Health(ref api.Ref, up bool) { r.cell(ref).Store(up) }
 
 // cell is where the health of an instance of this host is kept.
 func (r *Router) cell(ref api.Ref) *atomic.Bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.cellLocked(ref)
-}
-
-func (r *Router) cellLocked(ref api.Ref) *atomic.Bool {
+	r.cells.Lock()
+	defer r.cells.Unlock()
 	c, ok := r.health[ref]
 	if !ok {
 		c = &atomic.Bool{}
@@ -156,7 +154,7 @@ func (r *Router) backend(b api.Backend) *backend {
 	}
 	b.Draining, b.Serving, b.InFlight = false, false, 0
 	if b.Host == r.host {
-		return newBackend(b, r.cellLocked(b.Ref))
+		return newBackend(b, r.cell(b.Ref))
 	}
 	// It is attached because it is up; watch finds out when that ends.
 	up := &atomic.Bool{}
