@@ -62,7 +62,7 @@ func TestABuildWhoseProcessIsKilledInAnyPhaseLeavesNoInvalidIndex(t *testing.T) 
 				w := newWorld(t, slowUsers)
 				proxy, through := pgtest.NewProxy(t, w.url)
 				proxy.Linger()
-				victim := w.buildToDie(through)
+				victim := w.toDie(through, victimIndex+"=comes")
 				holder := w.meet(phase, victim)
 				pid := w.builder()
 				if err := victim.Process.Kill(); err != nil {
@@ -108,7 +108,7 @@ func TestABuildSeesTheOrphanOfAnotherRunInAnyPhase(t *testing.T) {
 			w := newWorld(t, slowUsers)
 			proxy, through := pgtest.NewProxy(t, w.url)
 			proxy.Linger()
-			victim := w.buildToDie(through)
+			victim := w.toDie(through, victimIndex+"=comes")
 			holder := w.meet(phase, victim)
 			if err := victim.Process.Kill(); err != nil {
 				t.Fatal(err)
@@ -142,15 +142,15 @@ func (w *world) end(c *pgx.Conn) {
 	w.exec("select pg_terminate_backend($1)", int(c.PgConn().PID()))
 }
 
-// buildToDie is a process that builds the index.
-func (w *world) buildToDie(url string) *exec.Cmd {
+// toDie is a process that does what the variable says.
+func (w *world) toDie(url, what string) *exec.Cmd {
 	w.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		w.Fatal(err)
 	}
 	c := exec.Command(program)
-	c.Env = append(os.Environ(), victim+"="+url, victimIndex+"=1")
+	c.Env = append(os.Environ(), victim+"="+url, what)
 	return c
 }
 

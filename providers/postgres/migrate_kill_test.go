@@ -20,7 +20,7 @@ const (
 	victim      = "PLEAT_TEST_VICTIM"
 	victimFile  = "PLEAT_TEST_VICTIM_FILE"  // the SQL that it migrates by
 	victimRows  = "PLEAT_TEST_VICTIM_ROWS"  // or the rows of a batch of its back-fill
-	victimIndex = "PLEAT_TEST_VICTIM_INDEX" // or that it builds an index
+	victimIndex = "PLEAT_TEST_VICTIM_INDEX" // or that an index comes or goes
 )
 
 func TestMain(m *testing.M) {
@@ -36,8 +36,11 @@ func workToDie(url string) int {
 	if rows := os.Getenv(victimRows); rows != "" {
 		step = killedFill(rows)
 	}
-	if os.Getenv(victimIndex) != "" {
+	switch os.Getenv(victimIndex) {
+	case "comes":
 		step = slowIndex()
+	case "goes":
+		step = goingIndex()
 	}
 	err := postgres.New(db, crash.At).Apply(context.Background(), planner.Ticket{Run: "r1", Lease: "test", Fence: 1}, step, func(planner.Report) {})
 	if err != nil {
