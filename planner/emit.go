@@ -81,6 +81,7 @@ func (e *emitter) emit(moves []move) {
 		e.addCheckpoint(true, Step{Deferred: e.steps[len(e.steps)-1].Deferred})
 	}
 	e.noteWhatStays()
+	e.noteWhatIsLeft()
 	e.notes = distinct(e.notes)
 }
 
@@ -196,6 +197,17 @@ func (e *emitter) move(m move) {
 		e.hide(m)
 	case moveDrop:
 		e.drop(m)
+	}
+}
+
+// noteWhatIsLeft names the changes that have left the spec half way.
+func (e *emitter) noteWhatIsLeft() {
+	for _, d := range e.spec.Databases {
+		if db := e.state.Databases[d.Name]; db != nil {
+			for _, name := range db.Left {
+				e.note(fmt.Sprintf("change.%s is half way in %s and not in the spec, so nothing goes on with it: put it back to end it, or to take it back", name, d.Address()))
+			}
+		}
 	}
 }
 

@@ -28,6 +28,9 @@ type Database struct {
 	Catalog  *migrations.Catalog            `json:"catalog"`
 	Sessions []Sessions                     `json:"sessions,omitempty"`
 	Changes  map[string]migrations.Recorded `json:"changes,omitempty"` // by change name
+	// Left are changes that nobody asked for and that are half way: a sync of
+	// theirs runs, or what they hid is hidden still. They are no facts.
+	Left []string `json:"left,omitempty"`
 	// Circumstances surround the schema; nil where nobody looked.
 	Circumstances *Circumstances `json:"circumstances,omitempty"`
 	// Versions are what golang-migrate recorded, by the name of the directory

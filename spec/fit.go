@@ -193,8 +193,8 @@ func refused(n *node, name string) bool {
 }
 
 func upperFirst(s string) string {
-	if s == "" {
-		return s
+	if word, _, _ := strings.Cut(s, " "); s == "" || strings.Contains(word, "_") {
+		return s // it begins with a word of the language, which stays as it is written
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -75,6 +75,11 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 	for _, p := range planner.Phases(w.spec, st) {
 		fmt.Fprintf(t, "change.%s\t%s\n", p.Change, p.Phase)
 	}
+	for _, d := range w.spec.Databases {
+		for _, name := range st.Databases[d.Name].Left {
+			fmt.Fprintf(t, "change.%s\thalf way in %s, and not in the spec\n", name, d.Address())
+		}
+	}
 	fills, err := w.fills(ctx)
 	if err != nil {
 		return err

@@ -25,6 +25,6 @@ func (a *app) validate() error {
 	if a.json {
 		return a.printJSON(map[string]bool{"valid": true})
 	}
-	_, err = fmt.Fprintf(a.out, "The spec is valid: %d services, %d changes.\n", len(sp.Services), len(sp.Changes))
+	_, err = fmt.Fprintf(a.out, "The spec is valid: %s, %s.\n", count(len(sp.Services), "service"), count(len(sp.Changes), "change"))
 	return err
 }

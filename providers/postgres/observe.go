@@ -84,8 +84,32 @@ func observe(ctx context.Context, c *pgx.Conn, scope Scope, db *planner.Database
 	if db.Sessions, err = sessions(ctx, c); err != nil {
 		return err
 	}
-	db.Changes, err = changes(ctx, c, scope.Changes)
+	if db.Changes, err = changes(ctx, c, scope.Changes); err != nil || db.Changes == nil {
+		return err
+	}
+	db.Left, err = left(ctx, c, scope.Changes)
 	return err
+}
+
+// left are the changes that are half way and not among the names.
+func left(ctx context.Context, q conn.Tx, names []string) ([]string, error) {
+	rows, err := q.Query(ctx, `
+		select name from (
+			select pg_catalog.split_part(pg_catalog.obj_description(oid, 'pg_trigger'), ':', 2) as name
+			from pg_catalog.pg_trigger
+			where tgname like 'zzz\_pleat\_%' and pg_catalog.obj_description(oid, 'pg_trigger') like 'pleat:%'
+			union select name from pleat.change where phase = 'hidden'
+		) half_way
+		where name <> all(coalesce($1::text[], '{}'))
+		order by 1`, names)
+	if err != nil {
+		return nil, fmt.Errorf("reading which changes are half way: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("reading which changes are half way: %w", err)
+	}
+	return all, nil
 }
 
 // sessions counts by service and release. A name that is not pleat's to read
