@@ -14,9 +14,9 @@ func formerView(change string, view spec.Table) spec.Table {
 	return spec.Table{Schema: view.Schema, Name: shorten("pleat_former_" + change + "_" + view.Name)}
 }
 
-// shownBy are the views that show columns of the table, also through others, each
+// ShownBy are the views that show columns of the table, also through others, each
 // after those that it reads.
-func (t *Table) shownBy(columns []string) []View {
+func (t *Table) ShownBy(columns []string) []View {
 	if t == nil {
 		return nil
 	}
@@ -88,10 +88,10 @@ func (l *lowering) carried(t spec.Table) []spec.Table {
 		}
 	}
 	var all []spec.Table
-	for _, v := range live.shownBy(before) {
+	for _, v := range live.ShownBy(before) {
 		all = append(all, spec.ParseTable(v.Name))
 	}
-	for _, v := range live.shownBy(after) {
+	for _, v := range live.ShownBy(after) {
 		name := spec.ParseTable(v.Name)
 		former := formerView(l.change.Name, name).String()
 		if slices.ContainsFunc(live.Views, func(other View) bool { return other.Name == former }) {
@@ -130,7 +130,7 @@ func (l *lowering) carryViews(u *Unit, t spec.Table) {
 	}
 	u.Undo = slices.Concat([]string{"DROP VIEW IF EXISTS " + strings.Join(gone, ", ")}, u.Undo, back)
 	slices.Reverse(formers)
-	u.Does = append(u.Does, "made again in the same transaction, and locked before the table: view "+strings.Join(formers, ", view "))
+	u.Does = append(u.Does, "locked before the table, and made again: view "+strings.Join(formers, ", view "))
 }
 
 // retireViews drops what the way back would have needed.

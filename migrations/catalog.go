@@ -100,6 +100,8 @@ type Trigger struct {
 	BeforeRow  bool     `json:"before_row,omitempty"`
 	Comment    string   `json:"comment,omitempty"`
 	Columns    []string `json:"columns,omitempty"` // of UPDATE OF; none where it fires on any
+	Names      []string `json:"names,omitempty"`   // columns of the table that it names: of UPDATE OF, and in WHEN
+	Stays      string   `json:"stays,omitempty"`   // why it cannot be made again; "" = it can
 }
 
 // Constraint is one constraint of a table.

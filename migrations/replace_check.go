@@ -47,7 +47,7 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 				"Make another table with the column as it is to be, keep it in step by a sync of the author's own (sql), and let the releases move to it.", r.Table))
 		return
 	}
-	if found := append(viewsInTheWay(r, t), inTheWay(t, c)...); len(found) > 0 {
+	if found := slices.Concat(viewsInTheWay(r, t), triggersInTheWay(r, t), inTheWay(t, c)); len(found) > 0 {
 		l.problem(r.Range, "Something else needs the column as it is", fmt.Sprintf(
 			"%s.%s cannot be replaced while there is: %s. Take it away in an sql block before, and make it again afterwards.",
 			r.Table, r.Column, strings.Join(found, "; ")))
@@ -108,7 +108,7 @@ func comparedAs(kind string) string {
 // viewsInTheWay are those that the swap cannot make again, each with the reason.
 func viewsInTheWay(r *spec.ReplaceColumn, t *Table) []string {
 	var found []string
-	for _, v := range t.shownBy([]string{r.Column}) {
+	for _, v := range t.ShownBy([]string{r.Column}) {
 		switch why := v.stays([]string{r.Column}); {
 		case r.Keep:
 			found = append(found, v.Object)
@@ -119,7 +119,22 @@ func viewsInTheWay(r *spec.ReplaceColumn, t *Table) []string {
 	return found
 }
 
-// inTheWay is what a swap of names does not carry over, apart from views.
+// triggersInTheWay are the author's triggers that the swap cannot make again.
+func triggersInTheWay(r *spec.ReplaceColumn, t *Table) []string {
+	var found []string
+	for _, g := range t.naming(r.Column) {
+		switch {
+		case r.Keep:
+			found = append(found, "trigger "+g.Name+", which names it")
+		case g.Stays != "":
+			found = append(found, "trigger "+g.Name+" ("+g.Stays+")")
+		}
+	}
+	return found
+}
+
+// inTheWay is what a swap of names does not carry over, apart from views and
+// triggers.
 func inTheWay(t *Table, c *Column) []string {
 	var found []string
 	mentions := func(sql string) bool { return spec.RenameColumns(sql, map[string]string{c.Name: c.Name + "?"}) != sql }
@@ -127,11 +142,6 @@ func inTheWay(t *Table, c *Column) []string {
 		view := slices.ContainsFunc(t.Views, func(v View) bool { return v.Object == d.Object })
 		if d.Column == c.Name && !view && !strings.HasPrefix(d.Object, "constraint ") {
 			found = append(found, d.Object)
-		}
-	}
-	for _, g := range t.Triggers {
-		if slices.Contains(g.Columns, c.Name) && !strings.HasPrefix(g.Comment, "pleat:") {
-			found = append(found, "trigger "+g.Name+", which fires on it")
 		}
 	}
 	for _, other := range t.Columns {

@@ -171,6 +171,7 @@ func (l *lowering) swap(t spec.Table) {
 		u.Statements = append(u.Statements, l.hiding(sync).install()...)
 		u.Undo = append(u.Undo, l.shapes(sync).install()...)
 	}
+	l.carryTriggers(&u, t)
 	l.carryViews(&u, t)
 	l.program.Hide = append(l.program.Hide, u)
 }

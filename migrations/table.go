@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"pleat/spec"
 )
@@ -66,7 +65,7 @@ func (t *Table) hasOtherBefore() bool {
 
 // isOtherBefore tells a BEFORE ROW trigger that is not pleat's.
 func (t Trigger) isOtherBefore() bool {
-	return t.BeforeRow && !strings.HasPrefix(t.Comment, "pleat:")
+	return t.BeforeRow && t.isAuthors()
 }
 
 // index gives the table's index of that name, or nil; also on a nil table.

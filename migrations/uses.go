@@ -23,7 +23,7 @@ func (t *Table) Uses(column string) []string {
 	if column == "" {
 		return all
 	}
-	for _, v := range t.shownBy([]string{column}) {
+	for _, v := range t.ShownBy([]string{column}) {
 		if !slices.Contains(all, v.Object) {
 			all = append(all, v.Object) // through others
 		}
@@ -45,7 +45,7 @@ func (t *Table) Uses(column string) []string {
 		}
 	}
 	for _, g := range t.Triggers {
-		if slices.Contains(g.Columns, column) {
+		if slices.Contains(g.Columns, column) || slices.Contains(g.Names, column) {
 			all = append(all, g.Definition)
 		}
 	}

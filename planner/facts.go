@@ -28,7 +28,10 @@ type DatabaseScope struct {
 	Dropped []string `json:"dropped,omitempty"`
 	// Functions are those that defaults of columns call, as the author names them.
 	Functions []string `json:"functions,omitempty"`
-	Changes   []string `json:"changes,omitempty"`
+	// Retyped are the types that columns are to have. A plan asks about them; a
+	// plan that is there does not depend on the answer.
+	Retyped map[spec.Table]map[string]string `json:"-"`
+	Changes []string                         `json:"changes,omitempty"`
 	// Migrations are golang-migrate's tables, by the name of the directory.
 	Migrations map[string]spec.Table `json:"migrations,omitempty"`
 	// Sessions says that a step takes something away on evidence: then it is a
@@ -168,15 +171,31 @@ func (s *DatabaseScope) name(c *spec.Change) {
 		for _, name := range names.Types {
 			s.Types = include(s.Types, name.String())
 		}
-		if added, ok := op.(*spec.AddColumn); ok {
-			for _, function := range migrations.Calls(added.Column.Default) {
+		switch o := op.(type) {
+		case *spec.AddColumn:
+			for _, function := range migrations.Calls(o.Column.Default) {
 				s.Functions = include(s.Functions, function)
 			}
+		case *spec.ReplaceColumn:
+			s.retype(o)
 		}
 	}
 	for _, b := range c.Backfills {
 		s.columns(b.Table, b.Set)
 	}
+}
+
+func (s *DatabaseScope) retype(o *spec.ReplaceColumn) {
+	if o.Type == "" || o.Keep {
+		return
+	}
+	if s.Retyped == nil {
+		s.Retyped = map[spec.Table]map[string]string{}
+	}
+	if s.Retyped[o.Table] == nil {
+		s.Retyped[o.Table] = map[string]string{}
+	}
+	s.Retyped[o.Table][o.Column] = o.Type
 }
 
 // table has the table observed, also where nothing but its name matters.

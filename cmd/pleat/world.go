@@ -148,8 +148,8 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 	for _, d := range w.spec.Databases {
 		s := scope.Databases[d.Name]
 		seen, err := w.databases[d.Name].Observe(ctx, postgres.Scope{
-			Tables: s.TableNames(), Indexes: s.IndexNames(), Types: s.TypeNames(), Functions: s.Functions, Changes: s.Changes, Migrations: s.Migrations,
-			Files: w.files(),
+			Tables: s.TableNames(), Indexes: s.IndexNames(), Types: s.TypeNames(), Functions: s.Functions, Retyped: s.Retyped, Changes: s.Changes,
+			Migrations: s.Migrations, Files: w.files(),
 		})
 		st.Databases[d.Name] = seen
 		if err != nil {

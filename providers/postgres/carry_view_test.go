@@ -21,7 +21,8 @@ const widerID = `change_type "users" "id" {
 	type = "bigint"
 }`
 
-// A view that could not be made again as it was stops the change, with the reason.
+// A view or trigger that could not be made again as it was stops the change, with
+// the reason.
 func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
 	const table = "create table users (id int primary key, name text); create view seen as select id, name from users;"
 	for name, test := range map[string]struct{ setup, change, want string }{
@@ -53,6 +54,26 @@ func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
 		"grouped by the key": {
 			setup: "create view many as select u.id, u.name, count(*) from users u group by u.id", change: widerID,
 			want: "view public.many (it groups by a key that moves to the new column last)",
+		},
+		"an operator that the new type has not": {
+			setup: "create view calls as select s.id, s.name from seen s where s.name like 'A%'", change: "change_type \"users\" \"name\" {\n\ttype = \"integer\"\n\tusing = \"length(name)\"\n}",
+			want: "view public.calls (with the new type it would not be valid: operator does not exist: integer ~~ text)",
+		},
+		"a constant that is no value of the new type": {
+			setup: "create view calls as select id from users where name <> 'A'", change: "change_type \"users\" \"name\" {\n\ttype = \"integer\"\n\tusing = \"length(name)\"\n}",
+			want: "view public.calls (with the new type it would not be valid: ",
+		},
+		"a trigger's condition": {
+			setup: `create function f() returns trigger language plpgsql as 'begin return null; end';
+				create trigger g after insert on users for each row when (new.name like 'A%') execute function f()`,
+			change: "change_type \"users\" \"name\" {\n\ttype = \"integer\"\n\tusing = \"length(name)\"\n}",
+			want:   "trigger g (with the new type it would not be valid: operator does not exist: integer ~~ text)",
+		},
+		"a trigger of a column with another name": {
+			setup: `create function f() returns trigger language plpgsql as 'begin return null; end';
+				create trigger g after insert on users for each row when (new.name like 'A%') execute function f()`,
+			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
+			want:   "trigger g, which names it",
 		},
 		"another name": {
 			change: "rename_column \"users\" \"id\" {\n\tto = \"number\"\n}",

@@ -210,11 +210,15 @@ func (r *reader) triggers() {
 		       case when g.tgname like 'zzz\_pleat\_%' then pg_catalog.pg_get_functiondef(g.tgfoid) else '' end, g.tgtype & 3 = 3,
 		       coalesce(pg_catalog.obj_description(g.oid, 'pg_trigger'), ''),
 		       coalesce((select pg_catalog.array_agg(a.attname order by a.attnum) from pg_catalog.pg_attribute a
-		                 where a.attrelid = g.tgrelid and a.attnum = any(g.tgattr::int2[])), '{}')
+		                 where a.attrelid = g.tgrelid and a.attnum = any(g.tgattr::int2[])), '{}'),
+		       array(select distinct a.attname::text from pg_catalog.pg_depend d
+		             join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+		             where d.classid = 'pg_trigger'::regclass and d.objid = g.oid and d.refclassid = 'pg_class'::regclass
+		               and d.refobjid = g.tgrelid and d.refobjsubid > 0 order by 1)
 		from pg_catalog.pg_trigger g
 		where g.tgrelid = any($1::oid[]) and not g.tgisinternal
 		order by g.tgrelid, g.tgname collate "C"`,
-		[]any{&g.Name, &g.Definition, &g.Function, &g.BeforeRow, &g.Comment, &g.Columns},
+		[]any{&g.Name, &g.Definition, &g.Function, &g.BeforeRow, &g.Comment, &g.Columns, &g.Names},
 		func(t *migrations.Table) { t.Triggers = append(t.Triggers, g) })
 }
 

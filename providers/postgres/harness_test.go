@@ -79,7 +79,7 @@ func (w *world) observe(c *spec.Change) *planner.Database {
 	w.Helper()
 	scope := planner.ScopeOf(&spec.Spec{Databases: []*spec.Database{w.db}, Changes: []*spec.Change{of(w.db, c)}}).Databases[w.db.Name]
 	db, err := w.provider.Observe(w.Context(), postgres.Scope{
-		Tables: scope.TableNames(), Indexes: scope.IndexNames(), Types: scope.TypeNames(), Changes: scope.Changes,
+		Tables: scope.TableNames(), Indexes: scope.IndexNames(), Types: scope.TypeNames(), Retyped: scope.Retyped, Changes: scope.Changes,
 	})
 	if err != nil {
 		w.Fatal(err)

@@ -23,7 +23,10 @@ type Scope struct {
 	Types   []spec.Table // enums
 	// Functions are names of functions whose volatility matters.
 	Functions []string
-	Changes   []string
+	// Retyped are the types that columns of tables are to have: what shows them is
+	// asked about.
+	Retyped map[spec.Table]map[string]string
+	Changes []string
 	// Migrations are golang-migrate's tables, by the name of the directory.
 	Migrations map[string]spec.Table
 	// Files are those of the directories, to look for what is there of one that
@@ -70,6 +73,9 @@ func observe(ctx context.Context, c *pgx.Conn, scope Scope, db *planner.Database
 		return err
 	}
 	if db.Catalog, err = catalog(ctx, c, append(owners, scope.Tables...)); err != nil {
+		return err
+	}
+	if err = fit(ctx, c, db.Catalog, scope.Retyped); err != nil {
 		return err
 	}
 	if db.Catalog.Enums, err = enums(ctx, c, scope.Types); err != nil {

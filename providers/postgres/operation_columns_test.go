@@ -76,6 +76,20 @@ var throughViews = shape{
 	},
 }
 
+// told is what fires on users.note, in all the ways that there are.
+const told = `
+	create table said (id bigserial primary key, what text);
+	create function say() returns trigger language plpgsql as 'begin insert into said (what) values (tg_name); return null; end';
+	create function fill() returns trigger language plpgsql as 'begin new.note := ''none''; return new; end';
+	create trigger "A first" before insert on users for each row when (new.note is null) execute function fill();
+	create trigger changed after update of note, name on users for each row when (old.note is distinct from new.note and new.name <> 'note') execute function say();
+	create constraint trigger later after update of note on users deferrable initially deferred for each row when (new.note = 'much') execute function say('note');
+	create trigger off after update of note on users for each statement execute function say();
+	create trigger anyway after update of note on users for each row execute function say();
+	create trigger other after update of name on users for each row when (new.name = 'Nobody') execute function say();
+	comment on trigger later on users is 'in the end';
+	alter table users disable trigger off, enable always trigger anyway;`
+
 func columnOperations(t testing.TB) []operation {
 	return []operation{
 		{
@@ -147,6 +161,14 @@ func columnOperations(t testing.TB) []operation {
 			after:  shape{unprepared: true, read: names.read, writes: []string{"update users set note = 'much' where id = $1"}},
 		},
 		{
+			name: "change the type of a column that triggers name", setup: usersTable + "alter table users add note varchar(20);" + told,
+			change: written(t, `change_type "users" "note" {
+				type = "text"
+			}`),
+			end:    usersTable + "alter table users add note text;" + told,
+			before: noting, after: noting,
+		},
+		{
 			name: "change the type of both ends of a key", setup: family("int"), fill: fmt.Sprintf(familyRows, ""),
 			change: written(t, `change_type "people" "id" {
 				type = "bigint"
@@ -189,6 +211,13 @@ func columnOperations(t testing.TB) []operation {
 			}},
 		},
 	}
+}
+
+// noting is what a release does that has triggers work.
+var noting = shape{
+	unprepared: true,
+	read:       "select u.note, (select count(*) from said) from users u where u.id = $1",
+	writes:     []string{"update users set note = 'much' where id = $1", "update users set note = 'little', name = 'Ada' where id = $1", "insert into users (name) values ('Grace Hopper')"},
 }
 
 var relatives = shape{

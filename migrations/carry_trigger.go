@@ -1,0 +1,88 @@
+package migrations
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"pleat/spec"
+)
+
+// isAuthors tells a trigger that is not pleat's.
+func (t Trigger) isAuthors() bool { return !strings.HasPrefix(t.Comment, "pleat:") }
+
+// naming are the author's triggers that name a column.
+func (t *Table) naming(column string) []Trigger {
+	if t == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(t.Triggers), func(g Trigger) bool {
+		return !g.isAuthors() || !slices.Contains(g.Names, column)
+	})
+}
+
+// carryTriggers has the swap, and its way back, make the triggers again that name
+// a column, for the one that has its name then. Whatever fires them later finds
+// them in the same order, which is that of their names.
+func (l *lowering) carryTriggers(u *Unit, t spec.Table) {
+	live := l.live.Table(t)
+	var names []string
+	for _, r := range l.replaced(t) {
+		state := swapState(live, r)
+		column := r.Column
+		if state == hidden {
+			column = r.Final()
+		}
+		found := live.naming(column)
+		if r.Keep || state == gone || len(found) == 0 {
+			continue
+		}
+		if state == original {
+			u.Statements = append(u.Statements, moveTriggers(t, HiddenName(r.Column), r.Column))
+		}
+		u.Undo = append(u.Undo, moveTriggers(t, r.By, r.Column))
+		for _, g := range found {
+			if !slices.Contains(names, g.Name) {
+				names = append(names, g.Name)
+			}
+		}
+	}
+	if len(names) > 0 {
+		u.Does = append(u.Does, "made again for the column that takes over: trigger "+strings.Join(names, ", trigger "))
+	}
+}
+
+// moveTriggers makes the author's triggers that name a column again for another,
+// as they are otherwise. While the definitions are read the column has a name that
+// is nothing else in them.
+func moveTriggers(t spec.Table, from, to string) string {
+	body := fmt.Sprintf(`
+declare
+  kept pg_catalog.jsonb;
+  it pg_catalog.jsonb;
+begin
+  alter table %[1]s rename column %[2]s to pleat_moving;
+  select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+    'name', pg_catalog.quote_ident(g.tgname), 'make', pg_catalog.pg_get_triggerdef(g.oid), 'comment', pg_catalog.obj_description(g.oid, 'pg_trigger'),
+    'state', case g.tgenabled when 'D' then 'disable' when 'R' then 'enable replica' when 'A' then 'enable always' end) order by g.tgname) into kept
+  from pg_catalog.pg_trigger g
+  where g.tgrelid = %[3]s::pg_catalog.regclass and not g.tgisinternal and coalesce(pg_catalog.obj_description(g.oid, 'pg_trigger'), '') not like 'pleat:%%'
+    and exists (
+      select from pg_catalog.pg_depend d join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+      where d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass and d.objid = g.oid and d.refobjid = g.tgrelid and a.attname = 'pleat_moving');
+  alter table %[1]s rename column pleat_moving to %[2]s;
+  for it in select * from pg_catalog.jsonb_array_elements(kept) loop
+    execute 'drop trigger ' || (it ->> 'name') || ' on ' || %[3]s;
+    execute pg_catalog.regexp_replace(it ->> 'make', '\mpleat_moving\M', %[4]s, 'g');
+    if it ->> 'state' is not null then
+      execute 'alter table ' || %[3]s || ' ' || (it ->> 'state') || ' trigger ' || (it ->> 'name');
+    end if;
+    if it ->> 'comment' is not null then
+      execute pg_catalog.format('comment on trigger %%s on %%s is %%L', it ->> 'name', %[3]s, it ->> 'comment');
+    end if;
+  end loop;
+end
+`, tableIdent(t), Ident(from), Literal(tableIdent(t)), Literal(strings.ReplaceAll(Ident(to), `\`, `\\`)))
+	quote := dollarQuote(body)
+	return "DO " + quote + body + quote
+}
