@@ -118,15 +118,39 @@ func (s *sampler) run(ctx context.Context, c *pgx.Conn, waitstart string) error 
 // A sequence counts as the table whose column owns it. An index counts for
 // nothing: whoever uses it has locked its table.
 const locksSQL = `
-	select distinct a.application_name, n.nspname || '.' || c.relname, k.mode
+	select distinct k.pid, n.nspname || '.' || c.relname, k.mode
 	from pg_locks k
-	join pg_stat_activity a on a.pid = k.pid and a.application_name like 'pleat/step%'
 	join pg_class r on r.oid = k.relation and r.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
 	left join pg_depend d on r.relkind = 'S' and d.classid = 'pg_class'::regclass and d.objid = r.oid
 	  and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
 	join pg_class c on c.oid = coalesce(d.refobjid, r.oid)
 	join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('pg_catalog', 'pg_toast', 'pleat')
 	where k.locktype = 'relation' and k.database = (select oid from pg_database where datname = current_database())`
+
+// stepsSQL is what is asked before and after: locks and sessions are not read at the
+// same moment, and a session that goes on to its next step in between would be blamed
+// there for what it did before.
+const stepsSQL = `
+	select pid, application_name, coalesce(xact_start::text, '') from pg_stat_activity
+	where application_name like 'pleat/step%'`
+
+// turn is a session's step and the transaction in which it does it.
+type turn struct{ step, began string }
+
+func turns(c *pgx.Conn) (map[int]turn, error) {
+	rows, err := c.Query(context.Background(), stepsSQL)
+	if err != nil {
+		return nil, err
+	}
+	out := map[int]turn{}
+	var pid int
+	var t turn
+	_, err = pgx.ForEachRow(rows, []any{&pid, &t.step, &t.began}, func() error {
+		out[pid] = t
+		return nil
+	})
+	return out, err
+}
 
 const waitersSQL = `
 	select k.pid, coalesce((%s)::text, ''), b.application_name,
@@ -139,16 +163,34 @@ const waitersSQL = `
 
 func (s *sampler) look(c *pgx.Conn, waitstart string) error {
 	ctx := context.Background()
-	held, err := c.Query(ctx, locksSQL)
+	before, err := turns(c)
 	if err != nil {
 		return err
 	}
-	var step, table, mode string
-	if _, err := pgx.ForEachRow(held, []any{&step, &table, &mode}, func() error {
-		s.judge(step, table, mode)
+	type lock struct {
+		pid         int
+		table, mode string
+	}
+	rows, err := c.Query(ctx, locksSQL)
+	if err != nil {
+		return err
+	}
+	var held []lock
+	var l lock
+	if _, err := pgx.ForEachRow(rows, []any{&l.pid, &l.table, &l.mode}, func() error {
+		held = append(held, l)
 		return nil
 	}); err != nil {
 		return err
+	}
+	after, err := turns(c)
+	if err != nil {
+		return err
+	}
+	for _, l := range held {
+		if t, ok := before[l.pid]; ok && after[l.pid] == t {
+			s.judge(t.step, l.table, l.mode)
+		}
 	}
 	waits, err := c.Query(ctx, fmt.Sprintf(waitersSQL, waitstart))
 	if err != nil {
