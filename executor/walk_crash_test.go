@@ -45,3 +45,24 @@ func TestACrashTakesNothingElseDown(t *testing.T) {
 		})
 	}
 }
+
+// What is on its way out for long counts for nothing where instances stop first.
+func TestWhatIsOnItsWayOutServesNobody(t *testing.T) {
+	old := shape{Release: 3, Strategy: "rolling", Batch: 1, Web: 2}
+	fresh, last := old, old
+	fresh.Release, last.Release, last.Strategy = 2, 1, "stop_first"
+	for _, s := range []shape{old, fresh, last} {
+		s.spec(t)
+	}
+	var w *walker
+	synctest.Test(t, func(*testing.T) {
+		w = newWalker()
+		w.arrive(t, old)
+		w.calls, w.incidents = 0, []incident{{What: "linger for long", At: 2}}
+		w.turn(t, turn{Shape: fresh})
+		w.turn(t, turn{Shape: last})
+	})
+	if story := strings.Join(w.story, "\n"); len(w.broken) > 0 || !strings.Contains(story, "stop users r3 web 1") {
+		t.Errorf("%s\n%s", w.broken, story)
+	}
+}

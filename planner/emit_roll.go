@@ -285,16 +285,23 @@ func (r *rollout) processes() []strategy.Process {
 	return out
 }
 
-// idleFirst has those go first that get no requests: the strategy takes whatever
-// is to go for something that serves until then.
+// idleFirst has those go first that are not up, and then those that get no requests:
+// the strategy takes whatever is to go for something that serves until then.
 func (r *rollout) idleFirst(doomed []string) {
-	routed := func(name string) int {
-		if r.backends[r.service.Name+"/"+name] {
+	up := map[string]bool{}
+	for _, i := range r.mine(func(i Instance) bool { return i.State == Up }) {
+		up[i.Release+"/"+i.Name] = true
+	}
+	serves := func(name string) int {
+		switch {
+		case !up[name]:
+			return 0
+		case !r.backends[r.service.Name+"/"+name]:
 			return 1
 		}
-		return 0
+		return 2
 	}
-	slices.SortStableFunc(doomed, func(a, b string) int { return routed(a) - routed(b) })
+	slices.SortStableFunc(doomed, func(a, b string) int { return serves(a) - serves(b) })
 }
 
 // work is what a process of the release lacks. Where nothing may run beside the
