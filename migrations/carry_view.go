@@ -8,10 +8,12 @@ import (
 	"pleat/spec"
 )
 
+const formerly = "pleat_former_"
+
 // formerView is what a view is called that shows what a change has replaced: it
 // is kept with the columns that it shows, so that the way back has it as it was.
 func formerView(change string, view spec.Table) spec.Table {
-	return spec.Table{Schema: view.Schema, Name: shorten("pleat_former_" + change + "_" + view.Name)}
+	return spec.Table{Schema: view.Schema, Name: shorten(formerly + change + "_" + view.Name)}
 }
 
 // ShownBy are the views that show columns of the table, also through others, each
@@ -89,7 +91,10 @@ func (l *lowering) carried(t spec.Table) []spec.Table {
 	}
 	var all []spec.Table
 	for _, v := range live.ShownBy(before) {
-		all = append(all, spec.ParseTable(v.Name))
+		// What another change keeps for its way back stays: the swap waits for its end.
+		if name := spec.ParseTable(v.Name); !strings.HasPrefix(name.Name, formerly) {
+			all = append(all, name)
+		}
 	}
 	for _, v := range live.ShownBy(after) {
 		name := spec.ParseTable(v.Name)
@@ -176,7 +181,7 @@ begin
   where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and w.ev_class <> d.refobjid and w.ev_class <> all (carried)
     and (d.refobjid = %[2]s::pg_catalog.regclass and a.attname = any (%[3]s) or d.refobjid = any (carried));
   if other is not null then
-    raise exception '%% came after the plan was made and shows what is replaced', other using hint = 'Plan again.';
+    raise exception '%% shows what is replaced, and came after the plan was made or belongs to another change that is not contracted', other;
   end if;
   perform pg_catalog.set_config('pleat.views', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
     'view', v.name, 'make', 'create view ' || v.name || ' as ' || pg_catalog.pg_get_viewdef(v.oid), 'more', (
