@@ -57,7 +57,6 @@ func (a *app) root() *cobra.Command {
 		newRollbackCommand(a), newScaleCommand(a), newApproveCommand(a), newAbortCommand(a), newUnhideCommand(a), newBackfillCommand(a), newMigrationsCommand(a), newEventsCommand(a), newLogsCommand(a), newShowCommand(a), newUnlockCommand(a),
 		newLintCommand(a), newExplainCommand(a), newAgentCommand(a), newVersionCommand(a),
 	)
-	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }
 
