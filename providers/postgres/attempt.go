@@ -272,14 +272,6 @@ func isOf(ctx context.Context, q conn.Tx, t spec.Table, kinds []string) (there b
 // keep the lock.
 var holdSettings = []string{"statement_timeout", "idle_in_transaction_session_timeout"}
 
-func limitHold(ctx context.Context, tx conn.Tx, left time.Duration) error {
-	settings := map[string]string{}
-	for _, name := range holdSettings {
-		settings[name] = milliseconds(max(left, time.Millisecond))
-	}
-	return setLocal(ctx, tx, settings)
-}
-
 // overHold is the error of a statement under a strong lock on what is named; sql
 // is "" for pleat's own, which take no time by themselves.
 func overHold(ctx context.Context, what string, limits planner.Limits, sql string, err error) error {

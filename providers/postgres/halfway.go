@@ -178,11 +178,14 @@ func (w *work) advance(ctx context.Context, f *file, p migrations.Piece, next pl
 		if err := w.asRole(ctx, tx, func() error { return w.underWay(ctx, tx, f) }); err != nil {
 			return err
 		}
+		if err := putHalfway(ctx, tx, f.Table, next); err != nil {
+			return err
+		}
 		if err := w.asRole(ctx, tx, func() error { return do(tx, limits) }); err != nil {
 			return err
 		}
 		w.at("step.sent")
-		return putHalfway(ctx, tx, f.Table, next)
+		return nil
 	}))
 	if err != nil {
 		return err

@@ -329,26 +329,37 @@ func TestSQLOfAnAuthorDoesNotAskForALockThatIsKnownNotToBeHad(t *testing.T) {
 // What a step has to say is said before it has its lock, and what it does under
 // it the server does without waiting for the client: P20 on a slow network.
 func TestNobodyWaitsForTheClientUnderALock(t *testing.T) {
-	proxy, through := pgtest.NewProxy(t, pgtest.New(t).Database(t))
-	w := worldAt(t, through, usersTable+"create table orders (id int)")
-	var turns []byte // of the client, from the lock to the commit
-	locked, committed := false, false
-	proxy.Arm(&pgtest.Cut{At: func(kind byte, body []byte) bool {
-		if (kind == 'P' || kind == 'Q') && !committed {
-			locked = locked || bytes.Contains(body, []byte("lock table"))
-			committed = locked && bytes.Contains(body, []byte("commit"))
-		}
-		if (kind == 'S' || kind == 'Q') && locked && !committed {
-			turns = append(turns, kind)
-		}
-		return false
-	}})
-	a := addNote()
-	a.Also = []migrations.TableLock{{Table: spec.ParseTable("orders"), Lock: migrations.AccessExclusive}}
-	a.SQL = append(a.SQL, "alter table orders add note text")
-	w.apply(a)
-	if string(turns) != "S" || !committed {
-		t.Errorf("the client took the turns %q under the lock, committed: %v; want one, and then the commit", turns, committed)
+	two := addNote()
+	two.Also = []migrations.TableLock{{Table: spec.ParseTable("orders"), Lock: migrations.AccessExclusive}}
+	two.SQL = append(two.SQL, "alter table orders add note text")
+	for _, test := range []struct {
+		name  string
+		takes string // the lock
+		a     planner.Action
+	}{
+		{"a step", "lock table", two},
+		{"a file", "alter table users", migrateTo(0, 1, "create table more (id int); alter table users add note text; alter table orders add note text")},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			proxy, through := pgtest.NewProxy(t, pgtest.New(t).Database(t))
+			w := worldAt(t, through, usersTable+"create table orders (id int)")
+			var turns []byte // of the client, from the lock to the commit
+			locked, committed := false, false
+			proxy.Arm(&pgtest.Cut{At: func(kind byte, body []byte) bool {
+				if (kind == 'P' || kind == 'Q') && !committed {
+					locked = locked || bytes.Contains(body, []byte(test.takes))
+					committed = locked && bytes.Contains(body, []byte("commit"))
+				}
+				if (kind == 'S' || kind == 'Q') && locked && !committed {
+					turns = append(turns, kind)
+				}
+				return false
+			}})
+			w.apply(test.a)
+			if string(turns) != "S" || !committed {
+				t.Errorf("the client took the turns %q under the lock, committed: %v; want one, and then the commit", turns, committed)
+			}
+		})
 	}
 }
 

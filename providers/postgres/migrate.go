@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -75,6 +74,9 @@ func (w *work) migration(a *planner.Migrate) string {
 // changedBy names what a file locks: which tables those are, its text knows.
 func (w *work) changedBy(a *planner.Migrate) string { return "what " + w.migration(a) + " changes" }
 
+// migrateIn records all that there is to record before the file takes a lock: it is
+// there once the commit is. The version alone comes last, as golang-migrate has it,
+// whatever the file made of it, and goes to the server together with the file.
 func (w *work) migrateIn(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece, limits planner.Limits) error {
 	if done, err := w.marked(ctx, tx); err != nil || done {
 		return err
@@ -84,26 +86,27 @@ func (w *work) migrateIn(ctx context.Context, tx conn.Tx, a *planner.Migrate, p 
 	}
 	done := false
 	err := w.asRole(ctx, tx, func() (err error) {
-		if done, err = w.begun(ctx, tx, a); err != nil || done {
-			return err
-		}
-		return w.runPiece(ctx, tx, a, p, limits)
+		done, err = w.begun(ctx, tx, a)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	if done {
-		return w.mark(ctx, tx)
+	if !done {
+		if err := w.recordApplied(ctx, tx, a); err != nil {
+			return err
+		}
+	}
+	if err := w.mark(ctx, tx); err != nil || done {
+		return err
+	}
+	// As the role once more: the file may have become another one.
+	last := append(w.become(w.db.Role), versionPieces(a.Table, a.To)...)
+	if err := w.asRole(ctx, tx, func() error { return w.runPiece(ctx, tx, a, p, limits, last...) }); err != nil {
+		return err
 	}
 	w.at("step.sent")
-	// As the role once more: the file may have become another one.
-	if err := w.asRole(ctx, tx, func() error { return writeVersion(ctx, tx, a.Table, planner.Version{Version: a.To}) }); err != nil {
-		return err
-	}
-	if err := w.recordApplied(ctx, tx, a); err != nil {
-		return err
-	}
-	return w.mark(ctx, tx)
+	return nil
 }
 
 // begun locks the version, and tells whether it is the one to reach.
@@ -122,12 +125,16 @@ func (w *work) begun(ctx context.Context, tx conn.Tx, a *planner.Migrate) (done 
 	return false, mayMigrate(a, live)
 }
 
-// runPiece sends the piece at once as far as it keeps nobody away, and from there
-// on statement by statement, within what is left of the hold.
-func (w *work) runPiece(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece, limits planner.Limits) error {
+// runPiece sends the piece at once as far as it keeps nobody away. From there on the
+// server carries it out statement by statement, each within what is left of the hold,
+// and waits for nobody; what is to come last goes with it.
+func (w *work) runPiece(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece, limits planner.Limits, last ...piece) error {
 	strong := p.Strong()
 	if strong == len(p.Statements) {
-		return w.send(ctx, tx, a, p)
+		if err := w.send(ctx, tx, a, p); err != nil || len(last) == 0 {
+			return err
+		}
+		return w.sendAll(ctx, last)
 	}
 	from := p.Statements[strong].Start
 	if strong > 0 {
@@ -135,19 +142,16 @@ func (w *work) runPiece(ctx context.Context, tx conn.Tx, a *planner.Migrate, p m
 			return err
 		}
 	}
-	held, what := time.Now(), w.changedBy(a)
-	// The last quarter is for what is recorded.
-	left := func() time.Duration { return limits.Hold - limits.Hold/4 - time.Since(held) }
+	told := func(err error) error { return overHold(ctx, w.changedBy(a), limits, "", err) }
+	pieces := []piece{fromNow(told)}
 	for _, s := range p.Statements[strong:] {
-		if err := limitHold(ctx, tx, left()); err != nil {
-			return overHold(ctx, what, limits, "", err)
-		}
-		err := w.send(ctx, tx, a, migrations.Piece{Text: s.Text, Start: s.Start})
-		if err != nil {
-			return overHold(ctx, what, limits, s.Text, err)
-		}
+		// The last quarter is for what is recorded of a part, and for the commit.
+		pieces = append(pieces, limit(limits.Hold-limits.Hold/4, told, holdSettings...), piece{conn.Statement{SQL: s.Text}, func(err error) error {
+			return overHold(ctx, w.changedBy(a), limits, s.Text, w.migrationError(a, migrations.Piece{Text: s.Text, Start: s.Start}, err))
+		}})
 	}
-	return overHold(ctx, what, limits, "", limitHold(ctx, tx, limits.Hold-time.Since(held)))
+	pieces = append(pieces, limit(limits.Hold, told, holdSettings...))
+	return w.sendAll(ctx, append(pieces, last...))
 }
 
 func (w *work) send(ctx context.Context, tx conn.Tx, a *planner.Migrate, p migrations.Piece) error {

@@ -146,6 +146,17 @@ func writeVersion(ctx context.Context, tx conn.Tx, t spec.Table, v planner.Versi
 	return nil
 }
 
+// versionPieces leave one row, or none for 0.
+func versionPieces(t spec.Table, version uint64) []piece {
+	told := func(err error) error { return fmt.Errorf("recording version %d in %s: %w", version, t, err) }
+	name := migrations.Ident(t.Schema, t.Name)
+	pieces := []piece{{conn.Statement{SQL: "delete from " + name}, told}}
+	if version == 0 {
+		return pieces
+	}
+	return append(pieces, piece{conn.Statement{SQL: "insert into " + name + " (version, dirty) values ($1, false)", Args: []string{fmt.Sprint(version)}}, told})
+}
+
 // lockOut takes, until tx ends, the locks that a golang-migrate of that table
 // takes, or fails with a *LockBudgetError that names who has one. It does not
 // wait: whoever waits in a transaction deadlocks with a golang-migrate that
