@@ -124,7 +124,7 @@ func (l *loader) router(n *node, r *Router) {
 	if m := n.block("limits"); m != nil {
 		r.Limits = RouterLimits{
 			Header: m.bytes("max_header_bytes", 1<<10, longestHeader), Body: m.bytes("max_body", 1<<10, largestBody),
-			Requests: m.count("max_requests"),
+			Requests: m.count("max_requests"), HeaderTimeout: m.duration("header_timeout"), IdleTimeout: m.duration("idle_timeout"),
 		}
 	}
 	r.Agent = n.str("agent")

@@ -135,9 +135,14 @@ type RouterLimits struct {
 	Header   int64 `json:"header_bytes,omitempty"` // of one request, its first line with it
 	Body     int64 `json:"body_bytes,omitempty"`   // of one request
 	Requests int   `json:"requests,omitempty"`     // at the same time
+	// HeaderTimeout is for a header to arrive, IdleTimeout for the next request on a
+	// connection that is kept.
+	HeaderTimeout time.Duration `json:"header_timeout_ns,omitempty"`
+	IdleTimeout   time.Duration `json:"idle_timeout_ns,omitempty"`
 }
 
-// String names those that there are: "header 64KiB, body 10MiB, 100 requests at once".
+// String names those that there are: "header 64KiB, body 10MiB, 100 requests at once,
+// header within 10s, idle for 1m".
 func (l RouterLimits) String() string {
 	var parts []string
 	if l.Header > 0 {
@@ -148,6 +153,12 @@ func (l RouterLimits) String() string {
 	}
 	if l.Requests > 0 {
 		parts = append(parts, fmt.Sprintf("%d requests at once", l.Requests))
+	}
+	if l.HeaderTimeout > 0 {
+		parts = append(parts, "header within "+FormatDuration(l.HeaderTimeout))
+	}
+	if l.IdleTimeout > 0 {
+		parts = append(parts, "idle for "+FormatDuration(l.IdleTimeout))
 	}
 	if len(parts) == 0 {
 		return "no limits"

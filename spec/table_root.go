@@ -103,11 +103,13 @@ var routerTable = &block{
 				{name: "key", kind: kindString, required: true, doc: "PEM file with its key."},
 			},
 		}, {
-			name: "limits", single: true, doc: "What is taken of requests. More is refused before an instance gets it; what was refused is counted in the agent's metrics and in its access log. A change of them is a step of the plan, and counts for the requests that come then.",
+			name: "limits", single: true, doc: "What is taken of requests. More is refused before an instance gets it; what was refused is counted in the agent's metrics and in its access log. A change of them is a step of the plan, and counts for the requests that come then; one of the timeouts for connections that do.",
 			attributes: []attribute{
 				{name: "max_header_bytes", kind: kindString, doc: "Of the header of a request and its first line, from `\"1KiB\"` to `\"1MiB\"`: more is answered with 431. Without it, `\"1MiB\"`."},
 				{name: "max_body", kind: kindString, doc: "Of the body of a request, such as `\"10MiB\"`: more is answered with 413, and what a client sends without an end is cut there. Answers, and connections that have left HTTP such as a WebSocket's, have no limit. Without it, neither have requests."},
 				{name: "max_requests", kind: kindCount, min: 1, max: 1_000_000, doc: "Requests at the same time, with those that wait and connections that have left HTTP: one more is answered with 503. Without it, there is no limit."},
+				{name: "header_timeout", kind: kindDuration, shortest: 100 * time.Millisecond, longest: time.Hour, doc: "For the header of a request to arrive, from its first byte, or from when the connection is made; and for a TLS handshake. Who takes longer is cut off. How long the body or the answer takes is not limited. Without it, `\"30s\"`."},
+				{name: "idle_timeout", kind: kindDuration, shortest: 100 * time.Millisecond, longest: day, doc: "How long a connection is kept between two requests. One that is being answered, or that has left HTTP, is not idle. What is in front of the router should close its own sooner. Without it, `\"3m\"`."},
 			},
 		}},
 	}, programTable("requests")},

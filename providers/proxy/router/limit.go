@@ -10,11 +10,11 @@ import (
 	"pleat/spec"
 )
 
-// Limit says what is taken of the requests on listen, those that come from then on.
-// It is durable when it returns. Where the route is not open, it counts once it is; a
+// Limit says what is taken of the requests on listen, those that come from then on;
+// timeouts are of connections that do. It is durable when it returns. Where the route is not open, it counts once it is; a
 // router that starts anew before that knows nothing of it.
 func (r *Router) Limit(listen string, l spec.RouterLimits) error {
-	if l.Header < 0 || l.Body < 0 || l.Requests < 0 {
+	if l.Header < 0 || l.Body < 0 || l.Requests < 0 || l.HeaderTimeout < 0 || l.IdleTimeout < 0 {
 		return api.Errorf(api.CodeInvalid, "limits below 0: %+v", l)
 	}
 	r.mu.Lock()
@@ -27,7 +27,7 @@ func (r *Router) Limit(listen string, l spec.RouterLimits) error {
 		r.limits[listen] = l
 		return nil
 	}
-	o.limits.Store(&l)
+	o.bound(l)
 	return r.save()
 }
 

@@ -28,7 +28,7 @@ const farewell = 5 * time.Second
 type route struct {
 	listen   string
 	listener net.Listener
-	server   *http.Server
+	front    *front
 	balancer balancer
 	backends []*backend
 	tls      *certificate // nil: connections are not secured
@@ -53,15 +53,27 @@ func open(listen string, secured *api.TLS, listener net.Listener, log *slog.Logg
 	r.limits.Store(&spec.RouterLimits{})
 	r.balancer.taken = func(ctx context.Context, by *backend) { a.taken(ctx, listen, by) }
 	r.spread()
-	r.server = &http.Server{
-		Handler:           r.handed(a.of(listen, r.limited(a, r.patient(r.known(r.proxy(log))))), log),
-		ConnState:         r.count,
-		ReadHeaderTimeout: 30 * time.Second,
-		IdleTimeout:       3 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		Protocols:         protocols(true),
+	if err := r.secure(secured, log); err != nil {
+		return nil, err
 	}
-	return r, r.secure(secured, log)
+	handler := r.handed(a.of(listen, r.limited(a, r.patient(r.known(r.proxy(log))))), log)
+	r.front = &front{listener: listener, setUp: func() *http.Server {
+		return &http.Server{
+			Handler:   handler,
+			ConnState: r.count,
+			ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			Protocols: protocols(true),
+			TLSConfig: r.tls.config(),
+		}
+	}}
+	return r, nil
+}
+
+// bound says what is taken of the requests that come from now on, and how long
+// connections that come from now on may keep still.
+func (r *route) bound(l spec.RouterLimits) {
+	r.limits.Store(&l)
+	r.front.bound(l)
 }
 
 // protocols are HTTP/1.1 and HTTP/2, also without TLS, where whoever connects
@@ -113,29 +125,19 @@ func (r *route) apologize(w http.ResponseWriter, req *http.Request, err error) {
 func (r *route) serve(ctx context.Context) error {
 	var serving sync.WaitGroup
 	var failed error
-	serving.Go(func() { failed = r.listenAndServe() })
+	serving.Go(func() { failed = r.front.serve() })
 	<-ctx.Done()
 	if h := r.held.Load(); h != nil {
 		r.letGo(h)
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
-	err := r.server.Shutdown(grace)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = r.server.Close()
-	}
+	err := r.front.end(grace)
 	serving.Wait()
-	if !errors.Is(failed, http.ErrServerClosed) && !r.leaving.Load() {
+	if !errors.Is(failed, net.ErrClosed) && !r.leaving.Load() {
 		err = errors.Join(err, failed)
 	}
 	return err
-}
-
-func (r *route) listenAndServe() error {
-	if r.tls != nil {
-		return r.server.ServeTLS(r.listener, "", "")
-	}
-	return r.server.Serve(r.listener)
 }
 
 func (r *route) find(ref api.Ref) *backend {

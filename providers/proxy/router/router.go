@@ -77,7 +77,7 @@ func Succeed(dir, host string, log *slog.Logger, sockets map[string]net.Listener
 			return nil, errors.Join(err, r.Close())
 		}
 		opened.split = s.Split
-		opened.limits.Store(&s.Limits)
+		opened.bound(s.Limits)
 		r.routes[s.Listen] = opened
 		r.found = append(r.found, func(ctx context.Context) { r.serve(ctx, opened) })
 		for _, b := range s.Backends {
@@ -93,7 +93,7 @@ func Succeed(dir, host string, log *slog.Logger, sockets map[string]net.Listener
 func (r *Router) Close() error {
 	var errs []error
 	for _, o := range r.routes {
-		errs = append(errs, o.listener.Close())
+		errs = append(errs, o.front.end(context.Background()))
 	}
 	return errors.Join(errs...)
 }
@@ -203,8 +203,7 @@ func (r *Router) attach(listen string, backends []api.Backend) (work []func(cont
 		if err != nil {
 			return nil, api.Errorf(api.CodeConflict, "%v", err)
 		}
-		limits := r.limits[listen]
-		o.limits.Store(&limits)
+		o.bound(r.limits[listen])
 		r.routes[listen] = o
 		work = append(work, func(ctx context.Context) { r.serve(ctx, o) })
 	}

@@ -55,6 +55,14 @@ func (c *certificate) load() error {
 	return nil
 }
 
+// config is nil where connections are not secured.
+func (c *certificate) config() *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+}
+
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,6 +101,5 @@ func (r *route) secure(t *api.TLS, log *slog.Logger) error {
 		return fmt.Errorf("listening on %s: %w", r.listen, errors.Join(err, r.listener.Close()))
 	}
 	r.tls = c
-	r.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
 	return nil
 }
