@@ -24,6 +24,19 @@ func WriteJSON(path string, v any) error {
 	return nil
 }
 
+// ReplaceJSON is WriteJSON of a file that is there and may be the one before after a
+// power loss; whole it is then too. It waits for the disk once, not twice.
+func ReplaceJSON(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", filepath.Base(path), err)
+	}
+	if err := replace(path, append(b, '\n'), func(string) {}); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
 // Write replaces the file at path by b, mode 0600. Once it returned nil, the
 // content survives a power loss; when it returned an error, the file before is
 // intact. at is called at each named point where a test may want the process
@@ -32,6 +45,18 @@ func Write(path string, b []byte, at func(point string)) error {
 	if at == nil {
 		at = func(string) {}
 	}
+	if err := replace(path, b, at); err != nil {
+		return err
+	}
+	at("file.renamed")
+	if err := SyncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	at("file.directory_synced")
+	return nil
+}
+
+func replace(path string, b []byte, at func(point string)) error {
 	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600), renameio.IgnoreUmask())
 	if err != nil {
 		return err
@@ -40,11 +65,6 @@ func Write(path string, b []byte, at func(point string)) error {
 	if err := fill(f, b, at); err != nil {
 		return errors.Join(err, f.Cleanup())
 	}
-	at("file.renamed")
-	if err := SyncDir(filepath.Dir(path)); err != nil {
-		return err
-	}
-	at("file.directory_synced")
 	return nil
 }
 

@@ -67,9 +67,12 @@ const longestWord = 256
 func (i *instance) path() string { return file(i.records(), ".json", i.rec.Ref) }
 
 // record makes the state durable, then tells it. The other way round a crash
-// in between would tell it twice. The mutex is held.
-func (i *instance) record() error {
-	if err := disk.WriteJSON(i.path(), i.rec); err != nil {
+// in between would tell it twice. What somebody asked for, and that an instance has
+// been up, is durable for good (disk.WriteJSON); what else became of it may be
+// forgotten by a power loss, which takes the process with it (disk.ReplaceJSON). The
+// mutex is held.
+func (i *instance) record(write func(path string, v any) error) error {
+	if err := write(i.path(), i.rec); err != nil {
 		return err
 	}
 	i.Changed(i.rec.Ref, i.rec.State == planner.Up)
@@ -123,7 +126,11 @@ func (i *instance) become(state planner.InstanceState, why error, change func(*r
 // settle records the state, and forgets an instance that is down for good. The
 // mutex is held.
 func (i *instance) settle() error {
-	err := i.record()
+	write := disk.ReplaceJSON
+	if i.rec.State == planner.Up {
+		write = disk.WriteJSON
+	}
+	err := i.record(write)
 	switch {
 	case i.rec.State != planner.Down:
 		return err
@@ -142,7 +149,7 @@ func (i *instance) settle() error {
 // held.
 func (i *instance) rest() error {
 	i.rec.State = planner.Pending
-	return i.record()
+	return i.record(disk.ReplaceJSON)
 }
 
 // amend records facts that change no state.
@@ -150,7 +157,7 @@ func (i *instance) amend(change func(*record)) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	change(&i.rec)
-	return disk.WriteJSON(i.path(), i.rec)
+	return disk.ReplaceJSON(i.path(), i.rec)
 }
 
 func unchanged(*record) {}
@@ -168,5 +175,5 @@ func (i *instance) halt(o api.Stop) error {
 		return i.settle()
 	}
 	i.rec.State, i.rec.Error = planner.Stopping, ""
-	return i.record()
+	return i.record(disk.WriteJSON)
 }

@@ -14,6 +14,7 @@ import (
 
 	"pleat/planner"
 	"pleat/providers/host/api"
+	"pleat/providers/host/disk"
 	"pleat/providers/host/eventlog"
 )
 
@@ -124,7 +125,7 @@ func inState(t *testing.T, state planner.InstanceState, suffix string) *instance
 		i.rec.Stop = &order{}
 	}
 	s.instances[i.rec.Ref] = i
-	if err := i.record(); err != nil {
+	if err := i.record(disk.WriteJSON); err != nil {
 		t.Fatal(err)
 	}
 	return i

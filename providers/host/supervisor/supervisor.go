@@ -312,7 +312,7 @@ func (s *Supervisor) enter(rec record) (i, old *instance, err error) {
 // entered records an instance that is on the list.
 func (s *Supervisor) entered(i *instance) (*instance, error) {
 	defer i.mu.Unlock()
-	if err := i.record(); err != nil {
+	if err := i.record(disk.WriteJSON); err != nil {
 		err = errors.Join(err, disk.Remove(i.path()))
 		s.forget(i)
 		return nil, err
@@ -339,7 +339,7 @@ func (s *Supervisor) again(old *instance, rec record) (*instance, error) {
 	}
 	rec.Port = old.rec.Port
 	i := s.instance(rec)
-	if err := i.record(); err != nil {
+	if err := i.record(disk.WriteJSON); err != nil {
 		return nil, errors.Join(err, disk.Remove(i.path()))
 	}
 	s.mu.Lock()
