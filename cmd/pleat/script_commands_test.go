@@ -382,12 +382,18 @@ func sendCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 // loadCommand sends requests all the time and counts what failed:
 //
-//	load start [-post] URL [PATIENCE]   (a request that takes longer has failed)
+//	load start [-clients N] [-post] URL [PATIENCE]   (a request that takes longer has failed)
 //	load stop          (prints "N requests, M errors"; fails when M > 0)
 func loadCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := sceneOf(ts)
 	if args[0] == "start" {
-		method := http.MethodGet
+		many, method := clients, http.MethodGet
+		if args[1] == "-clients" {
+			var err error
+			many, err = strconv.Atoi(args[2])
+			ts.Check(err)
+			args = args[2:]
+		}
 		if args[1] == "-post" {
 			method, args = http.MethodPost, args[1:]
 		}
@@ -397,7 +403,7 @@ func loadCommand(ts *testscript.TestScript, neg bool, args []string) {
 			patience, err = time.ParseDuration(args[2])
 			ts.Check(err)
 		}
-		w.traffic = startTraffic(method, args[1], patience)
+		w.traffic = startTraffic(many, method, args[1], patience)
 		until(ts, "first request", func() bool { return w.traffic.requests.Load() > 0 })
 		return
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// clients is how many keep-alive clients a script's load has. Each thinks between
+// clients is how many keep-alive clients a script's load has where it does not say. Each thinks between
 // two requests: enough come for one that fails to show, and other tests go on.
 const (
 	clients  = 4
@@ -26,12 +26,12 @@ type traffic struct {
 	first    atomic.Pointer[string]
 }
 
-// startTraffic sends requests of that method to url; one that takes longer than patience has
+// startTraffic has so many clients send requests of that method to url; one that takes longer than patience has
 // failed, 0 is for ever.
-func startTraffic(method, url string, patience time.Duration) *traffic {
+func startTraffic(many int, method, url string, patience time.Duration) *traffic {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &traffic{cancel: cancel}
-	for range clients {
+	for range many {
 		t.running.Go(func() { t.client(ctx, method, url, patience) })
 	}
 	return t
