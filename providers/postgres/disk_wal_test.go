@@ -35,8 +35,8 @@ func newWALDisk(t *testing.T, mib int, server *pgtest.Server) *smallDisk {
 }
 
 // T25, P25: the disk of the WAL fills up in the middle of a back-fill, and the server
-// goes down over it until there is room. Once the server is back the next attempt ends: each row
-// filled once, and none lost that was committed.
+// goes down over it until there is room. Once the server is back the next attempt
+// ends: each row filled once, and none lost that was committed.
 func TestAStepGoesOnOnceTheDiskOfTheWALHasRoomAgain(t *testing.T) {
 	if !pgtest.Long() {
 		t.Skip("a server that is down is waited for: only with PLEAT_TEST_LONG")
@@ -61,7 +61,6 @@ func TestAStepGoesOnOnceTheDiskOfTheWALHasRoomAgain(t *testing.T) {
 	}
 	disk.grow(800)
 	server.Halt(t, pgtest.Immediate) // it is down
-
 	server.Resume(t)
 	w.admin = pgtest.Connect(t, w.url)
 	if got := w.value("select (count(*) = 40000 and sum(n) between 1 and count(*) - 1)::text from users"); got != "true" {
