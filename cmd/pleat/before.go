@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"pleat/executor"
 	"pleat/executor/journal"
@@ -13,8 +14,9 @@ import (
 // history is how many runs are looked through for the releases before.
 const history = 50
 
-// releasesBefore finds, for each service, the release that the last completed
-// run replaced.
+// releasesBefore finds, for each service, the release that the last completed run
+// replaced. One that no completed run has brought up never served: it is what a run
+// left behind that failed or was given up.
 func (w *world) releasesBefore(ctx context.Context) (map[string]string, error) {
 	if w.spec.State == nil {
 		return nil, errors.New("the spec has no database, so no run is recorded")
@@ -27,26 +29,47 @@ func (w *world) releasesBefore(ctx context.Context) (map[string]string, error) {
 	if err := errors.Join(err, j.Close(ctx)); err != nil {
 		return nil, err
 	}
-	out := map[string]string{}
-	for _, run := range runs { // newest first
-		if run.Kind != "apply" || run.Status != string(executor.Complete) && run.Status != string(executor.Deferred) {
-			continue
-		}
+	var done []*planner.Plan // newest first
+	served := map[string]bool{}
+	for _, run := range runs {
+		complete := run.Status == string(executor.Complete) || run.Status == string(executor.Deferred)
 		plan, err := planner.Decode(run.Plan)
-		if err != nil {
+		if err != nil && complete && run.Kind == "apply" {
 			// To skip it might be to go back further than was asked for.
 			return nil, &codeError{exitError, fmt.Errorf("run %s: %w", run.ID, err), "pleat rollback SERVICE=RELEASE"}
 		}
-		for service, version := range replaced(plan) {
-			if _, newer := out[service]; !newer {
-				out[service] = version
-			}
+		if err != nil {
+			continue
 		}
+		for _, release := range brought(plan) {
+			served[release] = served[release] || complete
+		}
+		if complete && run.Kind == "apply" {
+			done = append(done, plan)
+		}
+	}
+	for _, plan := range done {
+		out := replaced(plan)
+		maps.DeleteFunc(out, func(service, version string) bool {
+			has, known := served[service+"@"+version]
+			return known && !has
+		})
 		if len(out) > 0 {
 			return out, nil
 		}
 	}
-	return out, nil
+	return nil, nil
+}
+
+// brought are the releases that a plan starts.
+func brought(plan *planner.Plan) []string {
+	var out []string
+	for _, s := range plan.Steps {
+		if a, ok := s.Action.(*planner.Start); ok {
+			out = append(out, a.Service+"@"+a.Release)
+		}
+	}
+	return out
 }
 
 // replaced is the release of each service that a plan stopped for another.
