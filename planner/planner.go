@@ -127,7 +127,7 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 	p := &planning{
 		spec: sp, state: st, goal: goal,
 		declared: declarations(sp, st),
-		changes:  inOrder(sp.Changes),
+		changes:  spec.InOrder(sp.Changes),
 		programs: map[string]*migrations.Program{},
 		byName:   map[string]*spec.Service{}, position: map[string]int{}, instances: map[string][]Instance{},
 		lines: map[releaseKey]map[string]bool{}, bearings: map[releaseKey][]*spec.Change{}, stops: map[string][]string{},
@@ -274,28 +274,6 @@ func (p *planning) fills(c *spec.Change) bool {
 func (p *planning) validates(c *spec.Change) bool {
 	program := p.programs[c.Name]
 	return program != nil && len(program.Validate) > 0
-}
-
-// inOrder sorts changes so that each comes after what it is `after`; ties go
-// by name, and the spec has been checked for cycles.
-func inOrder(changes []*spec.Change) []*spec.Change {
-	var out []*spec.Change
-	seen := map[string]bool{}
-	var visit func(c *spec.Change)
-	visit = func(c *spec.Change) {
-		if seen[c.Name] {
-			return
-		}
-		seen[c.Name] = true
-		for _, before := range c.After {
-			visit(before)
-		}
-		out = append(out, c)
-	}
-	for _, c := range changes {
-		visit(c)
-	}
-	return out
 }
 
 func problem(summary, detail string, subject hcl.Range) *hcl.Diagnostic {

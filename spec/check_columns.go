@@ -8,6 +8,7 @@ import (
 // each column. Tables that exist outside the spec are not in it.
 type shapes struct {
 	order  *order[*Change]
+	place  map[*Change]int // in the order in which they are gone through
 	tables map[tableKey]*shape
 }
 
@@ -24,7 +25,10 @@ type shape struct {
 // checkColumns compares the columns that operations name with those that the
 // spec made before.
 func (l *loader) checkColumns(order *order[*Change]) {
-	s := &shapes{order: order, tables: map[tableKey]*shape{}}
+	s := &shapes{order: order, place: map[*Change]int{}, tables: map[tableKey]*shape{}}
+	for i, c := range InOrder(sorted(l.changes, func(c *Change) string { return c.Name })) {
+		s.place[c] = i
+	}
 	for _, d := range l.declaredChanges {
 		s.collect(d.item)
 	}
@@ -134,6 +138,7 @@ func (l *loader) checkContract(s *shapes, c *Change) {
 		case *DropColumn:
 			if l.tableReached(s, c, o.Table, n.labelRange(0)) {
 				l.columnReached(s, c, o.Table, o.Column, n.labelRange(1))
+				l.columnFirst(s, c, o.Table, o.Column, n.labelRange(1))
 			}
 		case *ReplaceColumn:
 			if l.tableReached(s, c, o.Table, n.labelRange(0)) {
@@ -199,6 +204,25 @@ func (l *loader) columnReached(s *shapes, c *Change, t Table, column string, rng
 	}
 	names := s.names(c, shape)
 	l.add(rng, "Unknown column", "Neither %s nor a change before it adds the column %s to the table %s.%s%s", c.Address(), quote(column), t, didYouMean(column, names), existing(names))
+}
+
+// columnFirst reports a column that c takes away and that a change makes which by
+// its name comes later: at c there is none, which looks as if it were gone.
+func (l *loader) columnFirst(s *shapes, c *Change, t Table, column string, rng hcl.Range) {
+	shape := s.of(c, t)
+	makers := shape.columns[column]
+	if len(shape.creators) > 0 || s.reached(c, makers) {
+		return
+	}
+	for _, maker := range makers {
+		if s.order.before(c, maker) || s.place[maker] < s.place[c] {
+			continue
+		}
+		l.addRelated(rng, Related{{maker.Range, "made here"}}, "Column made later",
+			"%s makes the column %s of %s, and neither comes before the other. Where it is that column which %s drops, write there: after = [%s]. Where it is one from before, write in the other: after = [%s]",
+			maker.Address(), quote(column), t, c.Address(), maker.Address(), c.Address())
+		return
+	}
 }
 
 // checkDefaults refuses a default on a column that sync fills: a row that is

@@ -160,3 +160,25 @@ func (b bitset) union(other bitset) {
 		b[i] |= word
 	}
 }
+
+// InOrder sorts the changes of a spec, which are by name, so that each comes after
+// what it is `after`; there must be no cycle.
+func InOrder(changes []*Change) []*Change {
+	var out []*Change
+	seen := map[string]bool{}
+	var visit func(c *Change)
+	visit = func(c *Change) {
+		if seen[c.Name] {
+			return
+		}
+		seen[c.Name] = true
+		for _, before := range c.After {
+			visit(before)
+		}
+		out = append(out, c)
+	}
+	for _, c := range changes {
+		visit(c)
+	}
+	return out
+}
