@@ -334,7 +334,7 @@ func layoutDoesNotMatter(t *testing.T, files map[string]string, options spec.Opt
 
 func TestMissingDirectory(t *testing.T) {
 	s, diags := spec.Load(filepath.Join(t.TempDir(), "missing"), spec.Options{})
-	if got := render(t, s.Sources, diags); !strings.Contains(got, "no such file or directory") {
+	if got := strings.Join(strings.Fields(render(t, s.Sources, diags)), " "); !strings.Contains(got, "no such file or directory") {
 		t.Errorf("Load says:\n%s", got)
 	}
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -17,11 +20,26 @@ import (
 // TestMain makes the test binary be pleat, app, which is a service for scripts, and
 // cluster, the node of examples/cluster.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(waiting{m}, map[string]func(){
 		"pleat":   func() { os.Exit(Main()) },
 		"app":     func() { os.Exit(serve(os.Args[1:])) },
 		"cluster": node.Main,
 	})
+}
+
+// waiting runs twice as many tests at a time as there are processors, unless it is
+// told otherwise: they wait for health, holds and drains more than they work.
+type waiting struct{ *testing.M }
+
+// Run is called where the program is not one of the scripts' commands.
+func (w waiting) Run() int {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0))); err != nil {
+			panic(err)
+		}
+	}
+	return w.M.Run()
 }
 
 // TestScripts runs testdata/script/*.txtar, each on a database, agents and a
