@@ -165,7 +165,7 @@ func (r *runner) choose(ctx context.Context, goal planner.Goal, saved *planner.P
 			return nil, nil, err
 		}
 		moved := plan.Elsewhere(st)
-		if r.sameWish(st, goal, saved, open) && len(moved) == 0 {
+		if r.world.sameWish(st, goal, saved, open) && len(moved) == 0 {
 			r.take(open.ID)
 			return plan, open, nil
 		}
@@ -191,11 +191,11 @@ func (r *runner) choose(ctx context.Context, goal planner.Goal, saved *planner.P
 }
 
 // sameWish tells whether the open run is on its way to what is asked for.
-func (r *runner) sameWish(st *planner.State, goal planner.Goal, saved *planner.Plan, open *journal.Run) bool {
+func (w *world) sameWish(st *planner.State, goal planner.Goal, saved *planner.Plan, open *journal.Run) bool {
 	if saved != nil {
 		return saved.Fingerprint == open.Fingerprint
 	}
-	return planner.Wish(r.world.spec, st, goal) == open.Wish
+	return planner.Wish(w.spec, st, goal) == open.Wish
 }
 
 // otherwise says why an open run is not gone on with: it is on its way to

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"pleat/executor"
 	"pleat/executor/journal"
@@ -33,6 +34,49 @@ func openPlan(open *journal.Run) (*planner.Plan, error) {
 		}
 	}
 	return plan, nil
+}
+
+// openNote says what apply makes of a run that did not end: a plan that is made
+// from where that run stands may not be what is carried out next. "" where there
+// is none.
+func (w *world) openNote(ctx context.Context, st *planner.State, goal planner.Goal) (note string, err error) {
+	if st.Journal.Open == nil {
+		return "", nil
+	}
+	j, err := journal.Open(ctx, w.spec.State.URL, environment, "pleat")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, j.Close(ctx)) }()
+	open, err := j.Unfinished(ctx)
+	if open == nil || err != nil {
+		return "", err
+	}
+	if held := holding(ctx, w); held != nil {
+		return fmt.Sprintf("A run is on, and this plan is from where it stands now: %s (lease %s)", held, held.ID), nil
+	}
+	plan, err := openPlan(open)
+	if err != nil {
+		return "", err
+	}
+	moved := plan.Elsewhere(st)
+	if w.sameWish(st, goal, nil, open) && len(moved) == 0 {
+		return fmt.Sprintf("Run %s was cut short.\nNext: pleat apply goes on with it, by the plan that it began with and not by this one; pleat rollback goes back", open.ID), nil
+	}
+	if open.Kind == backward {
+		return fmt.Sprintf("Run %s, a rollback, was cut short, and pleat apply refuses to begin before it is finished.\nNext: pleat rollback goes on with it", open.ID), nil
+	}
+	why, err := otherwise(open, nil, moved)
+	return fmt.Sprintf("Run %s was cut short%s.\nNext: pleat apply leaves it where it stands and plans from there, as here; pleat rollback goes back", open.ID, why), err
+}
+
+// sayLine writes a line, where there is one.
+func sayLine(out io.Writer, line string) error {
+	if line == "" {
+		return nil
+	}
+	_, err := fmt.Fprintln(out, line)
+	return err
 }
 
 // checkOpen shows what rollback would do about a run that was cut short. The

@@ -73,9 +73,17 @@ func (a *app) plan(ctx context.Context, goal planner.Goal, acknowledged []string
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close(ctx)) }()
-	plan, err := a.makePlan(ctx, w, goal)
+	st, err := w.observe(ctx, planner.ScopeOf(sp))
 	if err != nil {
 		return err
+	}
+	note, err := w.openNote(ctx, st, goal)
+	if err != nil {
+		return err
+	}
+	plan, err := a.planFor(sp, st, goal)
+	if err != nil {
+		return errors.Join(sayLine(a.err, note), err)
 	}
 	held, err := w.withhold(plan, acknowledged)
 	if err != nil {
@@ -95,19 +103,17 @@ func (a *app) plan(ctx context.Context, goal planner.Goal, acknowledged []string
 			return err
 		}
 	}
+	beside := a.out
+	if a.json {
+		beside = a.err
+	}
+	if err := sayLine(beside, note); err != nil {
+		return err
+	}
 	if detailed && !plan.Empty() {
 		return &codeError{code: exitChanges}
 	}
 	return nil
-}
-
-// makePlan reads what is live and plans.
-func (a *app) makePlan(ctx context.Context, w *world, goal planner.Goal) (*planner.Plan, error) {
-	st, err := w.observe(ctx, planner.ScopeOf(w.spec))
-	if err != nil {
-		return nil, err
-	}
-	return a.planFor(w.spec, st, goal)
 }
 
 // planFor plans for a state that was read; warnings are shown, and everything

@@ -114,11 +114,21 @@ func versionLine(live planner.Version, wanted uint64) string {
 
 // runLine says whether the open run is on, and under whose lease.
 func (a *app) runLine(ctx context.Context, w *world, run *planner.Run) string {
-	held, err := lease.Show(ctx, w.spec.State.URL, environment)
-	if err != nil || held == nil || held.Gone() {
+	held := holding(ctx, w)
+	if held == nil {
 		return fmt.Sprintf("%s was cut short; %s", run.ID, goOn(run.Kind))
 	}
 	return fmt.Sprintf("%s (lease %s)", held, held.ID)
+}
+
+// holding is who carries out the open run; nil where nobody does, as far as can
+// be told.
+func holding(ctx context.Context, w *world) *lease.Holder {
+	held, err := lease.Show(ctx, w.spec.State.URL, environment)
+	if err != nil || held == nil || held.Gone() {
+		return nil
+	}
+	return held
 }
 
 // releaseLines are the live releases of a service: "2.0.2  web 3 up".
