@@ -33,8 +33,9 @@ type emitter struct {
 	migrated   map[string]uint64           // and each directory
 	last       map[spec.Address]string     // the last step of each address
 	group      string                      // of the step before; a new one gets a checkpoint
-	checkpoint int
-	passed     bool // something that cannot be undone is behind
+	checkpoint int                         // how many have a letter
+	noReturns  int                         // how many are points of no return
+	passed     bool                        // something that cannot be undone is behind
 	current    move
 	parting    []releaseKey                               // those that cannot come back once the current move is made
 	parted     []releaseKey                               // those of which the next checkpoint has to say it

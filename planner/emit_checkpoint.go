@@ -23,8 +23,7 @@ func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 	if n := len(e.steps); n > 0 {
 		section = e.steps[n-1].Section
 	}
-	name := letters(e.checkpoint)
-	e.checkpoint++
+	name := e.checkpointName(noReturn)
 	back := e.back()
 	if noReturn {
 		gone := append(e.parted, e.parting...)
@@ -40,4 +39,15 @@ func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 		Cause: "a place to go back to", Safety: Idempotent, Deferred: before.Deferred, Undo: &Undo{},
 		Action: &Checkpoint{Name: name, Back: back, NoReturn: noReturn},
 	})
+}
+
+// checkpointName is the next letter; what has a line of its own in a plan, without
+// a letter, takes none of them.
+func (e *emitter) checkpointName(noReturn bool) string {
+	if noReturn {
+		e.noReturns++
+		return "no_return_" + letters(e.noReturns-1)
+	}
+	e.checkpoint++
+	return letters(e.checkpoint - 1)
 }
