@@ -238,7 +238,7 @@ type Summary struct {
 	Status     Status   `json:"status"`
 	Done       []string `json:"done,omitempty"` // "3 start users 2.0.0 web 1 of 3"
 	Failed     string   `json:"failed,omitempty"`
-	Unfinished string   `json:"unfinished,omitempty"` // begun; the next apply finds out how far it came
+	Unfinished string   `json:"unfinished,omitempty"` // begun; what goes on finds out how far it came, a rollback had nothing to undo
 	Undone     []string `json:"undone,omitempty"`
 	NotStarted []string `json:"not_started,omitempty"`
 	Deferred   []string `json:"deferred,omitempty"` // with the reason

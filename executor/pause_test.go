@@ -1,13 +1,10 @@
 package executor_test
 
 import (
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
 	"pleat/executor"
-	"pleat/executor/crash"
 	"pleat/planner"
 )
 
@@ -65,19 +62,7 @@ func TestAPauseIsGoneOnWith(t *testing.T) {
 func TestAPauseOutlivesItsProcess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, hold(&planner.Pause{For: time.Hour}))
-	encoded, err := w.plan.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.CommandContext(t.Context(), program)
-	c.Env = append(os.Environ(), childURL+"="+w.url, childPlan+"="+string(encoded), crash.Variable+"=event.told:4")
-	if err := c.Run(); err == nil || c.ProcessState.ExitCode() != -1 {
-		t.Fatalf("it was not killed: %v", err)
-	}
+	w.dies("event.told:4")
 	w.exec("update pleat.entry set at = at - interval '1 hour'")
 	if result := w.resume(nil); result.Status != executor.Complete {
 		t.Errorf("%s: %v", result.Status, result.Err)

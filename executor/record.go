@@ -168,13 +168,11 @@ func (r *run) summary(status Status) Summary {
 			continue
 		}
 		line := fmt.Sprintf("%d %s %s", r.number[s.ID], s.Kind, s.Title)
-		switch r.status[s.ID] {
+		switch r.became(s) {
 		case StepDone, StepSettled:
 			sum.Done = append(sum.Done, line)
 		case StepUndone:
-			if !r.untouched[s.ID] {
-				sum.Undone = append(sum.Undone, line)
-			}
+			sum.Undone = append(sum.Undone, line)
 		case StepDeferred:
 			sum.Deferred = append(sum.Deferred, line+": "+r.why[s.ID])
 		case StepFailed:
@@ -196,4 +194,13 @@ func (r *run) summary(status Status) Summary {
 		sum.Unfinished = ""
 	}
 	return sum
+}
+
+// became is what there is to say of a step: a rollback that has nothing to undo
+// of it leaves it as it is.
+func (r *run) became(s planner.Step) StepStatus {
+	if left := r.left[s.ID]; left != "" {
+		return left
+	}
+	return r.status[s.ID]
 }

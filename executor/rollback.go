@@ -217,7 +217,7 @@ func leavesRest(s planner.Step) bool {
 
 // leave records a step of which there is nothing to undo.
 func (r *run) leave(ctx context.Context, s planner.Step) error {
-	r.untouched[s.ID] = true
+	r.left[s.ID] = r.status[s.ID]
 	return r.record(ctx, s, StepUndone, "")
 }
 

@@ -18,24 +18,24 @@ import (
 // run is one plan on its way.
 type run struct {
 	Config
-	began     time.Time
-	number    map[string]int        // as the plan shows a step
-	status    map[string]StepStatus // what is recorded of a step
-	why       map[string]string     // of deferred steps
-	untouched map[string]bool       // steps of which there was nothing to undo
-	first     map[string]time.Time  // when a step was started first, by a run that was cut short
-	failed    *planner.Step
-	back      *journal.Entry // where a rollback was decided
-	waiting   bool           // the provider said that it waits
-	blocked   bool           // something was put off for want of somebody's yes
-	gates     []GateAnswer   // that kept it from its first step
-	stopped   bool
-	written   bool   // the journal, by this command
-	next      string // what which command does where the journal fails
+	began   time.Time
+	number  map[string]int        // as the plan shows a step
+	status  map[string]StepStatus // what is recorded of a step
+	why     map[string]string     // of deferred steps
+	left    map[string]StepStatus // what a rollback found of steps of which there was nothing to undo
+	first   map[string]time.Time  // when a step was started first, by a run that was cut short
+	failed  *planner.Step
+	back    *journal.Entry // where a rollback was decided
+	waiting bool           // the provider said that it waits
+	blocked bool           // something was put off for want of somebody's yes
+	gates   []GateAnswer   // that kept it from its first step
+	stopped bool
+	written bool   // the journal, by this command
+	next    string // what which command does where the journal fails
 }
 
 func newRun(c Config) *run {
-	r := &run{Config: c, began: c.Now(), number: map[string]int{}, status: map[string]StepStatus{}, why: map[string]string{}, untouched: map[string]bool{}, first: map[string]time.Time{}, next: goesOn(c.Plan.Kind)}
+	r := &run{Config: c, began: c.Now(), number: map[string]int{}, status: map[string]StepStatus{}, why: map[string]string{}, left: map[string]StepStatus{}, first: map[string]time.Time{}, next: goesOn(c.Plan.Kind)}
 	n := 0
 	for _, s := range c.Plan.Steps {
 		if s.Kind != planner.KindCheckpoint {
@@ -62,11 +62,14 @@ func (r *run) recall(ctx context.Context) error {
 			r.back = &e
 			continue
 		}
+		delete(r.left, e.Step)
+		if StepStatus(e.Status) == StepUndone && e.Detail == "" {
+			r.left[e.Step] = r.status[e.Step]
+		}
 		r.status[e.Step] = StepStatus(e.Status)
 		if _, known := r.first[e.Step]; !known && StepStatus(e.Status) == StepStarted {
 			r.first[e.Step] = e.At
 		}
-		r.untouched[e.Step] = StepStatus(e.Status) == StepUndone && e.Detail == ""
 	}
 	// What was put off is asked again, and with it what needs it.
 	maps.DeleteFunc(r.status, func(_ string, status StepStatus) bool { return status == StepDeferred })

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"pleat/executor"
+	"pleat/executor/crash"
 	"pleat/executor/journal"
 	"pleat/migrations/bookkeeping"
 	"pleat/planner"
@@ -154,6 +156,24 @@ func (w *world) resume(stop <-chan struct{}) executor.Result {
 		w.Fatal(err)
 	}
 	return result
+}
+
+// dies has another process carry the plan out, which is killed at that place.
+func (w *world) dies(at string) {
+	w.Helper()
+	encoded, err := w.plan.Encode()
+	if err != nil {
+		w.Fatal(err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		w.Fatal(err)
+	}
+	c := exec.CommandContext(w.Context(), program)
+	c.Env = append(os.Environ(), childURL+"="+w.url, childPlan+"="+string(encoded), crash.Variable+"="+at)
+	if err := c.Run(); err == nil || c.ProcessState.ExitCode() != -1 {
+		w.Fatalf("it was not killed: %v", err)
+	}
 }
 
 // stopWhile asks a run to stop as soon as that is so.

@@ -87,7 +87,11 @@ func (a *app) sum(kind string, s executor.Summary) {
 		return
 	}
 	a.talk("")
-	a.list("Done", s.Done)
+	done := "Done"
+	if s.Status == executor.RolledBack {
+		done = "Done, and stays so"
+	}
+	a.list(done, s.Done)
 	if s.Failed != "" {
 		a.list("Failed", []string{s.Failed})
 	}
