@@ -31,7 +31,7 @@ func newLogsCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "logs [SERVICE[.PROCESS[.N]]]", Short: "Print what instances write", Args: cobra.MaximumNArgs(1),
 		Long: "Prints what the instances on all hosts wrote, merged by time, each line with its\nservice, release and instance. What instances wrote that are gone is kept for\n7 days, and of each at most 40 MiB. Secrets are blanked." +
-			exitHelp("0 printed", "1 an agent does not answer; what the others have was printed", "130 interrupted while it followed"),
+			exitHelp("0 printed", "1 an agent does not answer, and what the others have was printed; or there is no such instance", "130 interrupted while it followed"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if !c.Flags().Changed("tail") && o.since != "" {
 				o.tail = -1
@@ -83,7 +83,42 @@ func (a *app) logs(ctx context.Context, o logsOptions, args []string) error {
 	if ctx.Err() != nil {
 		return &codeError{code: exitInterrupted}
 	}
-	return err
+	if err != nil || q.Instance == "" || p.width > 0 {
+		return err
+	}
+	return instanceThere(ctx, all, q)
+}
+
+// instanceThere is an error where there is no such instance, nor anything that one
+// wrote that is gone.
+func instanceThere(ctx context.Context, all []*host.Provider, q api.LogQuery) error {
+	kept := false
+	q.Since, q.Tail = time.Time{}, 1
+	err := host.Logs(ctx, all, q, func(api.LogLine) error { kept = true; return nil }, func(error) {})
+	if kept || err != nil {
+		return err
+	}
+	var names []string
+	for _, p := range all {
+		o, err := p.Observe(ctx)
+		if err != nil {
+			return err
+		}
+		for _, i := range o.Instances {
+			if i.Service == q.Service && i.Name == q.Instance {
+				return nil
+			}
+			if i.Service == q.Service && i.Process == q.Process {
+				names = append(names, i.Service+"."+i.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	there := "none of that process runs"
+	if len(names) > 0 {
+		there = "there is: " + strings.Join(slices.Compact(names), ", ")
+	}
+	return fmt.Errorf("there is no instance %s.%s, and nothing is kept of one; %s", q.Service, q.Instance, there)
 }
 
 // selectLogs reads SERVICE.PROCESS.N; the spec has to have the first two.
@@ -138,12 +173,13 @@ type logPrinter struct {
 }
 
 func (p *logPrinter) print(l api.LogLine) error {
+	who := l.Ref.String()
+	p.width = max(p.width, len(who))
 	if p.json {
 		p.jsonLine(l)
 		return nil
 	}
-	who := l.Ref.String()
-	if p.width = max(p.width, len(who)); p.times {
+	if p.times {
 		who = l.At.UTC().Format("2006-01-02T15:04:05.000Z") + " " + who + strings.Repeat(" ", p.width-len(who))
 	}
 	_, err := fmt.Fprintf(p.out, "%-*s | %s\n", p.width, who, safe(l.Line))

@@ -63,6 +63,9 @@ func (a *app) status(ctx context.Context, o statusOptions) (err error) {
 }
 
 func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *planner.State) error {
+	if s := w.spec; len(s.Services)+len(s.Changes)+len(s.Migrations) == 0 {
+		fmt.Fprintln(out, "The spec has no services, changes or migrations.")
+	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, s := range w.spec.Services {
 		for _, line := range releaseLines(s.Name, st) {
