@@ -41,17 +41,17 @@ func TestAWriteWhoseConnectionIsCutIsThereOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, pgtest.New(t).Database(t))
 			proxy, through := pgtest.NewProxy(t, w.url)
-			for what, write := range writes(w.ticket) {
+			for _, write := range writes(w.ticket) {
 				j := open(t, through)
 				armed := &pgtest.Cut{At: cut.At, Before: cut.Before}
 				proxy.Arm(armed)
-				if err := write(t.Context(), j); err != nil {
-					t.Errorf("%s: %v", what, err)
+				if err := write.do(t.Context(), j); err != nil {
+					t.Errorf("%s: %v", write.what, err)
 				}
 				select {
 				case <-armed.Happened:
 				case <-time.After(10 * time.Second):
-					t.Errorf("%s: nothing was cut", what)
+					t.Errorf("%s: nothing was cut", write.what)
 				}
 			}
 			once(t, w)
@@ -68,21 +68,27 @@ func isWrite(_ byte, body []byte) bool {
 	return false
 }
 
-// writes is one of each that a run is made of, in no order: none needs another.
-func writes(t planner.Ticket) map[string]func(context.Context, *journal.Journal) error {
-	return map[string]func(context.Context, *journal.Journal) error{
-		"Begin": func(ctx context.Context, j *journal.Journal) error { return j.Begin(ctx, t, aRun) },
-		"PutRelease": func(ctx context.Context, j *journal.Journal) error {
+// journalWrite is one thing that a run writes.
+type journalWrite struct {
+	what string
+	do   func(context.Context, *journal.Journal) error
+}
+
+// writes is one of each that a run is made of.
+func writes(t planner.Ticket) []journalWrite {
+	return []journalWrite{
+		{"Begin", func(ctx context.Context, j *journal.Journal) error { return j.Begin(ctx, t, aRun) }},
+		{"PutRelease", func(ctx context.Context, j *journal.Journal) error {
 			return j.PutRelease(ctx, t, planner.Release{Service: "s", Version: "1"})
-		},
-		"Record": func(ctx context.Context, j *journal.Journal) error {
+		}},
+		{"Record", func(ctx context.Context, j *journal.Journal) error {
 			_, err := j.Record(ctx, t, []journal.Entry{{Step: "s", Status: "failed"}, {Step: "rollback", Status: "decided"}}, json.RawMessage(`{}`), json.RawMessage(`{}`))
 			return err
-		},
-		"Emit": func(ctx context.Context, j *journal.Journal) error {
+		}},
+		{"Emit", func(ctx context.Context, j *journal.Journal) error {
 			_, err := j.Emit(ctx, t, json.RawMessage(`{}`))
 			return err
-		},
+		}},
 	}
 }
 
