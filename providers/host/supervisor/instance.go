@@ -35,7 +35,7 @@ func (s *Supervisor) instance(r record) *instance {
 	return &instance{Supervisor: s, rec: r, halted: make(chan struct{}), woken: make(chan struct{}, 1)}
 }
 
-// view is what is told of it. The mutex is held.
+// view is what is told of it. Nobody changes it meanwhile.
 func (i *instance) view() api.Instance {
 	r := &i.rec
 	return api.Instance{
@@ -103,6 +103,8 @@ func (i *instance) snapshot() record {
 // that cannot be recorded holds all the same: what the processes do is true
 // whether the disk is full or not.
 func (i *instance) become(state planner.InstanceState, why error, change func(*record)) error {
+	i.told.RLock()
+	defer i.told.RUnlock()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.rec.Stop != nil && state != planner.Down {
@@ -154,6 +156,8 @@ func (i *instance) rest() error {
 
 // amend records facts that change no state.
 func (i *instance) amend(change func(*record)) error {
+	i.told.RLock()
+	defer i.told.RUnlock()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	change(&i.rec)

@@ -55,6 +55,11 @@ type Supervisor struct {
 	changing sync.RWMutex // read-locked by whatever changes something for a request
 	frozen   bool         // a successor takes over; guarded by changing
 
+	// told is read-locked while an instance's change is made and told, before the
+	// instance's own mutex is: who has it for himself sees each change with its
+	// event, or neither.
+	told sync.RWMutex
+
 	mu        sync.Mutex
 	instances map[api.Ref]*instance
 	ports     ports
@@ -274,6 +279,8 @@ func (s *Supervisor) admit(rec record) (*instance, error) {
 		return nil, err
 	}
 	defer end()
+	s.told.RLock()
+	defer s.told.RUnlock()
 	for {
 		i, old, err := s.enter(rec)
 		if err != nil {
@@ -395,6 +402,8 @@ func (s *Supervisor) Stop(r api.Ref, o api.Stop) error {
 		return err
 	}
 	defer end()
+	s.told.RLock()
+	defer s.told.RUnlock()
 	for {
 		i := s.find(r)
 		if i == nil {
@@ -414,22 +423,17 @@ func (s *Supervisor) Stop(r api.Ref, o api.Stop) error {
 }
 
 // Instances lists what is there, in order of service, release and name, and
-// gives the number of the newest event that the list is sure to include.
+// gives the number of the newest event that the list includes.
 func (s *Supervisor) Instances() ([]api.Instance, int64) {
-	seq := s.Events.Seq() // before anything is looked at
+	s.told.Lock()
+	defer s.told.Unlock()
 	s.mu.Lock()
-	all := slices.Collect(maps.Values(s.instances))
-	s.mu.Unlock()
-	out := make([]api.Instance, 0, len(all))
-	for _, i := range all {
-		i.mu.Lock()
-		if !i.gone {
-			out = append(out, i.view())
-		}
-		i.mu.Unlock()
+	defer s.mu.Unlock()
+	out := make([]api.Instance, 0, len(s.instances))
+	for _, r := range slices.SortedFunc(maps.Keys(s.instances), compare) {
+		out = append(out, s.instances[r].view())
 	}
-	slices.SortFunc(out, func(a, b api.Instance) int { return compare(a.Ref, b.Ref) })
-	return out, seq
+	return out, s.Events.Seq()
 }
 
 // Output gives the last lines that the instance wrote since its latest start.
