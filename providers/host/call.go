@@ -121,32 +121,24 @@ func (c *call) traced(ctx context.Context) context.Context {
 	return fleet.Traced(ctx, c.options.At, "rollout.called")
 }
 
-// part of the instances of a host are asked for at the same time: so the host's disk
-// takes many of them at once where there are many, and few keep their order.
-const part = 8
-
 // perHost calls f for each instance: for every host at the same time, and for one
-// host for one in eight of them, up to its first error.
+// host for one instance after the other, as its agent carries calls out, up to its
+// first error.
 func perHost(all []planner.Placement, f func(planner.Placement) error) error {
 	byHost := map[string][]planner.Placement{}
 	for _, i := range all {
 		byHost[i.Host] = append(byHost[i.Host], i)
 	}
-	var hosts errgroup.Group
+	var calls errgroup.Group
 	for _, instances := range byHost {
-		hosts.Go(func() error {
-			calls, failed := errgroup.WithContext(context.Background())
-			calls.SetLimit(max(1, len(instances)/part))
+		calls.Go(func() error {
 			for _, i := range instances {
-				calls.Go(func() error {
-					if failed.Err() != nil {
-						return nil
-					}
-					return f(i)
-				})
+				if err := f(i); err != nil {
+					return err
+				}
 			}
-			return calls.Wait()
+			return nil
 		})
 	}
-	return hosts.Wait()
+	return calls.Wait()
 }

@@ -63,7 +63,11 @@ func (f *fences) admit(by api.Fence) error {
 	}
 	raised := maps.Clone(f.known)
 	raised[by.Lease] = heard{by.Number, by.Call}
-	if err := disk.WriteJSON(f.path, raised); err != nil {
+	write := disk.ReplaceJSON // no call outlives a power loss
+	if by.Number > known.Number {
+		write = disk.WriteJSON
+	}
+	if err := write(f.path, raised); err != nil {
 		return err
 	}
 	f.known = raised

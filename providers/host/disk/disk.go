@@ -12,13 +12,14 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// WriteJSON is Write of the JSON form of v.
+// WriteJSON is Write of the JSON form of v. What a crash leaves half written is
+// beside it, and its name begins with a dot: to look for another place each time
+// takes longer than to write.
 func WriteJSON(path string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encoding %s: %w", filepath.Base(path), err)
+	if err := ReplaceJSON(path, v); err != nil {
+		return err
 	}
-	if err := Write(path, append(b, '\n'), nil); err != nil {
+	if err := SyncDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil
@@ -31,7 +32,7 @@ func ReplaceJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", filepath.Base(path), err)
 	}
-	if err := replace(path, append(b, '\n'), func(string) {}); err != nil {
+	if err := replace(path, append(b, '\n'), func(string) {}, renameio.WithTempDir(filepath.Dir(path))); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil
@@ -56,8 +57,8 @@ func Write(path string, b []byte, at func(point string)) error {
 	return nil
 }
 
-func replace(path string, b []byte, at func(point string)) error {
-	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600), renameio.IgnoreUmask())
+func replace(path string, b []byte, at func(point string), where ...renameio.Option) error {
+	f, err := renameio.NewPendingFile(path, append(where, renameio.WithPermissions(0o600), renameio.IgnoreUmask())...)
 	if err != nil {
 		return err
 	}

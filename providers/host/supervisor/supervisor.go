@@ -123,6 +123,12 @@ func (s *Supervisor) load() error {
 		return fmt.Errorf("reading instances: %w", err)
 	}
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") { // half written
+			if err := os.Remove(filepath.Join(s.records(), e.Name())); err != nil {
+				return err
+			}
+			continue
+		}
 		if !strings.HasSuffix(e.Name(), ".json") {
 			continue
 		}
