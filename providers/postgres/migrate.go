@@ -101,7 +101,7 @@ func (w *work) migrateIn(ctx context.Context, tx conn.Tx, a *planner.Migrate, p 
 		return err
 	}
 	// As the role once more: the file may have become another one.
-	last := append(w.become(w.db.Role), versionPieces(a.Table, a.To)...)
+	last := append(w.become(w.db.Role), versionPieces(a.Table, planner.Version{Version: a.To})...)
 	if err := w.asRole(ctx, tx, func() error { return w.runPiece(ctx, tx, a, p, limits, last...) }); err != nil {
 		return err
 	}

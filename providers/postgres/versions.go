@@ -120,13 +120,9 @@ func lockVersion(ctx context.Context, tx conn.Tx, t spec.Table) (planner.Version
 // writeVersion leaves one row, or none for a version of 0 that is not dirty.
 func writeVersion(ctx context.Context, tx conn.Tx, t spec.Table, v planner.Version) error {
 	name := migrations.Ident(t.Schema, t.Name)
-	version := int64(v.Version)
-	if version == 0 {
-		version = int64(database.NilVersion)
-	}
 	if v != (planner.Version{}) {
 		// The usual case in one statement: there is one row.
-		tag, err := tx.Exec(ctx, "update "+name+" set version = $1, dirty = $2 where (select pg_catalog.count(*) from "+name+") = 1", version, v.Dirty)
+		tag, err := tx.Exec(ctx, "update "+name+" set version = $1, dirty = $2 where (select pg_catalog.count(*) from "+name+") = 1", recorded(v), v.Dirty)
 		if err != nil {
 			return fmt.Errorf("recording version %d in %s: %w", v.Version, t, err)
 		}
@@ -134,27 +130,39 @@ func writeVersion(ctx context.Context, tx conn.Tx, t spec.Table, v planner.Versi
 			return nil
 		}
 	}
-	if _, err := tx.Exec(ctx, "delete from "+name); err != nil {
-		return fmt.Errorf("recording version %d in %s: %w", v.Version, t, err)
-	}
-	if v == (planner.Version{}) {
-		return nil
-	}
-	if _, err := tx.Exec(ctx, "insert into "+name+" (version, dirty) values ($1, $2)", version, v.Dirty); err != nil {
-		return fmt.Errorf("recording version %d in %s: %w", v.Version, t, err)
+	for _, p := range versionPieces(t, v) {
+		args := make([]any, len(p.Args))
+		for i, arg := range p.Args {
+			args[i] = arg
+		}
+		if _, err := tx.Exec(ctx, p.SQL, args...); err != nil {
+			return p.told(err)
+		}
 	}
 	return nil
 }
 
-// versionPieces leave one row, or none for 0.
-func versionPieces(t spec.Table, version uint64) []piece {
-	told := func(err error) error { return fmt.Errorf("recording version %d in %s: %w", version, t, err) }
+// versionPieces leave one row, or none for a version of 0 that is not dirty, however
+// many there were.
+func versionPieces(t spec.Table, v planner.Version) []piece {
+	told := func(err error) error { return fmt.Errorf("recording version %d in %s: %w", v.Version, t, err) }
 	name := migrations.Ident(t.Schema, t.Name)
 	pieces := []piece{{conn.Statement{SQL: "delete from " + name}, told}}
-	if version == 0 {
+	if v == (planner.Version{}) {
 		return pieces
 	}
-	return append(pieces, piece{conn.Statement{SQL: "insert into " + name + " (version, dirty) values ($1, false)", Args: []string{fmt.Sprint(version)}}, told})
+	return append(pieces, piece{conn.Statement{
+		SQL:  "insert into " + name + " (version, dirty) values ($1, $2)",
+		Args: []string{strconv.FormatInt(recorded(v), 10), strconv.FormatBool(v.Dirty)},
+	}, told})
+}
+
+// recorded is how golang-migrate writes a version down.
+func recorded(v planner.Version) int64 {
+	if v.Version == 0 {
+		return int64(database.NilVersion)
+	}
+	return int64(v.Version)
 }
 
 // lockOut takes, until tx ends, the locks that a golang-migrate of that table

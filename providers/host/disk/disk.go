@@ -13,8 +13,8 @@ import (
 )
 
 // WriteJSON is Write of the JSON form of v. What a crash leaves half written is
-// beside it, and its name begins with a dot: to look for another place each time
-// takes longer than to write.
+// beside it, see Sweep: to look for another place each time takes longer than to
+// write.
 func WriteJSON(path string, v any) error {
 	if err := ReplaceJSON(path, v); err != nil {
 		return err
@@ -100,6 +100,21 @@ func Remove(path string) error {
 		return nil
 	}
 	return errors.Join(err, SyncDir(filepath.Dir(path)))
+}
+
+// Sweep removes what WriteJSON and ReplaceJSON have left half written in a
+// directory. Nobody writes there meanwhile.
+func Sweep(dir string) error {
+	torn, err := filepath.Glob(filepath.Join(dir, ".*.json[0-9]*"))
+	if err != nil {
+		return fmt.Errorf("clearing %s: %w", dir, err)
+	}
+	for _, path := range torn {
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("clearing %s: %w", dir, err)
+		}
+	}
+	return nil
 }
 
 // SyncDir makes the names in a directory durable: a rename alone may be

@@ -93,6 +93,25 @@ func TestPutBeforeRunStartsOneProcess(t *testing.T) {
 	}
 }
 
+// What a crash left half written is cleared away, and nothing else.
+func TestWhatIsHalfWrittenIsClearedAway(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "instances"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".fences.json123", "fences.json", ".kept", "instances/.users,1,web.1.json45"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	supervisorIn(t, dir)
+	for name, stays := range map[string]bool{".fences.json123": false, "fences.json": true, ".kept": true, "instances/.users,1,web.1.json45": false} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != stays {
+			t.Errorf("%s is there: %t, want %t", name, err == nil, stays)
+		}
+	}
+}
+
 // none waits until no instance is there.
 func none(s *supervisor.Supervisor) bool {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); <-time.After(time.Millisecond) {

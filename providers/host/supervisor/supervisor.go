@@ -84,6 +84,11 @@ func New(c Config) (*Supervisor, error) {
 			return nil, fmt.Errorf("opening the agent's directory: %w", err)
 		}
 	}
+	for _, dir := range []string{s.Dir, s.records(), s.taskDir()} {
+		if err := disk.Sweep(dir); err != nil {
+			return nil, err
+		}
+	}
 	var err error
 	if s.hidden, err = openHidden(s.Dir); err != nil {
 		return nil, err
@@ -123,12 +128,6 @@ func (s *Supervisor) load() error {
 		return fmt.Errorf("reading instances: %w", err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") { // half written
-			if err := os.Remove(filepath.Join(s.records(), e.Name())); err != nil {
-				return err
-			}
-			continue
-		}
 		if !strings.HasSuffix(e.Name(), ".json") {
 			continue
 		}

@@ -99,18 +99,26 @@ func (s *Supervisor) forgetTasks() error {
 // bound kills a task that takes longer than it may.
 func (s *Supervisor) bound(t *task) {
 	time.AfterFunc(time.Until(t.Until), func() {
-		finish, err := s.change()
+		end, err := s.changeTasks()
 		if err != nil {
 			return // it is the successor's
 		}
-		defer finish()
-		s.tasking.Lock()
-		defer s.tasking.Unlock()
+		defer end()
 		if s.tasks[t.Key] == t && !t.Ended {
 			t.Late = true
 			s.warnTask(t, s.end(t))
 		}
 	})
+}
+
+// changeTasks is change with the tasks locked.
+func (s *Supervisor) changeTasks() (end func(), err error) {
+	done, err := s.change()
+	if err != nil {
+		return nil, err
+	}
+	s.tasking.Lock()
+	return func() { s.tasking.Unlock(); done() }, nil
 }
 
 func (s *Supervisor) warnTask(t *task, err error) {
@@ -129,13 +137,11 @@ func (s *Supervisor) RunTask(t api.Task) error {
 	if err != nil {
 		return err
 	}
-	finish, err := s.change()
+	end, err := s.changeTasks()
 	if err != nil {
 		return err
 	}
-	defer finish()
-	s.tasking.Lock()
-	defer s.tasking.Unlock()
+	defer end()
 	for _, other := range s.tasks {
 		if err := s.look(other); err != nil {
 			return err
@@ -283,13 +289,11 @@ func (s *Supervisor) end(t *task) error {
 
 // EndTask kills the task of that key. It does not wait for its end.
 func (s *Supervisor) EndTask(key string) error {
-	finish, err := s.change()
+	end, err := s.changeTasks()
 	if err != nil {
 		return err
 	}
-	defer finish()
-	s.tasking.Lock()
-	defer s.tasking.Unlock()
+	defer end()
 	if t := s.tasks[key]; t != nil {
 		return s.end(t)
 	}
@@ -299,13 +303,11 @@ func (s *Supervisor) EndTask(key string) error {
 // TaskState tells how it is with the task of that key, and what it wrote from an
 // offset on.
 func (s *Supervisor) TaskState(key string, from int64) (api.TaskState, error) {
-	finish, err := s.change()
+	end, err := s.changeTasks()
 	if err != nil {
 		return api.TaskState{}, err
 	}
-	defer finish()
-	s.tasking.Lock()
-	defer s.tasking.Unlock()
+	defer end()
 	t := s.tasks[key]
 	if t == nil {
 		return api.TaskState{Status: api.TaskNone}, nil
