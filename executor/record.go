@@ -72,58 +72,50 @@ func (r *run) write(ctx context.Context, entries []journal.Entry, events ...Even
 	}, events...)
 }
 
-// emit gives an event its place in the stream and passes it on.
-func (r *run) emit(ctx context.Context, e Event) error {
-	return r.tell(func(bodies ...json.RawMessage) (int64, error) { return r.Journal.Emit(ctx, r.Ticket, bodies...) }, e)
+// emit gives events their place in the stream, all of them or none, and passes them
+// on.
+func (r *run) emit(ctx context.Context, events ...Event) error {
+	return r.tell(func(bodies ...json.RawMessage) (int64, error) { return r.Journal.Emit(ctx, r.Ticket, bodies...) }, events...)
 }
 
-// tell passes events on once write has made all of them durable. It gives the
-// Seq of the last one.
+// tell passes events on once write has made all of them durable that are kept. It
+// gives the Seq of the last one.
 func (r *run) tell(write func(bodies ...json.RawMessage) (last int64, err error), events ...Event) error {
-	bodies := make([]json.RawMessage, len(events))
-	for i, e := range events {
-		var err error
-		if bodies[i], err = body(e); err != nil {
+	var bodies []json.RawMessage
+	for _, e := range events {
+		if !kept(e) {
+			continue
+		}
+		b, err := body(e)
+		if err != nil {
 			return err
 		}
+		bodies = append(bodies, b)
 	}
-	last, err := write(bodies...)
-	if err != nil {
-		return r.unrecorded(err)
+	var seq int64
+	if len(bodies) > 0 {
+		last, err := write(bodies...)
+		if err != nil {
+			return r.unrecorded(err)
+		}
+		seq = last - int64(len(bodies))
 	}
-	for i, e := range events {
-		r.Watch(Record{Seq: last - int64(len(events)-1-i), At: r.Now(), Run: r.Ticket.Run, Event: e})
+	for _, e := range events {
+		rec := Record{At: r.Now(), Run: r.Ticket.Run, Event: e}
+		if kept(e) {
+			seq++
+			rec.Seq = seq
+		}
+		r.Watch(rec)
 		crash.At("event.told")
 	}
 	return nil
 }
 
-// report passes on what a provider says. Progress is not kept; an event that
-// cannot be kept is shown all the same, and the next journal write will fail.
-func (r *run) report(ctx context.Context, s planner.Step, report planner.Report) {
-	var e Event
-	switch p := report.(type) {
-	case planner.Progress:
-		r.Watch(Record{At: r.Now(), Run: r.Ticket.Run, Event: Progressed{s.ID, s.Title, p.Done, p.Total, p.Unit}})
-		return
-	case planner.Waiting:
-		if p.For == "" && !r.waiting {
-			return
-		}
-		r.waiting = p.For != ""
-		e = StepChanged{Step: s.ID, Number: r.number[s.ID], Address: s.Address, Kind: s.Kind, Title: s.Title, Status: StepWaiting, Detail: p.For}
-	case planner.InstanceChange:
-		e = InstanceChanged{s.ID, p.Service, p.Release, p.Process, p.Instance, p.Host, p.State, p.Error}
-	case planner.SessionEnded:
-		e = SessionEnded{s.ID, p.PID, p.Application, p.Service, p.Release, p.Idle.Seconds(), p.Table}
-	case planner.Output:
-		e = Wrote{s.ID, p.Service, p.Release, p.Source, p.Host, p.Line}
-	case planner.Warning:
-		e = Warned{s.ID, p.Text}
-	}
-	if err := r.emit(context.WithoutCancel(ctx), e); err != nil {
-		r.Watch(Record{At: r.Now(), Run: r.Ticket.Run, Event: e})
-	}
+// kept tells whether the journal keeps an event.
+func kept(e Event) bool {
+	_, passing := e.(Progressed)
+	return !passing
 }
 
 func (r *run) warn(ctx context.Context, s planner.Step, text string) {

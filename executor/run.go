@@ -322,7 +322,9 @@ func (r *run) apply(ctx context.Context, s planner.Step) error {
 	}
 	ctx, cancel := r.soft(ctx, s)
 	defer cancel()
-	return p.Apply(ctx, r.Ticket, s, func(report planner.Report) { r.report(ctx, s, report) })
+	report, end := r.reporting(ctx, s)
+	defer end()
+	return p.Apply(ctx, r.Ticket, s, report)
 }
 
 // soft ends a step that may simply be applied again as soon as the run is
