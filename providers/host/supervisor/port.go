@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"syscall"
 )
 
 // Ports are taken from below the range out of which Linux (32768 to 60999)
@@ -40,19 +41,27 @@ func (p *ports) take(address string, taken map[int]bool) (int, error) {
 		if last = p.keep(port); last != nil {
 			continue
 		}
-		l, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
-		if err != nil {
-			last = err
+		if last = listens(net.JoinHostPort(address, strconv.Itoa(port))); last != nil {
 			p.leave(port)
 			continue
-		}
-		if err := l.Close(); err != nil {
-			p.leave(port)
-			return 0, fmt.Errorf("looking for a free port: %w", err)
 		}
 		return port, nil
 	}
 	return 0, errors.Join(fmt.Errorf("no free port on %s between %d and %d", address, p.first, p.last), last)
+}
+
+// listens tells whether an address can be listened on, and no more does so itself once
+// it returns. No process is forked meanwhile: until it execs, it would have the socket
+// too, and the instance would find its port taken.
+func listens(address string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // keep makes a port the supervisor's, unless it is another one's.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os/exec"
 	"slices"
 	"strconv"
 	"sync"
@@ -130,5 +131,38 @@ func TestTwoSupervisorsGiveNoPortTwice(t *testing.T) {
 	keeperIn(t, dir, first, first+3)
 	if port, err := two.put(3); err == nil {
 		t.Errorf("port %s is given, which another one has", port)
+	}
+}
+
+// A process that is forked while ports are looked for has none of them: whoever is
+// given one can listen on it at once.
+func TestAGivenPortIsFree(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	var forking sync.WaitGroup
+	defer forking.Wait()
+	defer stop()
+	for range 4 {
+		forking.Go(func() {
+			for ctx.Err() == nil {
+				if err := exec.Command("true").Run(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	p := supervisor.NewPorts()
+	for range 500 {
+		port, err := p.Take("127.0.0.1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
