@@ -78,8 +78,8 @@ func (r *run) emit(ctx context.Context, events ...Event) error {
 	return r.tell(func(bodies ...json.RawMessage) (int64, error) { return r.Journal.Emit(ctx, r.Ticket, bodies...) }, events...)
 }
 
-// tell passes events on once write has made all of them durable that are kept. It
-// gives the Seq of the last one.
+// tell passes events on once write, which gives the Seq of the last, has made all of
+// them durable that are kept.
 func (r *run) tell(write func(bodies ...json.RawMessage) (last int64, err error), events ...Event) error {
 	var bodies []json.RawMessage
 	for _, e := range events {
@@ -101,16 +101,19 @@ func (r *run) tell(write func(bodies ...json.RawMessage) (last int64, err error)
 		seq = last - int64(len(bodies))
 	}
 	for _, e := range events {
-		rec := Record{At: r.Now(), Run: r.Ticket.Run, Event: e}
-		if kept(e) {
-			seq++
-			rec.Seq = seq
+		if !kept(e) {
+			r.show(e)
+			continue
 		}
-		r.Watch(rec)
+		seq++
+		r.Watch(Record{Seq: seq, At: r.Now(), Run: r.Ticket.Run, Event: e})
 		crash.At("event.told")
 	}
 	return nil
 }
+
+// show passes on an event that has no place in the stream.
+func (r *run) show(e Event) { r.Watch(Record{At: r.Now(), Run: r.Ticket.Run, Event: e}) }
 
 // kept tells whether the journal keeps an event.
 func kept(e Event) bool {

@@ -52,7 +52,7 @@ func (r *run) report(ctx context.Context, s planner.Step, reports ...planner.Rep
 	}
 	if err := r.emit(context.WithoutCancel(ctx), events...); err != nil {
 		for _, e := range events {
-			r.Watch(Record{At: r.Now(), Run: r.Ticket.Run, Event: e})
+			r.show(e)
 		}
 	}
 }

@@ -56,7 +56,6 @@ func (p *ports) take(address string, taken map[int]bool) (int, error) {
 func listens(address string) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
