@@ -92,6 +92,7 @@ func TestScripts(t *testing.T) {
 			"stream":      streamCommand,
 			"contend":     contendCommand,
 			"chain":       chainCommand,
+			"carry":       carryCommand,
 			"die":         dieCommand,
 			"killed":      killedCommand,
 		},
