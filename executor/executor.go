@@ -6,7 +6,6 @@ package executor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -154,32 +153,6 @@ func WayBack(ctx context.Context, c Config) (Way, error) {
 		return Way{}, err
 	}
 	return r.wayBack()
-}
-
-// Abandon closes a run that was cut short and that nobody goes on with: what
-// it had started is settled first, and what it was rolling back is put on hold.
-// Unknown outcomes stop it.
-func Abandon(ctx context.Context, c Config) error {
-	r := newRun(c)
-	if err := r.recall(ctx); err != nil {
-		return err
-	}
-	for _, s := range c.Plan.Steps {
-		if r.status[s.ID] != StepStarted {
-			continue
-		}
-		if outcome, err := r.probe(ctx, s); outcome == planner.Unknown && s.Safety == planner.Probed {
-			return &UnknownError{Step: s, Err: err}
-		}
-	}
-	if r.back != nil {
-		if err := r.hold(ctx, errors.New(r.back.Detail), extent(r.back.Status)); err != nil {
-			return err
-		}
-	}
-	return r.tell(func(bodies ...json.RawMessage) (int64, error) {
-		return c.Journal.Finish(ctx, c.Ticket, c.Ticket.Run, string(Abandoned), bodies[0])
-	}, RunChanged{Status: Abandoned})
 }
 
 // NoWayBackError says that a run cannot be taken back.

@@ -138,7 +138,7 @@ func (w *walker) arrive(t *testing.T, s shape) {
 			w.arrived(s)
 			return
 		case string(executor.Failed): // pleat unlock --abandon-run
-			w.journal.open = nil
+			w.close()
 		}
 		if w.members != nil { // a person sees to a cluster without a primary
 			w.members.takeOver()
@@ -146,6 +146,18 @@ func (w *walker) arrive(t *testing.T, s shape) {
 		time.Sleep(time.Hour)
 	}
 	w.breaks("it does not arrive")
+}
+
+// close gives up a run that failed where nothing goes wrong any more.
+func (w *walker) close() {
+	plan, err := planner.Decode(w.journal.open.Plan)
+	if err != nil {
+		panic(err)
+	}
+	w.ticket.Run = w.journal.open.ID
+	if err := executor.Abandon(context.Background(), w.config(plan)); err != nil {
+		w.breaks("a run that failed cannot be given up: %v", err)
+	}
 }
 
 func (w *walker) arrived(s shape) {
@@ -331,6 +343,9 @@ func (w *walker) run(ctx context.Context, plan *planner.Plan, how func(context.C
 
 // watch holds what is told against what is durable.
 func (w *walker) watch(r executor.Record) {
+	if e, ok := r.Event.(executor.Warned); ok && strings.Contains(e.Text, "may wait until their time is over") {
+		w.waiting = time.Now().Add(longestHold)
+	}
 	e, ok := r.Event.(executor.StepChanged)
 	if !ok || e.Status == executor.StepWaiting {
 		return

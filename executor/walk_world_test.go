@@ -65,6 +65,7 @@ type walker struct {
 	tried     map[string]bool // and found good, by a smoke test or by having served; by the same
 	promises  map[string]promise
 	fence     int64
+	waiting   time.Time // until when requests may that could not be let go of, which was told
 	broken    []string
 
 	// Of a turn.
@@ -417,7 +418,7 @@ func (w *walker) ended(plan *planner.Plan, status executor.Status) {
 	if status != executor.Complete && status != executor.RolledBack {
 		return
 	}
-	if left := w.system.Held("users"); left > 0 && w.held(plan) { // else a run did that was given up
+	if left := w.system.Held("users"); left > 0 && time.Now().After(w.waiting) {
 		w.breaks("the run is %s, and requests wait for %s", status, left)
 	}
 	if status != executor.RolledBack {
@@ -435,14 +436,6 @@ func (w *walker) ended(plan *planner.Plan, status executor.Status) {
 			w.breaks("%s is undone, and its undo was not run", s.Title)
 		}
 	}
-}
-
-// held tells whether the run has had requests wait.
-func (w *walker) held(plan *planner.Plan) bool {
-	return slices.ContainsFunc(plan.Steps, func(s planner.Step) bool {
-		_, ok := s.Action.(*planner.HoldTraffic)
-		return ok && w.journal.has(w.ticket.Run, s.ID, string(executor.StepStarted))
-	})
 }
 
 // ranOnce wants that no run of pleat has a program run to its end twice.

@@ -223,7 +223,7 @@ func (r *runner) abandon(ctx context.Context, plan *planner.Plan, open *journal.
 	fresh := r.ticket.Run
 	r.take(open.ID)
 	defer r.take(fresh)
-	return executor.Abandon(ctx, r.config(plan, func(executor.Record) {}))
+	return executor.Abandon(ctx, r.config(plan, r.warned))
 }
 
 func (r *runner) scope(saved *planner.Plan) planner.Scope {

@@ -257,6 +257,13 @@ func (r *runner) tell(rec executor.Record) {
 	}
 }
 
+// warned passes on what there is to know of a run that is given up.
+func (r *runner) warned(rec executor.Record) {
+	if w, ok := rec.Event.(executor.Warned); ok {
+		r.app.talk("Warning: %s", w.Text)
+	}
+}
+
 // outliveReaders keeps pleat alive when whoever reads its output goes away: a
 // run does not depend on being watched.
 func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }

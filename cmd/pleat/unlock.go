@@ -68,7 +68,7 @@ func (r *runner) closeOpen(ctx context.Context, run string) error {
 		plan = &planner.Plan{Kind: open.Kind} // nothing of it can be settled
 	}
 	r.take(run)
-	if err := executor.Abandon(ctx, r.config(plan, func(executor.Record) {})); err != nil {
+	if err := executor.Abandon(ctx, r.config(plan, r.warned)); err != nil {
 		return err
 	}
 	r.app.talk("Run %s is closed. pleat plan shows the way from where it stands.", run)
