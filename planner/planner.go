@@ -60,6 +60,7 @@ func Make(sp *spec.Spec, st *State, goal Goal) (*Plan, hcl.Diagnostics) {
 	p.checkReleases()
 	p.checkKeys()
 	p.checkDirectories()
+	spec.SortByPlace(p.diags)
 	if p.diags.HasErrors() {
 		return nil, p.diags
 	}

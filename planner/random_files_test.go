@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"pleat/planner"
@@ -30,15 +32,17 @@ func (d *draft) load(t *testing.T, r *rand.Rand) *spec.Spec {
 }
 
 // answer is a plan's bytes and what a person reads, or why there is none, all
-// without the places in the files.
+// without the places in the files, and without the order that these give to it.
 func answer(t *testing.T, d *draft, sp *spec.Spec) []byte {
 	plan, diags := planner.Make(sp, newScene(d, sp).state, patient)
 	var out bytes.Buffer
 	if plan == nil {
+		var all []string
 		for _, diag := range diags {
-			out.WriteString(diag.Summary + ": " + diag.Detail + "\n")
+			all = append(all, diag.Summary+": "+diag.Detail+"\n")
 		}
-		return out.Bytes()
+		slices.Sort(all)
+		return []byte(strings.Join(all, ""))
 	}
 	for i := range plan.Steps {
 		plan.Steps[i].Source = ""

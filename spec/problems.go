@@ -66,15 +66,21 @@ func (p *problems) sorted() hcl.Diagnostics {
 }
 
 func compareDiagnostics(a, b *hcl.Diagnostic) int {
+	return cmp.Or(comparePlaces(a, b), cmp.Compare(a.Summary, b.Summary), cmp.Compare(a.Detail, b.Detail))
+}
+
+func comparePlaces(a, b *hcl.Diagnostic) int {
 	x, y := subject(a), subject(b)
 	return cmp.Or(
 		cmp.Compare(x.Filename, y.Filename),
 		cmp.Compare(x.Start.Byte, y.Start.Byte),
 		cmp.Compare(x.End.Byte, y.End.Byte),
-		cmp.Compare(a.Summary, b.Summary),
-		cmp.Compare(a.Detail, b.Detail),
 	)
 }
+
+// SortByPlace brings diagnostics into the order of the files: those without a
+// place first, and those of one place as they were.
+func SortByPlace(diags hcl.Diagnostics) { slices.SortStableFunc(diags, comparePlaces) }
 
 func subject(d *hcl.Diagnostic) hcl.Range {
 	if d.Subject == nil {
