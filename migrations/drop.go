@@ -156,14 +156,18 @@ const relaxed = "pleat:not_null:"
 // relax lets the new releases insert rows without the hidden column.
 func (l *lowering) relax(u *Unit, d *spec.DropColumn, c Column) {
 	comment, was := strings.CutPrefix(c.Comment, relaxed)
-	if !was && (!c.NotNull || c.Default != "") {
+	checked := l.next.Table(d.Table).Constraint(notNullCheck(d.Column)) != nil
+	if fillsItself := c.Default != "" || c.Identity != ""; !was && (fillsItself || !c.NotNull && !checked) {
 		return
 	}
 	at, away := tableIdent(d.Table), Ident(HiddenName(d.Column))
-	if c.NotNull {
+	if !was {
 		u.Statements = append(u.Statements,
 			fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", at, away),
 			fmt.Sprintf("COMMENT ON COLUMN %s.%s IS %s", at, away, Literal(relaxed+comment)))
+	}
+	if checked {
+		u.Statements = append(u.Statements, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", at, Ident(notNullCheck(d.Column))))
 	}
 	u.Undo = append(u.Undo,
 		fmt.Sprintf("COMMENT ON COLUMN %s.%s IS %s", at, Ident(d.Column), commentLiteral(comment)),
@@ -177,16 +181,26 @@ func commentLiteral(comment string) string {
 	return Literal(comment)
 }
 
-// restoreNotNull must not fail the way back: where rows without a value were
-// written meanwhile, a constraint holds for those to come.
+// readAtOnce is how many bytes of a table are read under a strong lock: they
+// take some hundredths of a second.
+const readAtOnce = 16 << 20
+
+// restoreNotNull must not fail the way back, nor read a large table under its
+// lock: where that would be so, or rows without a value were written meanwhile,
+// a constraint holds for those to come.
 func restoreNotNull(t spec.Table, column string) string {
 	body := fmt.Sprintf(`
 begin
-  alter table %[1]s alter column %[2]s set not null;
-exception when not_null_violation then
+  if (select coalesce(sum(pg_catalog.pg_relation_size(p.relid)), pg_catalog.pg_relation_size(%[4]s)) from pg_catalog.pg_partition_tree(%[4]s) p) <= %[5]d then
+    begin
+      alter table %[1]s alter column %[2]s set not null;
+      return;
+    exception when not_null_violation then
+    end;
+  end if;
   alter table %[1]s add constraint %[3]s check (%[2]s is not null) not valid;
 end
-`, tableIdent(t), Ident(column), Ident(shorten("pleat_not_null_"+column)))
+`, tableIdent(t), Ident(column), Ident(notNullCheck(column)), Literal(tableIdent(t)), readAtOnce)
 	quote := dollarQuote(body)
 	return "DO " + quote + body + quote
 }

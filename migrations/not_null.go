@@ -68,13 +68,13 @@ func (n notNull) enforce() Unit {
 	}
 }
 
-// validate has nothing to take back: a check that is valid refuses nothing
-// more than one that is not.
+// validate is taken back only after settle was, and then NOT NULL goes: a way
+// back that goes back itself has a valid check again before NOT NULL is there.
 func (n notNull) validate() Unit {
 	return Unit{
 		ID: "validate." + n.name(), Title: n.name() + " not null, for the rows that are there", Mode: InTransaction,
-		Table: n.table, Lock: ShareUpdateExclusive, UndoLock: ShareUpdateExclusive,
-		Statements: []string{n.validation()}, Undo: []string{}, UndoTitle: "-",
+		Table: n.table, Lock: ShareUpdateExclusive, UndoLock: AccessExclusive,
+		Statements: []string{n.validation()}, Undo: []string{n.drop()}, UndoTitle: "drop not null",
 		Applied: n.there() || n.check() != nil && n.check().Valid, Visible: true, Source: n.source,
 	}
 }
@@ -86,7 +86,7 @@ func (n notNull) settle() Unit {
 		ID: "settle." + n.name(), Title: n.name() + " NOT NULL", Mode: InTransaction,
 		Table: n.table, Lock: AccessExclusive, UndoLock: AccessExclusive,
 		Statements: append([]string{n.set(), n.dropCheck()}, n.settled...),
-		Undo:       append(slices.Clone(n.unsettled), n.addCheck(), n.drop()), UndoTitle: "drop not null, keep a check",
+		Undo:       append(slices.Clone(n.unsettled), n.addCheck()), UndoTitle: "add the check again",
 		Applied: n.there() && n.check() == nil && n.shown, Visible: true, Source: n.source,
 	}
 	if !u.Applied {

@@ -170,6 +170,7 @@ func (e *emitter) revert(c *spec.Change) {
 		s.ID, s.Kind = s.ID+"/revert", KindRevert
 		s.Hazards, s.Does = slices.Clone(u.UndoHazards), nil
 		s.Action, s.Undo, s.Title = undo.Action, nil, undo.Title+": "+u.Title
+		s.Lock = reverseLock(undo.Action, s.Lock)
 		s.Cause = "asked to take " + string(c.Address()) + " back"
 		s.Guards = e.only(c.Database, "", func(k releaseKey) bool { return e.meet(k, c, migrations.Absent) == nil })
 		switch {
@@ -180,6 +181,15 @@ func (e *emitter) revert(c *spec.Change) {
 		}
 		e.add("revert", s)
 	}
+}
+
+// reverseLock is the lock of a way back, where that says one, else the one of
+// the way there.
+func reverseLock(back Action, there migrations.Lock) migrations.Lock {
+	if t, ok := back.(*Transaction); ok && t.Lock != "" {
+		return t.Lock
+	}
+	return there
 }
 
 // stillThere is what becomes of a change of which something stays.
@@ -237,6 +247,7 @@ func (e *emitter) unhide(c *spec.Change) {
 		s := e.unit(c, u, "")
 		s.ID += unhideSuffix
 		s.Action, s.Title = undo.Action, undo.Title+" "+u.Title
+		s.Lock = reverseLock(undo.Action, s.Lock)
 		s.Undo = &Undo{Title: firstOf(u.Verb, "hide") + " again", Action: e.forward(c, u, migrations.Hidden)}
 		s.Cause = "the release that the rollback goes to needs it"
 		e.add("unhide", s)

@@ -133,6 +133,7 @@ func broughtBack(s Step, to migrations.Phase) (Step, bool) {
 	again.Evidence = nil
 	s.ID, s.Action = s.ID+unhideSuffix, back
 	s.Title = "un-" + s.Title
+	s.Lock = reverseLock(back, s.Lock)
 	s.Undo = &Undo{Title: "hide again", Action: &again}
 	s.Cause = fmt.Sprintf("asked to bring back what %s hid", s.Address)
 	s.Needs, s.Guards, s.Waits, s.Section, s.Deferred, s.Together = nil, nil, nil, "", "", false
