@@ -53,7 +53,7 @@ const (
 	StepWaiting  StepStatus = "waiting"
 	StepDone     StepStatus = "done"
 	StepFailed   StepStatus = "failed"
-	StepSettled  StepStatus = "settled"  // a run that was cut short had done it
+	StepSettled  StepStatus = "settled"  // an attempt had done it that nobody heard from: of this run, or of one that was cut short
 	StepDeferred StepStatus = "deferred" // not now, for the reason in Detail
 	StepUndoing  StepStatus = "undoing"
 	StepUndone   StepStatus = "undone"

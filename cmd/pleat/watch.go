@@ -154,7 +154,7 @@ func (w *watcher) stepChanged(e executor.StepChanged) {
 	case executor.StepDone:
 		w.finish(e, w.took(e))
 	case executor.StepSettled:
-		w.finish(e, "done by an earlier run")
+		w.finish(e, w.settled(e))
 	case executor.StepDeferred:
 		w.finish(e, w.paint(dim, "deferred: "+e.Detail))
 	case executor.StepFailed:
@@ -180,6 +180,14 @@ func (w *watcher) took(e executor.StepChanged) string {
 		text += fmt.Sprintf(", %s %s", grouped(w.rate.Done), w.rate.Unit)
 	}
 	return text
+}
+
+// settled says of a step that was found done which attempt had done it.
+func (w *watcher) settled(e executor.StepChanged) string {
+	if w.step.Step == e.Step {
+		return fmt.Sprintf("%.1fs, found done after its answer was lost", w.clock().Sub(w.began).Seconds())
+	}
+	return "done by an earlier run"
 }
 
 // finish prints the line that stays of a step.

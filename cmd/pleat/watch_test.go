@@ -87,6 +87,22 @@ func TestARunThatIsTakenUpSaysWhyItGoesBack(t *testing.T) {
 	}
 }
 
+// What was found done was begun by this command, where that said so, or by one that was
+// cut short.
+func TestALogSaysWhoDidWhatWasFoundDone(t *testing.T) {
+	w := watching(false, 80)
+	w.see(step(executor.StepSettled, nil),
+		step(executor.StepStarted, func(e *executor.StepChanged) { e.Step, e.Number = "t", 2 }))
+	w.at = w.at.Add(3 * time.Second)
+	w.see(step(executor.StepSettled, func(e *executor.StepChanged) { e.Step, e.Number = "t", 2 }))
+	want := `  1/2  start     demo r2 web 1 of 3                  done by an earlier run
+  2/2  start     demo r2 web 1 of 3                  3.0s, found done after its answer was lost
+`
+	if diff := cmp.Diff(want, w.out.String()); diff != "" {
+		t.Errorf("the log (-want +got):\n%s", diff)
+	}
+}
+
 // On a terminal nothing may be left of a longer line, and no line may be so
 // long that it takes two rows: the next one would not cover it.
 func TestATerminalHasOneLivingLine(t *testing.T) {
