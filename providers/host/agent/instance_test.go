@@ -130,6 +130,15 @@ func TestInstanceOutlivesTheAgentAndIsTakenUpAgain(t *testing.T) {
 		return nil
 	})
 	wantHistory(t, a, web1, "pending", "starting", "up", "down", "pending", "starting", "up")
+	wantEnded(t, a, "ended, exit status unknown: an agent before this one had started it")
+}
+
+// wantEnded compares how web1 ended the last time.
+func wantEnded(t *testing.T, a *agenttest.Agent, want string) {
+	t.Helper()
+	if i, _ := a.Instance(web1); i.Ended != want {
+		t.Errorf("it ended %q, want %q", i.Ended, want)
+	}
 }
 
 func TestInstanceThatDiedWhileTheAgentWasAwayIsFoundDown(t *testing.T) {
@@ -151,6 +160,7 @@ func TestInstanceThatDiedWhileTheAgentWasAwayIsFoundDown(t *testing.T) {
 		t.Errorf("after the restart %+v, want another process and 1 restart", after)
 	}
 	wantHistory(t, a, web1, "pending", "starting", "up", "down", "pending", "starting", "up")
+	wantEnded(t, a, "ended while the agent was away, exit status unknown")
 }
 
 // A process that has the number of a dead instance's is somebody else.

@@ -71,7 +71,7 @@ func (i *instance) takeUp() error {
 		return err
 	}
 	if i.rec.Stop == nil && i.rec.WasUp {
-		i.died(errLost)
+		i.died(errGone)
 	}
 	// One that never came up is judged anew: the agent's end may have held it
 	// back. One that stops is told down by keep.

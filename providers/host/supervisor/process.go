@@ -25,9 +25,12 @@ const (
 	zombie
 )
 
-// errLost is the end of a process whose exit status nobody could collect: it
-// was not started by this run of the agent.
-var errLost = errors.New("ended while the agent was away, exit status unknown")
+// How a process ended whose exit status nobody could collect, because this run of
+// the agent had not started it.
+var (
+	errLost = errors.New("ended, exit status unknown: an agent before this one had started it")
+	errGone = errors.New("ended while the agent was away, exit status unknown")
+)
 
 // ended tells whether the process has ended, and how. It ends what is left of
 // its group, and collects the exit status where the process is a child.
