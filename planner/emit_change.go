@@ -220,11 +220,12 @@ func (e *emitter) onceMore(c *spec.Change, u migrations.Unit) *Undo {
 }
 
 // made are the units of a change that may have been done, in order: of its
-// contract those only that its phase or the record says were begun.
+// contract those only that its phase or the record says were begun, without what
+// the plan has un-hidden by then.
 func (e *emitter) made(c *spec.Change) []migrations.Unit {
 	program := e.programs[c.Name]
 	units := slices.Concat(program.Expand, program.Validate)
-	if e.start.phases[c.Name].AtLeast(migrations.Hidden) {
+	if e.world.phases[c.Name].AtLeast(migrations.Hidden) {
 		units = append(units, program.Hide...)
 	}
 	for _, u := range program.Drop {
