@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/signal"
 	"slices"
@@ -78,35 +79,46 @@ func (a *app) logs(ctx context.Context, o logsOptions, args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	if o.follow {
+		// An agent that does not answer may have it, and is waited for.
+		if why, err := absent(ctx, all, q); err == nil && why != nil {
+			return why
+		}
+	}
 	p := logPrinter{app: a, times: o.times}
 	err = host.Logs(ctx, all, q, p.print, func(err error) { a.talk("Warning: %s", err) })
 	if ctx.Err() != nil {
 		return &codeError{code: exitInterrupted}
 	}
-	if err != nil || q.Instance == "" || p.width > 0 {
+	if err != nil || p.width > 0 {
 		return err
 	}
-	return instanceThere(ctx, all, q)
+	why, err := absent(ctx, all, q)
+	return errors.Join(why, err)
 }
 
-// instanceThere is an error where there is no such instance, nor anything that one
-// wrote that is gone.
-func instanceThere(ctx context.Context, all []*host.Provider, q api.LogQuery) error {
+// absent says why there is nothing to show of the instance that is asked for: there
+// is no such one, nor anything that one wrote that is gone. Nil where there is, or
+// where no instance is asked for.
+func absent(ctx context.Context, all []*host.Provider, q api.LogQuery) (why, err error) {
+	if q.Instance == "" {
+		return nil, nil
+	}
 	kept := false
-	q.Since, q.Tail = time.Time{}, 1
-	err := host.Logs(ctx, all, q, func(api.LogLine) error { kept = true; return nil }, func(error) {})
+	q.Since, q.Tail, q.Follow = time.Time{}, 1, false
+	err = host.Logs(ctx, all, q, func(api.LogLine) error { kept = true; return nil }, func(error) {})
 	if kept || err != nil {
-		return err
+		return nil, err
 	}
 	var names []string
 	for _, p := range all {
 		o, err := p.Observe(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, i := range o.Instances {
 			if i.Service == q.Service && i.Name == q.Instance {
-				return nil
+				return nil, nil
 			}
 			if i.Service == q.Service && i.Process == q.Process {
 				names = append(names, i.Service+"."+i.Name)
@@ -118,7 +130,7 @@ func instanceThere(ctx context.Context, all []*host.Provider, q api.LogQuery) er
 	if len(names) > 0 {
 		there = "there is: " + strings.Join(slices.Compact(names), ", ")
 	}
-	return fmt.Errorf("there is no instance %s.%s, and nothing is kept of one; %s", q.Service, q.Instance, there)
+	return fmt.Errorf("there is no instance %s.%s, and nothing is kept of one; %s", q.Service, q.Instance, there), nil
 }
 
 // selectLogs reads SERVICE.PROCESS.N; the spec has to have the first two.
