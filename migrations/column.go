@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -130,6 +131,9 @@ var plainTypes = []string{
 // canonicalType is a type as format_type() writes it, as far as it is an alias
 // of a built-in one.
 func canonicalType(sql string) string {
+	if strings.Contains(sql, `"`) {
+		return foldUnquoted(sql)
+	}
 	sql = strings.Join(strings.Fields(strings.ToLower(sql)), " ")
 	base, rest := sql, ""
 	if i := strings.IndexAny(sql, "(["); i >= 0 {
@@ -141,11 +145,25 @@ func canonicalType(sql string) string {
 	return base + rest
 }
 
-// sameType tells whether two texts name one type, of which either may leave out
-// the schema public.
-func sameType(a, b string) bool {
-	return strings.TrimPrefix(canonicalType(a), "public.") == strings.TrimPrefix(canonicalType(b), "public.")
+// foldUnquoted leaves alone what stands in quotes. Space means nothing beside it.
+func foldUnquoted(sql string) string {
+	parts := strings.Split(sql, `"`)
+	for i := 0; i < len(parts); i += 2 {
+		parts[i] = strings.Join(strings.Fields(strings.ToLower(parts[i])), "")
+	}
+	return strings.Join(parts, `"`)
 }
+
+// sameType tells whether two texts name one type, of which either may leave out
+// the schema public, and quotes that a name does not need.
+func sameType(a, b string) bool {
+	bare := func(sql string) string {
+		return strings.TrimPrefix(needless.ReplaceAllString(canonicalType(sql), "$1"), "public.")
+	}
+	return bare(a) == bare(b)
+}
+
+var needless = regexp.MustCompile(`"([a-z_][a-z0-9_]*)"`)
 
 func knownType(sql string) bool {
 	base, _, _ := strings.Cut(canonicalType(sql), "(")

@@ -72,13 +72,13 @@ func enumOperations(t testing.TB) []operation {
 		{
 			name: "replace an enum", setup: orderStates,
 			change: written(t, `expand {
-				create_enum "order_state" {
+				create_enum "Order State" {
 					values = ["new", "done"]
 				}
 			}
 			change_type "users" "state" {
-				type    = "order_state"
-				using   = "replace(state::text, 'open', 'new')::order_state"
+				type    = "\"Order State\""
+				using   = "replace(state::text, 'open', 'new')::\"Order State\""
 				back    = "replace(state::text, 'new', 'open')::state"
 				default = "'new'"
 				hide    = "0s"
@@ -86,10 +86,10 @@ func enumOperations(t testing.TB) []operation {
 			contract {
 				drop_enum "state" {}
 			}`),
-			end: `create type order_state as enum ('new', 'done');
-				create table users (id serial primary key, name text not null, state order_state not null default 'new');
+			end: `create type "Order State" as enum ('new', 'done');
+				create table users (id serial primary key, name text not null, state "Order State" not null default 'new');
 				create index users_done on users (name) where state = 'done';
-				alter table users add constraint named check (name <> '' or state in ('done'::order_state, 'done'));`,
+				alter table users add constraint named check (name <> '' or state in ('done'::"Order State", 'done'));`,
 			before: stated,
 		},
 		{

@@ -101,7 +101,7 @@ func drawAddUnique(t *rapid.T, s *sketch) (stride, bool) {
 	}
 	if op.Deferral.Deferrable {
 		definition += " deferrable"
-		c.fixed = true
+		c.fixed, table.fixed = true, true
 	}
 	return table.constraint(rapid.Bool().Draw(t, "expand"), op.Name, definition, op), true
 }
@@ -124,6 +124,7 @@ func drawAddExclusion(t *rapid.T, s *sketch) (stride, bool) {
 	if !ok {
 		return stride{}, false
 	}
+	table.fixed = true
 	op := &spec.AddExclusion{Table: table.spec(), Name: s.fresh("e"), Method: "gist", Elements: []string{"int8range(id, id, '[]') WITH &&"}}
 	return table.constraint(rapid.Bool().Draw(t, "expand"), op.Name, "exclude using gist ("+op.Elements[0]+")", op), true
 }

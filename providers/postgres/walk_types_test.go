@@ -9,9 +9,11 @@ import (
 	"pleat/spec"
 )
 
-// sketchEnum is an enum type, of whose values the first is a default.
+// sketchEnum is an enum type, of whose values the first is the default of a column.
 type sketchEnum struct {
 	name, first string
+	table       *sketchTable
+	column      string
 }
 
 // sketchParted is a table in partitions of a hundred numbers each.
@@ -48,7 +50,8 @@ func drawCreateEnum(t *rapid.T, s *sketch) (stride, bool) {
 	if !ok {
 		return stride{}, false
 	}
-	enum, column := &sketchEnum{name: s.fresh("enum"), first: "low"}, s.fresh("c")
+	enum, column := &sketchEnum{name: s.fresh("enum"), first: "low", table: table}, s.fresh("c")
+	enum.column = column
 	s.enums = append(s.enums, enum)
 	return table.behind(expanding(
 		fmt.Sprintf("create type %[1]s as enum ('low', 'high'); alter table %[2]s add %[3]s %[1]s default 'low'", quoted(enum.name), quoted(table.name), quoted(column)),
