@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pleat/planner"
+	"pleat/spec"
 )
 
 type rollbackOptions struct {
@@ -51,6 +52,9 @@ func (a *app) rollback(ctx context.Context, o rollbackOptions, args []string) er
 	}
 	goal, err := rollbackGoal(o, args)
 	if err != nil {
+		return err
+	}
+	if err := inSpec(sp, goal); err != nil {
 		return err
 	}
 	if o.check {
@@ -157,13 +161,20 @@ func (w *world) destination(ctx context.Context, goal *planner.Goal) error {
 		}
 		goal.Releases = before
 	}
-	known := map[string]bool{}
-	for _, s := range w.spec.Services {
-		known[s.Name] = true
-	}
+	return inSpec(w.spec, *goal)
+}
+
+// inSpec refuses names that the spec does not have: what they stand for would
+// be left out of the way back without a word.
+func inSpec(sp *spec.Spec, goal planner.Goal) error {
 	for _, name := range slices.Sorted(maps.Keys(goal.Releases)) {
-		if !known[name] {
+		if !slices.ContainsFunc(sp.Services, func(s *spec.Service) bool { return s.Name == name }) {
 			return &usageError{fmt.Errorf("the spec has no service %q", name)}
+		}
+	}
+	for _, name := range goal.Revert {
+		if !slices.ContainsFunc(sp.Changes, func(c *spec.Change) bool { return c.Name == name }) {
+			return &usageError{fmt.Errorf("the spec has no change %q to take back", name)}
 		}
 	}
 	return nil
