@@ -38,7 +38,7 @@ func (p *Plan) WriteText(w io.Writer, o RenderOptions) error {
 func (p *Plan) Verdict() string {
 	if p.Empty() {
 		if p.Kind == "rollback" {
-			return "Nothing to do: what is live is what was asked for."
+			return "Nothing to do: the release asked for is the current release."
 		}
 		return "Nothing to do: what is live is what the spec says."
 	}

@@ -157,7 +157,7 @@ func (w *world) destination(ctx context.Context, goal *planner.Goal) error {
 			return err
 		}
 		if len(before) == 0 && len(goal.Revert) == 0 {
-			return errors.New("there is no earlier release to go back to")
+			return errors.New("not enough releases to perform a rollback: there is no earlier one to go back to")
 		}
 		goal.Releases = before
 	}
