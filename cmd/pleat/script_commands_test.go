@@ -383,35 +383,53 @@ func sendCommand(ts *testscript.TestScript, neg bool, args []string) {
 // loadCommand sends requests all the time and counts what failed:
 //
 //	load start [-clients N] [-post] URL [PATIENCE]   (a request that takes longer has failed)
-//	load stop          (prints "N requests, M errors"; fails when M > 0)
+//	load start -rate N [-post] URL     (so many a second, answered or not)
+//	load last DURATION (waits until it has gone on for that long)
+//	load stop          (prints "N requests, M errors", how many that are a second and
+//	                   for how long; fails when M > 0)
 func loadCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := sceneOf(ts)
-	if args[0] == "start" {
-		many, method := clients, http.MethodGet
-		if args[1] == "-clients" {
-			var err error
-			many, err = strconv.Atoi(args[2])
-			ts.Check(err)
-			args = args[2:]
-		}
-		if args[1] == "-post" {
-			method, args = http.MethodPost, args[1:]
-		}
-		var patience time.Duration
-		if len(args) > 2 {
-			var err error
-			patience, err = time.ParseDuration(args[2])
-			ts.Check(err)
-		}
-		w.traffic = startTraffic(many, method, args[1], patience)
+	switch args[0] {
+	case "start":
+		w.traffic = trafficOf(ts, args[1:])
 		until(ts, "first request", func() bool { return w.traffic.requests.Load() > 0 })
-		return
+	case "last":
+		most, err := time.ParseDuration(args[1])
+		ts.Check(err)
+		until(ts, "load for "+args[1], func() bool { return time.Since(w.traffic.began) >= most })
+	default:
+		w.traffic.stop()
+		fmt.Fprintln(ts.Stdout(), w.traffic)
+		if w.traffic.errors.Load() > 0 {
+			ts.Fatalf("%d of %d requests failed, first: %v", w.traffic.errors.Load(), w.traffic.requests.Load(), *w.traffic.first.Load())
+		}
 	}
-	w.traffic.stop()
-	fmt.Fprintf(ts.Stdout(), "%d requests, %d errors\n", w.traffic.requests.Load(), w.traffic.errors.Load())
-	if w.traffic.errors.Load() > 0 {
-		ts.Fatalf("%d of %d requests failed, first: %v", w.traffic.errors.Load(), w.traffic.requests.Load(), *w.traffic.first.Load())
+}
+
+// trafficOf starts the load that the arguments of load start say.
+func trafficOf(ts *testscript.TestScript, args []string) *traffic {
+	many, rate, method := clients, 0, http.MethodGet
+	for args[0] == "-clients" || args[0] == "-rate" {
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		if args[0] == "-rate" {
+			rate = n
+		}
+		many, args = n, args[2:]
 	}
+	if args[0] == "-post" {
+		method, args = http.MethodPost, args[1:]
+	}
+	if rate > 0 {
+		return startPolling(rate, method, args[0])
+	}
+	var patience time.Duration
+	if len(args) > 1 {
+		var err error
+		patience, err = time.ParseDuration(args[1])
+		ts.Check(err)
+	}
+	return startTraffic(many, method, args[0], patience)
 }
 
 // replaceCommand edits a file: every OLD becomes NEW, in which \n begins a
