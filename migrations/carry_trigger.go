@@ -83,6 +83,5 @@ begin
   end loop;
 end
 `, tableIdent(t), Ident(from), Literal(tableIdent(t)), Literal(strings.ReplaceAll(Ident(to), `\`, `\\`)))
-	quote := dollarQuote(body)
-	return "DO " + quote + body + quote
+	return do(body)
 }

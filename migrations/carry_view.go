@@ -75,9 +75,29 @@ func (v View) stays(columns []string) []string {
 	return why
 }
 
+// carriedView is a view that goes along with what it shows.
+type carriedView struct {
+	spec.Table
+	materialized, filled bool
+}
+
+// kind is what SQL calls it.
+func (v carriedView) kind() string {
+	if v.materialized {
+		return "MATERIALIZED VIEW"
+	}
+	return "VIEW"
+}
+
+// called is the same view under another name.
+func (v carriedView) called(name spec.Table) carriedView {
+	v.Table = name
+	return v
+}
+
 // carried are the views that go along with the replacements on a table, each
 // after those that it reads. Once names are swapped, each is there a second time.
-func (l *lowering) carried(t spec.Table) []spec.Table {
+func (l *lowering) carried(t spec.Table) []carriedView {
 	live := l.live.Table(t)
 	var before, after []string
 	for _, r := range l.replaced(t) {
@@ -89,65 +109,95 @@ func (l *lowering) carried(t spec.Table) []spec.Table {
 			after = append(after, r.Final())
 		}
 	}
-	var all []spec.Table
+	var all []carriedView
 	for _, v := range live.ShownBy(before) {
-		// What another change keeps for its way back stays: the swap waits for its end.
-		if name := spec.ParseTable(v.Name); !strings.HasPrefix(name.Name, formerly) {
-			all = append(all, name)
+		// What another change keeps for its way back, or has made to take over, stays:
+		// the swap waits for its end.
+		if name := spec.ParseTable(v.Name); !strings.HasPrefix(name.Name, formerly) && !strings.HasPrefix(name.Name, carriedName("")) {
+			all = append(all, carriedView{name, v.Materialized, v.Filled})
 		}
 	}
 	for _, v := range live.ShownBy(after) {
 		name := spec.ParseTable(v.Name)
 		former := formerView(l.change.Name, name).String()
 		if slices.ContainsFunc(live.Views, func(other View) bool { return other.Name == former }) {
-			all = append(all, name)
+			all = append(all, carriedView{name, v.Materialized, v.Filled})
 		}
 	}
 	return all
 }
 
-// carryViews has the swap make the views again that show what it swaps. Whoever
-// goes through one locks it before what it shows, so they come before the table.
+// carryViews has the swap make the views again that show what it swaps, or give
+// those that were made beside them their names. Whoever goes through one locks it
+// before what it shows, so they come before the table.
 func (l *lowering) carryViews(u *Unit, t spec.Table) {
 	views := l.carried(t)
 	if len(views) == 0 {
 		return
 	}
-	outermost := slices.Clone(views)
-	slices.Reverse(outermost)
-	var away, back, gone, formers []string
-	for _, v := range outermost {
-		former := formerView(l.change.Name, v)
-		away = append(away, renameView(v, former))
-		gone = append(gone, tableIdent(v))
-		u.Also = append(u.Also, lockView(v))
-		u.UndoAlso = append(u.UndoAlso, lockView(v))
-		formers = append(formers, v.String())
+	var away, back, makes, names []string
+	for _, v := range outermost(views) {
+		former := formerView(l.change.Name, v.Table)
+		away = append(away, v.putAside(former))
+		u.Also, u.UndoAlso = append(u.Also, lockView(v.Table)), append(u.UndoAlso, lockView(v.Table))
 	}
 	for _, v := range views {
-		back = append(back, fmt.Sprintf("ALTER VIEW IF EXISTS %s RENAME TO %s", tableIdent(formerView(l.change.Name, v)), Ident(v.Name)))
+		back = append(back, v.called(formerView(l.change.Name, v.Table)).bringBack(v.Table))
+		names = append(names, strings.ToLower(v.kind())+" "+v.String())
 	}
-	for _, v := range outermost {
-		u.UndoAlso = append(u.UndoAlso, lockView(formerView(l.change.Name, v)))
+	for _, v := range outermost(views) {
+		u.UndoAlso = append(u.UndoAlso, lockView(formerView(l.change.Name, v.Table)))
+	}
+	does := "locked before the table, and made again: "
+	if beside(views) {
+		makes = l.takeOver(views)
+		does = "locked before the table, and replaced by what was made beside it: "
+		for _, v := range outermost(views) {
+			u.Also = append(u.Also, lockView(besideView(v.Table)))
+		}
+	} else {
+		makes = []string{makeViews()}
 	}
 	if len(u.Statements) > 0 {
-		u.Statements = slices.Concat([]string{l.keepViews(t, views)}, away, u.Statements, []string{makeViews()})
+		u.Statements = slices.Concat([]string{l.keepViews(t, views)}, away, u.Statements, makes)
 	}
-	u.Undo = slices.Concat([]string{"DROP VIEW IF EXISTS " + strings.Join(gone, ", ")}, u.Undo, back)
-	slices.Reverse(formers)
-	u.Does = append(u.Does, "locked before the table, and made again: view "+strings.Join(formers, ", view "))
+	u.Undo = slices.Concat(dropViews(outermost(views)), u.Undo, back)
+	u.Does = append(u.Does, does+strings.Join(names, ", "))
+}
+
+// outermost are the views, each before those that it reads.
+func outermost(views []carriedView) []carriedView {
+	all := slices.Clone(views)
+	slices.Reverse(all)
+	return all
+}
+
+// dropViews drops views, which are in the order in which that can be done.
+func dropViews(views []carriedView) []string {
+	if !beside(views) {
+		var names []string
+		for _, v := range views {
+			names = append(names, tableIdent(v.Table))
+		}
+		return []string{"DROP VIEW IF EXISTS " + strings.Join(names, ", ")}
+	}
+	var all []string
+	for _, v := range views {
+		all = append(all, "DROP "+v.kind()+" IF EXISTS "+tableIdent(v.Table))
+	}
+	return all
 }
 
 // retireViews drops what the way back would have needed.
 func (l *lowering) retireViews(u *Unit, t spec.Table) {
-	var names []string
-	for _, v := range slices.Backward(l.carried(t)) {
-		former := formerView(l.change.Name, v)
+	var formers []carriedView
+	for _, v := range outermost(l.carried(t)) {
+		former := formerView(l.change.Name, v.Table)
 		u.Also = append(u.Also, lockView(former))
-		names = append(names, tableIdent(former))
+		formers = append(formers, v.called(former))
 	}
-	if len(names) > 0 {
-		u.Statements = slices.Concat([]string{"DROP VIEW IF EXISTS " + strings.Join(names, ", ")}, u.Statements)
+	if len(formers) > 0 {
+		u.Statements = slices.Concat(dropViews(formers), u.Statements)
 	}
 }
 
@@ -159,7 +209,7 @@ func lockView(v spec.Table) TableLock {
 // keepViews has the transaction remember what makes the views again as they are
 // at that moment. A view that came after the plan would be left behind, so that
 // is an error.
-func (l *lowering) keepViews(t spec.Table, views []spec.Table) string {
+func (l *lowering) keepViews(t spec.Table, views []carriedView) string {
 	var columns, names []string
 	for _, r := range l.replaced(t) {
 		if !r.Keep {
@@ -167,7 +217,7 @@ func (l *lowering) keepViews(t spec.Table, views []spec.Table) string {
 		}
 	}
 	for _, v := range views {
-		names = append(names, Literal(tableIdent(v)))
+		names = append(names, Literal(tableIdent(v.Table)))
 	}
 	body := fmt.Sprintf(`
 declare
@@ -184,27 +234,30 @@ begin
     raise exception '%% shows what is replaced, and came after the plan was made or belongs to another change that is not contracted', other;
   end if;
   perform pg_catalog.set_config('pleat.views', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-    'view', v.name, 'make', 'create view ' || v.name || ' as ' || pg_catalog.pg_get_viewdef(v.oid), 'more', (
+    'view', v.name, 'kind', v.kind, 'filled', v.relispopulated, 'comment', pg_catalog.obj_description(v.oid, 'pg_class'),
+    'make', 'create ' || v.kind || ' ' || v.name || v.kept || ' as ' || pg_catalog.rtrim(pg_catalog.pg_get_viewdef(v.oid), ';') || v.unfilled, 'more', (
       select coalesce(pg_catalog.jsonb_agg(s.sql order by s.place, s.nth, s.sql), '[]') from (%[4]s) as s (place, nth, sql)
     )) order by v.place)::text, true)
   from (
-    select c.*, k.place, pg_catalog.format('%%I.%%I', n.nspname, c.relname) as name, pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner)) as owner
+    select c.*, k.place, pg_catalog.format('%%I.%%I', n.nspname, c.relname) as name, pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner)) as owner,
+      case c.relkind when 'm' then 'materialized view' else 'view' end as kind, case c.relkind when 'm' then ' with no data' else '' end as unfilled,
+      coalesce(' using ' || pg_catalog.quote_ident(m.amname), '') || coalesce(' tablespace ' || pg_catalog.quote_ident(p.spcname), '') as kept
     from pg_catalog.unnest(carried) with ordinality as k (view, place)
     join pg_catalog.pg_class c on c.oid = k.view join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    left join pg_catalog.pg_am m on m.oid = c.relam left join pg_catalog.pg_tablespace p on p.oid = c.reltablespace
   ) v;
 end
 `, strings.Join(names, ", "), Literal(tableIdent(t)), nameArray(columns), viewStatements)
-	quote := dollarQuote(body)
-	return "DO " + quote + body + quote
+	return do(body)
 }
 
 // viewStatements are what makes a view v, as its query alone has made it, what it
 // is: with a place for each, and a number within that.
 const viewStatements = `
-        select 1, 0, 'alter view ' || v.name || ' set (' || pg_catalog.array_to_string(v.reloptions, ', ') || ')'
+        select 1, 0, 'alter ' || v.kind || ' ' || v.name || ' set (' || pg_catalog.array_to_string(v.reloptions, ', ') || ')'
         where v.reloptions is not null
         union all
-        select 2, 0, 'alter view ' || v.name || ' owner to ' || v.owner where v.owner <> pg_catalog.quote_ident(current_user)
+        select 2, 0, 'alter ' || v.kind || ' ' || v.name || ' owner to ' || v.owner where v.owner <> pg_catalog.quote_ident(current_user)
         union all
         select 3, a.attnum, pg_catalog.format('alter view %s alter %I set default %s', v.name, a.attname, pg_catalog.pg_get_expr(f.adbin, f.adrelid))
         from pg_catalog.pg_attrdef f join pg_catalog.pg_attribute a on a.attrelid = f.adrelid and a.attnum = f.adnum where f.adrelid = v.oid
@@ -213,7 +266,9 @@ const viewStatements = `
         union all
         select 5, 0, pg_catalog.pg_get_triggerdef(g.oid) from pg_catalog.pg_trigger g where g.tgrelid = v.oid and not g.tgisinternal
         union all
-        select 6, 0, pg_catalog.format('comment on view %s is %L', v.name, c.description)
+        select 5, m.place, m.sql from (` + storedStatements + `) as m (place, sql)
+        union all
+        select 6, 0, pg_catalog.format('comment on %s %s is %L', v.kind, v.name, c.description)
         from pg_catalog.pg_description c where c.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass and c.objoid = v.oid and c.objsubid = 0
         union all
         select 6, a.attnum, pg_catalog.format('comment on column %s.%I is %L', v.name, a.attname, c.description)
@@ -265,6 +320,5 @@ begin
   end loop;
 end
 `
-	quote := dollarQuote(body)
-	return "DO " + quote + body + quote
+	return do(body)
 }

@@ -162,6 +162,9 @@ type View struct {
 	Reads   []string `json:"reads,omitempty"`   // those of the table's views that it names
 	Groups  []string `json:"groups,omitempty"`  // columns of the table's keys without which its GROUP BY would say too little
 	Stays   []string `json:"stays,omitempty"`   // why it cannot be taken down and made again; none where it can
+
+	Materialized bool `json:"materialized,omitempty"`
+	Filled       bool `json:"filled,omitempty"` // it is materialized, and can be read
 }
 
 // TypeUse is a thing that needs a type. It goes away with its Table, or with

@@ -201,8 +201,7 @@ begin
   alter table %[1]s add constraint %[3]s check (%[2]s is not null) not valid;
 end
 `, tableIdent(t), Ident(column), Ident(notNullCheck(column)), Literal(tableIdent(t)), readAtOnce)
-	quote := dollarQuote(body)
-	return "DO " + quote + body + quote
+	return do(body)
 }
 
 func (l *lowering) dropColumn(u *Unit, d *spec.DropColumn) {

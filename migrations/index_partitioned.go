@@ -98,8 +98,7 @@ begin
   end loop;
 end
 `, Literal(tableIdent(index)), nameArray(names), maxName-len("_"))
-	quote := dollarQuote(body)
-	return "DO " + quote + body + quote
+	return do(body)
 }
 
 // partitionedRemoval drops the index with its parts, which Postgres does not do

@@ -174,8 +174,7 @@ begin
   end loop;
 end
 `, Literal(tableIdent(view)), Literal(tableIdent(of)), name)
-	quote := dollarQuote(body)
-	return "DO " + quote + body + quote
+	return do(body)
 }
 
 // viewObject is how the catalog describes a view that depends on a table.

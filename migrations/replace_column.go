@@ -106,6 +106,7 @@ func (o replaceColumn) contract(l *lowering, _ int) bool {
 		return true
 	}
 	l.carry(o.Table, t)
+	l.makeBeside(o.Table)
 	l.swap(o.Table)
 	l.retire(o.Table)
 	return true
@@ -248,8 +249,7 @@ begin
   end if;
 end
 `, Literal(tableIdent(t)), Literal(from), Literal(" ("+Ident(to)+") on "+tableIdent(t)+" to "), Literal("alter table "+tableIdent(t)+" alter column "+Ident(to)+" "), Literal(to))
-	quote := dollarQuote(body)
-	return "DO " + quote + body + quote
+	return do(body)
 }
 
 // noSettings takes all that away again.
@@ -281,8 +281,7 @@ begin
   end if;
 end
 `, Literal(tableIdent(t)), Literal(column), Literal("revoke all ("+Ident(column)+") on "+tableIdent(t)+" from "), Literal("alter table "+tableIdent(t)+" alter column "+Ident(column)+" "))
-	quote := dollarQuote(body)
-	return "DO " + quote + body + quote
+	return do(body)
 }
 
 func renameColumn(t spec.Table, from, to string) string {
@@ -323,8 +322,7 @@ begin
   perform pg_catalog.setval(pg_catalog.pg_get_serial_sequence(%[1]s, %[7]s), last, called);
 end
 `, Literal(at), Literal(from), at, Ident(from), Ident(to), kind, Literal(to))
-	quote := dollarQuote(body)
-	return []string{"DO " + quote + body + quote}
+	return []string{do(body)}
 }
 
 // retire drops the old columns of a table, and gives what was made beside
@@ -521,8 +519,7 @@ begin
   end if;
 end
 `, nameOf(HiddenName(r.Column)), nameOf(r.Final()), strings.ReplaceAll(strings.ReplaceAll(at, "%", "%%"), "'", "''"))
-	quote := dollarQuote(body)
-	return "DO " + quote + body + quote
+	return do(body)
 }
 
 func notValid(definition string) string { return strings.TrimSuffix(definition, " NOT VALID") }

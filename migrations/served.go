@@ -98,8 +98,7 @@ begin
   execute 'create or replace view ' || %[1]s || %[7]s || shown || ' from ' || %[2]s;
 end
 `, Literal(view), Literal(of), strings.Join(names, ", "), nameArray(added), nameArray(gone), drop, Literal(" "+invoker(v.version)+"as select "))
-	quote := dollarQuote(body)
-	return []string{"DO " + quote + body + quote}
+	return []string{do(body)}
 }
 
 func nameArray(names []string) string {
@@ -115,8 +114,7 @@ func (v served) rights() string {
 	view := tableIdent(v.by.View())
 	rights := sameRights(v.by.View(), v.of, v.by.Columns)
 	body := fmt.Sprintf("\nbegin\n  if pg_catalog.to_regclass(%s) is not null then\n    execute %s;\n  end if;\nend\n", Literal(view), Literal(rights))
-	quote := dollarQuote(body)
-	return "DO " + quote + body + quote
+	return do(body)
 }
 
 // show has the unit's new columns in the view, and out of it before they go.

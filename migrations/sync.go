@@ -332,6 +332,12 @@ func identList(names []string) string {
 	return strings.Join(quoted, ", ")
 }
 
+// do has the server carry out a body in PL/pgSQL.
+func do(body string) string {
+	quote := dollarQuote(body)
+	return "DO " + quote + body + quote
+}
+
 func dollarQuote(body string) string {
 	tag := "$pleat$"
 	for strings.Contains(body, tag) {

@@ -231,18 +231,19 @@ func isThere(ctx context.Context, tx conn.Tx, l migrations.TableLock) (bool, err
 	kinds := []string{"r", "p"}
 	switch {
 	case l.View && l.Only:
-		kinds = []string{"v"}
+		kinds = []string{"v", "m"}
 	case l.View:
 		kinds = append(kinds, "v")
 	}
 	return isOf(ctx, tx, l.Table, kinds)
 }
 
-// lockSQL takes the lock. LOCK TABLE takes a view's on all that it shows as well;
-// to move a view to where it is takes it on the view and does nothing.
+// lockSQL takes the lock. LOCK TABLE takes a view's on all that it shows as well,
+// and none on a materialized one; to move a view of either kind to where it is takes
+// it on the view and does nothing.
 func lockSQL(l migrations.TableLock) string {
 	if l.View && l.Only {
-		return "alter view " + migrations.Ident(l.Table.Schema, l.Table.Name) + " set schema " + migrations.Ident(l.Table.Schema)
+		return "alter table " + migrations.Ident(l.Table.Schema, l.Table.Name) + " set schema " + migrations.Ident(l.Table.Schema)
 	}
 	only := ""
 	if l.Only {

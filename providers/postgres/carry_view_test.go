@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"pleat/migrations"
 	"pleat/spec"
 )
@@ -27,13 +29,13 @@ const widerID = `change_type "users" "id" {
 func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
 	const table = "create table users (id int primary key, name text); create view seen as select id, name from users;"
 	for name, test := range map[string]struct{ setup, change, want string }{
-		"materialized": {
-			setup: "create materialized view kept as select id from users", change: widerID,
-			want: "materialized view public.kept (it would have to be filled again under the lock)",
+		"materialized, with its row type in a signature": {
+			setup: "create materialized view kept as select id from users; create function f(kept) returns int language sql as 'select 1'", change: widerID,
+			want: "materialized view public.kept (function public.f(public.kept) needs it as it is)",
 		},
-		"materialized, of a view": {
-			setup: "create materialized view kept as select name from seen", change: widerID,
-			want: "materialized view public.kept (it would have to be filled again under the lock)",
+		"materialized, with statistics of its own": {
+			setup: "create materialized view kept as select id, name from seen; create statistics counted on id, name from kept", change: widerID,
+			want: "materialized view public.kept (statistics object public.counted needs it as it is)",
 		},
 		"row type in a signature": {
 			setup: "create function f(seen) returns int language sql as 'select 1'", change: widerID,
@@ -150,5 +152,99 @@ func TestASwapWaitsForTheFormerViewsOfAnotherChange(t *testing.T) {
 	}
 	if left := w.value("select count(*)::text from pg_class where relname like 'pleat_former_%'"); left != "0" {
 		t.Errorf("%s former views are left", left)
+	}
+}
+
+// kept is a change of users.id, which materialized views show: of a view, of each
+// other, of another owner and one that nobody has filled.
+const kept = "do $$ begin create role renamer; exception when duplicate_object or unique_violation then end $$;" + `
+	create table users (id int primary key, name text);
+	create view seen as select id, name from users;
+	create materialized view kept as select id, name from seen;
+	create unique index kept_id on kept (id);
+	create materialized view most as select max(id) as id from kept;
+	create materialized view never as select id from users with no data;
+	create index never_id on never (id);
+	create view last as select k.* from kept k join most m using (id);
+	grant create on schema public to renamer; grant select on users, kept to renamer; grant select on most to public;
+	alter materialized view most owner to renamer;
+	insert into users (id, name) select i, 'n' || i from generate_series(1, 10) i; refresh materialized view kept; refresh materialized view most;`
+
+// A materialized view has its rows at all times, and those of the table as it is at
+// the swap from then on; the way back has the former one.
+func TestMaterializedViewsTakeOverWithTheirRows(t *testing.T) {
+	w := newWorld(t, kept)
+	c := changeType("users", "id", "bigint", "id::bigint", "pleat_new_id::int")
+	before, fresh := w.dump(), "select count(*) || ' ' || (select max(id) from most) || ' ' || (select count(*) from last) || ' ' || pg_typeof(min(id)) from kept"
+	untilSwap := func() *migrations.Program {
+		p := w.lower(c)
+		w.do(p, p.Expand, migrations.Expanded)
+		w.apply(backfillOf(w.lower(c)))
+		p = w.lower(c)
+		w.do(p, p.Validate, migrations.Verified)
+		return w.lower(c)
+	}
+	p := untilSwap()
+	w.exec("insert into users (id, name) values (11, 'later')")
+	for _, u := range p.Hide[:len(p.Hide)-1] {
+		w.apply(forward(p, u, ""))
+		if got := w.value(fresh); got != "10 10 1 integer" {
+			t.Errorf("after %s releases read %s", u.ID, got)
+		}
+	}
+	w.apply(forward(p, p.Hide[len(p.Hide)-1], migrations.Hidden))
+	if got := w.value(fresh); got != "11 11 1 bigint" {
+		t.Errorf("after the swap releases read %s", got)
+	}
+	p = w.lower(c)
+	w.undo(p, p.Hide, migrations.Verified)
+	if got := w.value(fresh); got != "10 10 1 integer" {
+		t.Errorf("after the way back releases read %s", got)
+	}
+	p = w.lower(c)
+	w.undo(p, p.Validate, migrations.Backfilled)
+	p = w.lower(c)
+	w.undo(p, p.Expand, migrations.Absent)
+	if diff := cmp.Diff(before, w.dump()); diff != "" {
+		t.Errorf("after the way back (-before +after):\n%s", diff)
+	}
+	p = untilSwap()
+	w.do(p, p.Hide, migrations.Hidden)
+	p = w.lower(c)
+	w.do(p, p.Drop, migrations.Contracted)
+	end := newWorld(t, strings.Replace(kept, "(id int primary key, name text)", "(name text, id bigint primary key)", 1))
+	if diff := cmp.Diff(end.dump(), w.dump()); diff != "" {
+		t.Errorf("at the end (-want +got):\n%s", diff)
+	}
+	if left := w.leftovers(); left != "" {
+		t.Errorf("left over: %s", left)
+	}
+}
+
+// What is done to a view after its copy was made would be lost: the swap stops, and
+// a copy that is made anew has it.
+func TestAChangedViewStopsTheSwap(t *testing.T) {
+	w := newWorld(t, kept)
+	c := changeType("users", "id", "bigint", "id::bigint", "pleat_new_id::int")
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	w.apply(backfillOf(w.lower(c)))
+	p = w.lower(c)
+	w.do(p, p.Validate, migrations.Verified)
+	p = w.lower(c)
+	last := len(p.Hide) - 1
+	w.do(p, p.Hide[:last], "")
+	w.exec("create index late on kept (name)")
+	err := w.try(t.Context(), w.step(forward(p, p.Hide[last], migrations.Hidden)))
+	if err == nil || !strings.Contains(err.Error(), `"public"."kept" is no longer what its copy with the new columns was made of. Apply again after `) {
+		t.Fatalf("got %v", err)
+	}
+	_, drop, _ := strings.Cut(err.Error(), "Apply again after ")
+	drop, _, _ = strings.Cut(drop, ": they")
+	w.exec(drop)
+	p = w.lower(c)
+	w.do(p, p.Hide, migrations.Hidden)
+	if got := w.value("select indexdef from pg_indexes where indexname = 'late'"); !strings.Contains(got, " public.kept ") {
+		t.Errorf("the index is %s", got)
 	}
 }

@@ -35,8 +35,8 @@ func (r *reader) views() {
 		       array(select distinct a.attname::text from used u join pg_catalog.pg_constraint k on k.oid = u.object and k.conrelid = s.tab
 		             join pg_catalog.pg_attribute a on a.attrelid = s.tab and a.attnum = any(k.conkey)
 		             where u.view = s.view and u.class = 'pg_constraint'::regclass order by 1),
-		       array(select 'it would have to be filled again under the lock' where c.relkind = 'm'
-		             union all select 'its rule shows it' where c.relkind not in ('v', 'm')
+		       c.relkind = 'm', c.relkind = 'm' and c.relispopulated,
+		       array(select 'its rule shows it' where c.relkind not in ('v', 'm')
 		             union all select 'it is a session''s own' where c.relpersistence = 't'
 		             union all select 'it has a security label' where exists (
 		               select from pg_catalog.pg_seclabel l where l.classoid = 'pg_class'::regclass and l.objoid = c.oid)
@@ -55,10 +55,11 @@ func (r *reader) views() {
 		                 and (d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid
 		                      or d.refclassid = 'pg_type'::regclass and d.refobjid in (c.reltype, y.typarray))
 		                 and (w.oid is null or w.ev_class = s.tab or w.ev_class <> c.oid and d.refclassid = 'pg_type'::regclass)
-		                 and g.tgrelid is distinct from c.oid and f.adrelid is distinct from c.oid and c.relkind = 'v'
+		                 and g.tgrelid is distinct from c.oid and f.adrelid is distinct from c.oid and c.relkind in ('v', 'm')
+		                 and not exists (select from pg_catalog.pg_index i where i.indrelid = c.oid and i.indexrelid = d.objid and d.classid = 'pg_class'::regclass)
 		               order by 1))
 		from named s join pg_catalog.pg_class c on c.oid = s.view left join pg_catalog.pg_type y on y.oid = c.reltype
 		order by s.tab, s.name collate "C"`,
-		[]any{&v.Name, &v.Object, &v.Columns, &v.Reads, &v.Groups, &v.Stays},
+		[]any{&v.Name, &v.Object, &v.Columns, &v.Reads, &v.Groups, &v.Materialized, &v.Filled, &v.Stays},
 		func(t *migrations.Table) { t.Views = append(t.Views, v) })
 }

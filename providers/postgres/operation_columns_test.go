@@ -66,6 +66,28 @@ const looked = renamer + `
 	alter view "Both" owner to renamer; grant select on users to renamer;
 	grant create on schema public to renamer;`
 
+// stocked is a materialized view with all that one may have, between a view that it
+// reads and one that reads it.
+const stocked = renamer + `
+	create view seen as select id, name from users where id > 0;
+	create materialized view kept with (fillfactor = 70) as select s.id, s.name, count(o) as orders from seen s left join orders o on o.user_id = s.id group by s.id, s.name;
+	create unique index kept_id on kept (id);
+	create index "Kept name" on kept (lower(name), id) with (fillfactor = 80) where id > 1;
+	create view busy as select id, name, orders from kept where orders > 0;
+	create function now_and_then(n int) returns void language plpgsql security definer as 'begin if n % 100 = 0 then refresh materialized view kept; end if; end';
+	alter index "Kept name" alter column 1 set statistics 300;
+	alter materialized view kept cluster on kept_id;
+	alter materialized view kept alter name set statistics 200, alter name set (n_distinct = -1), alter name set storage external;
+	comment on materialized view kept is 'theirs'; comment on column kept.orders is 'many'; comment on index kept_id is 'who'; comment on view busy is 'they have orders';
+	grant select on kept, busy to renamer; grant select, update on users to renamer; grant select (id) on kept to public;`
+
+// throughStocked is what a release does that reads what is materialized.
+var throughStocked = shape{
+	session: "set role renamer", unprepared: true,
+	read:   "select name, orders from busy where id = $1",
+	writes: []string{"select now_and_then($1)", "select name from kept where id = $1", "update users set name = 'Ada King' where id = $1"},
+}
+
 // throughViews is what a release does that knows users by views.
 var throughViews = shape{
 	session: "set role renamer", unprepared: true,
@@ -150,6 +172,17 @@ func columnOperations(t testing.TB) []operation {
 				alter table users add primary key (id);
 				create table orders (id serial primary key, user_id int references users (id));` + looked,
 			before: throughViews, after: throughViews,
+		},
+		{
+			name: "change the type of a key that materialized views show", setup: numbered + stocked,
+			fill:   "insert into orders (user_id) select i from generate_series(1, 2000) i; refresh materialized view kept",
+			change: changeType("users", "id", "bigint", "id::bigint", "pleat_new_id::int"),
+			end: `create sequence users_id_seq;
+				create table users (name text not null, id bigint default nextval('users_id_seq') not null);
+				alter sequence users_id_seq owned by users.id;
+				alter table users add primary key (id);
+				create table orders (id serial primary key, user_id int references users (id));` + stocked,
+			before: throughStocked, after: throughStocked,
 		},
 		{
 			name: "change the type of a text", setup: usersTable + "alter table users add note varchar(20) constraint short check (note <> ''); comment on constraint short on users is 'said';" + stored,
