@@ -31,6 +31,9 @@ func Abandon(ctx context.Context, c Config) error {
 			return err
 		}
 	}
+	if err := r.unhold(ctx); err != nil {
+		return err
+	}
 	r.letGo(ctx)
 	return r.tell(func(bodies ...json.RawMessage) (int64, error) {
 		return c.Journal.Finish(ctx, c.Ticket, c.Ticket.Run, string(Abandoned), bodies[0])

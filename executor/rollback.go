@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"pleat/executor/crash"
 	"pleat/executor/journal"
 	"pleat/migrations/conn"
 	"pleat/planner"
+	"pleat/spec"
 )
 
 // extent is how far a rollback goes, in the journal's word for it.
@@ -161,6 +163,9 @@ func (r *run) rollBack(ctx context.Context, cause error, to extent) (Result, err
 	if err := r.hold(ctx, cause, to); err != nil {
 		return Result{}, errors.Join(cause, err)
 	}
+	if err := r.unhold(ctx); err != nil {
+		return Result{}, errors.Join(cause, err)
+	}
 	return r.end(ctx, RolledBack, cause)
 }
 
@@ -281,6 +286,27 @@ func (r *run) hold(ctx context.Context, cause error, to extent) error {
 		}
 	}
 	return nil
+}
+
+// unhold takes off hold what the plan has put there because it was to leave it, where
+// the service is as it was.
+func (r *run) unhold(ctx context.Context) error {
+	for _, h := range r.Plan.Holds {
+		if r.moved(h.Service) {
+			continue
+		}
+		if err := r.Journal.Lift(ctx, r.Ticket, h.Service, h.Version); err != nil {
+			return r.unrecorded(err)
+		}
+	}
+	return nil
+}
+
+// moved tells whether a step of a service may have had an effect and was not undone.
+func (r *run) moved(service string) bool {
+	return slices.ContainsFunc(r.begun(), func(s planner.Step) bool {
+		return s.Address == spec.Address("service."+service) && s.Kind != planner.KindCheckpoint
+	})
 }
 
 // rolledOut is the release that a step brings: that it starts, or gives a share

@@ -101,17 +101,17 @@ func (e *emitter) lifts() []Lift {
 	return out
 }
 
-// holds are the releases that a rollback leaves, as far as they are recorded:
-// without a hold the next apply would roll them out again.
+// holds are the releases that a rollback leaves, as far as they are recorded and not
+// on hold yet: without it the next apply would roll them out again.
 func (e *emitter) holds() []Hold {
-	recorded := map[releaseKey]bool{}
+	free := map[releaseKey]bool{}
 	for _, r := range e.state.Journal.Releases {
-		recorded[releaseKey{r.Service, r.Version}] = true
+		free[releaseKey{r.Service, r.Version}] = r.Held == ""
 	}
 	var out []Hold
 	for _, s := range e.spec.Services {
 		for _, version := range sortedKeys(e.start.mix[s.Name]) {
-			if version != e.target(s) && recorded[releaseKey{s.Name, version}] {
+			if version != e.target(s) && free[releaseKey{s.Name, version}] {
 				out = append(out, Hold{s.Name, version, "pleat rollback to " + e.target(s)})
 			}
 		}
