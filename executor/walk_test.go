@@ -214,9 +214,10 @@ func (w *walker) turn(t *testing.T, n turn) (end string) {
 	ctx, cancel := context.WithTimeout(context.Background(), long)
 	defer cancel()
 	w.cancel = cancel
-	began, calls := time.Now(), w.calls
+	began := time.Now()
+	w.before = w.calls
 	end = w.command(ctx, t, n)
-	if end == string(executor.Blocked) && w.calls > calls {
+	if end == string(executor.Blocked) && w.calls > w.before {
 		w.breaks("it is blocked, and has done something")
 	}
 	if time.Since(began) >= long {
@@ -263,7 +264,7 @@ func (w *walker) command(ctx context.Context, t *testing.T, n turn) string {
 		if err := executor.Abandon(ctx, w.config(plan)); err != nil {
 			return "unknown"
 		}
-		w.ticket.Run = fresh
+		w.ticket.Run, w.before = fresh, w.calls
 	}
 	back := ""
 	if n.Back {

@@ -70,6 +70,7 @@ type walker struct {
 
 	// Of a turn.
 	ticket  planner.Ticket
+	before  int // calls, but those with which an earlier run was given up
 	stop    chan struct{}
 	cancel  context.CancelFunc
 	stopped bool
@@ -388,6 +389,10 @@ func (w *walker) asked(s planner.Step) {
 		if wanted := p.shape; a.Service == "ledger" && !back(s) && w.there("users", a.Release) < wanted.Web {
 			w.breaks("%s of the ledger is to start, and of the service before it %d are there, of %d", a.Release, w.there("users", a.Release), wanted.Web)
 		}
+	case *planner.Weigh:
+		if !back(s) {
+			w.gains(a)
+		}
 	case *planner.HoldTraffic:
 		if a.For > longestHold {
 			w.breaks("requests are to wait for %s, where %s were said", a.For, longestHold)
@@ -395,6 +400,18 @@ func (w *walker) asked(s planner.Step) {
 	case *planner.Task:
 		if task := strings.TrimSuffix(s.ID, "/undo"); !w.journal.has(w.ticket.Run, task, string(executor.StepStarted)) {
 			w.breaks("%s was never begun, and %s %s is asked for", task, s.Kind, s.Title)
+		}
+	}
+}
+
+// gains wants that no release gets requests that is not rolled out and got none so far,
+// while another does.
+func (w *walker) gains(to *planner.Weigh) {
+	r := w.route()
+	served := slices.ContainsFunc(r.Backends, func(b planner.Backend) bool { return r.Reaches(b.Release) })
+	for _, b := range r.Backends {
+		if served && b.Release != to.Release && !r.Reaches(b.Release) && to.Reaches(b.Release) {
+			w.breaks("%s %s gets requests, while %s is rolled out", b.Release, b.Instance, to.Release)
 		}
 	}
 }

@@ -256,13 +256,30 @@ func split(version string, percent int, weights map[string]int) []Share {
 	return shares
 }
 
-// even gives every instance the same again.
+// even gives every instance the same again. Those of another release that get nothing
+// by now leave the router first, or they would get some for a moment.
 func (r *rollout) even() {
 	before := r.splits[r.service.Name]
 	if before.Even() {
 		return
 	}
+	for _, version := range sortedKeys(r.others()) {
+		if !before.Reaches(version) {
+			r.withdraw(version)
+		}
+	}
 	r.give(Split{}, "every instance gets the same", r.service.Name+" evenly", &Undo{Title: "as before", Action: r.weighAction(before)})
+}
+
+// withdraw takes a release out of the router.
+func (r *rollout) withdraw(version string) {
+	known := map[string][]string{} // by process
+	for _, i := range r.mine(func(i Instance) bool { return i.Release == version && r.routed(version, i.Name) }) {
+		known[i.Process] = append(known[i.Process], i.Name)
+	}
+	for _, process := range sortedKeys(known) {
+		r.drain(version, strategy.Move{Process: process}, known[process])
+	}
 }
 
 // give spreads requests. They may be spread so already: what fails then is
