@@ -31,7 +31,7 @@ func Abandon(ctx context.Context, c Config) error {
 			return err
 		}
 	}
-	if err := r.unhold(ctx); err != nil {
+	if err := r.recordBack(ctx); err != nil {
 		return err
 	}
 	r.letGo(ctx)

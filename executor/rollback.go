@@ -163,7 +163,7 @@ func (r *run) rollBack(ctx context.Context, cause error, to extent) (Result, err
 	if err := r.hold(ctx, cause, to); err != nil {
 		return Result{}, errors.Join(cause, err)
 	}
-	if err := r.unhold(ctx); err != nil {
+	if err := r.recordBack(ctx); err != nil {
 		return Result{}, errors.Join(cause, err)
 	}
 	return r.end(ctx, RolledBack, cause)
@@ -288,14 +288,22 @@ func (r *run) hold(ctx context.Context, cause error, to extent) error {
 	return nil
 }
 
-// unhold takes off hold what the plan has put there because it was to leave it, where
-// the service is as it was.
-func (r *run) unhold(ctx context.Context) error {
+// recordBack records of each service that is as it was what was recorded then: what it
+// was to leave is not on hold, and its releases have as many instances as before.
+func (r *run) recordBack(ctx context.Context) error {
 	for _, h := range r.Plan.Holds {
 		if r.moved(h.Service) {
 			continue
 		}
 		if err := r.Journal.Lift(ctx, r.Ticket, h.Service, h.Version); err != nil {
+			return r.unrecorded(err)
+		}
+	}
+	for _, release := range r.Plan.Recorded {
+		if r.moved(release.Service) {
+			continue
+		}
+		if err := r.Journal.PutRelease(ctx, r.Ticket, release); err != nil {
 			return r.unrecorded(err)
 		}
 	}

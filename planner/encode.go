@@ -40,6 +40,7 @@ type planFile struct {
 	Steps       []stepFile `json:"steps"`
 	Notes       []string   `json:"notes,omitempty"`
 	Releases    []Release  `json:"releases,omitempty"`
+	Recorded    []Release  `json:"recorded,omitempty"`
 	Lifts       []Lift     `json:"lifts,omitempty"`
 	Holds       []Hold     `json:"holds,omitempty"`
 	Live        []Live     `json:"live,omitempty"`
@@ -86,7 +87,7 @@ type undoFile struct {
 func (p *Plan) Encode() ([]byte, error) {
 	f := planFile{
 		Pleat: Format, Kind: p.Kind, Headline: p.Headline, Fingerprint: p.Fingerprint, Wish: p.Wish, By: p.By, Made: p.Made.UTC(), Expires: p.Expires.UTC(),
-		Target: p.Target, Notes: p.Notes, Releases: p.Releases, Lifts: p.Lifts, Holds: p.Holds, Live: p.Live, Scope: p.Scope, ReadSet: p.ReadSet,
+		Target: p.Target, Notes: p.Notes, Releases: p.Releases, Recorded: p.Recorded, Lifts: p.Lifts, Holds: p.Holds, Live: p.Live, Scope: p.Scope, ReadSet: p.ReadSet,
 	}
 	for _, s := range p.Steps {
 		e, err := encodeStep(s)
@@ -176,7 +177,7 @@ func intact(b []byte) bool {
 func (f planFile) plan() (*Plan, error) {
 	p := &Plan{
 		Kind: f.Kind, Headline: f.Headline, Fingerprint: f.Fingerprint, Wish: f.Wish, By: f.By, Made: f.Made, Expires: f.Expires,
-		Target: f.Target, Notes: f.Notes, Releases: f.Releases, Lifts: f.Lifts, Holds: f.Holds, Live: f.Live, Scope: f.Scope, ReadSet: f.ReadSet,
+		Target: f.Target, Notes: f.Notes, Releases: f.Releases, Recorded: f.Recorded, Lifts: f.Lifts, Holds: f.Holds, Live: f.Live, Scope: f.Scope, ReadSet: f.ReadSet,
 	}
 	for _, e := range f.Steps {
 		s, err := e.step()

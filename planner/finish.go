@@ -20,7 +20,7 @@ func (e *emitter) finish() *Plan {
 	scope.watchUses(e.stepped())
 	p := &Plan{
 		Kind: "apply", Headline: e.headline(), Made: e.state.Now, Expires: e.state.Now.Add(e.goal.TTL),
-		Target: e.targets(), Wish: e.wish(), Releases: e.releases, Lifts: e.lifts(), Live: e.live(),
+		Target: e.targets(), Wish: e.wish(), Releases: e.releases, Recorded: e.wasRecorded(), Lifts: e.lifts(), Live: e.live(),
 		Steps: e.steps, Notes: e.notes, Scope: scope, ReadSet: scope.Facts(e.state),
 	}
 	if e.goal.Rollback {
@@ -76,6 +76,13 @@ func (e *emitter) targets() []Target {
 		out = append(out, Target{spec.Address(address), e.state.Orchestrators[address].Identity})
 	}
 	return out
+}
+
+// wasRecorded is what was recorded before of the releases that the plan starts.
+func (e *emitter) wasRecorded() []Release {
+	return slices.DeleteFunc(slices.Clone(e.state.Journal.Releases), func(r Release) bool {
+		return !slices.ContainsFunc(e.releases, func(to Release) bool { return to.Service == r.Service && to.Version == r.Version })
+	})
 }
 
 // live are the releases that run at the start.

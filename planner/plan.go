@@ -30,6 +30,7 @@ type Plan struct {
 	// same wish, wherever they start.
 	Wish     string
 	Releases []Release // those that the plan starts, to be recorded first
+	Recorded []Release // what was recorded of them before, as far as anything was
 	Lifts    []Lift
 	Holds    []Hold // releases that a rollback leaves
 	Live     []Live // what ran when the plan was made, by service and version
