@@ -37,16 +37,16 @@ func Files(d *spec.Migrations) map[uint64]AuthorSQL {
 	return all
 }
 
-// UnknownHazards are those of a list of codes that pleat has not.
+// UnknownHazards are those of a list of codes that no SQL can have.
 func UnknownHazards(codes []string) []string {
 	return slices.DeleteFunc(slices.Clone(codes), func(code string) bool {
-		_, known := hazard.Explain(code)
-		return known
+		d, known := hazard.Explain(code)
+		return known && d.Found == hazard.InSQL
 	})
 }
 
 func unread(what string, err error) Hazard {
-	return Hazard{Code: "unclassified_sql", Text: fmt.Sprintf("%s: %v", what, err)}
+	return NewHazard("unclassified_sql", "%s: %v", what, err)
 }
 
 // authorSQL sums up; where names the SQL in what a person reads.
@@ -63,7 +63,7 @@ func authorSQL(statements []hazard.Statement, where string, allow []string) Auth
 		}
 		for _, f := range s.Risks() {
 			if !slices.Contains(allow, f.Code) {
-				a.Hazards = append(a.Hazards, Hazard{Code: f.Code, Text: fmt.Sprintf("%s:%d: %s", where, s.Line, f.Text)})
+				a.Hazards = append(a.Hazards, NewHazard(f.Code, "%s:%d: %s", where, s.Line, f.Text))
 			}
 		}
 	}

@@ -41,7 +41,7 @@ func (o addExclusion) check(l *lowering) bool {
 	}
 	before := len(l.diags)
 	for _, code := range UnknownHazards(o.Allow) {
-		l.problem(o.Range, "Unknown hazard", fmt.Sprintf("There is no hazard %q to allow. `pleat explain` lists them.", code))
+		l.problem(o.Range, "Unknown hazard", fmt.Sprintf("There is no hazard %q to allow in SQL. `pleat explain` lists them.", code))
 	}
 	for _, e := range o.Elements {
 		o.checkElement(l, e)
@@ -93,7 +93,7 @@ func (o addExclusion) warn(l *lowering, u *Unit) {
 	l.warn(o.Range, "Nobody reads or writes the table while an index is built", fmt.Sprintf(
 		"Postgres adds an exclusion constraint only under ACCESS EXCLUSIVE. Table %s has about %d rows in %d kB.", o.Table, t.Rows, t.Bytes/1024))
 	if !slices.Contains(o.Allow, code) {
-		u.Hazards = []Hazard{{Code: code, Text: fmt.Sprintf("nobody reads or writes %s until the index is built", o.Table)}}
+		u.Hazards = []Hazard{NewHazard(code, "nobody reads or writes %s until the index is built", o.Table)}
 	}
 }
 

@@ -35,7 +35,7 @@ func (o sqlOperation) contract(l *lowering, _ int) bool {
 // did, so their ID holds their text: other text is another unit.
 func (l *lowering) sql(block string, o *spec.SQL) Unit {
 	for _, code := range UnknownHazards(o.Allow) {
-		l.problem(o.Range, "Unknown hazard", fmt.Sprintf("There is no hazard %q to allow. `pleat explain` lists them.", code))
+		l.problem(o.Range, "Unknown hazard", fmt.Sprintf("There is no hazard %q to allow in SQL. `pleat explain` lists them.", code))
 	}
 	up := l.script("sql "+o.Label, o.Up, o)
 	u := Unit{

@@ -6,10 +6,12 @@ package migrations
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
+	"pleat/migrations/hazard"
 	"pleat/spec"
 )
 
@@ -66,6 +68,11 @@ const (
 type Hazard struct {
 	Code string `json:"code"` // such as "unclassified_sql"
 	Text string `json:"text"`
+}
+
+// NewHazard is one of a code that pleat explains.
+func NewHazard(code, format string, args ...any) Hazard {
+	return Hazard{Code: hazard.Must(code).Code, Text: fmt.Sprintf(format, args...)}
 }
 
 // Unit is one step's worth of SQL.

@@ -23,7 +23,7 @@ func (p *planning) checkDirectories() {
 			continue
 		}
 		for _, code := range migrations.UnknownHazards(d.Allow) {
-			p.diags = append(p.diags, problem("Unknown hazard", fmt.Sprintf("There is no hazard %q to allow. `pleat explain` lists them.", code), d.Range))
+			p.diags = append(p.diags, problem("Unknown hazard", fmt.Sprintf("There is no hazard %q to allow in SQL. `pleat explain` lists them.", code), d.Range))
 		}
 		p.checkVersion(d, live)
 		p.checkHistory(d, live)

@@ -175,7 +175,7 @@ func (e *emitter) revert(c *spec.Change) {
 		s.Guards = e.only(c.Database, "", func(k releaseKey) bool { return e.meet(k, c, migrations.Absent) == nil })
 		switch {
 		case undo.Loses != "":
-			s.Hazards = append(s.Hazards, migrations.Hazard{Code: "data_loss", Text: undo.Loses})
+			s.Hazards = append(s.Hazards, migrations.NewHazard("data_loss", "%s", undo.Loses))
 		case len(s.Hazards) == 0:
 			s.Undo = e.onceMore(c, u)
 		}
@@ -275,7 +275,7 @@ func (e *emitter) backfill(c *spec.Change) {
 		}
 		s.Waits = append(s.Waits, throttleText(b.Throttle)...)
 		if b.Lossy {
-			s.Hazards = append(s.Hazards, migrations.Hazard{Code: "lossy_backfill", Text: "rows may not come back as they were; the spec accepts it"})
+			s.Hazards = append(s.Hazards, migrations.NewHazard("lossy_backfill", "rows may not come back as they were; the spec accepts it"))
 		}
 		e.add("data", s)
 	}

@@ -28,9 +28,7 @@ func (e *emitter) called(c *spec.Change, s *Step) {
 		for _, f := range db.Circumstances.Functions {
 			switch {
 			case f.reads(use):
-				s.Hazards = append(s.Hazards, migrations.Hazard{
-					Code: "used_by_function", Text: fmt.Sprintf("the function %s uses %s, and fails from then on", f.Name, use),
-				})
+				s.Hazards = append(s.Hazards, migrations.NewHazard("used_by_function", "the function %s uses %s, and fails from then on", f.Name, use))
 			case f.mentions(use):
 				e.note(fmt.Sprintf("the function %s (%s) mentions %s; whether it uses it cannot be told", f.Name, f.Language, use))
 			}

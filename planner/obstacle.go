@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pleat/migrations"
+	"pleat/migrations/hazard"
 	"pleat/spec"
 )
 
@@ -53,6 +54,11 @@ func distinctObstacles(all []Obstacle) []Obstacle {
 	return out
 }
 
+// obstacle is one of a code, which says whether it may be allowed.
+func obstacle(code, text, do string) Obstacle {
+	return Obstacle{Code: code, Text: text, Do: do, Allowed: hazard.Must(code).Severity != hazard.Obstacle}
+}
+
 // oldest is the first server version that pleat's statements work with.
 const oldest = 13_00_00
 
@@ -61,19 +67,19 @@ func (v *view) rights() []Obstacle {
 	c := v.db.Circumstances
 	var out []Obstacle
 	if c.Version > 0 && c.Version < oldest {
-		out = append(out, Obstacle{Code: "old_server", Text: fmt.Sprintf("%s is PostgreSQL %d", v.at, c.Version/10000), Do: "PostgreSQL 13 and later are supported"})
+		out = append(out, obstacle("old_server", fmt.Sprintf("%s is PostgreSQL %d", v.at, c.Version/10000), "PostgreSQL 13 and later are supported"))
 	}
 	if !c.Becomes {
-		return append(out, Obstacle{
-			Code: "missing_right", Text: fmt.Sprintf("%s: %s may not become the role %s", v.at, c.User, c.Role),
-			Do: fmt.Sprintf("GRANT %s TO %s;", migrations.Ident(c.Role), migrations.Ident(c.User)),
-		})
+		return append(out, obstacle("missing_right",
+			fmt.Sprintf("%s: %s may not become the role %s", v.at, c.User, c.Role),
+			fmt.Sprintf("GRANT %s TO %s;", migrations.Ident(c.Role), migrations.Ident(c.User)),
+		))
 	}
 	if c.Installs != nil && !*c.Installs {
-		out = append(out, Obstacle{
-			Code: "missing_right", Text: fmt.Sprintf("%s: %s may not make the schema pleat, in which pleat keeps what it did", v.at, c.User),
-			Do: v.grantCreate(c.User),
-		})
+		out = append(out, obstacle("missing_right",
+			fmt.Sprintf("%s: %s may not make the schema pleat, in which pleat keeps what it did", v.at, c.User),
+			v.grantCreate(c.User),
+		))
 	}
 	for _, s := range v.steps() {
 		out = append(out, v.rightsOf(s)...)
@@ -133,7 +139,7 @@ func (v *view) create(s numbered, schema string) []Obstacle {
 }
 
 func (v *view) lacks(s numbered, what, do string) Obstacle {
-	return Obstacle{Code: "missing_right", Text: fmt.Sprintf("%s: %s may not %s (step %d %s %s)", v.at, v.db.Circumstances.Role, what, s.number, s.Kind, s.Title), Do: do}
+	return obstacle("missing_right", fmt.Sprintf("%s: %s may not %s (step %d %s %s)", v.at, v.db.Circumstances.Role, what, s.number, s.Kind, s.Title), do)
 }
 
 const (
@@ -146,19 +152,18 @@ func (v *view) room() []Obstacle {
 	c := v.db.Circumstances
 	var out []Obstacle
 	if c.Connections != nil && *c.Connections < needed {
-		out = append(out, Obstacle{
-			Code: "no_connections", Text: fmt.Sprintf("%s: %s left of max_connections, and pleat needs %d", v.at, plural(*c.Connections, "connection"), needed),
-			Do: "end idle sessions, or raise max_connections",
-		})
+		out = append(out, obstacle("no_connections",
+			fmt.Sprintf("%s: %s left of max_connections, and pleat needs %d", v.at, plural(*c.Connections, "connection"), needed),
+			"end idle sessions, or raise max_connections",
+		))
 	}
 	writes := v.writes()
 	// Twice: what is written, and its WAL or what an index is sorted with.
 	if c.Disk != nil && writes > 0 && 2*writes > *c.Disk {
-		out = append(out, Obstacle{
-			Code: "no_space", Allowed: true,
-			Text: fmt.Sprintf("%s: %s are free on the server's disk, and the steps need about %s", v.at, sized(*c.Disk), sized(2*writes)),
-			Do:   "make room, or run the back-fills and index builds one at a time",
-		})
+		out = append(out, obstacle("no_space",
+			fmt.Sprintf("%s: %s are free on the server's disk, and the steps need about %s", v.at, sized(*c.Disk), sized(2*writes)),
+			"make room, or run the back-fills and index builds one at a time",
+		))
 	}
 	return append(out, v.heldBySlots(writes)...)
 }
@@ -170,20 +175,18 @@ func (v *view) heldBySlots(writes int64) []Obstacle {
 	var out []Obstacle
 	for _, s := range c.Slots {
 		if s.Safe != nil && writes > *s.Safe {
-			out = append(out, Obstacle{
-				Code: "slot_behind", Allowed: true,
-				Text: fmt.Sprintf("%s: the replication slot %s is lost when %s more are written than its reader has taken, and the steps write about %s of WAL", v.at, s.Name, sized(max(*s.Safe, 0)), sized(writes)),
-				Do:   "raise max_slot_wal_keep_size, or see that the reader catches up; a back-fill waits for it with throttle { lag }",
-			})
+			out = append(out, obstacle("slot_behind",
+				fmt.Sprintf("%s: the replication slot %s is lost when %s more are written than its reader has taken, and the steps write about %s of WAL", v.at, s.Name, sized(max(*s.Safe, 0)), sized(writes)),
+				"raise max_slot_wal_keep_size, or see that the reader catches up; a back-fill waits for it with throttle { lag }",
+			))
 		}
 		if s.Active || c.SlotsLimited || writes < flood {
 			continue
 		}
-		out = append(out, Obstacle{
-			Code: "inactive_slot", Allowed: true,
-			Text: fmt.Sprintf("%s: nobody reads the replication slot %s, which would keep about %s of WAL that the steps write, beside the %s that it holds", v.at, s.Name, sized(writes), sized(s.Held)),
-			Do:   fmt.Sprintf("start its subscriber, SELECT pg_drop_replication_slot(%s); or set max_slot_wal_keep_size", migrations.Literal(s.Name)),
-		})
+		out = append(out, obstacle("inactive_slot",
+			fmt.Sprintf("%s: nobody reads the replication slot %s, which would keep about %s of WAL that the steps write, beside the %s that it holds", v.at, s.Name, sized(writes), sized(s.Held)),
+			fmt.Sprintf("start its subscriber, SELECT pg_drop_replication_slot(%s); or set max_slot_wal_keep_size", migrations.Literal(s.Name)),
+		))
 	}
 	return out
 }
@@ -198,24 +201,22 @@ func (v *view) replication(s numbered) []Obstacle {
 	var out []Obstacle
 	_, fills := s.Action.(*Backfill)
 	if fills && len(t.Publications) > 0 && !around.Identified {
-		out = append(out, Obstacle{
-			Code: "replica_identity", Text: fmt.Sprintf("%s is published by %s and has no replica identity: the server refuses each UPDATE of it", s.Table, strings.Join(t.Publications, ", ")),
-			Do: fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY FULL;", migrations.Ident(parsedIdent(s.Table)...)),
-		})
+		out = append(out, obstacle("replica_identity",
+			fmt.Sprintf("%s is published by %s and has no replica identity: the server refuses each UPDATE of it", s.Table, strings.Join(t.Publications, ", ")),
+			fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY FULL;", migrations.Ident(parsedIdent(s.Table)...)),
+		))
 	}
 	if s.Kind == KindSync && around.Subscribed {
-		out = append(out, Obstacle{
-			Code: "subscribed_table", Allowed: true,
-			Text: fmt.Sprintf("a subscription writes %s: the trigger does not fire for its rows, and they are not kept in step", s.Table),
-			Do:   "make the change where the rows are written first",
-		})
+		out = append(out, obstacle("subscribed_table",
+			fmt.Sprintf("a subscription writes %s: the trigger does not fire for its rows, and they are not kept in step", s.Table),
+			"make the change where the rows are written first",
+		))
 	}
 	if s.Kind == KindSync && len(t.Children) > 0 {
-		out = append(out, Obstacle{
-			Code: "inherited_table", Allowed: true,
-			Text: fmt.Sprintf("%s inherit from %s: the trigger does not fire for rows that are written to them", some(t.Children, ", "), s.Table),
-			Do:   "sync each of them too",
-		})
+		out = append(out, obstacle("inherited_table",
+			fmt.Sprintf("%s inherit from %s: the trigger does not fire for rows that are written to them", some(t.Children, ", "), s.Table),
+			"sync each of them too",
+		))
 	}
 	return append(out, v.published(s, t, around)...)
 }
@@ -231,37 +232,36 @@ func (v *view) published(s numbered, t *migrations.Table, around TableCircumstan
 		for _, column := range around.Listed[publication] {
 			name := s.Table + "." + column
 			if s.dropsColumn(column) {
-				out = append(out, Obstacle{
-					Code: "publication_column", Text: fmt.Sprintf("the publication %s lists %s: the server refuses its drop", publication, name),
-					Do: fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, without the column", migrations.Ident(publication)),
-				})
+				out = append(out, obstacle("publication_column",
+					fmt.Sprintf("the publication %s lists %s: the server refuses its drop", publication, name),
+					fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, without the column", migrations.Ident(publication)),
+				))
 			}
 			if renamed := "RENAME COLUMN " + migrations.Ident(column) + " TO "; slices.ContainsFunc(a.SQL, func(sql string) bool { return strings.Contains(sql, renamed) }) {
-				out = append(out, Obstacle{
-					Code: "publication_column", Text: fmt.Sprintf("the publication %s lists %s: from step %d on it publishes it by another name, and subscribers stop", publication, name, s.number),
-					Do: fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, without the column; and again with the new one, once it has the name", migrations.Ident(publication)),
-				})
+				out = append(out, obstacle("publication_column",
+					fmt.Sprintf("the publication %s lists %s: from step %d on it publishes it by another name, and subscribers stop", publication, name, s.number),
+					fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, without the column; and again with the new one, once it has the name", migrations.Ident(publication)),
+				))
 			}
 		}
 	}
 	for _, publication := range sortedKeys(around.Filtered) {
 		for _, column := range around.Filtered[publication] {
 			if s.dropsColumn(column) {
-				out = append(out, Obstacle{
-					Code: "publication_column", Text: fmt.Sprintf("the publication %s chooses rows by %s.%s: the server refuses its drop", publication, s.Table, column),
-					Do: fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, with another WHERE", migrations.Ident(publication)),
-				})
+				out = append(out, obstacle("publication_column",
+					fmt.Sprintf("the publication %s chooses rows by %s.%s: the server refuses its drop", publication, s.Table, column),
+					fmt.Sprintf("ALTER PUBLICATION %s SET TABLE …, with another WHERE", migrations.Ident(publication)),
+				))
 			}
 		}
 	}
 	whole := slices.DeleteFunc(slices.Clone(t.Publications), func(p string) bool { return around.Listed[p] != nil })
 	shapes := strings.HasPrefix(a.Unit, "expand."+s.Table) || strings.HasPrefix(a.Unit, "hide."+s.Table)
 	if len(whole) > 0 && shapes {
-		out = append(out, Obstacle{
-			Code: "published_table", Allowed: true,
-			Text: fmt.Sprintf("%s publishes %s with all its columns: subscribers stop at the first row after step %d %s, if theirs has other ones", strings.Join(whole, ", "), s.Table, s.number, s.Kind),
-			Do:   "add columns at the subscribers first, and take them away there last",
-		})
+		out = append(out, obstacle("published_table",
+			fmt.Sprintf("%s publishes %s with all its columns: subscribers stop at the first row after step %d %s, if theirs has other ones", strings.Join(whole, ", "), s.Table, s.number, s.Kind),
+			"add columns at the subscribers first, and take them away there last",
+		))
 	}
 	return out
 }

@@ -54,6 +54,9 @@ func newApplyCommand(a *app) *cobra.Command {
 
 func (a *app) apply(ctx context.Context, o applyOptions, file string) error {
 	outliveReaders()
+	if err := allowable(o.allow); err != nil {
+		return err
+	}
 	sp, err := a.load()
 	if err != nil {
 		return err

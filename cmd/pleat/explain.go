@@ -12,8 +12,8 @@ import (
 
 func newExplainCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
-		Use: "explain [CODE]", Short: "Explain a hazard, or list them", Args: cobra.MaximumNArgs(1),
-		Long: "Says what a hazard does, who waits and for how long, and the way without it.\nWithout a code it lists all of them." +
+		Use: "explain [CODE]", Short: "Explain a code that pleat prints, or list them", Args: cobra.MaximumNArgs(1),
+		Long: "Says what the code of a hazard, of an obstacle or of advice means, who waits and\nfor how long, the way without it, and how it is allowed. Without a code it lists\nall of them." +
 			exitHelp("0 done", "1 there is no such code"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -31,7 +31,7 @@ func (a *app) explainAll() error {
 		return a.printJSON(hazard.Codes())
 	}
 	for _, d := range hazard.Codes() {
-		if _, err := fmt.Fprintf(a.out, "%-32s %-7s %s\n", d.Code, d.Severity, d.Title); err != nil {
+		if _, err := fmt.Fprintf(a.out, "%-32s %-8s %s\n", d.Code, d.Severity, d.Title); err != nil {
 			return err
 		}
 	}
@@ -48,7 +48,7 @@ func (a *app) explain(code string) error {
 	}
 	width := min(a.width(a.out), 100)
 	fmt.Fprintf(a.out, "%s (%s)\n%s\n\n", d.Code, d.Severity, d.Title)
-	for _, p := range []string{d.Explain, "Instead: " + d.Safe} {
+	for _, p := range []string{d.Explain, "Instead: " + d.Safe, "Allowed: " + d.Allow + "."} {
 		fmt.Fprintf(a.out, "%s\n\n", strings.Join(folded(p, width), "\n"))
 	}
 	if d.Optional {
@@ -88,5 +88,19 @@ func unknownCode(code string) error {
 			best, distance = d.Code, n
 		}
 	}
-	return fmt.Errorf("there is no hazard %s; did you mean %s? pleat explain lists all", code, best)
+	return fmt.Errorf("there is no code %s; did you mean %s? pleat explain lists all", code, best)
+}
+
+// allowable refuses what --allow-hazards cannot allow.
+func allowable(codes []string) error {
+	for _, code := range codes {
+		d, known := hazard.Explain(code)
+		if !known {
+			return &usageError{fmt.Errorf("--allow-hazards: %w", unknownCode(code))}
+		}
+		if d.Severity == hazard.Obstacle {
+			return &usageError{fmt.Errorf("--allow-hazards: %s cannot be allowed; pleat explain %s says what to do", code, code)}
+		}
+	}
+	return nil
 }

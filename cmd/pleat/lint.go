@@ -98,8 +98,11 @@ func (a *app) lint(args []string, o lintOptions) error {
 
 func (o lintOptions) options() (hazard.Options, error) {
 	for _, code := range slices.Concat(o.rules, o.exclude) {
-		if _, known := hazard.Explain(code); !known {
+		switch d, known := hazard.Explain(code); {
+		case !known:
 			return hazard.Options{}, unknownCode(code)
+		case d.Found != hazard.InSQL:
+			return hazard.Options{}, fmt.Errorf("%s is not found in SQL: pleat explain %s", code, code)
 		}
 	}
 	if !slices.Contains([]string{"text", "json", "sarif"}, o.format) {

@@ -46,6 +46,9 @@ func newRollbackCommand(a *app) *cobra.Command {
 
 func (a *app) rollback(ctx context.Context, o rollbackOptions, args []string) error {
 	outliveReaders()
+	if err := allowable(o.allow); err != nil {
+		return err
+	}
 	sp, err := a.load()
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ type (
 )
 
 func sarif(findings []lintFinding) sarifLog {
-	docs := hazard.Codes()
+	docs := hazard.SQLCodes()
 	run := sarifRun{
 		Tool:       sarifTool{sarifDriver{Name: "pleat", Version: version}},
 		ColumnKind: "unicodeCodePoints", Results: []sarifResult{},

@@ -33,30 +33,40 @@ func TestDocument(t *testing.T) {
 
 const introduction = `# Hazards
 
-What SQL can do to those who work meanwhile. pleat reads ` + "`sql`" + ` blocks and migration
-files with PostgreSQL's own grammar and names what it finds by these codes, which
-never change. ` + "`pleat lint`" + ` reports them for any ` + "`.sql`" + ` file, ` + "`pleat explain CODE`" + `
-says what stands here.
+Everything that pleat names by a code, with what it means, why it is a danger and
+what to do instead. Codes never change. ` + "`pleat explain CODE`" + ` says what stands here.
 
-A **hazard** stops an apply until it is allowed by name: ` + "`allow`" + ` of the ` + "`sql`" + ` or
-` + "`migrations`" + ` block, a comment before the statement (` + "`-- pleat:allow CODE reason`" + `), or
-` + "`--allow-hazards CODE`" + `. **Advice** is said by ` + "`pleat lint`" + ` alone; what is *optional*
-only when it is asked for: ` + "`--rules CODE`" + `.
+A **hazard** stops an apply until it is allowed by name. An **obstacle** cannot be
+allowed: a step would fail, so nothing begins before it is out of the way. **Advice**
+is said by ` + "`pleat lint`" + ` alone; what is *optional* only when it is asked for:
+` + "`--rules CODE`" + `.
 
 This file is generated from the codes.
-
-| code | | what |
-|---|---|---|
 `
+
+// parts are the tables of the document.
+var parts = []struct {
+	found hazard.Subject
+	text  string
+}{
+	{hazard.InSQL, "pleat reads `sql` blocks and migration files with PostgreSQL's own grammar.\n`pleat lint` reports these codes for any `.sql` file."},
+	{hazard.InStep, "Said of steps of a plan, whoever wrote their SQL."},
+	{hazard.InCircumstance, "What surrounds the tables of a plan. `apply` looks for it before its first step and\nrefuses (exit 6) all of it at once; a plan has it as notes."},
+}
 
 func documentText() string {
 	var b strings.Builder
 	b.WriteString(introduction)
-	for _, d := range hazard.Codes() {
-		fmt.Fprintf(&b, "| [%[1]s](#%[1]s) | %s | %s |\n", d.Code, kindOf(d), d.Title)
+	for _, p := range parts {
+		fmt.Fprintf(&b, "\n%s\n\n| code | | what |\n|---|---|---|\n", p.text)
+		for _, d := range hazard.Codes() {
+			if d.Found == p.found {
+				fmt.Fprintf(&b, "| [%[1]s](#%[1]s) | %s | %s |\n", d.Code, kindOf(d), d.Title)
+			}
+		}
 	}
 	for _, d := range hazard.Codes() {
-		fmt.Fprintf(&b, "\n## %s\n\n%s: %s.\n\n%s\n\nInstead: %s\n\nPostgreSQL's manual: %s.", d.Code, kindOf(d), d.Title, d.Explain, d.Safe, d.Manual)
+		fmt.Fprintf(&b, "\n## %s\n\n%s: %s.\n\n%s\n\nInstead: %s\n\nAllowed: %s.\n\nPostgreSQL's manual: %s.", d.Code, kindOf(d), d.Title, d.Explain, d.Safe, d.Allow, d.Manual)
 		for _, other := range []struct {
 			name  string
 			rules []string

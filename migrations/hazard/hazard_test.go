@@ -192,10 +192,9 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// Every code has a text that has it and one that has not, and everything to
-// say about it.
-func TestEveryCodeIsShownAndExplained(t *testing.T) {
-	for _, d := range hazard.Codes() {
+// Every code has a text that has it and one that has not.
+func TestEveryCodeIsShown(t *testing.T) {
+	for _, d := range hazard.SQLCodes() {
 		i := slices.IndexFunc(rules, func(r struct {
 			code string
 			has  []string
@@ -205,9 +204,6 @@ func TestEveryCodeIsShownAndExplained(t *testing.T) {
 		})
 		if i < 0 && d.Code != "transaction_control" {
 			t.Errorf("%s is in no test", d.Code)
-		}
-		if d.Title == "" || d.Explain == "" || d.Safe == "" || d.Manual == "" || d.Severity != hazard.Risk && d.Severity != hazard.Advice {
-			t.Errorf("%s: %+v", d.Code, d)
 		}
 		if got, ok := hazard.Explain(d.Code); !ok || got.Code != d.Code {
 			t.Errorf("Explain(%s) = %+v", d.Code, got)

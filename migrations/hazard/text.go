@@ -129,11 +129,7 @@ func (t *text) add(statement int, code, format string, args ...any) {
 }
 
 func finding(code string, at int, format string, args ...any) Finding {
-	doc, known := Explain(code)
-	if !known {
-		panic("hazard: no code " + code)
-	}
-	return Finding{Code: code, Severity: doc.Severity, Text: fmt.Sprintf(format, args...), Start: at}
+	return Finding{Code: code, Severity: Must(code).Severity, Text: fmt.Sprintf(format, args...), Start: at}
 }
 
 // scope is one statement on its way through. at is where in the source the

@@ -122,9 +122,9 @@ func (s *scope) limits() {
 		}
 		return
 	}
-	for _, name := range []string{"lock_timeout", "statement_timeout"} {
+	for name, code := range map[string]string{"lock_timeout": "no_lock_timeout", "statement_timeout": "no_statement_timeout"} {
 		if !s.text.timeouts[name] {
-			s.find("no_"+name, "%s is taken on %s, and nothing sets %s", strongest.Mode, strongest.Of(), name)
+			s.find(code, "%s is taken on %s, and nothing sets %s", strongest.Mode, strongest.Of(), name)
 		}
 	}
 }
