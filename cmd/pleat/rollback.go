@@ -104,7 +104,7 @@ func (a *app) checkRollback(ctx context.Context, goal planner.Goal) (err error) 
 		return err
 	}
 	plan, diags := planner.Make(sp, st, goal)
-	if why := a.runIn(ctx, w, st); why != nil {
+	if why := runIn(ctx, w, st); why != nil {
 		diags = append(hcl.Diagnostics{why}, diags...)
 	}
 	if diags.HasErrors() {
@@ -119,14 +119,14 @@ func (a *app) checkRollback(ctx context.Context, goal planner.Goal) (err error) 
 
 // runIn says that a run is on, or was cut short: whatever it does may change
 // what can be gone back to. nil where there is none.
-func (a *app) runIn(ctx context.Context, w *world, st *planner.State) *hcl.Diagnostic {
+func runIn(ctx context.Context, w *world, st *planner.State) *hcl.Diagnostic {
 	open := st.Journal.Open
 	if open == nil {
 		return nil
 	}
 	return &hcl.Diagnostic{
 		Severity: hcl.DiagError, Summary: "A run is not finished",
-		Detail: a.runLine(ctx, w, open) + ". What it does next may change what can be gone back to.",
+		Detail: strings.Join(runLines(open, holding(ctx, w)), "; ") + ". What it does next may change what can be gone back to.",
 	}
 }
 

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sort"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,21 +63,19 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 	if s := w.spec; len(s.Services)+len(s.Changes)+len(s.Migrations) == 0 {
 		fmt.Fprintln(out, "The spec has no services, changes or migrations.")
 	}
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var t sheet
 	for _, s := range w.spec.Services {
-		for _, line := range releaseLines(s.Name, st) {
-			fmt.Fprintf(t, "%s\t%s\n", s.Address(), line)
+		for _, line := range releaseLines(s, st) {
+			t.add(string(s.Address()), line)
 		}
-		for _, line := range restartLines(s.Name, st) {
-			fmt.Fprintf(t, "\t%s\n", line)
-		}
+		t.add("", restartLines(s.Name, st)...)
 	}
 	for _, p := range planner.Phases(w.spec, st) {
-		fmt.Fprintf(t, "change.%s\t%s\n", p.Change, p.Phase)
+		t.add("change."+p.Change, string(p.Phase))
 	}
 	for _, d := range w.spec.Databases {
 		for _, name := range st.Databases[d.Name].Left {
-			fmt.Fprintf(t, "change.%s\thalf way in %s, and not in the spec\n", name, d.Address())
+			t.add("change."+name, fmt.Sprintf("half way in %s, and not in the spec", d.Address()))
 		}
 	}
 	fills, err := w.fills(ctx)
@@ -89,21 +84,21 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 	}
 	for _, f := range fills {
 		if !f.Finished {
-			fmt.Fprintf(t, "change.%s\tback-fill of %s: %s\n", f.Change, f.Table, fillText(f))
+			t.add("change."+f.Change, fmt.Sprintf("back-fill of %s: %s", f.Table, fillText(f)))
 		}
 	}
 	for _, m := range w.spec.Migrations {
-		fmt.Fprintf(t, "%s\t%s\n", m.Address(), versionLine(st.Databases[m.Database.Name].Versions[m.Name], m.Version))
+		t.add(string(m.Address()), versionLine(st.Databases[m.Database.Name].Versions[m.Name], m.Version))
 	}
 	for _, r := range st.Journal.Releases {
 		if r.Held != "" {
-			fmt.Fprintf(t, "service.%s\t%s on hold: %s\n", r.Service, r.Version, r.Held)
+			t.add("service."+r.Service, fmt.Sprintf("%s on hold: %s", r.Version, r.Held))
 		}
 	}
 	if st.Journal.Open != nil {
-		fmt.Fprintf(t, "run\t%s\n", a.runLine(ctx, w, st.Journal.Open))
+		t.add("run", runLines(st.Journal.Open, holding(ctx, w))...)
 	}
-	return t.Flush()
+	return t.write(out, a.width(a.out)-1)
 }
 
 // versionLine is where a golang-migrate directory is: "1681826233".
@@ -115,14 +110,31 @@ func versionLine(live planner.Version, wanted uint64) string {
 	return text
 }
 
-// runLine says whether the open run is on, and under whose lease.
-func (a *app) runLine(ctx context.Context, w *world, run *planner.Run) string {
-	held := holding(ctx, w)
+// runLines say whether the open run is on, at which step, and under whose lease. They
+// stay the same while it goes on with that step.
+func runLines(run *planner.Run, held *lease.Holder) []string {
 	if held == nil {
-		return fmt.Sprintf("%s was cut short; %s", run.ID, goOn(run.Kind))
+		return []string{run.ID + " was cut short", goOn(run.Kind)}
 	}
-	return fmt.Sprintf("%s (lease %s)", held, held.ID)
+	if len(held.Lacks) > 0 {
+		return []string{fmt.Sprintf("%s (lease %s)", held, held.ID)}
+	}
+	lines := []string{
+		held.Run + " since " + held.Since.UTC().Format(time.RFC3339),
+		fmt.Sprintf("by %s on %s (pid %d), lease %s", held.Who, held.Host, held.PID, held.ID),
+	}
+	if held.Step != "" {
+		lines = slices.Insert(lines, 1, "at step "+held.Step)
+	}
+	if held.Asked.Sub(held.Beat) > fewBeats {
+		lines = append(lines, "no heartbeat since "+held.Beat.UTC().Format(time.RFC3339))
+	}
+	return lines
 }
+
+// fewBeats is after how long without a heartbeat, of which there is one each 5
+// seconds, it is said.
+const fewBeats = 12 * time.Second
 
 // holding is who carries out the open run; nil where nobody does, as far as can
 // be told.
@@ -132,73 +144,4 @@ func holding(ctx context.Context, w *world) *lease.Holder {
 		return nil
 	}
 	return held
-}
-
-// releaseLines are the live releases of a service: "2.0.2  web 3 up".
-func releaseLines(service string, st *planner.State) []string {
-	counts := map[string]map[string]int{} // release → "web up" → n
-	for _, o := range st.Orchestrators {
-		for _, i := range o.Instances {
-			if i.Service != service {
-				continue
-			}
-			if counts[i.Release] == nil {
-				counts[i.Release] = map[string]int{}
-			}
-			counts[i.Release][i.Process+" "+string(i.State)]++
-		}
-	}
-	if len(counts) == 0 {
-		return []string{"nothing runs"}
-	}
-	var out []string
-	for release, states := range counts {
-		var parts []string
-		for state, n := range states {
-			process, is, _ := strings.Cut(state, " ")
-			parts = append(parts, fmt.Sprintf("%s %d %s", process, n, is))
-		}
-		sort.Strings(parts)
-		if share, ok := shareOf(service, release, st); ok {
-			parts = append(parts, fmt.Sprintf("%d%% of the requests", share))
-		}
-		out = append(out, release+"  "+strings.Join(parts, ", "))
-	}
-	sort.Strings(out)
-	return out
-}
-
-// restartLines are the instances of a service that end again and again, with how
-// they did last.
-func restartLines(service string, st *planner.State) []string {
-	var out []string
-	for _, o := range st.Orchestrators {
-		for _, i := range o.Instances {
-			if i.Service != service || i.Restarts == 0 {
-				continue
-			}
-			line := fmt.Sprintf("%s %s on %s: %s", i.Release, i.Name, i.Host, count(i.Restarts, "restart"))
-			if i.Restarts > 1 {
-				line = "crash loop: " + line
-			}
-			if i.Ended != "" {
-				line += ", last: " + firstLine(i.Ended)
-			}
-			out = append(out, line)
-		}
-	}
-	sort.Strings(out)
-	return out
-}
-
-// shareOf is a release's share of its service's requests, where there are
-// shares.
-func shareOf(service, release string, st *planner.State) (percent int, ok bool) {
-	for _, router := range st.Routers {
-		serves := slices.ContainsFunc(router.Backends, func(b planner.Backend) bool { return b.Service == service })
-		if serves {
-			return router.Share(release)
-		}
-	}
-	return 0, false
 }
