@@ -88,7 +88,7 @@ func newTellCommand(a *app, verb, short string, say func() (postgres.Command, er
 	var o tellOptions
 	c := &cobra.Command{
 		Use: verb + " [CHANGE]", Short: short, Args: cobra.MaximumNArgs(1),
-		Long: short + ". It is heard within a second while the back-fill\nruns, and else once it begins." + exitHelp("0 told", "1 there is no such back-fill"),
+		Long: short + ". It is heard within a second while the back-fill\nruns, and else once it begins." + exitHelp("0 told", "1 there is no such back-fill, or it is done"),
 		RunE: func(c *cobra.Command, args []string) error {
 			command, err := say()
 			if err != nil {
@@ -233,7 +233,11 @@ func (a *app) tellBackfill(ctx context.Context, verb string, args []string, o te
 			continue
 		}
 		id := postgres.FillID{Change: change.Name, Table: b.Table}
-		if err := w.databases[change.Database.Name].Tell(ctx, id, self.Who+" on "+self.Host, say); err != nil {
+		err := w.databases[change.Database.Name].Tell(ctx, id, self.Who+" on "+self.Host, say)
+		if errors.Is(err, postgres.ErrFilled) {
+			return fmt.Errorf("the back-fill of %s (%s) is done, and listens no more", b.Table, change.Address())
+		}
+		if err != nil {
 			return err
 		}
 		told++

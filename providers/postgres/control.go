@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"pleat/migrations"
 	"pleat/migrations/conn"
 	"pleat/spec"
 )
@@ -77,8 +78,8 @@ const silence = 15 * time.Second
 // Silent tells that nobody carries it on at present.
 func (f Fill) Silent() bool { return !f.Finished && f.Now.Sub(f.Updated) > silence }
 
-// Fills gives the back-fills that pleat's tables know of, by change and table.
-// It writes nothing; a database without those tables has none.
+// Fills gives the back-fills that pleat's tables know of, by change and table, but
+// for those that were done of a change that was taken back since. It writes nothing; a database without those tables has none.
 func (p *Provider) Fills(ctx context.Context) (all []Fill, err error) {
 	c, err := p.readOnly(ctx, "pleat")
 	if err != nil {
@@ -91,6 +92,7 @@ func (p *Provider) Fills(ctx context.Context) (all []Fill, err error) {
 		       (select count(*) from pleat.failed_row x where x.change = f.change and x.unit = f.unit)
 		from pleat.fill f
 		left join lateral (select * from pleat.control k where k.change = f.change and k.unit = f.unit order by seq desc limit 1) k on true
+		where not f.finished or not exists (select from pleat.change c where c.name = f.change and c.phase = 'absent')
 		order by f.change, f.unit`)
 	if err == nil {
 		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (f Fill, err error) {
@@ -121,7 +123,8 @@ type Command struct {
 
 // Tell tells a back-fill, which listens twice a second while it runs, and else
 // when it begins. Who says it is kept. It lasts until the back-fill is done,
-// whoever is killed meanwhile.
+// whoever is killed meanwhile. One that is done is ErrFilled: what it was told would
+// be there for the next one of that name.
 func (p *Provider) Tell(ctx context.Context, id FillID, who string, say Command) (err error) {
 	c, err := conn.Open(ctx, p.db.URL, conn.Options{Application: "pleat"})
 	if err != nil {
@@ -129,6 +132,12 @@ func (p *Provider) Tell(ctx context.Context, id FillID, who string, say Command)
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
 	err = conn.InTransaction(ctx, c, func(tx conn.Tx) error {
+		switch done, err := filled(ctx, tx, id.Change); {
+		case err != nil:
+			return err
+		case done:
+			return ErrFilled
+		}
 		next, err := lastControl(ctx, tx, id.Change, id.Table.String())
 		if err != nil {
 			return err
@@ -144,6 +153,16 @@ func (p *Provider) Tell(ctx context.Context, id FillID, who string, say Command)
 		return errors.New("no back-fill can be told anything: this database has no tables of pleat, or older ones, until the next apply")
 	}
 	return (&work{Provider: p, conn: c}).explain(err)
+}
+
+// ErrFilled is that a change's back-fills are done.
+var ErrFilled = errors.New("it is done")
+
+// filled tells whether the change has come further than its back-fills.
+func filled(ctx context.Context, tx conn.Tx, change string) (yes bool, err error) {
+	err = tx.QueryRow(ctx, "select exists (select from pleat.change where name = $1 and phase <> all ($2))", change,
+		[]string{string(migrations.Absent), string(migrations.Expanded)}).Scan(&yes)
+	return yes, err
 }
 
 func set[T any](to *T, from *T) {
