@@ -57,6 +57,7 @@ func (o addColumn) expand(l *lowering) bool {
 	}
 	a := l.addition(o.AddColumn)
 	there := l.live.Table(o.Table).has(o.Column.Name) || l.tookOver(o.Table, o.Column.Name)
+	others := l.next.Table(o.Table).Columns
 	if there {
 		l.checkType(o.AddColumn)
 		a.begin(l.next.Table(o.Table))
@@ -67,14 +68,25 @@ func (o addColumn) expand(l *lowering) bool {
 		t := l.next.Table(o.Table)
 		t.Columns = append(t.Columns, columnOf(a.declared, a.later))
 	}
-	if a.numbers != "" {
-		l.program.Expand = append(l.program.Expand, a.numbered(there))
-		l.program.Expand[len(l.program.Expand)-1].adds(o.Column.Name, there)
-	} else {
-		l.columnUnit(o.AddColumn).include(a, there)
+	u := l.unitOf(a, there)
+	if !there && o.Like == "" {
+		l.askColumn(u.ID, o.Table, &Table{Columns: others}, o.Column, o.Range)
 	}
 	a.complete(l)
 	return true
+}
+
+// unitOf is the unit that has the column in it from now on.
+func (l *lowering) unitOf(a addition, there bool) *Unit {
+	if a.numbers == "" {
+		u := l.columnUnit(a.of)
+		u.include(a, there)
+		return u
+	}
+	l.program.Expand = append(l.program.Expand, a.numbered(there))
+	u := &l.program.Expand[len(l.program.Expand)-1]
+	u.adds(a.of.Column.Name, there)
+	return u
 }
 
 // liken takes type and collation from the column that the new one is to be

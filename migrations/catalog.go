@@ -26,6 +26,14 @@ type Catalog struct {
 	// Former are indexes, by the text form of their name, that Project put back:
 	// their drop does not say what table they were on.
 	Former map[string]bool `json:"-"`
+
+	// Refusals are of the Readings that the server can make no sense of; none where
+	// it was not asked.
+	Refusals map[Reading]Refusal `json:"-"`
+
+	// Promised are names and SQL of what has not run yet and may make things that
+	// no catalog shows.
+	Promised []string `json:"-"`
 }
 
 // Table is one table as the catalog has it.

@@ -42,7 +42,7 @@ func (l *lowering) checkAddable(o *spec.AddColumn, a addition) {
 				"Releases that do not know the column could not insert any more: null value in column %[1]q of relation %[2]q violates not-null constraint. "+
 				"Give it a default, or a sync of %[2]s that fills it; or add it with null = true, fill it by a backfill, and set_not_null in contract.", c.Name, table))
 	}
-	if slices.Contains(serialTypes, canonicalType(c.Type)) {
+	if isSerial(c.Type) {
 		l.problem(o.Range, "Column needs a rewrite of the table", fmt.Sprintf(
 			"A serial column gives each row of %s a number while nobody can read the table. "+
 				"Write type = \"bigint\" and identity = true: then the rows get their numbers batch by batch.", table))
@@ -56,6 +56,9 @@ func (l *lowering) checkAddable(o *spec.AddColumn, a addition) {
 				"With stored = false it is computed when it is read (servers from 18 on). Otherwise add a plain column and have a sync compute it.", table))
 	}
 }
+
+// isSerial tells a shorthand that is written where a type is.
+func isSerial(sql string) bool { return slices.Contains(serialTypes, canonicalType(sql)) }
 
 var serialTypes = []string{"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"}
 

@@ -181,6 +181,11 @@ func (p *Program) Conflicts(rec Recorded) hcl.Diagnostics {
 			diags = append(diags, r.why)
 		}
 	}
+	for _, i := range p.open(rec) {
+		if i.why != nil {
+			diags = append(diags, i.why)
+		}
+	}
 	for _, u := range slices.Concat(p.Expand, p.Hide) {
 		if u.unlike != "" && !rec.Units[u.ID] {
 			diags = append(diags, anotherDefinition(u))

@@ -130,7 +130,7 @@ func TestConstraintsThatCannotBeAddedAreSaidWithTheReason(t *testing.T) {
 		{"check of a table that is not there", expand(&spec.AddCheck{Table: spec.ParseTable("nobody"), Name: "c", Expression: "true"}), "Unknown table"},
 		{"reference to a table without a key", expand(to("orders")), "Nothing to refer to: Table orders has no primary key"},
 		{"reference to what is not unique", expand(to("users", "email")), "Columns are not unique"},
-		{"reference to a column that is not there", expand(to("users", "mail")), "Unknown column: Table users has no column mail. It has id, email."},
+		{"reference to a column that is not there", expand(to("users", "mail")), "Unknown column: Table users has no column mail. Did you mean email? It has id, email."},
 		{"types that differ", expand(&spec.AddForeignKey{Table: orders, Name: "k", Columns: []string{"user_id"}, References: users}),
 			"Types differ: Column orders.user_id is integer, and users.id, which it refers to, is bigint."},
 		{"no index", expand(&spec.AddForeignKey{Table: orders, Name: "k", Columns: []string{"total"}, References: users}), "Foreign key without an index: No index of orders begins with (total)"},

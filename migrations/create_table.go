@@ -71,6 +71,9 @@ func (o createTable) expand(l *lowering) bool {
 	if l.next.Table(o.Table) == nil {
 		o.make(l.next)
 	}
+	for _, c := range o.Columns {
+		l.askColumn(u.ID, o.Table, tableOf(o.CreateTable), c, o.Range)
+	}
 	return true
 }
 

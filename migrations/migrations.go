@@ -201,7 +201,8 @@ type Program struct {
 	Hide      []Unit // in order; their effect can be undone without loss
 	Drop      []Unit // in order; what HideFor asks is waited for first
 
-	refused []refusal // of backfills and verifies
+	refused   []refusal // of backfills and verifies
+	inquiries []inquiry
 }
 
 // Recorded is what pleat's tables say of a change. The zero value: nothing.

@@ -14,16 +14,18 @@ func (c *Catalog) Part(change *spec.Change) *Catalog {
 	if c == nil {
 		return nil
 	}
+	out := *c
 	if names == nil {
-		return &Catalog{Version: c.Version, Tables: maps.Clone(c.Tables), Former: c.Former, Enums: c.Enums, TypeUses: c.TypeUses, Functions: c.Functions}
+		out.Tables = maps.Clone(c.Tables)
+		return &out
 	}
-	out := &Catalog{Version: c.Version, Tables: make(map[string]*Table, len(names)), Former: c.Former, Enums: c.Enums, TypeUses: c.TypeUses, Functions: c.Functions}
+	out.Tables = make(map[string]*Table, len(names))
 	for name := range names {
 		if t := c.Tables[name]; t != nil {
 			out.Tables[name] = t
 		}
 	}
-	return out
+	return &out
 }
 
 // Replace puts what a change has made of its part into the catalog.

@@ -214,12 +214,7 @@ func (l *lowering) checkBackward(o *spec.Sync, t *Table, column string) {
 }
 
 func (l *lowering) unknownColumn(at hcl.Range, name spec.Table, t *Table, column string) {
-	var have []string
-	for _, c := range t.Columns {
-		have = append(have, c.Name)
-	}
-	l.problem(at, "Unknown column", fmt.Sprintf("Table %s has no column %s. It has %s.",
-		name, column, strings.Join(have, ", ")))
+	l.problem(at, "Unknown column", noSuchColumn(name, t, column))
 }
 
 func (l *lowering) warnLateTriggers(o *spec.Sync, t *Table) {

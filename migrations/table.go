@@ -113,13 +113,13 @@ func (c *Catalog) tableOfIndex(index spec.Table) (spec.Table, *Table) {
 }
 
 func (c *Catalog) clone() *Catalog {
-	copied := &Catalog{Tables: map[string]*Table{}, Former: map[string]bool{}}
 	if c == nil {
-		return copied
+		return &Catalog{Tables: map[string]*Table{}, Former: map[string]bool{}}
 	}
-	copied.Version = c.Version
+	shared := *c
+	copied := &shared
+	copied.Tables, copied.Former, copied.Enums = map[string]*Table{}, map[string]bool{}, maps.Clone(c.Enums)
 	maps.Copy(copied.Former, c.Former)
-	copied.Enums, copied.TypeUses, copied.Functions = maps.Clone(c.Enums), c.TypeUses, c.Functions
 	for name, t := range c.Tables {
 		table := *t
 		table.Columns = slices.Clone(t.Columns)

@@ -173,10 +173,9 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 func (p *planning) lower() {
 	catalogs := map[string]*migrations.Catalog{}
 	for name, db := range p.state.Databases {
-		catalogs[name] = &migrations.Catalog{
-			Version: db.Catalog.Version, Tables: maps.Clone(db.Catalog.Tables),
-			Enums: db.Catalog.Enums, TypeUses: db.Catalog.TypeUses, Functions: db.Catalog.Functions,
-		}
+		cat := *db.Catalog
+		cat.Tables, cat.Promised = maps.Clone(cat.Tables), p.promised(name)
+		catalogs[name] = &cat
 	}
 	taken := p.untake(catalogs)
 	for _, c := range p.changes {
@@ -199,6 +198,25 @@ func (p *planning) lower() {
 		}
 		cat.Replace(c, migrations.Project(part, program, phase))
 	}
+}
+
+// promised is what changes and directories that have not run yet make of a
+// database, of which its catalog knows nothing.
+func (p *planning) promised(database string) []string {
+	var all []string
+	for _, c := range p.changes {
+		if c.Database.Name == database && !p.recorded(c).Phase.AtLeast(migrations.Contracted) {
+			all = append(all, migrations.Promises(c)...)
+		}
+	}
+	for _, d := range p.spec.Migrations {
+		for _, f := range d.Files {
+			if d.Database.Name == database && f.Version > p.start.versions[d.Name] {
+				all = append(all, f.Up)
+			}
+		}
+	}
+	return all
 }
 
 // untake brings back into the catalogs what hidden and contracted changes have
@@ -283,6 +301,20 @@ func problem(summary, detail string, subject hcl.Range) *hcl.Diagnostic {
 		d.Subject = &subject
 	}
 	return d
+}
+
+// Readings are what servers can tell of changes before any of them runs, by the
+// database. What they have against them belongs into the catalogs of the state.
+func Readings(sp *spec.Spec, st *State) map[string][]migrations.Reading {
+	p := newPlanning(sp, st, Goal{})
+	p.lower()
+	out := map[string][]migrations.Reading{}
+	for _, c := range p.changes {
+		if program := p.programs[c.Name]; program != nil {
+			out[c.Database.Name] = append(out[c.Database.Name], program.Readings(p.recorded(c))...)
+		}
+	}
+	return out
 }
 
 // Phase is how far a change has come.

@@ -203,7 +203,7 @@ func (l *loader) columnReached(s *shapes, c *Change, t Table, column string, rng
 		return
 	}
 	names := s.names(c, shape)
-	l.add(rng, "Unknown column", "Neither %s nor a change before it adds the column %s to the table %s.%s%s", c.Address(), quote(column), t, didYouMean(column, names), existing(names))
+	l.add(rng, "Unknown column", "Neither %s nor a change before it adds the column %s to the table %s.%s%s", c.Address(), quote(column), t, DidYouMean(column, names), existing(names))
 }
 
 // columnFirst reports a column that c takes away and that a change makes which by

@@ -170,7 +170,7 @@ func (n *node) oneOfNames(rng hcl.Range, what, name string, names []string) bool
 			return true
 		}
 	}
-	n.problems.add(rng, "Unknown "+what, "There is no %s %s.%s%s", what, quote(name), didYouMean(name, names), existing(names))
+	n.problems.add(rng, "Unknown "+what, "There is no %s %s.%s%s", what, quote(name), DidYouMean(name, names), existing(names))
 	return false
 }
 
@@ -191,6 +191,7 @@ func createIndex(n *node) *CreateIndex {
 		Include: n.columnList("include"), NullsNotDistinct: n.flag("nulls_not_distinct"),
 		With: n.strMap("with"), Tablespace: n.str("tablespace"), Range: n.rng(),
 	}
+	i.At = n.places("where", "table").list(n, "columns", i.Columns).list(n, "include", i.Include)
 	if i.NullsNotDistinct && !i.Unique {
 		n.problems.add(n.at("nulls_not_distinct"), "Not a unique index", "nulls_not_distinct is about unique = true.")
 	}
@@ -211,6 +212,7 @@ func createIndex(n *node) *CreateIndex {
 
 func sync(n *node) *Sync {
 	s := &Sync{Table: n.tableLabel(0), Forward: n.columns("forward"), Backward: n.columns("backward"), Range: n.rng()}
+	s.At = n.places().keys(n, "forward", s.Forward).keys(n, "backward", s.Backward)
 	for _, c := range sortedKeys(s.Forward) {
 		if _, both := s.Backward[c]; both {
 			n.problems.add(n.atKey("backward", c), "Column on both sides", "The column %s of %s stands in forward and in backward. A column belongs to the old shape or to the new one.", quote(c), n.title())
@@ -236,6 +238,7 @@ func (l *loader) backfill(n *node, c *Change) *Backfill {
 		Table: n.tableLabel(0), Set: n.columns("set"), Batch: n.count("batch"), Workers: n.count("workers"), Lossy: n.flag("lossy"),
 		Throttle: throttle(orDefaults(n.block("throttle"), n, "throttle")), Range: n.rng(),
 	}
+	b.At = n.places().keys(n, "set", b.Set)
 	l.backfillNodes[b] = n
 	if n.has("set") {
 		return b
@@ -252,7 +255,7 @@ func (l *loader) backfill(n *node, c *Change) *Backfill {
 // DefaultBackfill is a back-fill of which an author says nothing but the table.
 func DefaultBackfill(t Table) *Backfill {
 	n := &node{table: backfillTable, problems: &problems{}, syntax: &hclsyntax.Block{Type: backfillTable.name, Body: &hclsyntax.Body{}}}
-	return &Backfill{Table: t, Batch: n.count("batch"), Workers: n.count("workers"), Throttle: throttle(orDefaults(nil, n, "throttle"))}
+	return &Backfill{Table: t, Batch: n.count("batch"), Workers: n.count("workers"), Throttle: throttle(orDefaults(nil, n, "throttle")), At: Places{}}
 }
 
 func throttle(n *node) Throttle {
@@ -296,7 +299,7 @@ func syncOf(c *Change, t Table) *Sync {
 }
 
 func verify(n *node) *Verify {
-	v := &Verify{Name: n.labels[0], SQL: n.str("sql"), Max: n.count("max"), Range: n.rng()}
+	v := &Verify{Name: n.labels[0], SQL: n.str("sql"), Max: n.count("max"), Range: n.rng(), At: n.places("sql")}
 	if reason := identifierProblem(v.Name); reason != "" {
 		n.problems.add(n.labelRange(0), "Invalid name", "%s cannot be the name of a verify: %s.", fmt.Sprintf("%q", v.Name), reason)
 	}

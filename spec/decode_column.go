@@ -7,6 +7,7 @@ func column(n *node, name string, label int) Column {
 	c := Column{
 		Name: name, Type: n.str("type"), NotNull: !n.flag("null"), Default: n.str("default"), Identity: n.flag("identity"),
 		Generated: n.str("generated"), Collate: n.str("collate"), Comment: n.str("comment"),
+		At: n.places("type", "default", "generated", "collate"),
 	}
 	c.Virtual = c.Generated != "" && !n.flag("stored")
 	if c.Identity && c.Default != "" {
@@ -48,7 +49,7 @@ func dropNotNull(n *node) *DropNotNull {
 
 func setDefault(n *node) *SetDefault {
 	table, column := n.columnLabels()
-	return &SetDefault{Table: table, Column: column, Default: n.str("default"), From: n.str("from"), Range: n.rng()}
+	return &SetDefault{Table: table, Column: column, Default: n.str("default"), From: n.str("from"), Range: n.rng(), At: n.places("default")}
 }
 
 func dropDefault(n *node) *DropDefault {
@@ -83,11 +84,12 @@ func (l *loader) fill(c *Change, o *SetNotNull, kept bool) {
 		if b.Table == o.Table {
 			b.Set = maps.Clone(b.Set)
 			b.Set[o.Column] = expression
+			b.At["set."+o.Column] = n.at("fill")
 			return
 		}
 	}
 	b := DefaultBackfill(o.Table)
-	b.Set, b.Kept, b.Range = map[string]string{o.Column: expression}, kept, n.rng()
+	b.Set, b.Kept, b.Range, b.At = map[string]string{o.Column: expression}, kept, n.rng(), Places{"set." + o.Column: n.at("fill")}
 	l.backfillNodes[b] = n
 	c.Backfills = append(c.Backfills, b)
 }

@@ -2,7 +2,7 @@ package spec
 
 func addCheck(n *node) *AddCheck {
 	n.problems.identifierAt(n.labelRange(1), n.labels[1])
-	return &AddCheck{Table: n.tableLabel(0), Name: n.labels[1], Expression: n.str("check"), Range: n.rng()}
+	return &AddCheck{Table: n.tableLabel(0), Name: n.labels[1], Expression: n.str("check"), Range: n.rng(), At: n.places("check")}
 }
 
 func addForeignKey(n *node) *AddForeignKey {
@@ -12,6 +12,7 @@ func addForeignKey(n *node) *AddForeignKey {
 		MatchFull: n.str("match") == "full", Deferral: n.deferral(), Range: n.rng(),
 	}
 	k.Name = n.constraintName(k.Table, k.Columns, "fkey")
+	k.At = n.places("references").list(n, "columns", k.Columns).list(n, "to", k.To)
 	if name := n.str("references"); n.has("references") {
 		k.References = n.problems.parseTable(n.at("references"), name)
 	}
@@ -27,6 +28,7 @@ func addUnique(n *node) *AddUnique {
 		NullsNotDistinct: n.flag("nulls_not_distinct"), Deferral: n.deferral(), Range: n.rng(),
 	}
 	u.Name = n.constraintName(u.Table, u.Columns, "key")
+	u.At = n.places().list(n, "columns", u.Columns).list(n, "include", u.Include)
 	return u
 }
 
@@ -36,6 +38,7 @@ func addPrimaryKey(n *node) *AddPrimaryKey {
 		Deferral: n.deferral(), Range: n.rng(),
 	}
 	k.Name = n.constraintName(k.Table, nil, "pkey")
+	k.At = n.places().list(n, "columns", k.Columns).list(n, "include", k.Include)
 	return k
 }
 
@@ -45,6 +48,7 @@ func addExclusion(n *node) *AddExclusion {
 		Table: n.tableLabel(0), Name: n.labels[1], Method: n.str("method"), Elements: n.strs("elements"), Where: n.str("where"),
 		Deferral: n.deferral(), Allow: n.strs("allow"), Range: n.rng(),
 	}
+	e.At = n.places("where").list(n, "elements", e.Elements)
 	if e.Elements != nil && len(e.Elements) == 0 {
 		n.problems.add(n.at("elements"), "Nothing to compare", "%s needs at least one element, such as \"during WITH &&\".", n.title())
 	}

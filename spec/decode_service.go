@@ -253,7 +253,7 @@ func (l *loader) override(n *node, r *Release, ref string) {
 	i := slices.IndexFunc(r.Processes, func(p *Process) bool { return p.Name == name })
 	if i < 0 {
 		names := processNames(r.Processes)
-		l.add(n.labelRange(0), "Unknown process", "The release runs no process %s.%s%s", quote(name), didYouMean(name, names), existing(names))
+		l.add(n.labelRange(0), "Unknown process", "The release runs no process %s.%s%s", quote(name), DidYouMean(name, names), existing(names))
 		return
 	}
 	p := r.Processes[i]

@@ -106,7 +106,7 @@ func (f fitter) variant(t *block, b *hclsyntax.Block) *block {
 		f.add(b.LabelRanges[0], "Not supported yet", "The %s kind %s is not supported by this version. There is: %s.", t.name, quote(kind), among(kinds))
 		return nil
 	}
-	f.add(b.LabelRanges[0], "Unknown kind of "+t.name, "There is no %s kind %s.%s There is: %s.", t.name, quote(kind), didYouMean(kind, kinds), among(kinds))
+	f.add(b.LabelRanges[0], "Unknown kind of "+t.name, "There is no %s kind %s.%s There is: %s.", t.name, quote(kind), DidYouMean(kind, kinds), among(kinds))
 	return nil
 }
 
@@ -135,7 +135,7 @@ func (f fitter) unknownAttribute(t *block, owner string, a *hclsyntax.Attribute)
 		f.add(a.NameRange, "Unsupported argument", "In %s, %s is a block. Write it without the equals sign: %s", owner, a.Name, c.header())
 		return
 	}
-	f.add(a.NameRange, "Unsupported argument", "%s takes no argument %s.%s", upperFirst(owner), a.Name, didYouMean(a.Name, t.attributeNames()))
+	f.add(a.NameRange, "Unsupported argument", "%s takes no argument %s.%s", upperFirst(owner), a.Name, DidYouMean(a.Name, t.attributeNames()))
 }
 
 func (f fitter) unknownBlock(t *block, owner string, b *hclsyntax.Block) {
@@ -153,7 +153,7 @@ func (f fitter) unknownBlock(t *block, owner string, b *hclsyntax.Block) {
 		f.add(b.TypeRange, "Unsupported block", "In %s, %s is an argument. Write it with an equals sign: %s = …", owner, b.Type, b.Type)
 		return
 	}
-	f.add(b.TypeRange, "Unsupported block", "%s takes no block %s.%s", upperFirst(owner), b.Type, didYouMean(b.Type, t.blockNames()))
+	f.add(b.TypeRange, "Unsupported block", "%s takes no block %s.%s", upperFirst(owner), b.Type, DidYouMean(b.Type, t.blockNames()))
 }
 
 // twice reports blocks of which a parent has more than it may.

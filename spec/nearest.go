@@ -15,9 +15,9 @@ const (
 	listed = 10
 )
 
-// nearest is the name that given was probably meant to be; "" when none is
+// Nearest is the name that given was probably meant to be; "" when none is
 // close.
-func nearest(given string, names []string) string {
+func Nearest(given string, names []string) string {
 	best, distance := "", nearestDistance+1
 	length := utf8.RuneCountInString(given)
 	for _, name := range names {
@@ -34,10 +34,10 @@ func nearest(given string, names []string) string {
 	return best
 }
 
-// didYouMean is the sentence that suggests the nearest name, with a leading
+// DidYouMean is the sentence that suggests the nearest name, with a leading
 // space, or "".
-func didYouMean(given string, names []string) string {
-	if name := nearest(given, names); name != "" {
+func DidYouMean(given string, names []string) string {
+	if name := Nearest(given, names); name != "" {
 		return " Did you mean " + name + "?"
 	}
 	return ""

@@ -48,6 +48,7 @@ type Column struct {
 	Virtual   bool   `json:",omitempty"` // Generated is computed when it is read
 	Collate   string `json:",omitempty"` // "" = the type's own
 	Comment   string `json:",omitempty"`
+	At        Places `json:"-"`
 }
 
 // CreateTable makes a table.
@@ -144,6 +145,7 @@ type CreateIndex struct {
 	With             map[string]string // storage parameters
 	Tablespace       string            // "" = the database's
 	Range            hcl.Range
+	At               Places `json:"-"`
 }
 
 // DropIndex drops an index concurrently.
@@ -171,6 +173,7 @@ type Sync struct {
 	Forward  map[string]string
 	Backward map[string]string
 	Range    hcl.Range
+	At       Places `json:"-"`
 }
 
 func (o *CreateTable) operation()   {}

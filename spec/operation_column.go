@@ -25,6 +25,7 @@ type SetDefault struct {
 	Default string
 	From    string
 	Range   hcl.Range
+	At      Places `json:"-"`
 }
 
 // DropDefault takes a column's default away. From is as in SetDefault.

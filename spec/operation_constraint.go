@@ -15,6 +15,7 @@ type AddCheck struct {
 	Name       string
 	Expression string // SQL over a row
 	Range      hcl.Range
+	At         Places `json:"-"`
 }
 
 // AddForeignKey adds a foreign key: to rows that are written from then on, and
@@ -30,6 +31,7 @@ type AddForeignKey struct {
 	MatchFull  bool
 	Deferral   Deferral
 	Range      hcl.Range
+	At         Places `json:"-"`
 }
 
 // AddUnique adds a unique constraint by an index that is built concurrently.
@@ -41,6 +43,7 @@ type AddUnique struct {
 	NullsNotDistinct bool
 	Deferral         Deferral
 	Range            hcl.Range
+	At               Places `json:"-"`
 }
 
 // AddPrimaryKey gives a table a primary key once its rows are filled.
@@ -51,6 +54,7 @@ type AddPrimaryKey struct {
 	Include  []string
 	Deferral Deferral
 	Range    hcl.Range
+	At       Places `json:"-"`
 }
 
 // AddExclusion adds an exclusion constraint: no two rows for which all
@@ -64,6 +68,7 @@ type AddExclusion struct {
 	Deferral Deferral
 	Allow    []string // codes of the hazards that it may have
 	Range    hcl.Range
+	At       Places `json:"-"`
 }
 
 // DropConstraint takes a constraint away.

@@ -113,10 +113,10 @@ func resolve[T any](n *node, expr hcl.Expression, name string, r *registry[T]) (
 		return none, false
 	}
 	if !r.rooted(ref) {
-		n.problems.add(expr.Range(), "Wrong kind of reference", "The argument %s of %s refers to %s.%s", name, n.title(), def.target, didYouMean(ref, r.names))
+		n.problems.add(expr.Range(), "Wrong kind of reference", "The argument %s of %s refers to %s.%s", name, n.title(), def.target, DidYouMean(ref, r.names))
 		return none, false
 	}
-	n.problems.add(expr.Range(), "Unknown "+lastWord(def.target), "There is no %s.%s%s", ref, didYouMean(ref, r.names), existing(r.names))
+	n.problems.add(expr.Range(), "Unknown "+lastWord(def.target), "There is no %s.%s%s", ref, DidYouMean(ref, r.names), existing(r.names))
 	return none, false
 }
 

@@ -68,7 +68,7 @@ func (s *scope) nameExists(p *problems, t hcl.Traversal) bool {
 		p.add(t.SourceRange(), "Reference instead of a value", "A reference to a %s cannot be used as a value. Values are made of var.NAME, local.NAME, functions and literals.", root)
 	default:
 		p.add(t.SourceRange(), "Unknown name", "There is no %s.%s Text is written in quotes; the names are var.NAME, local.NAME, each.key and each.value. For ${%s} in what the agent starts, write $${%s}.",
-			root, didYouMean(root, []string{"var", "local", "each"}), root, root)
+			root, DidYouMean(root, []string{"var", "local", "each"}), root, root)
 	}
 	return false
 }
@@ -91,7 +91,7 @@ func memberExists(p *problems, t hcl.Traversal, names []string) bool {
 		return true
 	}
 	word := rootWords[root]
-	p.add(t.SourceRange(), "Unknown "+word, "There is no %s.%s.%s%s", root, member.Name, didYouMean(member.Name, names), existing(names))
+	p.add(t.SourceRange(), "Unknown "+word, "There is no %s.%s.%s%s", root, member.Name, DidYouMean(member.Name, names), existing(names))
 	return false
 }
 
@@ -121,7 +121,7 @@ func detailOf(d *hcl.Diagnostic) string {
 	if !ok {
 		return d.Detail
 	}
-	return d.Detail + didYouMean(call.CalledFunctionName(), sortedKeys(functions(nil)))
+	return d.Detail + DidYouMean(call.CalledFunctionName(), sortedKeys(functions(nil)))
 }
 
 // withoutContext copies diagnostics without the values that HCL attaches.

@@ -51,8 +51,9 @@ func (s *shorthand) changeType() {
 	if back == "" {
 		back = quotedName(column) // assigned as it is: only the catalog knows the old type
 	}
-	s.expand(&AddColumn{Table: table, Column: Column{Name: by, Type: kind}, Range: s.rng()})
-	s.sync(table, map[string]string{by: using}, map[string]string{column: RenameColumns(back, map[string]string{column: by})})
+	s.expand(&AddColumn{Table: table, Column: Column{Name: by, Type: kind, At: s.places("type")}, Range: s.rng()})
+	s.sync(table, map[string]string{by: using}, map[string]string{column: RenameColumns(back, map[string]string{column: by})},
+		Places{"forward." + by: s.node.at("using"), "backward." + column: s.node.at("back")})
 	s.contract(&ReplaceColumn{
 		Table: table, Column: column, By: by, Type: kind, Default: s.str("default"), Hide: s.duration("hide"), Range: s.rng(),
 	})
@@ -74,7 +75,7 @@ func (s *shorthand) renameColumn() {
 		return
 	}
 	s.expand(&AddColumn{Table: table, Column: Column{Name: to}, Like: column, Range: s.rng()})
-	s.sync(table, map[string]string{to: quotedName(column)}, map[string]string{column: quotedName(to)})
+	s.sync(table, map[string]string{to: quotedName(column)}, map[string]string{column: quotedName(to)}, nil)
 	s.contract(&ReplaceColumn{Table: table, Column: column, By: to, Keep: true, Hide: s.duration("hide"), Range: s.rng()})
 }
 
@@ -97,14 +98,15 @@ func (s *shorthand) renameTable() {
 
 func (s *shorthand) splitColumn() {
 	table, column := s.columnLabels()
-	forward := map[string]string{}
+	forward, at := map[string]string{}, Places{"backward." + column: s.node.at("back")}
 	for _, n := range s.blocks("into") {
 		added := &AddColumn{Table: table, Column: n.computed(n.labels[0], 0), Range: n.rng()}
 		s.operationNodes[added] = n
 		s.change.Expand = append(s.change.Expand, added)
 		forward[added.Column.Name] = n.str("using")
+		at["forward."+added.Column.Name] = n.at("using")
 	}
-	s.sync(table, forward, map[string]string{column: s.str("back")})
+	s.sync(table, forward, map[string]string{column: s.str("back")}, at)
 	s.contract(&DropColumn{Table: table, Column: column, Hide: s.duration("hide"), Range: s.rng()})
 }
 
@@ -113,7 +115,11 @@ func (s *shorthand) mergeColumns() {
 	added := s.computed(s.labels[1], 1)
 	back := s.columns("back")
 	s.expand(&AddColumn{Table: table, Column: added, Range: s.rng()})
-	s.sync(table, map[string]string{added.Name: s.str("using")}, back)
+	at := Places{"forward." + added.Name: s.node.at("using")}
+	for name := range back {
+		at["backward."+name] = s.atKey("back", name)
+	}
+	s.sync(table, map[string]string{added.Name: s.str("using")}, back, at)
 	for _, column := range sortedKeys(back) {
 		s.contract(&DropColumn{Table: table, Column: column, Hide: s.duration("hide"), Range: s.rng()})
 	}
@@ -128,7 +134,7 @@ func (s *shorthand) replaceIndex() {
 // computed is a new column that a sync fills, so that it has no default.
 func (n *node) computed(name string, label int) Column {
 	n.problems.identifierAt(n.labelRange(label), name)
-	return Column{Name: name, Type: n.str("type"), NotNull: !n.flag("null"), Collate: n.str("collate"), Comment: n.str("comment")}
+	return Column{Name: name, Type: n.str("type"), NotNull: !n.flag("null"), Collate: n.str("collate"), Comment: n.str("comment"), At: n.places("type", "collate")}
 }
 
 func (s *shorthand) expand(o Operation) {
@@ -144,14 +150,15 @@ func (s *shorthand) contract(o Operation) {
 
 // sync puts both directions into the one trigger that a table can have, and
 // has its rows filled.
-func (s *shorthand) sync(t Table, forward, backward map[string]string) {
+func (s *shorthand) sync(t Table, forward, backward map[string]string, at Places) {
 	o := syncOf(s.change, t)
 	if o == nil {
-		o = &Sync{Table: t, Forward: map[string]string{}, Backward: map[string]string{}, Range: s.rng()}
+		o = &Sync{Table: t, Forward: map[string]string{}, Backward: map[string]string{}, Range: s.rng(), At: Places{}}
 		s.expand(o)
 	}
 	maps.Copy(o.Forward, forward)
 	maps.Copy(o.Backward, backward)
+	maps.Copy(o.At, at)
 	if !slices.Contains(s.filled[s.change], t) {
 		s.filled[s.change] = append(s.filled[s.change], t)
 	}

@@ -562,6 +562,7 @@ type Backfill struct {
 	// wait until those are gone that do not know the change.
 	Kept  bool
 	Range hcl.Range
+	At    Places
 }
 
 // Throttle says when a back-fill holds. The zero value of each part is never;
@@ -583,6 +584,7 @@ type Verify struct {
 	SQL   string
 	Max   int // this many rows are tolerated
 	Range hcl.Range
+	At    Places
 }
 
 // Contract takes the old shape away.

@@ -77,7 +77,7 @@ func (n *node) str(name string) string {
 	s := v.AsString()
 	if def.oneOf != nil && !slices.Contains(def.oneOf, s) {
 		n.problems.add(n.at(name), "Unknown "+name, "The argument %s of %s cannot be %s.%s It is one of: %s.",
-			name, n.title(), quote(s), didYouMean(s, def.oneOf), strings.Join(def.oneOf, ", "))
+			name, n.title(), quote(s), DidYouMean(s, def.oneOf), strings.Join(def.oneOf, ", "))
 		return def.fallback
 	}
 	if def.required && s == "" {

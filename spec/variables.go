@@ -139,7 +139,7 @@ func (l *loader) known(name string, rng hcl.Range, from string) *variable {
 		return v
 	}
 	names := sortedKeys(l.variables)
-	l.add(rng, "Unknown variable", "%s gives a value to %s, but there is no such variable.%s%s", from, name, didYouMean(name, names), existing(names))
+	l.add(rng, "Unknown variable", "%s gives a value to %s, but there is no such variable.%s%s", from, name, DidYouMean(name, names), existing(names))
 	return nil
 }
 

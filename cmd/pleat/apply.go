@@ -189,6 +189,9 @@ func (r *runner) choose(ctx context.Context, goal planner.Goal, saved *planner.P
 	if saved != nil {
 		return saved, nil, fits(saved, st)
 	}
+	if err := r.world.read(ctx, st); err != nil {
+		return nil, nil, err
+	}
 	plan, err := r.app.planFor(r.world.spec, st, goal)
 	return plan, nil, err
 }

@@ -77,6 +77,9 @@ func (a *app) plan(ctx context.Context, goal planner.Goal, acknowledged []string
 	if err != nil {
 		return err
 	}
+	if err := w.read(ctx, st); err != nil {
+		return err
+	}
 	note, err := w.openNote(ctx, st, goal)
 	if err != nil {
 		return err

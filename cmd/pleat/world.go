@@ -172,6 +172,21 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 	return st, w.recorded(ctx, st, store)
 }
 
+// read has the databases read what the changes of the spec say in SQL, and adds to
+// the state what they can make no sense of.
+func (w *world) read(ctx context.Context, st *planner.State) error {
+	var problems []error
+	for name, readings := range planner.Readings(w.spec, st) {
+		refused, err := w.databases[name].Read(ctx, readings)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("reading %s: %w", spec.Address("database."+name), err))
+			continue
+		}
+		st.Databases[name].Catalog.Refusals = refused
+	}
+	return errors.Join(problems...)
+}
+
 // files are those of the golang-migrate directories, by name.
 func (w *world) files() map[string][]spec.Migration {
 	out := map[string][]spec.Migration{}

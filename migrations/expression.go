@@ -1,0 +1,139 @@
+package migrations
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"pleat/spec"
+)
+
+// expression is SQL over a row that a server is asked to make sense of.
+type expression struct {
+	unit  string // as in asked
+	until Phase
+	at    hcl.Range
+	table spec.Table
+	of    *Table // nil: it names no column
+	what  string // as a person reads it: "the check positive"
+	kind  string // what is wrong if it is: "check"
+	sql   string
+	as    string // the type that it is given; "" = what it has
+	test  bool   // it is a condition
+}
+
+// askExpression asks about an expression over columns as they will be. Where their
+// types are not known yet, nothing can be said of it.
+func (l *lowering) askExpression(e expression) {
+	rows, ok := l.rows(e.table, e.of, e.sql)
+	if !ok || checkExpression(e.sql) != nil {
+		return
+	}
+	condition := parenthesized(e.sql)
+	if e.as != "" {
+		condition = "CAST(" + condition + " AS " + e.as + ")"
+	}
+	if !e.test {
+		condition += " IS NULL"
+	}
+	l.ask(asked{unit: e.unit, until: e.until, at: e.at, table: e.table, codes: senseless, say: e.say}, "SELECT FROM "+rows+" WHERE "+condition)
+}
+
+// rows is a query of the columns that an expression names, by their table's name:
+// the server reads the expression over it as over the table. It is false for one
+// that is about whole rows, and where a type is still to be made.
+func (l *lowering) rows(name spec.Table, t *Table, sql string) (string, bool) {
+	if t.whole() {
+		return "", false
+	}
+	tokens := lex(sql)
+	named := map[string]bool{}
+	for i, token := range tokens {
+		if token.kind != wordToken && token.text[0] != '"' {
+			continue
+		}
+		named[strings.Trim(token.text, `"`)] = true
+		field := i+2 < len(tokens) && tokens[i+1].text == "." && tokens[i+2].text != "*"
+		if strings.Trim(token.text, `"`) == name.Name && !field {
+			return "", false
+		}
+	}
+	var columns []string
+	if t != nil {
+		for _, c := range t.Columns {
+			if !named[c.Name] {
+				continue
+			}
+			if c.Type == "" || l.live.promises(c.Type) {
+				return "", false
+			}
+			columns = append(columns, "CAST(NULL AS "+c.Type+") AS "+Ident(c.Name))
+		}
+	}
+	return "(SELECT " + strings.Join(columns, ", ") + ") AS " + Ident(name.Name), true
+}
+
+func (e expression) say(r Refusal) (summary, detail string) {
+	switch {
+	case r.Code == noColumn && e.of == nil:
+		return "Invalid default", fmt.Sprintf("%s is %q, and a default names no column. A text has quotes in SQL: \"'%s'\"", capital(e.what), e.sql, bare(r.Name))
+	case r.Code == noColumn:
+		return "Unknown column", fmt.Sprintf("%s is %q. %s", capital(e.what), e.sql, noSuchColumn(e.table, e.of, bare(r.Name)))
+	}
+	return saying("Invalid "+e.kind, fmt.Sprintf("%s, %q", e.what, e.sql))(r)
+}
+
+// noSuchColumn says what columns a table has, and which may have been meant.
+func noSuchColumn(name spec.Table, t *Table, column string) string {
+	var have []string
+	for _, c := range t.Columns {
+		have = append(have, c.Name)
+	}
+	return fmt.Sprintf("Table %s has no column %s.%s It has %s.", name, column, spec.DidYouMean(column, have), strings.Join(have, ", "))
+}
+
+func capital(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
+}
+
+// askColumn asks about what is declared of a column that the unit makes. of has
+// the other columns of its table.
+func (l *lowering) askColumn(unit string, table spec.Table, of *Table, c spec.Column, at hcl.Range) {
+	if !isSerial(c.Type) {
+		l.askType(unit, table, c, at)
+	}
+	part := func(argument, kind, sql string, of *Table) {
+		if sql != "" && !isSerial(c.Type) {
+			l.askExpression(expression{
+				unit: unit, at: c.At.Of(argument, at), table: table, of: of, sql: sql, as: c.Type, kind: kind,
+				what: fmt.Sprintf("the %s of column %s of table %s", kind, c.Name, table),
+			})
+		}
+	}
+	part("default", "default", c.Default, nil)
+	part("generated", "expression", c.Generated, of)
+}
+
+// askType asks whether the type is there. What else the author may have written
+// behind it is no part of a cast.
+func (l *lowering) askType(unit string, table spec.Table, c spec.Column, at hcl.Range) {
+	name := c.Name
+	if r := l.replacedBy(table, name); r != nil {
+		name = r.Final()
+	}
+	what := fmt.Sprintf("the type of column %s of table %s", name, table)
+	a := asked{unit: unit, at: c.At.Of("type", at), table: table, codes: badTypes, say: saying("Unknown type", what)}
+	l.ask(a, "SELECT CAST(NULL AS "+c.Type+")")
+	if c.Collate != "" {
+		a.at, a.say = c.At.Of("collate", at), saying("Unknown collation", "the collation of column "+c.Name+" of table "+table.String())
+		l.ask(a, "SELECT CAST(NULL AS text) COLLATE "+c.Collate)
+	}
+}
+
+// badTypes are the errors about a type: there is none, or no schema of it, or it
+// takes no such modifier.
+var badTypes = []string{noObject, "3F000", "22023"}
