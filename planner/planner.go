@@ -183,20 +183,21 @@ func (p *planning) lower() {
 		if cat == nil {
 			continue
 		}
-		if own := taken[c.Name]; own != nil {
-			program, phase := p.lowerOne(c, own)
+		if own, ok := taken[c.Name]; ok {
+			program, phase := p.lowerOne(c, own.catalog)
 			if !phase.AtLeast(migrations.Expanded) {
-				own = migrations.Project(own, program, migrations.Expanded)
+				own.catalog = migrations.Project(own.catalog, program, migrations.Expanded)
 			}
-			cat.Replace(c, own)
+			own.leave(cat, c)
 			continue
 		}
-		part := cat.Part(c)
-		program, phase := p.lowerOne(c, part)
+		own := p.part(c, cat)
+		program, phase := p.lowerOne(c, own.catalog)
 		if !phase.AtLeast(migrations.Expanded) {
 			phase = migrations.Expanded
 		}
-		cat.Replace(c, migrations.Project(part, program, phase))
+		own.catalog = migrations.Project(own.catalog, program, phase)
+		own.leave(cat, c)
 	}
 }
 
@@ -225,23 +226,24 @@ func (p *planning) promised(database string) []string {
 // took. The result is the catalog that each of those changes is judged by
 // itself, and that it leaves to those after it: one of them may have made again
 // what it took.
-func (p *planning) untake(catalogs map[string]*migrations.Catalog) map[string]*migrations.Catalog {
-	taken := map[string]*migrations.Catalog{}
+func (p *planning) untake(catalogs map[string]*migrations.Catalog) map[string]part {
+	taken := map[string]part{}
 	for i := len(p.changes) - 1; i >= 0; i-- {
 		c := p.changes[i]
 		cat := catalogs[c.Database.Name]
 		if cat == nil || c.Contract == nil && len(p.recorded(c).Units) == 0 {
 			continue
 		}
-		part := cat.Part(c)
-		program, diags := migrations.Lower(c, part)
+		own := p.part(c, cat)
+		program, diags := migrations.Lower(c, own.catalog)
 		if diags.HasErrors() {
 			continue // its table is not there yet; else lowerOne says what is wrong
 		}
 		phase, _ := program.Phase(p.recorded(c))
 		if phase.AtLeast(migrations.Hidden) && !p.neverWas(c, program) || program.Takes(p.recorded(c)) {
-			taken[c.Name] = part
-			cat.Replace(c, migrations.Project(part, program, migrations.Absent))
+			taken[c.Name] = own
+			own.catalog = migrations.Project(own.catalog, program, migrations.Absent)
+			own.leave(cat, c)
 		}
 	}
 	return taken
