@@ -161,7 +161,7 @@ func (l *lowering) carryViews(u *Unit, t spec.Table) {
 	if len(u.Statements) > 0 {
 		u.Statements = slices.Concat([]string{l.keepViews(t, views)}, away, u.Statements, makes)
 	}
-	u.Undo = slices.Concat(dropViews(outermost(views)), u.Undo, back)
+	u.Undo = slices.Concat([]string{l.keepRights(views)}, dropViews(outermost(views)), u.Undo, back)
 	u.Does = append(u.Does, does+strings.Join(names, ", "))
 }
 

@@ -248,3 +248,24 @@ func TestAChangedViewStopsTheSwap(t *testing.T) {
 		t.Errorf("the index is %s", got)
 	}
 }
+
+// Who was given or refused a view while the former one is out of sight has it, or
+// not, on the way back too.
+func TestAFormerViewComesBackWithTheRightsOfByThen(t *testing.T) {
+	w := newWorld(t, `do $$ begin create role renamer; exception when duplicate_object or unique_violation then end $$;
+		create table users (id int primary key, name text); insert into users select i from generate_series(1, 10) i;
+		create view seen as select id, name from users; create view "Same" as select id from users; create materialized view kept as select id from users;
+		grant select on seen, "Same", kept to renamer; grant insert, update (name) on seen to public;`)
+	c := changeType("users", "id", "bigint", "id::bigint", "pleat_new_id::int")
+	w.advance(c, migrations.Hidden)
+	w.exec(`revoke all on seen from renamer; revoke update (name) on seen from public; grant delete on seen to renamer with grant option;
+		grant update (id) on seen to renamer; grant select on kept to public`)
+	rights := `select string_agg(c.relname || coalesce(c.relacl::text, '') || coalesce((
+			select string_agg(t.attname || t.attacl::text, ' ' order by t.attname) from pg_attribute t where t.attrelid = c.oid), ''), ' ' order by c.relname)
+		from pg_class c where c.relname in ('seen', 'Same', 'kept')`
+	given := w.value(rights)
+	w.retreat(c)
+	if back := w.value(rights); back != given {
+		t.Errorf("rights are %s\nand were %s", back, given)
+	}
+}
