@@ -67,7 +67,7 @@ func (n *notices) ofRun(e executor.RunChanged) (occasion, text string) {
 	case executor.Deferred:
 		return "deferred", doneText(e.Summary)
 	case executor.RolledBack:
-		return "rollback", "all of it is back: " + e.Error
+		return "rollback", backText(e.Summary) + ": " + e.Error
 	case executor.Failed:
 		return "failure", "a person must look: " + e.Error
 	case executor.Interrupted:
@@ -85,6 +85,14 @@ func doneText(s *executor.Summary) string {
 		text += ", put off: " + s.Deferred[0]
 	}
 	return text
+}
+
+// backText says how far a run went back: what is behind a checkpoint stays.
+func backText(s *executor.Summary) string {
+	if s == nil || len(s.Done) == 0 {
+		return "all of it is back"
+	}
+	return fmt.Sprintf("%s done and kept, %d undone", count(len(s.Done), "step"), len(s.Undone))
 }
 
 func (n *notices) ofStep(e executor.StepChanged) (occasion, text string) {
