@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -12,8 +11,12 @@ import (
 	"pleat/spec"
 )
 
-// farewell is how long a run that has ended waits for receivers of notices.
-const farewell = 15 * time.Second
+const (
+	// farewell is how long a run that has ended waits for receivers of notices,
+	// glance for those that may be dead: whoever waits for the run waits too.
+	farewell = 5 * time.Second
+	glance   = time.Second
+)
 
 // notices tells people how a run goes.
 type notices struct {
@@ -125,8 +128,4 @@ func (a *app) tellPlan(sp *spec.Spec, plan *planner.Plan) error {
 }
 
 // close gives what could not be told.
-func (n *notices) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
-	defer cancel()
-	return n.teller.Close(ctx)
-}
+func (n *notices) close() error { return n.teller.Close(farewell, glance) }

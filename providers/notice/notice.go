@@ -12,7 +12,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,6 +37,7 @@ type Notice struct {
 const (
 	attempts  = 3
 	between   = 500 * time.Millisecond // attempts, and twice that before the next
+	hurried   = between / 5            // the same, once the teller closes
 	waitingUp = 100                    // notices of one receiver
 )
 
@@ -42,7 +45,7 @@ const (
 type Teller struct {
 	redact    func(string) string
 	receivers []*receiver
-	cancel    context.CancelFunc
+	closing   chan struct{} // closed once nobody is told any more
 	telling   sync.WaitGroup
 }
 
@@ -50,16 +53,18 @@ type Teller struct {
 type receiver struct {
 	*spec.Notify
 	queue  chan Notice
-	lost   int // that found no place in the queue
+	cancel context.CancelFunc
+	hears  atomic.Bool // it heard a notice, and failed none
+	lost   int         // that found no place in the queue
 	failed error
 }
 
 // New begins to tell; Close ends it. redact blanks secrets in what is told.
 func New(receivers []*spec.Notify, redact func(string) string) *Teller {
-	ctx, cancel := context.WithCancel(context.Background())
-	t := &Teller{redact: redact, cancel: cancel}
+	t := &Teller{redact: redact, closing: make(chan struct{})}
 	for _, n := range receivers {
-		r := &receiver{Notify: n, queue: make(chan Notice, waitingUp)}
+		ctx, cancel := context.WithCancel(context.Background())
+		r := &receiver{Notify: n, queue: make(chan Notice, waitingUp), cancel: cancel}
 		t.receivers = append(t.receivers, r)
 		t.telling.Go(func() { t.run(ctx, r) })
 	}
@@ -81,62 +86,93 @@ func (t *Teller) Tell(n Notice) {
 	}
 }
 
-// Close waits until everybody was told, or ctx ends, and gives what could not be
-// told.
-func (t *Teller) Close(ctx context.Context) error {
+// Close waits until everybody was told, for so long for those who have heard
+// notices before, and for no more than brief for those who may be dead. It gives
+// what could not be told, in one line.
+func (t *Teller) Close(patience, brief time.Duration) error {
+	close(t.closing)
 	for _, r := range t.receivers {
 		close(r.queue)
 	}
 	told := make(chan struct{})
 	go func() { t.telling.Wait(); close(told) }()
-	select {
-	case <-told:
-	case <-ctx.Done():
+	over, short := time.NewTimer(patience), time.NewTimer(min(brief, patience))
+	defer over.Stop()
+	defer short.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-told:
+			waiting = false
+		case <-short.C:
+			t.giveUp(func(r *receiver) bool { return !r.hears.Load() })
+		case <-over.C:
+			t.giveUp(func(*receiver) bool { return true })
+		}
 	}
-	t.cancel()
-	<-told
-	var errs []error
+	t.giveUp(func(*receiver) bool { return true })
+	var lost []string
 	for _, r := range t.receivers {
 		if r.lost > 0 {
-			errs = append(errs, fmt.Errorf("%s: %d notices were not sent: it is too slow", r.Address(), r.lost))
+			lost = append(lost, fmt.Sprintf("%s: %d notices were not sent: it is too slow", r.Address(), r.lost))
 		}
 		if r.failed != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", r.Address(), r.failed))
+			lost = append(lost, fmt.Sprintf("%s: %s", r.Address(), r.failed))
 		}
 	}
-	return errors.Join(errs...)
+	if len(lost) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(lost, "; "))
+}
+
+// giveUp ends what is still told to those.
+func (t *Teller) giveUp(those func(*receiver) bool) {
+	for _, r := range t.receivers {
+		if those(r) {
+			r.cancel()
+		}
+	}
 }
 
 func (t *Teller) run(ctx context.Context, r *receiver) {
 	for n := range r.queue {
-		err := r.tell(ctx, n)
+		err := t.tell(ctx, r, n)
 		if ctx.Err() != nil && err != nil {
 			err = errors.New("it did not hear everything in time")
 		}
 		if r.failed == nil || ctx.Err() == nil && err != nil {
 			r.failed = err
 		}
+		r.hears.Store(r.failed == nil)
 	}
 }
 
 // tell tries until the receiver has heard: a few times or, once it failed, once.
-func (r *receiver) tell(ctx context.Context, n Notice) error {
+func (t *Teller) tell(ctx context.Context, r *receiver, n Notice) error {
 	body, err := r.body(n)
 	if err != nil {
 		return err
 	}
-	pause := between
 	for attempt := 1; ; attempt++ {
 		err = r.post(ctx, body)
 		if err == nil || attempt == attempts || r.failed != nil || ctx.Err() != nil {
 			return err
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return err
-		}
-		pause *= 2
+		t.pause(ctx, time.Duration(attempt))
+	}
+}
+
+// pause is between attempts: a long one, or what is left of the time is short.
+func (t *Teller) pause(ctx context.Context, attempt time.Duration) {
+	select {
+	case <-time.After(attempt * between):
+		return
+	case <-t.closing:
+	case <-ctx.Done():
+	}
+	select {
+	case <-time.After(attempt * hurried):
+	case <-ctx.Done():
 	}
 }
 

@@ -1,13 +1,13 @@
 package notice_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,10 +45,8 @@ func listen(t *testing.T, h http.Handler) spec.Text {
 
 func redact(text string) string { return strings.ReplaceAll(text, "s3cret", "(sensitive)") }
 
-func closed(t *testing.T, teller *notice.Teller, patience time.Duration) string {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := teller.Close(ctx); err != nil {
+func closed(teller *notice.Teller, patience time.Duration) string {
+	if err := teller.Close(patience, patience); err != nil {
 		return err.Error()
 	}
 	return ""
@@ -64,7 +62,7 @@ func TestWhoWantsToHearDoesInOrder(t *testing.T) {
 	for _, occasion := range []string{"start", "failure", "done"} {
 		teller.Tell(notice.Notice{Occasion: occasion, Run: "r1", Kind: "apply", Headline: "users 1 → 2", Text: "with s3cret"})
 	}
-	if said := closed(t, teller, time.Minute); said != "" {
+	if said := closed(teller, time.Minute); said != "" {
 		t.Error(said)
 	}
 	var heard []string
@@ -108,7 +106,7 @@ func TestWhoCannotBeReachedKeepsNobody(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("telling took %s", took)
 	}
-	said := closed(t, teller, 5*time.Second)
+	said := closed(teller, 5*time.Second)
 	for _, want := range []string{"notify.dead: connection refused", "notify.refuses: 502 Bad Gateway", "notices were not sent: it is too slow", "notify.stuck: it did not hear everything in time"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("said %q, want %q", said, want)
@@ -119,5 +117,49 @@ func TestWhoCannotBeReachedKeepsNobody(t *testing.T) {
 	}
 	if len(heard.bodies) < 100 {
 		t.Errorf("the one that hears heard %d", len(heard.bodies))
+	}
+}
+
+// TestWhoMayBeDeadIsWaitedForBriefly: one that refuses, and one that never
+// answers, hold a command for a moment only, and what is lost is one line. One
+// that has heard notices is waited for, however slow.
+func TestWhoMayBeDeadIsWaitedForBriefly(t *testing.T) {
+	const brief = 500 * time.Millisecond
+	stuck := make(chan struct{})
+	defer close(stuck)
+	dead := httptest.NewServer(http.NotFoundHandler())
+	dead.Close()
+	teller := notice.New([]*spec.Notify{
+		{Name: "dead", On: spec.Occasions, URL: spec.Secret("u", dead.URL), Timeout: time.Hour},
+		{Name: "stuck", On: spec.Occasions, URL: listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stuck })), Timeout: time.Hour},
+	}, redact)
+	for range 3 {
+		teller.Tell(notice.Notice{Occasion: "start"})
+	}
+	began := time.Now()
+	said := ""
+	if err := teller.Close(time.Hour, brief); err != nil {
+		said = err.Error()
+	}
+	if took := time.Since(began); took > 10*brief {
+		t.Errorf("whoever waits was held for %s", took)
+	}
+	if said != "notify.dead: connection refused; notify.stuck: it did not hear everything in time" {
+		t.Errorf("said %q", said)
+	}
+
+	var told atomic.Int32
+	teller = notice.New([]*spec.Notify{{Name: "slow", On: spec.Occasions, URL: listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if told.Add(1) == 2 {
+			<-time.After(2 * brief)
+		}
+	})), Timeout: time.Hour}}, redact)
+	teller.Tell(notice.Notice{Occasion: "start"})
+	teller.Tell(notice.Notice{Occasion: "done"})
+	if err := teller.Close(time.Hour, brief); err != nil {
+		t.Error(err)
+	}
+	if n := told.Load(); n != 2 {
+		t.Errorf("heard %d notices", n)
 	}
 }
