@@ -26,6 +26,8 @@ type instance struct {
 	Service, Release, Process, Instance string
 	SHA256, Address                     string
 	Up, Stopping                        bool
+	CameUp                              time.Time
+	Restarts                            int // since it ended by itself
 
 	file string // of the record; with .run at the end, what it holds while it lives
 }
@@ -92,6 +94,17 @@ func (i instance) state() string {
 	return "starting"
 }
 
+// steady is for how long an instance has to be up for its restarts to be forgotten.
+const steady = 5 * time.Minute
+
+// restarts is how often it was started again, as far as that matters.
+func (i instance) restarts() int {
+	if i.Up && time.Since(i.CameUp) >= steady {
+		return 0
+	}
+	return i.Restarts
+}
+
 // hostname is of the one host that there is.
 const hostname = "here"
 
@@ -101,7 +114,7 @@ func (p *platform) observe() (any, error) {
 	for _, i := range all {
 		list = append(list, object{
 			"service": i.Service, "release": i.Release, "process": i.Process, "instance": i.Instance,
-			"host": hostname, "sha256": i.SHA256, "state": i.state(), "address": i.Address,
+			"host": hostname, "sha256": i.SHA256, "state": i.state(), "address": i.Address, "restarts": i.restarts(),
 		})
 	}
 	return object{"identity": p.identity(), "hosts": []string{hostname}, "instances": list}, err
@@ -204,7 +217,7 @@ func (s *starting) bring(name string) (up bool, err error) {
 		if !up || i.Up {
 			return nil
 		}
-		i.Up = true
+		i.Up, i.CameUp = true, time.Now()
 		s.report(object{"kind": "instance", "instance": name, "state": "up"})
 		return write(i.file, i)
 	})
@@ -236,6 +249,11 @@ func (s *starting) spawn(name string) error {
 		return err
 	}
 	i := s.record(s.Service, s.Release, name)
+	if before, there := s.find(s.action, name); there && before.SHA256 == s.Definition.Artifact.SHA256 && !before.Stopping {
+		if i.Restarts = before.Restarts; before.Up { // it has ended by itself
+			i.Restarts = before.restarts() + 1
+		}
+	}
 	if err := os.Remove(i.file + handedOver); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err // it was said by the one before
 	}

@@ -205,6 +205,7 @@ func TestBrokenReads(t *testing.T) {
 		{`{"identity":"i","hosts":["a"],"instances":[{"service":"s","release":"1","process":"web","instance":"web.1","host":"a","sha256":"x","state":"fine"}]}`, `"fine"`},
 		{`{"identity":"i","hosts":["a"],"instances":[{"service":"s","release":"1","process":"web","instance":"web.1","host":"b","sha256":"x","state":"up"}]}`, "no host"},
 		{`{"identity":"i","hosts":["a"],"instances":[{"service":"s","process":"web","instance":"web.1","host":"a","sha256":"x","state":"up"}]}`, "full name"},
+		{`{"identity":"i","hosts":["a"],"instances":[{"service":"s","release":"1","process":"web","instance":"web.1","host":"a","sha256":"x","state":"up","restarts":-1}]}`, "-1 times"},
 		{`{"identity":"i","hosts":["a"],"instances":[` + strings.Repeat(`{"service":"s","release":"1","process":"web","instance":"web.1","host":"a","sha256":"x","state":"up"},`, 1) +
 			`{"service":"s","release":"1","process":"web","instance":"web.1","host":"a","sha256":"x","state":"up"}]}`, "twice"},
 	} {

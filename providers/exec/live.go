@@ -30,6 +30,12 @@ type Instance struct {
 	// `primary`, `sync` or `async`, as the instance says itself in its ${PLEAT_ROLE}
 	// file.
 	Role string `json:"role,omitempty"`
+	// How often it was started again because it had ended by itself, until it has
+	// been up for long: 5 minutes, say. `pleat status` shows it, as a crash loop from
+	// 2 on.
+	Restarts int `json:"restarts,omitempty"`
+	// How it did the last time, such as `exit status 1`, for a person.
+	Ended string `json:"ended,omitempty"`
 }
 
 // Backends is the result of observe of a router.

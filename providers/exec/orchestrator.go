@@ -140,6 +140,7 @@ func (o *Orchestrator) Observe(ctx context.Context) (*planner.Orchestrator, erro
 		out.Instances = append(out.Instances, planner.Instance{
 			Service: i.Service, Release: i.Release, Process: i.Process, Name: i.Instance, Host: i.Host, Digest: i.SHA256,
 			State: planner.InstanceState(i.State), Role: planner.Role(i.Role), Address: i.Address,
+			Restarts: i.Restarts, Ended: o.options.Redact(i.Ended),
 		})
 	}
 	if live.Identity == "" || len(live.Hosts) == 0 {
@@ -161,6 +162,8 @@ func wrong(i Instance, hosts []string) string {
 		return fmt.Sprintf("an instance without a full name: %+v", i)
 	case !slices.Contains(states, planner.InstanceState(i.State)):
 		return fmt.Sprintf("%s is %q", i.Instance, i.State)
+	case i.Restarts < 0:
+		return fmt.Sprintf("%s was started again %d times", i.Instance, i.Restarts)
 	case !slices.Contains(hosts, i.Host):
 		return fmt.Sprintf("%s is on %q, which is no host", i.Instance, i.Host)
 	}

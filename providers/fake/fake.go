@@ -100,6 +100,7 @@ func (s *System) ComeBack(service, release, name string) {
 	if i := s.instances[key{service, release, name}]; i != nil && i.State == planner.Down {
 		s.started++
 		i.incarnation = s.started
+		i.Restarts++
 		if s.becomes(i, planner.Starting); i.command != Joins {
 			s.becomes(i, planner.Up)
 		}

@@ -164,6 +164,11 @@ func (o Orchestrator) launch(a *planner.Start, p planner.Placement, f Fault) (pl
 		Host: p.Host, Digest: a.Artifact.SHA256,
 	}}
 	k := key{a.Service, a.Release, p.Instance}
+	if before := o.instances[k]; before != nil && before.Digest == i.Digest {
+		if i.Restarts = before.Restarts; before.arrived {
+			i.Restarts++
+		}
+	}
 	o.instances[k] = i
 	o.becomes(i, planner.Starting)
 	said := []planner.Report{change(i)}

@@ -22,6 +22,7 @@ const (
 	TakingOver Ability = "handover"       // TakeOver
 	Requests   Ability = "requests"       // Request and Busy
 	Holding    Ability = "hold traffic"   // Request
+	Counting   Ability = "restarts"       // Observe says how often an instance was started again
 )
 
 // has tells whether the harness has what an ability needs. One that has not and
@@ -33,7 +34,7 @@ func (h *Harness) has(t *testing.T, a Ability) bool {
 	}
 	there := map[Ability]bool{
 		Hosts: true, Faltering: true, Tasks: h.Task != nil && h.Ran != nil, Clusters: h.Say != nil,
-		TakingOver: h.TakeOver != nil, Requests: h.Request != nil && h.Busy != nil, Holding: h.Request != nil,
+		TakingOver: h.TakeOver != nil, Requests: h.Request != nil && h.Busy != nil, Holding: h.Request != nil, Counting: true,
 	}
 	if !there[a] {
 		t.Fatalf("the harness cannot show %s, and does not say that its provider lacks it", a)

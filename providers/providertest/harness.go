@@ -159,6 +159,7 @@ var cases = []question{
 	{"a former holder is refused by the router", true, "", (*suite).routerFence},
 	{"instances are where they were placed", false, Hosts, (*suite).placed},
 	{"starts that may fail", false, Faltering, (*suite).faltering},
+	{"restarts are counted", false, Counting, (*suite).counted},
 	{"a task runs once", false, Tasks, (*suite).task},
 	{"a task that fails", false, Tasks, (*suite).failingTask},
 	{"a task that is cancelled", false, Tasks, (*suite).cancelledTask},

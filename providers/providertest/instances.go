@@ -156,6 +156,31 @@ func (s *suite) crash() {
 	}
 }
 
+// counted: how often an instance was started again is told of it, and of no other.
+func (s *suite) counted() {
+	a, other := s.Start("1.0.0", 2, Works), s.Start("2.0.0", 1, Works)
+	s.must(a, other)
+	for n := range 3 {
+		seen, err := s.Orchestrator.Observe(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, i := range seen.Instances {
+			want := 0
+			if i.Release == a.Release && i.Name == a.Instances[0].Instance {
+				want = n
+			}
+			if i.Restarts != want {
+				s.t.Errorf("%s %s was started again %d times, want %d", i.Release, i.Name, i.Restarts, want)
+			}
+		}
+		s.Crash(a, a.Instances[0])
+		s.until("one is left", func() bool { return s.live(a, planner.Up) == 1 })
+		s.must(a)
+		s.wantLive(a, 2)
+	}
+}
+
 func (s *suite) restart() {
 	a := s.Start("1.0.0", 2, Works)
 	s.must(a)
