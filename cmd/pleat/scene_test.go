@@ -28,6 +28,7 @@ type scene struct {
 	url        string
 	sockets    string
 	agents     map[string]*agentProcess
+	everyAgent []*agentProcess // those too that others of the same name came after
 	sessions   map[string]*heldSession
 	background map[string]*backgroundProcess
 	traffic    *traffic
@@ -95,6 +96,18 @@ func (w *scene) clear(ctx context.Context) {
 	w.killInstances()
 	w.killPlatform()
 	os.RemoveAll(w.sockets)
+}
+
+// races is what the race detector said of agents, after they have ended: it is not
+// known by how they did, because they are killed.
+func (w *scene) races() string {
+	var all string
+	for _, a := range w.everyAgent {
+		if text := a.output.String(); strings.Contains(text, "WARNING: DATA RACE") {
+			all += text
+		}
+	}
+	return all
 }
 
 // killSuccessors ends the agents that took over from those that the script

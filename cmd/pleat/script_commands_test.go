@@ -63,6 +63,7 @@ func (w *scene) startAgent(ts *testscript.TestScript, name string) {
 	ts.Check(a.cmd.Start())
 	go func() { a.ended <- a.cmd.Wait(); close(a.ended) }()
 	w.agents[name] = a
+	w.everyAgent = append(w.everyAgent, a)
 	until(ts, "agent "+name, func() bool {
 		c, err := net.Dial("unix", socket)
 		if err != nil {

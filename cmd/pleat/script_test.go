@@ -135,6 +135,9 @@ func (s *stage) setup(env *testscript.Env) error {
 	env.Values[sceneKey{}] = w
 	env.Defer(func() {
 		w.clear(context.Background())
+		if races := w.races(); races != "" {
+			s.t.Errorf("an agent in %s:\n%s", env.WorkDir, races)
+		}
 		s.postgres.Exec(s.t, "drop database if exists "+name+" with (force)")
 		s.postgres.Exec(s.t, "drop role if exists "+name)
 	})
