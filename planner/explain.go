@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -173,7 +174,21 @@ func (d dead) stuck(c *spec.Change) string {
 		}
 	}
 	if k := d.careless(d.world, c); len(k) > 0 && d.world.phases[c.Name] == migrations.Expanded {
-		return fmt.Sprintf("%s cannot be back-filled: writers of %s %s do not maintain the new shape, and no sync does", c.Name, k[0].service, k[0].version)
+		return fmt.Sprintf("%s cannot be back-filled: writers of %s %s do not maintain %s, and no sync does", c.Name, k[0].service, k[0].version, filled(c))
 	}
 	return ""
+}
+
+// filled names the columns that a change's back-fills set.
+func filled(c *spec.Change) string {
+	columns := map[string]bool{}
+	for _, b := range c.Backfills {
+		for column := range b.Set {
+			columns[column] = true
+		}
+	}
+	if len(columns) == 0 {
+		return "the new shape"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(columns)), "/")
 }
