@@ -153,17 +153,22 @@ func (k *carrying) index(i Index) {
 	}
 	name := spec.Table{Schema: k.table.Schema, Name: carriedName(i.Name)}
 	there := k.live.index(name.Name)
+	sql := func(where string) string { return "CREATE " + unique + "INDEX " + where + " USING " + renamed }
+	if there == nil {
+		k.next.Indexes = append(k.next.Indexes, Index{Name: name.Name, Definition: sql(Ident(name.Name) + " ON " + tableIdent(k.table)), Unique: i.Unique, Valid: true})
+	}
+	if k.live.Partitioned != "" {
+		k.program.Validate = append(k.program.Validate, k.parted(k.live, parted{k.table, name.Name, name.Name, sql, k.source})...)
+		return
+	}
 	u := Unit{
 		ID: "index." + name.String(), Title: "index " + name.String() + " on " + k.table.String(), Mode: BuildIndex, Table: k.table,
 		Lock: ShareUpdateExclusive, UndoLock: ShareUpdateExclusive, Index: name,
-		Statements: []string{fmt.Sprintf("CREATE %sINDEX CONCURRENTLY %s ON %s USING %s", unique, Ident(name.Name), tableIdent(k.table), renamed)},
+		Statements: []string{sql("CONCURRENTLY " + Ident(name.Name) + " ON " + tableIdent(k.table))},
 		Undo:       []string{dropIndexSQL(name)}, UndoTitle: "drop index",
 		Applied: there != nil && there.Valid, Visible: true, Source: k.source,
 	}
 	k.program.Validate = append(k.program.Validate, missingUnless(u, "index "+name.String()))
-	if there == nil {
-		k.next.Indexes = append(k.next.Indexes, Index{Name: name.Name, Definition: u.Statements[0], Unique: i.Unique, Valid: true})
-	}
 }
 
 func missingUnless(u Unit, object string) Unit {

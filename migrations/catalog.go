@@ -152,6 +152,10 @@ type Partition struct {
 	Table     string `json:"table"`               // as spec.Table's text
 	Bound     string `json:"bound"`               // "FOR VALUES …" or "DEFAULT"
 	Detaching bool   `json:"detaching,omitempty"` // a DETACH … CONCURRENTLY was cut short
+	Unlike    string `json:"unlike,omitempty"`    // why it is no plain table of this server; "" = it is one
+
+	// Own is what hangs on a column of the partition and not on that of its table.
+	Own []Dependent `json:"own,omitempty"`
 }
 
 // Dependent is a thing outside a table that needs it or one of its columns: a

@@ -48,29 +48,33 @@ func (o createIndex) expand(l *lowering) bool {
 // after them and part.
 func (o createIndex) units(l *lowering, t *Table, part string) []Unit {
 	if t.Partitioned != "" {
-		return o.partitioned(l, t, part)
+		return l.parted(t, parted{o.Table, o.Name, part, func(where string) string { return indexSQL(o.CreateIndex, where) }, o.Range})
 	}
-	return []Unit{buildUnit(l, o.CreateIndex)}
+	return []Unit{o.build(l)}
+}
+
+// build is the unit of an index on a table that is not partitioned.
+func (o createIndex) build(l *lowering) Unit {
+	return buildUnit(l, o.Table, spec.Table{Schema: o.Table.Schema, Name: o.Name}, createIndexSQL(o.CreateIndex), o.Range)
 }
 
 // buildUnit builds an index on a table that is not partitioned.
-func buildUnit(l *lowering, o *spec.CreateIndex) Unit {
-	index := spec.Table{Schema: o.Table.Schema, Name: o.Name}
-	live := l.live.Table(o.Table).index(o.Name)
+func buildUnit(l *lowering, table, index spec.Table, sql string, at hcl.Range) Unit {
+	live := l.live.Table(table).index(index.Name)
 	u := Unit{
 		ID:         "index." + index.String(),
-		Title:      "index " + index.String() + " on " + o.Table.String(),
+		Title:      "index " + index.String() + " on " + table.String(),
 		Mode:       BuildIndex,
-		Table:      o.Table,
+		Table:      table,
 		Lock:       ShareUpdateExclusive,
 		UndoLock:   ShareUpdateExclusive,
 		Index:      index,
-		Statements: []string{createIndexSQL(o)},
+		Statements: []string{sql},
 		Undo:       []string{dropIndexSQL(index)},
 		UndoTitle:  "drop index",
 		Applied:    live != nil && live.Valid || l.next.Former[index.String()],
 		Visible:    true,
-		Source:     o.Range,
+		Source:     at,
 	}
 	if !u.Applied {
 		u.missing = []string{"index " + index.String()}

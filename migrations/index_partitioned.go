@@ -3,40 +3,50 @@ package migrations
 import (
 	"fmt"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"pleat/spec"
 )
 
-// partitioned builds the index of a partitioned table, which Postgres cannot
+// parted is an index of a partitioned table: its parts are named after the
+// partitions and part, and sql puts what it is called and is on into its definition.
+type parted struct {
+	table      spec.Table
+	name, part string
+	sql        func(where string) string
+	at         hcl.Range
+}
+
+// parted builds the index of a partitioned table, which Postgres cannot
 // do concurrently: the parent's alone and at once, each partition's
 // concurrently, and then they are put together. A partition that is made
 // meanwhile gets its own with the parent's. Whatever of it was done already is
 // done once.
-func (o createIndex) partitioned(l *lowering, t *Table, part string) []Unit {
-	index := spec.Table{Schema: o.Table.Schema, Name: o.Name}
-	live := l.live.Table(o.Table).index(o.Name)
+func (l *lowering) parted(t *Table, x parted) []Unit {
+	index := spec.Table{Schema: x.table.Schema, Name: x.name}
+	live := l.live.Table(x.table).index(x.name)
 	whole := live != nil && live.Valid || l.next.Former[index.String()]
 	parent := Unit{
-		ID: "index." + index.String() + ".parent", Title: "index " + index.String() + " on only " + o.Table.String(), Mode: InTransaction,
-		Table: o.Table, Lock: ShareRowExclusive, UndoLock: AccessExclusive,
-		Statements: []string{indexSQL(o.CreateIndex, Ident(o.Name)+" ON ONLY "+tableIdent(o.Table))},
+		ID: "index." + index.String() + ".parent", Title: "index " + index.String() + " on only " + x.table.String(), Mode: InTransaction,
+		Table: x.table, Lock: ShareRowExclusive, UndoLock: AccessExclusive,
+		Statements: []string{x.sql(Ident(x.name) + " ON ONLY " + tableIdent(x.table))},
 		Undo:       []string{"DROP INDEX IF EXISTS " + tableIdent(index)},
 		UndoTitle:  "drop index",
-		Also:       t.family(o.Table, ShareRowExclusive), UndoAlso: t.family(o.Table, AccessExclusive),
-		Applied: live != nil || whole, Visible: true, Source: o.Range,
+		Also:       t.family(x.table, ShareRowExclusive), UndoAlso: t.family(x.table, AccessExclusive),
+		Applied: live != nil || whole, Visible: true, Source: x.at,
 	}
 	attach := Unit{
-		ID: "index." + index.String(), Title: "index " + index.String() + " on " + o.Table.String(), Mode: InTransaction,
-		Table: o.Table, Lock: ShareUpdateExclusive, UndoLock: AccessExclusive,
+		ID: "index." + index.String(), Title: "index " + index.String() + " on " + x.table.String(), Mode: InTransaction,
+		Table: x.table, Lock: ShareUpdateExclusive, UndoLock: AccessExclusive,
 		Undo: parent.Undo, UndoTitle: "drop index",
-		Also: t.family(o.Table, ShareUpdateExclusive), UndoAlso: parent.UndoAlso,
-		Applied: whole, Visible: true, Source: o.Range,
+		Also: t.family(x.table, ShareUpdateExclusive), UndoAlso: parent.UndoAlso,
+		Applied: whole, Visible: true, Source: x.at,
 	}
 	units := []Unit{missingUnless(parent, "index "+index.String())}
 	for _, p := range t.Partitions {
 		on := spec.ParseTable(p.Table)
-		own := *o.CreateIndex
-		own.Table, own.Name = on, partName(p, part)
-		u := buildUnit(l, &own)
+		own := spec.Table{Schema: on.Schema, Name: partName(p, x.part)}
+		u := buildUnit(l, on, own, x.sql("CONCURRENTLY "+Ident(own.Name)+" ON "+tableIdent(on)), x.at)
 		if whole {
 			u.Applied, u.missing = true, nil
 		}
@@ -70,7 +80,9 @@ declare
 begin
   for part in
     select n.oid as schema, n.nspname, x.relname as was, t.relname as on_table,
-           (select pg_catalog.string_agg(a.attname, '_' order by a.attnum) from pg_catalog.pg_attribute a where a.attrelid = x.oid) as on_columns
+           (select pg_catalog.string_agg(coalesce(c.attname, a.attname), '_' order by a.attnum) from pg_catalog.pg_attribute a
+            left join pg_catalog.pg_attribute c on c.attrelid = t.oid and c.attnum = (i.indkey::int2[])[a.attnum - 1] and a.attname like 'pleat\_new\_%%'
+            where a.attrelid = x.oid) as on_columns
     from pg_catalog.pg_inherits h
     join pg_catalog.pg_class x on x.oid = h.inhrelid
     join pg_catalog.pg_index i on i.indexrelid = x.oid

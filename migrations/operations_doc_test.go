@@ -179,6 +179,7 @@ func writeUnits(b *strings.Builder, stage string, units []migrations.Unit) {
 		for _, also := range u.Also {
 			lock += fmt.Sprintf("; %s on %s", also.Lock, also.Table)
 		}
+		lock = strings.TrimPrefix(lock, "; ")
 		loses := u.Loses
 		if u.Undo == nil && len(u.Drops) > 0 {
 			loses = "**" + strings.Join(u.Drops, ", ") + "**"
@@ -222,7 +223,7 @@ func rowsOf(statements []string) string {
 	if strings.Contains(all, "EXCLUDE USING") {
 		return "read, while everybody waits"
 	}
-	if strings.Contains(all, "VALIDATE CONSTRAINT") || strings.Contains(all, "INDEX CONCURRENTLY") && strings.Contains(all, "CREATE") {
+	if strings.Contains(all, "VALIDATE CONSTRAINT") || strings.Contains(all, "REFRESH ") || strings.Contains(all, "INDEX CONCURRENTLY") && strings.Contains(all, "CREATE") {
 		return "read, while others go on"
 	}
 	return "not touched"
@@ -258,6 +259,18 @@ func exampleTables() *migrations.Catalog {
 		},
 		"logs_2020":   {Columns: []migrations.Column{{Name: "at", Type: "date"}}, PartitionOf: "logs", Rows: 1_000_000},
 		"events_2025": {Columns: []migrations.Column{key("id"), {Name: "at", Type: "timestamp with time zone"}}, Rows: 1_000_000},
+		"visits": {
+			Columns: []migrations.Column{{Name: "at", Type: "date", NotNull: true}, {Name: "page", Type: "character varying(200)", NotNull: true}}, Partitioned: "RANGE (at)",
+			Indexes:    []migrations.Index{{Name: "visits_by_page", Definition: "CREATE INDEX visits_by_page ON ONLY public.visits USING btree (page)", Valid: true}},
+			Partitions: []migrations.Partition{{Table: "visits_2026", Bound: "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')"}},
+		},
+		"stock": {
+			Columns: []migrations.Column{key("id"), {Name: "amount", Type: "integer"}}, PrimaryKey: []string{"id"}, PrimaryKeyName: "stock_pkey", Rows: 1_000_000,
+			Views: []migrations.View{
+				{Name: "stock_total", Object: "materialized view public.stock_total", Columns: []string{"amount"}, Materialized: true, Filled: true},
+				{Name: "stock_shown", Object: "view public.stock_shown", Reads: []string{"stock_total"}},
+			},
+		},
 		"bookings": {
 			Columns: []migrations.Column{key("id"), key("user_id"), text("code"), {Name: "cost", Type: "numeric"}, {Name: "during", Type: "tstzrange"}, {Name: "cancelled", Type: "boolean"}},
 			Constraints: []migrations.Constraint{

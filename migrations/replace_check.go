@@ -41,13 +41,22 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 			"%s.%s has the default %s, which is no value of %s. Give change_type a default.", r.Table, r.Column, c.Default, r.Type))
 	}
 	l.checkEnds(r, t)
-	if t.Partitioned != "" || t.PartitionOf != "" || len(t.Children) > 0 {
+	const instead = "Make another table with the column as it is to be, keep it in step by a sync of the author's own (sql), and let the releases move to it."
+	switch {
+	case t.PartitionOf != "":
 		l.problem(r.Range, "Table is one of several", fmt.Sprintf(
-			"The rows of %s are in partitions or in tables that inherit from it, or are part of such a table, and the columns of all of these would have to be swapped at once. "+
-				"Make another table with the column as it is to be, keep it in step by a sync of the author's own (sql), and let the releases move to it.", r.Table))
+			"%s is a partition of %s, and has the columns of that. Replace the column of %[2]s.", r.Table, t.PartitionOf))
+		return
+	case len(t.Children) > 0:
+		l.problem(r.Range, "Table is one of several", fmt.Sprintf(
+			"Tables inherit from %s, and their columns would have to be swapped at once. %s", r.Table, instead))
+		return
+	case mentions(t.Partitioned, r.Column):
+		l.problem(r.Range, "Column tells partitions apart", fmt.Sprintf(
+			"%s is partitioned by %s. PostgreSQL cannot partition it by another column, so each row would have to move to a partition of another table. %s", r.Table, t.Partitioned, instead))
 		return
 	}
-	if found := slices.Concat(viewsInTheWay(r, t), triggersInTheWay(r, t), inTheWay(t, c)); len(found) > 0 {
+	if found := slices.Concat(viewsInTheWay(r, t), triggersInTheWay(r, t), inTheWay(t, c), partitionsInTheWay(t, c)); len(found) > 0 {
 		l.problem(r.Range, "Something else needs the column as it is", fmt.Sprintf(
 			"%s.%s cannot be replaced while there is: %s. Take it away in an sql block before, and make it again afterwards.",
 			r.Table, r.Column, strings.Join(found, "; ")))
@@ -133,11 +142,15 @@ func triggersInTheWay(r *spec.ReplaceColumn, t *Table) []string {
 	return found
 }
 
+// mentions tells whether SQL of a table names a column.
+func mentions(sql, column string) bool {
+	return spec.RenameColumns(sql, map[string]string{column: column + "?"}) != sql
+}
+
 // inTheWay is what a swap of names does not carry over, apart from views and
 // triggers.
 func inTheWay(t *Table, c *Column) []string {
 	var found []string
-	mentions := func(sql string) bool { return spec.RenameColumns(sql, map[string]string{c.Name: c.Name + "?"}) != sql }
 	for _, d := range t.Dependents {
 		view := slices.ContainsFunc(t.Views, func(v View) bool { return v.Object == d.Object })
 		if d.Column == c.Name && !view && !strings.HasPrefix(d.Object, "constraint ") {
@@ -145,7 +158,7 @@ func inTheWay(t *Table, c *Column) []string {
 		}
 	}
 	for _, other := range t.Columns {
-		if other.Generated != "" && mentions(other.Default) {
+		if other.Generated != "" && mentions(other.Default, c.Name) {
 			found = append(found, "generated column "+other.Name)
 		}
 	}

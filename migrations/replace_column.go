@@ -109,6 +109,7 @@ func (o replaceColumn) contract(l *lowering, _ int) bool {
 	l.makeBeside(o.Table)
 	l.swap(o.Table)
 	l.retire(o.Table)
+	l.lockPartitions(o.Table)
 	return true
 }
 
@@ -467,6 +468,9 @@ func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live 
 		if kind == "" {
 			after = append(after, fmt.Sprintf("ALTER INDEX %s RENAME TO %s", Ident(t.Schema, beside), Ident(i.Name)))
 			after = described(after, "INDEX "+Ident(t.Schema, i.Name), i.Comment)
+			if live.Partitioned != "" {
+				after = append(after, namedParts(spec.Table{Schema: t.Schema, Name: i.Name}, live, beside))
+			}
 			continue
 		}
 		after = described(after, fmt.Sprintf("CONSTRAINT %s ON %s", Ident(i.Name), at), i.Comment)

@@ -22,6 +22,7 @@ type shapes struct {
 	anyWrite bool              // fires on every UPDATE, not on a list of columns
 	always   map[string]bool   // columns that no statement may set: GENERATED ALWAYS AS IDENTITY
 	anew     bool              // the server cannot replace a trigger: PostgreSQL 13
+	moves    bool              // rows may move to another partition, where they are inserted
 }
 
 func (s shapes) forwardColumns() []string { return slices.Sorted(maps.Keys(s.sync.Forward)) }
@@ -61,6 +62,9 @@ func (s shapes) marker() string {
 	facts := []any{s.sync.Forward, s.sync.Backward, s.hidden, s.anyWrite}
 	if len(s.swapped) > 0 {
 		facts = append(facts, s.swapped)
+	}
+	if s.moves {
+		facts = append(facts, "moves")
 	}
 	text := "pleat:" + s.change + ":" + mark(facts)
 	if len(s.hidden) > 0 {
@@ -175,10 +179,14 @@ func (s shapes) body() string {
 // bodyHidden has one direction left: the old shape cannot be written, and is
 // kept right so that taking the hiding back loses nothing.
 func (s shapes) bodyHidden() string {
+	declare := ""
+	if s.moves {
+		declare = "declare\n  image record;\n"
+	}
 	return `#variable_conflict use_column
-begin
+` + declare + `begin
   if tg_op = 'INSERT' then
-    ` + s.computeBackward() + `
+` + s.leaveMoved() + `    ` + s.computeBackward() + `
   elsif ` + changed(s.physicals(s.forwardColumns())) + ` then
     ` + s.computeBackward() + `
   end if;
@@ -200,7 +208,7 @@ declare
 begin
   if tg_op = 'INSERT' then
     if ` + anyNotNull("new", forward) + ` then
-      ` + s.computeBackward() + `
+` + s.leaveMoved() + `      ` + s.computeBackward() + `
       return new;
     end if;
     if ` + anyNotNull("new", s.writable()) + ` then
@@ -232,6 +240,24 @@ func (s shapes) computeBackward() string {
 	columns := s.backwardColumns()
 	return fmt.Sprintf("select %s into %s from %s;",
 		expressionList(columns, s.sync.Backward), fieldList("new", s.physicals(columns)), s.row("new"))
+}
+
+// leaveMoved leaves a row alone that comes with both shapes in step: an UPDATE that
+// moves it to another partition inserts it there, and the way back may lose what the
+// old shape says.
+func (s shapes) leaveMoved() string {
+	if !s.moves {
+		return ""
+	}
+	columns := s.forwardColumns()
+	physical := s.physicals(columns)
+	return fmt.Sprintf(`      image := new;
+      select %s into %s from %s;
+      if row(%[2]s) is not distinct from row(%[4]s) then
+        return new;
+      end if;
+      new := image;
+`, expressionList(columns, s.sync.Forward), fieldList("new", physical), s.row("new"), fieldList("image", physical))
 }
 
 func (s shapes) overlay() string {

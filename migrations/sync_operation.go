@@ -99,6 +99,7 @@ func (l *lowering) shapes(o *spec.Sync) shapes {
 		always: map[string]bool{}, anew: !l.live.atLeast(14),
 	}
 	if t := l.next.Table(o.Table); t != nil {
+		s.moves = t.Partitioned != ""
 		for _, c := range t.Columns {
 			s.always[c.Name] = c.Identity == "ALWAYS"
 		}

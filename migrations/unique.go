@@ -25,7 +25,7 @@ type keyed struct {
 func (k keyed) indexName() spec.Table { return spec.Table{Schema: k.table.Schema, Name: k.name} }
 
 func (k keyed) build(l *lowering) Unit {
-	u := buildUnit(l, k.index)
+	u := createIndex{CreateIndex: k.index}.build(l)
 	if k.there {
 		u.Applied, u.missing = true, nil
 	}

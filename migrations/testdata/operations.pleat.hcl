@@ -174,6 +174,18 @@ change "change_type" {
   }
 }
 
+change "change_type__under_a_materialized_view" {
+  change_type "stock" "amount" {
+    type = "bigint"
+  }
+}
+
+change "change_type__of_a_partitioned_table" {
+  change_type "visits" "page" {
+    type = "text"
+  }
+}
+
 change "rename_column" {
   rename_column "users" "visits_text" {
     to = "visits"

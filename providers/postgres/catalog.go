@@ -112,7 +112,7 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 func (r *reader) details(ctx context.Context) error {
 	for _, ask := range []func(){
 		r.columns, r.primaryKeys, r.indexes, r.triggers, r.constraints, r.dependents,
-		r.references, r.statistics, r.partitions, r.children, r.publications, r.views,
+		r.references, r.statistics, r.partitions, r.ownOfPartitions, r.children, r.publications, r.views,
 	} {
 		ask()
 	}
@@ -312,13 +312,14 @@ func (r *reader) partitions() {
 	var p migrations.Partition
 	r.each(`
 		select h.inhparent, case n.nspname when 'public' then '' else n.nspname || '.' end || t.relname,
-		       pg_catalog.pg_get_expr(t.relpartbound, t.oid), `+detaching+`
+		       pg_catalog.pg_get_expr(t.relpartbound, t.oid), `+detaching+`,
+		       case t.relkind when 'p' then 'it is partitioned itself' when 'f' then 'it has its rows on another server' else '' end
 		from pg_catalog.pg_inherits h
 		join pg_catalog.pg_class t on t.oid = h.inhrelid
 		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
 		where h.inhparent = any($1::oid[]) and t.relispartition
 		order by h.inhparent, n.nspname collate "C", t.relname collate "C"`,
-		[]any{&p.Table, &p.Bound, &p.Detaching},
+		[]any{&p.Table, &p.Bound, &p.Detaching, &p.Unlike},
 		func(t *migrations.Table) { t.Partitions = append(t.Partitions, p) })
 }
 

@@ -1,6 +1,9 @@
 package postgres_test
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // events are in partitions, with all that a partition has to have as well; last
 // is a table of the same kind.
@@ -27,6 +30,28 @@ var eventful = shape{
 	},
 }
 
+// noted events have a column of some type, with all that goes along when that changes.
+func notedEvents(kind string) string {
+	return events + fmt.Sprintf(`create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');
+		alter table events add note %s not null default 'none' constraint noted check (note <> '');
+		create index events_note on events (note, kind) where note <> 'none'; create unique index events_once on events (id, note, at);
+		create view seen as select id, note from events;
+		create statistics together on kind, note from events;
+		comment on column events.note is 'what was'; comment on constraint noted on events is 'said'; comment on index events_note is 'by note'; grant select (note) on events to pg_monitor; alter table events alter note set statistics 200;`, kind)
+}
+
+// noting events are written, and moved from one partition to the other.
+var notingEvents = shape{
+	unprepared: true,
+	read:       "select s.note, e.note from events e join seen s using (id) where e.id = $1",
+	writes: []string{
+		"update events set note = 'much' where id = $1",
+		"update events set at = case when at < '2026-01-01' then at + interval '1 year' else at - interval '1 year' end, note = 'moved' where id = $1",
+		"insert into events (id, at, note) select (random() * 1e9)::int + 10000, timestamptz '2025-06-01' + random() * interval '1 day', 'new' where $1 > 0",
+		"insert into events_2025 (id, at) select (random() * 1e9)::int + 10000, timestamptz '2025-06-01' + random() * interval '1 day' where $1 > 0",
+	},
+}
+
 func partitionOperations(t testing.TB) []operation {
 	attach := `expand {
 		attach_partition "events" "events_2024" {
@@ -43,6 +68,14 @@ func partitionOperations(t testing.TB) []operation {
 	}`
 	created := "create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');"
 	return []operation{
+		{
+			name: "change the type of a column of a partitioned table", setup: notedEvents("varchar(20)"), fill: fillEvents,
+			change: written(t, `change_type "events" "note" {
+				type    = "text"
+				default = "'none'"
+			}`),
+			end: notedEvents("text"), before: notingEvents, after: notingEvents,
+		},
 		{
 			name: "attach a partition", setup: events + last, fill: fillEvents + fillLast,
 			change: written(t, attach), end: events + last + attached,

@@ -265,7 +265,11 @@ func (l *life) fill() {
 	l.Helper()
 	p := l.lower(l.change)
 	for _, b := range p.Backfills {
-		l.declare(locks{b.Table.String(): b.Lock()})
+		may := locks{b.Table.String(): b.Lock()}
+		for _, part := range strings.Fields(l.value("select coalesce(string_agg(relid::regclass::text, ' '), '') from pg_partition_tree(to_regclass($1))", migrations.Ident(b.Table.Schema, b.Table.Name))) {
+			may[part] = b.Lock()
+		}
+		l.declare(may)
 		l.apply(backfill(p, b))
 	}
 	l.units(p, p.Validate, migrations.Verified)

@@ -1,0 +1,84 @@
+package migrations
+
+import (
+	"fmt"
+	"slices"
+
+	"pleat/spec"
+)
+
+// partitionsInTheWay is what a swap of names in a table and all its partitions does
+// not carry over.
+func partitionsInTheWay(t *Table, c *Column) []string {
+	if t.Partitioned == "" {
+		return nil
+	}
+	var found []string
+	for _, p := range t.Partitions {
+		if p.Unlike != "" {
+			found = append(found, "partition "+p.Table+" ("+p.Unlike+")")
+		}
+		if p.Detaching {
+			found = append(found, "partition "+p.Table+" (it is on its way out)")
+		}
+		for _, own := range p.Own {
+			if own.Column == c.Name {
+				found = append(found, own.Object+" of partition "+p.Table)
+			}
+		}
+	}
+	if c.Identity != "" {
+		found = append(found, "the identity of a partitioned table's column")
+	}
+	if c.Sequence != "" {
+		found = append(found, "sequence "+c.Sequence+", which a partitioned table's column owns")
+	}
+	if slices.Contains(t.PrimaryKey, c.Name) {
+		found = append(found, "primary key "+t.PrimaryKeyName+", which a partitioned table cannot take from an index that is there")
+	}
+	for _, k := range t.Constraints {
+		switch {
+		case !slices.Contains(k.Columns, c.Name):
+		case k.Kind == Unique:
+			found = append(found, "constraint "+k.Name+", which a partitioned table cannot take from an index that is there")
+		case k.Kind == Foreign:
+			found = append(found, "constraint "+k.Name+", which a partitioned table cannot get before its rows are looked at")
+		}
+	}
+	for _, k := range t.References {
+		if slices.Contains(k.Referenced, c.Name) {
+			found = append(found, fmt.Sprintf("constraint %s of %s, which refers to a partitioned table", k.Name, k.Table))
+		}
+	}
+	for _, g := range t.naming(c.Name) {
+		found = append(found, "trigger "+g.Name+" of a partitioned table, which names it")
+	}
+	return found
+}
+
+// lockPartitions has the units of a table declare what their statements lock besides:
+// each of them is about its partitions as well.
+func (l *lowering) lockPartitions(t spec.Table) {
+	live := l.live.Table(t)
+	if live == nil || len(live.Partitions) == 0 {
+		return
+	}
+	first := spec.ParseTable(live.Partitions[0].Table)
+	declares := func(locks []TableLock) bool {
+		return slices.ContainsFunc(locks, func(k TableLock) bool { return k.Table == first })
+	}
+	for _, units := range [][]Unit{l.program.Expand, l.program.Validate, l.program.Hide, l.program.Drop} {
+		for i := range units {
+			u := &units[i]
+			if u.Table != t {
+				continue
+			}
+			if u.Lock != "" && !declares(u.Also) {
+				u.Also = append(slices.Clone(u.Also), live.family(t, u.Lock)...)
+			}
+			if u.UndoLock != "" && !declares(u.UndoAlso) {
+				u.UndoAlso = append(slices.Clone(u.UndoAlso), live.family(t, u.UndoLock)...)
+			}
+		}
+	}
+}

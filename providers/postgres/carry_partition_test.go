@@ -1,0 +1,80 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+
+	"pleat/migrations"
+)
+
+// What a swap of names in a table and all its partitions does not carry stops the
+// change, with the list.
+func TestWhatASwapOfPartitionsDoesNotCarryIsRefused(t *testing.T) {
+	const table = `create table events (id int not null, at date not null, note text, kind int) partition by range (at);
+		create table events_1 partition of events for values from ('2025-01-01') to ('2026-01-01');
+		create function f() returns trigger language plpgsql as 'begin return null; end';`
+	const note = "change_type \"events\" \"note\" {\n\ttype = \"varchar(99)\"\n}"
+	for name, test := range map[string]struct{ setup, change, want string }{
+		"the key":              {change: "change_type \"events\" \"at\" {\n\ttype = \"timestamptz\"\n}", want: "Column tells partitions apart; events is partitioned by RANGE (at)."},
+		"a partition":          {change: "change_type \"events_1\" \"note\" {\n\ttype = \"varchar(99)\"\n}", want: "events_1 is a partition of events, and has the columns of that. Replace the column of events."},
+		"parts of parts":       {setup: "create table events_2 partition of events for values from ('2026-01-01') to ('2027-01-01') partition by list (kind)", want: "partition events_2 (it is partitioned itself)"},
+		"primary key":          {setup: "alter table events add primary key (note, at)", want: "primary key events_pkey, which"},
+		"unique":               {setup: "alter table events add unique (note, at)", want: "constraint events_note_at_key, which"},
+		"foreign key":          {setup: "create table notes (note text primary key); alter table events add foreign key (note) references notes", want: "constraint events_note_fkey, which"},
+		"trigger":              {setup: "create trigger g after update of note on events for each row execute function f()", want: "trigger g of a partitioned table, which names it"},
+		"sequence":             {setup: "create sequence s owned by events.note", want: "sequence s, which"},
+		"part's index":         {setup: "create index own on events_1 (note)", want: "index public.own of partition events_1"},
+		"part's check":         {setup: "alter table events_1 add constraint own check (note <> '')", want: "constraint own on table public.events_1 of partition events_1"},
+		"part's unique":        {setup: "alter table events_1 add constraint own unique (note)", want: "constraint own on table public.events_1 of partition events_1"},
+		"part's trigger":       {setup: "create trigger g after update of note on events_1 for each row execute function f()", want: "trigger g on table public.events_1 of partition events_1"},
+		"part's view":          {setup: "create view own as select note from events_1", want: "view public.own of partition events_1"},
+		"part's policy":        {setup: "create policy own on events_1 using (note <> '')", want: "policy own on table public.events_1 of partition events_1"},
+		"part's statistics":    {setup: "create statistics own on note, kind from events_1", want: "statistics object public.own of partition events_1"},
+		"part's default":       {setup: "alter table events_1 alter note set default 'x'", want: "its default of partition events_1"},
+		"part's NOT NULL":      {setup: "alter table events_1 alter note set not null", want: "its NOT NULL of partition events_1"},
+		"part's rights":        {setup: "grant select (note) on events_1 to pg_monitor", want: "its settings of partition events_1"},
+		"part's storage":       {setup: "alter table events_1 alter note set storage external", want: "its settings of partition events_1"},
+		"part's key to it":     {setup: "create unique index u on events_1 (note); create table o (note text references events_1 (note))", want: "constraint o_note_fkey on table public.o of partition events_1"},
+		"part's other columns": {setup: "create index own on events_1 (kind); alter table events_1 alter kind set not null", want: "no diagnostics"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			change := test.change
+			if change == "" {
+				change = note
+			}
+			if got := lowered(t, table+test.setup, change); !strings.Contains(got, test.want) {
+				t.Errorf("got %s\nwant one that says %q", got, test.want)
+			}
+		})
+	}
+}
+
+// A row that goes to another partition is inserted there, with what both shapes say of
+// it. What only the old shape can say is not lost by that, before the swap and after.
+func TestARowThatMovesToAnotherPartitionStaysAsItIs(t *testing.T) {
+	w := newWorld(t, `create table users (id int, at date, name text) partition by range (at);
+		create table users_1 partition of users for values from ('2025-01-01') to ('2026-01-01');
+		create table users_2 partition of users for values from ('2026-01-01') to ('2027-01-01');
+		insert into users select i, '2025-05-05', '00' || i from generate_series(1, 4) i`)
+	c := changeType("users", "name", "int", "name::int", "pleat_new_name::text")
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	w.apply(backfillOf(w.lower(c)))
+	p = w.lower(c)
+	w.do(p, p.Validate, migrations.Verified)
+	w.exec("update users set at = '2026-05-05' where id = 1")
+	w.exec("update users set at = '2026-05-05', name = '0055' where id = 2")
+	p = w.lower(c)
+	w.do(p, p.Hide, migrations.Hidden)
+	w.exec("update users set at = '2026-05-05' where id = 3")
+	w.exec("update users set at = '2026-05-05', name = 77 where id = 4")
+	if got := w.value("select string_agg(name::text, ' ' order by id) from users_2"); got != "1 55 3 77" {
+		t.Errorf("releases of the new shape read %s", got)
+	}
+	p = w.lower(c)
+	w.undo(p, p.Hide, migrations.Verified)
+	if got := w.value("select string_agg(name, ' ' order by id) from users_2"); got != "001 0055 003 77" {
+		t.Errorf("releases of the old shape read %s", got)
+	}
+}
