@@ -101,11 +101,10 @@ func (l *lowering) carried(t spec.Table) []carriedView {
 	live := l.live.Table(t)
 	var before, after []string
 	for _, r := range l.replaced(t) {
-		switch {
-		case r.Keep:
-		case swapState(live, r) == original:
+		switch swapState(live, r) {
+		case original:
 			before = append(before, r.Column)
-		case swapState(live, r) == hidden:
+		case hidden:
 			after = append(after, r.Final())
 		}
 	}
@@ -156,13 +155,26 @@ func (l *lowering) carryViews(u *Unit, t spec.Table) {
 			u.Also = append(u.Also, lockView(besideView(v.Table)))
 		}
 	} else {
-		makes = []string{makeViews()}
+		makes = l.byFormerNames(t, makeViews())
 	}
 	if len(u.Statements) > 0 {
 		u.Statements = slices.Concat([]string{l.keepViews(t, views)}, away, u.Statements, makes)
 	}
 	u.Undo = slices.Concat([]string{l.keepRights(views)}, dropViews(outermost(views)), u.Undo, back)
 	u.Does = append(u.Does, does+strings.Join(names, ", "))
+}
+
+// byFormerNames has a statement find the columns that keep their names by those of the
+// columns that they replace: the views' definitions have them so, and bring out the
+// columns under those names.
+func (l *lowering) byFormerNames(t spec.Table, statement string) []string {
+	all := []string{statement}
+	for _, r := range l.replaced(t) {
+		if r.Keep {
+			all = slices.Concat([]string{renameColumn(t, r.By, r.Column)}, all, []string{renameColumn(t, r.Column, r.By)})
+		}
+	}
+	return all
 }
 
 // outermost are the views, each before those that it reads.
@@ -212,9 +224,7 @@ func lockView(v spec.Table) TableLock {
 func (l *lowering) keepViews(t spec.Table, views []carriedView) string {
 	var columns, names []string
 	for _, r := range l.replaced(t) {
-		if !r.Keep {
-			columns = append(columns, r.Column)
-		}
+		columns = append(columns, r.Column)
 	}
 	for _, v := range views {
 		names = append(names, Literal(tableIdent(v.Table)))

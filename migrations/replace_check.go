@@ -118,10 +118,7 @@ func comparedAs(kind string) string {
 func viewsInTheWay(r *spec.ReplaceColumn, t *Table) []string {
 	var found []string
 	for _, v := range t.ShownBy([]string{r.Column}) {
-		switch why := v.stays([]string{r.Column}); {
-		case r.Keep:
-			found = append(found, v.Object)
-		case len(why) > 0:
+		if why := v.stays([]string{r.Column}); len(why) > 0 {
 			found = append(found, fmt.Sprintf("%s (%s)", v.Object, strings.Join(why, ", ")))
 		}
 	}
@@ -134,7 +131,8 @@ func triggersInTheWay(r *spec.ReplaceColumn, t *Table) []string {
 	for _, g := range t.naming(r.Column) {
 		switch {
 		case r.Keep:
-			found = append(found, "trigger "+g.Name+", which names it")
+			// What it runs may read the column by its name, too.
+			found = append(found, "trigger "+g.Name+", which would not know what is written by the new name")
 		case g.Stays != "":
 			found = append(found, "trigger "+g.Name+" ("+g.Stays+")")
 		}
