@@ -26,7 +26,7 @@ func (o sqlOperation) expand(l *lowering) bool {
 func (o sqlOperation) contract(l *lowering, _ int) bool {
 	u := l.sql("contract", o.SQL)
 	u.refused = l.besideViews(o.SQL, true)
-	u.Drops = []string{"sql." + o.Label}
+	u.Drops, u.Verb = []string{"sql." + o.Label}, "run"
 	l.program.Drop = append(l.program.Drop, u)
 	return true
 }

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"strings"
+
 	"pleat/migrations"
 	"pleat/spec"
 )
@@ -37,5 +39,17 @@ func (p *planning) needed(w world, c *spec.Change) string {
 	if first := blocked[0]; w.kept[first.service][first.version] {
 		return firstOf(p.stillKept(p.byName[first.service], sortedKeys(w.kept[first.service])), first.why)
 	}
-	return blocked[0].why
+	why := blocked[0].why
+	if s := p.byName[blocked[0].service]; s != nil && p.target(s) == blocked[0].version {
+		why += isWanted
+	}
+	return why
 }
+
+// isWanted ends the reason of what is deferred for as long as the spec stays as
+// it is.
+const isWanted = ", and is wanted"
+
+// WaitsForSpec tells whether that is why a step is deferred: no time and no
+// evidence lets it run, only a spec that wants another release.
+func WaitsForSpec(reason string) bool { return strings.HasSuffix(reason, isWanted) }

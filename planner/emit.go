@@ -243,6 +243,7 @@ func (e *emitter) add(group string, s Step) {
 		e.window = []string{s.ID}
 	}
 	e.last[s.Address] = s.ID
+	e.ended = e.ended || s.Undo == nil && s.Deferred == "" && s.Kind != KindStop
 	e.steps = append(e.steps, s)
 }
 

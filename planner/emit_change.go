@@ -214,7 +214,7 @@ func (e *emitter) onceMore(c *spec.Change, u migrations.Unit) *Undo {
 	case slices.ContainsFunc(program.Hide, is):
 		verb = firstOf(u.Verb, "hide")
 	case slices.ContainsFunc(program.Drop, is):
-		verb = firstOf(u.Verb, "drop")
+		verb = firstOf(u.Verb, dropVerb)
 	}
 	return &Undo{Title: verb + " again", Action: e.forward(c, u, migrations.Expanded)}
 }

@@ -1,5 +1,7 @@
 package planner
 
+import "strings"
+
 // checkpointBefore puts a checkpoint before a step that begins a new group, and
 // before one after which something cannot come back. A migration or a revert may
 // have a way back all the same: what ran before may not live with what it leaves.
@@ -27,10 +29,7 @@ func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 	back := e.back()
 	if noReturn {
 		gone := append(e.parted, e.parting...)
-		back = firstOf(names(gone), "what is dropped") + " cannot come back below this line"
-		if e.final && len(gone) == 0 {
-			back = "what is done while services are down cannot be undone"
-		}
+		back = e.noReturn(gone, before)
 		e.lose(gone)
 		e.parting, e.parted, e.final, e.passed = nil, nil, false, e.passed || before.Undo == nil || before.Kind == KindRevert
 	}
@@ -39,6 +38,23 @@ func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 		Cause: "a place to go back to", Safety: Idempotent, Deferred: before.Deferred, Undo: &Undo{},
 		Action: &Checkpoint{Name: name, Back: back, NoReturn: noReturn},
 	})
+}
+
+// noReturn says what a point of no return is: of releases that are gone, or of
+// the step that it is before.
+func (e *emitter) noReturn(gone []releaseKey, before Step) string {
+	const below = " cannot come back below this line"
+	switch {
+	case len(gone) > 0:
+		return names(gone) + below
+	case e.final:
+		return "what is done while services are down cannot be undone"
+	case before.Kind == KindRevert:
+		return "what is taken back" + below
+	case before.Kind == KindContract && strings.HasPrefix(before.Title, dropVerb):
+		return "what is dropped" + below
+	}
+	return before.Title + " cannot be undone"
 }
 
 // checkpointName is the next letter; what has a line of its own in a plan, without

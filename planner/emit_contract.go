@@ -138,6 +138,9 @@ func (e *emitter) askAgain(c *spec.Change, deferred string) {
 	}
 }
 
+// dropVerb is what a contract does last, where a unit says nothing else.
+const dropVerb = "drop"
+
 // drop takes away for good what was hidden.
 func (e *emitter) drop(m move) {
 	c := m.change
@@ -146,7 +149,7 @@ func (e *emitter) drop(m move) {
 	pending := unapplied(program.Drop, e.recorded(c))
 	for i, u := range pending {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Contracted))
-		s.Title = firstOf(u.Verb, "drop") + " " + u.Title
+		s.Title = firstOf(u.Verb, dropVerb) + " " + u.Title
 		s.Cause = "the old shape of " + string(c.Address()) + " is hidden, and nobody missed it"
 		s.Needs = append(e.arrivals(c), e.before(c)...)
 		s.Guards = e.evidence(c)

@@ -137,6 +137,9 @@ func (t *text) plan(p *Plan) {
 		}
 		t.line("", "")
 	}
+	if p.Deferred() > 0 {
+		t.line(dim, "~ deferred: not now, for the reason below")
+	}
 	t.line(bold, p.Verdict())
 	t.line(dim, "fingerprint "+p.Fingerprint)
 }

@@ -52,7 +52,7 @@ func (p *planning) outOfRange(k releaseKey, d *spec.Migrations, version uint64, 
 	case r.MigrateOnStart:
 		m.why = fmt.Sprintf("%s %s migrates on start, and so runs with schema %d of %s only", k.service, k.version, r.ranges(d.Name)[0].Ships, d.Address())
 	case version < needs:
-		m.why = fmt.Sprintf("%s %s needs schema %d of %s, and it is %s", k.service, k.version, needs, d.Address(), orNone(version))
+		m.why = fmt.Sprintf("%s %s needs schema %d of %s, and it is at %s", k.service, k.version, needs, d.Address(), orNone(version))
 	default:
 		m.why = fmt.Sprintf("%s %s does not know schema %d of %s", k.service, k.version, version, d.Address())
 	}
@@ -76,7 +76,7 @@ func lowest(ranges []VersionRange, start bool) uint64 {
 
 func orNone(version uint64) string {
 	if version == 0 {
-		return "at none"
+		return "none"
 	}
 	return fmt.Sprint(version)
 }

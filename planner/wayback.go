@@ -23,6 +23,7 @@ type wayBack struct {
 	unkept []*spec.Change      // with two shapes that no sync keeps in step
 	went   []releaseKey        // what the plan rolled out
 	missed string              // what the able ones would not find, "" for nothing
+	ended  bool                // something was done to data that nothing undoes
 }
 
 func newWayBack(p *planning) *wayBack {
@@ -136,12 +137,16 @@ func (b *wayBack) ignores(k releaseKey, c *spec.Change) bool {
 // back says what going back to a place means.
 func (b *wayBack) back() string {
 	switch {
-	case len(b.able) == 0 && len(b.unable) == 0:
+	case len(b.able) == 0 && len(b.unable) == 0 && !b.ended:
 		return "nothing lost"
 	case len(b.able) == 0 || b.barred:
 		return "what fails below goes back to here"
 	}
-	text := "back to " + names(b.able) + b.manner() + firstOf(b.missed, ", nothing lost")
+	lost := ", nothing lost"
+	if b.ended {
+		lost = ", except for what cannot be undone"
+	}
+	text := "back to " + names(b.able) + b.manner() + firstOf(b.missed, lost)
 	if len(b.unable) > 0 {
 		text += "; " + names(b.unable) + " cannot come back"
 	}

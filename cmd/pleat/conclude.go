@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pleat/executor"
@@ -83,7 +84,7 @@ func (a *app) sum(kind string, s executor.Summary) {
 	case executor.Deferred:
 		a.talk("\nDone as far as it goes now: %s in %.1fs.", count(len(s.Done), "step"), s.Seconds)
 		a.list("Deferred", s.Deferred)
-		a.talk("Next: pleat %s%s takes it up again.", kind, withWords(s.Deferred))
+		a.talk("Next: pleat %s%s takes it up again%s.", kind, withWords(s.Deferred), onceChanged(s.Deferred))
 		return
 	}
 	a.talk("")
@@ -101,6 +102,15 @@ func (a *app) sum(kind string, s executor.Summary) {
 	a.list("Undone", s.Undone)
 	a.list("Not started", s.NotStarted)
 	a.list("Deferred", s.Deferred)
+}
+
+// onceChanged is what it takes first, where nothing of what is deferred goes on
+// by the spec as it is; "" where something does.
+func onceChanged(deferred []string) string {
+	if slices.ContainsFunc(deferred, func(d string) bool { return !planner.WaitsForSpec(d) }) {
+		return ""
+	}
+	return " once the spec wants a release that knows it"
 }
 
 // withWords are the arguments without which none of what is deferred goes on;
