@@ -145,6 +145,9 @@ func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
 		if len(p.Checks) == 0 && r.started {
 			e.note(fmt.Sprintf("%s %s has no check: it counts as up once it runs", s.Address(), p.Process))
 		}
+		if s.Clustered != nil && s.Clustered.Name == p.Process && r.started && !asks(p.Checks) {
+			e.note(fmt.Sprintf("%s %s: no check asks whether an instance has caught up, so an old one may go before it has: one of exec or http can ask", s.Address(), p.Process))
+		}
 	}
 	if s.Strategy.Kind != spec.Rolling || len(e.start.mix[s.Name]) == 0 {
 		return
@@ -158,6 +161,12 @@ func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
 		low := max(r.count(p)-falls, 0)
 		e.note(fmt.Sprintf("%s %s: availability falls to %d of %d while it rolls", s.Address(), p.Process, low, r.count(p)))
 	}
+}
+
+// asks tells whether one of the checks may ask an instance what it has in it, more than
+// that it listens.
+func asks(checks []*spec.Check) bool {
+	return slices.ContainsFunc(checks, func(c *spec.Check) bool { return c.Kind != spec.CheckTCP })
 }
 
 // rollout is one service on its way to one release.
