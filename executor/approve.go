@@ -27,22 +27,20 @@ type silence struct{ why string }
 func (e *silence) Error() string { return e.why }
 
 // decide waits for a person's word. What was said before the step began counts
-// for nothing: it was about another attempt.
+// for nothing: it was about another attempt. Words that cannot be read may be any,
+// and are asked for again; where they cannot be read to the end, nobody knows.
 func (r *run) decide(ctx context.Context, s planner.Step, a *planner.Approve) error {
-	began, err := r.begunAt(ctx, s)
-	if err != nil {
-		return err
-	}
 	end := r.Now().Add(a.Timeout)
 	text := fmt.Sprintf("approval until %s: pleat approve %d", end.UTC().Format("2006-01-02 15:04 MST"), r.number[s.ID])
 	r.report(ctx, s, planner.Waiting{For: text})
 	defer r.report(ctx, s, planner.Waiting{})
-	seen := int64(0)
+	seen, deaf := int64(0), false
 	for {
-		words, err := r.Journal.Words(ctx, r.Ticket.Run, seen)
-		if err != nil {
-			return err
+		words, began, err := r.said(ctx, s, seen)
+		if err != nil && !deaf && ctx.Err() == nil {
+			r.warn(ctx, s, "what was said cannot be read, and is asked for again: "+firstLine(err))
 		}
+		deaf = err != nil
 		for _, w := range words {
 			seen = w.Seq
 			if w.Step != s.ID || w.At.Before(began) {
@@ -58,12 +56,26 @@ func (r *run) decide(ctx context.Context, s planner.Step, a *planner.Approve) er
 			return nil
 		}
 		if !r.Now().Before(end) {
+			if deaf {
+				return r.unrecorded(err)
+			}
 			return late(a)
 		}
 		if !r.pause(ctx, min(hear, end.Sub(r.Now()))) {
 			return fmt.Errorf("waiting for approval: %w", context.Canceled)
 		}
 	}
+}
+
+// said are the words after that one, and when the step began that they may be for.
+func (r *run) said(ctx context.Context, s planner.Step, after int64) (words []journal.Word, began time.Time, err error) {
+	if words, err = r.Journal.Words(ctx, r.Ticket.Run, after); err != nil || len(words) == 0 {
+		return nil, began, err
+	}
+	if began, err = r.begunAt(ctx, s); err != nil {
+		return nil, began, err
+	}
+	return words, began, nil
 }
 
 func late(a *planner.Approve) error {
