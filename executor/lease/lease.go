@@ -23,6 +23,7 @@ const (
 	heartbeat      = 5 * time.Second
 	expiry         = 30 * time.Second
 	cleanupTimeout = 10 * time.Second
+	resending      = time.Second            // for which it is tried again where it cannot be reached
 	pause          = 100 * time.Millisecond // between two tries to free it
 )
 
@@ -226,7 +227,8 @@ func (l *Lease) lose(reason error) {
 
 // Release stops the heartbeat, waits for it, and frees the lease, also when
 // ctx was cancelled. Releasing again, or after the lease was lost, does
-// nothing. After an error the lease ends by expiry.
+// nothing. After an error the lease ends by expiry: where its database cannot be
+// reached nobody waits for that.
 func (l *Lease) Release(ctx context.Context) error {
 	l.mutex.Lock()
 	again := l.released
@@ -247,8 +249,13 @@ func (l *Lease) Release(ctx context.Context) error {
 
 // free may be sent again: it then finds the row as it should be.
 func (l *Lease) free(ctx context.Context) error {
+	if l.trouble != nil && !errors.Is(l.trouble, context.Canceled) { // it could not be reached just now either
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, resending)
+		defer cancel()
+	}
 	err := l.freeOnce(ctx)
-	for err != nil && l.conn.IsClosed() && ctx.Err() == nil {
+	for end := time.Now().Add(resending); err != nil && l.conn.IsClosed() && ctx.Err() == nil && time.Now().Before(end); {
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):

@@ -410,9 +410,30 @@ func TestALeaseThatCannotBeRenewedInTimeIsLost(t *testing.T) {
 	if !errors.Is(context.Cause(ctx), lease.ErrLost) {
 		t.Errorf("cause = %v", context.Cause(ctx))
 	}
+	releasedInVain(t, l)
+}
+
+// releasedInVain wants that nobody waits for a lease that ends by itself.
+func releasedInVain(t *testing.T, l *lease.Lease) {
+	t.Helper()
+	began := time.Now()
 	if err := l.Release(t.Context()); err == nil {
 		t.Error("it was released through a proxy that refuses")
 	}
+	if waited := time.Since(began); waited > 5*time.Second {
+		t.Errorf("it was waited for %s", waited)
+	}
+}
+
+func TestALeaseWhoseDatabaseIsGoneIsLeft(t *testing.T) {
+	proxy, through := pgtest.NewProxy(t, stateDatabase(t))
+	l, err := lease.Take(t.Context(), spec.Plain(through), name, self(t, "r1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Refuse()
+	proxy.Sever()
+	releasedInVain(t, l)
 }
 
 func TestAClaimThatIsNotAnsweredIsLookedFor(t *testing.T) {
