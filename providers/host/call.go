@@ -20,6 +20,7 @@ type call struct {
 	progress time.Duration // of waiting for one more of them; 0 = none
 	stay     time.Duration // for which they are up before a start is done
 	report   func(planner.Report)
+	began    map[string]int64 // the last event of each host before the call, which may have to be made again
 }
 
 // within calls wait with the step's time. The first result says that it was
@@ -84,18 +85,27 @@ func (c *call) members(ctx context.Context, all []planner.Placement) ([]fleet.Me
 }
 
 // recall reports what an earlier attempt at the same step brought about: the
-// run that made it may not have lived to tell.
-func (c *call) recall(ctx context.Context, m fleet.Member, mine func(api.Event) bool) error {
+// run that made it may not have lived to tell. It gives what came of this call, of
+// which the answer was lost.
+func (c *call) recall(ctx context.Context, m fleet.Member, mine func(api.Event) bool) (unanswered []api.Event, err error) {
 	events, err := m.Events(ctx, 0, c.key)
 	if err != nil {
-		return fmt.Errorf("reading the events of %s: %w", m.Host, err)
+		return nil, fmt.Errorf("reading the events of %s: %w", m.Host, err)
+	}
+	if _, again := c.began[m.Host]; !again {
+		c.began[m.Host] = m.Seq
 	}
 	for _, e := range events {
-		if e.Seq <= m.Seq && mine(e) {
-			c.tell(c.redacted(e))
+		if e.Seq > m.Seq || !mine(e) {
+			continue
+		}
+		e = c.redacted(e)
+		c.tell(e)
+		if e.Seq > c.began[m.Host] {
+			unanswered = append(unanswered, e)
 		}
 	}
-	return nil
+	return unanswered, nil
 }
 
 // follow is fleet.Follow without the secrets that instances may tell of

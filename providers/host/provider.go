@@ -62,9 +62,8 @@ func (p *Provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, 
 	if err != nil {
 		return err
 	}
-	return fleet.Patient(ctx, func(func()) error {
-		return p.apply(ctx, call{Provider: p, key: t.Run + "/" + s.ID, limit: s.Limits.Run, progress: s.Limits.Progress, stay: s.Limits.Stay, report: report}, s)
-	})
+	c := call{Provider: p, key: t.Run + "/" + s.ID, limit: s.Limits.Run, progress: s.Limits.Progress, stay: s.Limits.Stay, report: report, began: map[string]int64{}}
+	return fleet.Patient(ctx, func(func()) error { return p.apply(ctx, c, s) })
 }
 
 func (p *Provider) apply(ctx context.Context, c call, s planner.Step) error {

@@ -63,8 +63,14 @@ func (c *call) start(ctx context.Context, a *planner.Start) error {
 		if err := c.upload(ctx, m, a.Artifact); err != nil {
 			return err
 		}
-		if err := c.recall(ctx, m, s.mine); err != nil {
+		unanswered, err := c.recall(ctx, m, s.mine)
+		if err != nil {
 			return err
+		}
+		for _, e := range unanswered {
+			if err := s.count(ctx, e); err != nil {
+				return err
+			}
 		}
 	}
 	if err := s.putAll(ctx); err != nil {
@@ -250,14 +256,24 @@ func (s *start) advanced() {
 
 // failed counts a failure: below the limit it starts the instance again.
 func (s *start) failed(ctx context.Context, e api.Event) error {
-	p := place{e.Host, e.Ref}
+	if err := s.count(ctx, e); err != nil {
+		return err
+	}
+	return s.ask(ctx, place{e.Host, e.Ref})
+}
+
+// count takes an event for one more failure, if it is: above the limit an error.
+func (s *start) count(ctx context.Context, e api.Event) error {
+	if e.State != planner.Down {
+		return nil
+	}
 	s.failures++
 	if s.failures > s.MaxStartFailures {
-		return s.blame(ctx, p, e.Error)
+		return s.blame(ctx, place{e.Host, e.Ref}, e.Error)
 	}
 	s.report(planner.Warning{Text: fmt.Sprintf("%s on %s: %s; start %d of %d that may fail",
 		e.Ref, e.Host, e.Error, s.failures, s.MaxStartFailures)})
-	return s.ask(ctx, p)
+	return nil
 }
 
 // blame is the error of an instance that did not come up, with what it wrote.

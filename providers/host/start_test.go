@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -165,6 +168,53 @@ func TestStartFailuresAboveTheLimitFailTheStep(t *testing.T) {
 	if want := "users 1.0.0 web.1 on a: failed to start: exit status 3"; err == nil || err.Error() != want {
 		t.Errorf("Start = %v, want %s", err, want)
 	}
+}
+
+// An instance that failed while the answer to its start was lost has failed: it is not
+// started once more than it may be.
+func TestStartFailuresOfWhichTheAnswerIsLostCount(t *testing.T) {
+	for _, most := range []int{0, 1} {
+		w := newWorld(t, agenttest.Options{})
+		starts := filepath.Join(t.TempDir(), "starts")
+		a := w.start("1.0.0", 1)
+		a.Definition.Command, a.MaxStartFailures = []string{"sh", "-c", "echo >>" + starts + "; exit 3"}, most
+		w.spec.Agents[0] = losing(t, w.agents[0], func() { w.agents[0].Await(agenttest.Ref("1.0.0", "web.1"), planner.Down) })
+		w.Provider = w.provider(host.Options{})
+		err := w.apply("s1", a)
+		if want := "users 1.0.0 web.1 on a: failed to start: exit status 3"; err == nil || err.Error() != want {
+			t.Errorf("Start = %v, want %s", err, want)
+		}
+		if b, err := os.ReadFile(starts); err != nil || len(b) != most+1 {
+			t.Errorf("it was started %d times, %v, want %d", len(b), err, most+1)
+		}
+	}
+}
+
+// losing leads to an agent, and loses the first answer about an instance once that has
+// happened.
+func losing(t *testing.T, a *agenttest.Agent, happened func()) string {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	s := &http.Server{Handler: &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "agent" },
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(a.URL, "unix://"))
+		}},
+		FlushInterval: -1,
+		ModifyResponse: func(r *http.Response) error {
+			if r.Request.Method == http.MethodPut && strings.Contains(r.Request.URL.Path, "instance") {
+				once.Do(func() { happened(); panic(http.ErrAbortHandler) })
+			}
+			return nil
+		},
+	}}
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close() })
+	return "unix://" + socket
 }
 
 func TestArtifactThatIsNotWhatTheReleasePinsIsRefused(t *testing.T) {

@@ -168,7 +168,7 @@ func (c *call) see(ctx context.Context, a *planner.Stop) error {
 	there, left := toSee(a, hosts)
 	mine := func(e api.Event) bool { _, ok := left[place{e.Host, e.Ref}]; return ok }
 	for _, m := range members {
-		if err := c.recall(ctx, m, mine); err != nil {
+		if _, err := c.recall(ctx, m, mine); err != nil {
 			return err
 		}
 	}
