@@ -681,13 +681,19 @@ func (r *rollout) hostOf(b Backend) string {
 
 // floor is how many others of the process must stay after a move: what the strategy
 // promises, never more than the move leaves. A router keeps it for those that get
-// requests, and whoever stops instances for the rest.
+// requests, and whoever stops instances for the rest, and those of a cluster.
 func (r *rollout) floor(m strategy.Move, routed bool) int {
 	p := r.to.process(m.Process)
 	if p == nil || routed != (p.Routed && r.service.Router != nil) {
 		return 0
 	}
-	return min(m.Serving, r.count(*p))
+	return r.promised(m)
+}
+
+// promised is how many others of a process that the new release has must stay after a
+// move.
+func (r *rollout) promised(m strategy.Move) int {
+	return min(m.Serving, r.count(*r.to.process(m.Process)))
 }
 
 // leaving is how a process of an old release was started, as recorded, or as
@@ -743,8 +749,10 @@ func (r *rollout) stopAction(version string, m strategy.Move, placed []Placement
 		Process: m.Process, Drain: r.drainOf(version, m.Process), Instances: placed, Wait: m.Wait, Exclusive: m.Alone || r.exclusive() || r.current.kind == moveDown,
 	}
 	if r.current.kind != moveDown && r.to.process(m.Process) != nil {
-		s.By, s.Floor = r.to.Version, r.floor(m, false)
-		s.Role = r.roleOf(version, m.Process, placed)
+		s.By, s.Floor, s.Role = r.to.Version, r.floor(m, false), r.roleOf(version, m.Process, placed)
+		if s.Role != "" { // a copy that goes between the drain and the stop is missed by more than requests
+			s.Floor = r.promised(m)
+		}
 	}
 	return s
 }
