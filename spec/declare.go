@@ -183,6 +183,7 @@ func (l *loader) changeName(i instance) bool {
 	}
 	if len(i.name) > maxChangeName {
 		l.add(i.node.labelRange(0), "Name too long", "The name of a change has at most %d bytes, because it is part of the names of triggers and functions; %s has %d.", maxChangeName, quote(i.name), len(i.name))
+		l.refused["change."+i.name] = true
 		return false
 	}
 	return true

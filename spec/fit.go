@@ -135,6 +135,10 @@ func (f fitter) unknownAttribute(t *block, owner string, a *hclsyntax.Attribute)
 		f.add(a.NameRange, "Unsupported argument", "In %s, %s is a block. Write it without the equals sign: %s", owner, a.Name, c.header())
 		return
 	}
+	if inner := t.blocksWith(a.Name); len(inner) > 0 {
+		f.add(a.NameRange, "Unsupported argument", "%s takes no argument %s of its own. Write it into a block in there: %s.", upperFirst(owner), a.Name, among(inner))
+		return
+	}
 	f.add(a.NameRange, "Unsupported argument", "%s takes no argument %s.%s", upperFirst(owner), a.Name, DidYouMean(a.Name, t.attributeNames()))
 }
 

@@ -84,6 +84,17 @@ func (b *block) block(name string) *block {
 	return nil
 }
 
+// blocksWith names the blocks in b that take an argument.
+func (b *block) blocksWith(argument string) []string {
+	var names []string
+	for _, c := range b.blocks {
+		if _, takes := c.attribute(argument); takes {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
 // variant is the table for blocks with that first label; nil when there is none.
 func (b *block) variant(label string) *block {
 	for _, v := range b.variants {
