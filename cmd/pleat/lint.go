@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -30,10 +31,10 @@ type lintOptions struct {
 func newLintCommand(a *app) *cobra.Command {
 	var o lintOptions
 	c := &cobra.Command{
-		Use: "lint [FILE|DIR ...]", Short: "Say what SQL files do to those who work meanwhile",
+		Use: "lint [FILE|DIR|- ...]", Short: "Say what SQL files do to those who work meanwhile",
 		Long: `Reads .sql files with PostgreSQL's own grammar and reports hazards and advice,
 each with a code that pleat explain knows. Without an argument it reads the
-current directory. In a directory of golang-migrate files the up files are read
+current directory, with - the standard input. In a directory of golang-migrate files the up files are read
 in the order of their versions, each with what those before it have made.
 
 A file runs as one transaction, unless it has a statement that cannot be in one,
@@ -78,7 +79,7 @@ func (a *app) lint(args []string, o lintOptions) error {
 	}
 	var files []linted
 	for _, arg := range args {
-		more, err := lintPath(arg, options)
+		more, err := a.lintArgument(arg, options)
 		if err != nil {
 			return err
 		}
@@ -124,6 +125,19 @@ func serverVersion(text string) (int, error) {
 		return 0, fmt.Errorf("--pg-version %s: write it as 15 or 14.3", text)
 	}
 	return m*10000 + n, nil
+}
+
+// lintArgument reads the standard input, a file or a directory.
+func (a *app) lintArgument(arg string, o hazard.Options) ([]linted, error) {
+	if arg != "-" {
+		return lintPath(arg, o)
+	}
+	source, err := io.ReadAll(a.in)
+	if err != nil {
+		return nil, fmt.Errorf("standard input: %w", err)
+	}
+	f, err := lintSource("<stdin>", source, hazard.NewReader(o))
+	return []linted{f}, err
 }
 
 // lintPath reads a file, or the .sql files below a directory.
@@ -188,6 +202,10 @@ func lintFile(path string, reader *hazard.Reader) (linted, error) {
 	if err != nil {
 		return linted{}, err
 	}
+	return lintSource(path, source, reader)
+}
+
+func lintSource(path string, source []byte, reader *hazard.Reader) (linted, error) {
 	statements, err := reader.Read(string(source))
 	if err != nil {
 		return linted{}, fmt.Errorf("%s: %w", path, err)
@@ -217,7 +235,7 @@ func (o lintOptions) wants(code string) bool {
 }
 
 func (f linted) place(s hazard.Statement, found hazard.Finding) lintFinding {
-	at := hcl.Range{Filename: f.File, Start: f.pos(found.Start), End: f.pos(s.End)}
+	at := hcl.Range{Filename: f.File, Start: f.pos(found.Start), End: f.pos(cmp.Or(found.End, s.End))}
 	return lintFinding{File: f.File, Line: at.Start.Line, Column: at.Start.Column, Finding: found, at: at}
 }
 

@@ -202,6 +202,9 @@ func (s *scope) copy(n node) {
 		s.find("unclassified_sql", "COPY reads or writes a file of the server, or runs a program there")
 		s.Irreversible = true
 	}
+	if n.flag("is_from") && n.text("filename") == "" && !n.flag("is_program") {
+		s.find("copy_from_stdin", "COPY %s takes rows that are no SQL", tableOf(n.child("relation")))
+	}
 	if query := n.item("query"); query.kind != "" {
 		s.statement(query)
 		return

@@ -3,11 +3,25 @@ package hazard
 var readingDocs = []Doc{
 	{
 		Code: "unclassified_sql", Severity: Risk, Title: "Nobody knows what this statement does",
-		Explain: "The text is not in the grammar of PostgreSQL 17, or it runs code that cannot be seen from here: a DO block, CALL, EXECUTE, or a function that is not PostgreSQL's own. " +
+		Explain: "It runs code that cannot be seen from here: a DO block, CALL, EXECUTE, or a function that is not PostgreSQL's own. " +
 			"Which locks it takes, for how long, and what it loses is unknown.",
 		Safe:   "Write out what the code does as plain statements, or read it with the table sizes in mind and allow this code by name.",
 		Manual: "DO; CALL; CREATE FUNCTION",
 		Strong: []string{"execute"},
+	},
+	{
+		Code: "syntax_error", Severity: Risk, Title: "PostgreSQL's grammar refuses it",
+		Explain: "The message is that of the grammar of PostgreSQL 17, and so is the place. The server refuses the statement too, so the file or the block ends there, unless it is newer than 17 and knows more. " +
+			"Commands of psql, which begin with \\, are for psql only.",
+		Safe:   "Write it as the server's manual has it.",
+		Manual: "Part VI, SQL Commands",
+		Squawk: []string{"syntax-error"},
+	},
+	{
+		Code: "copy_from_stdin", Severity: Risk, Title: "Rows in the file, for COPY FROM stdin",
+		Explain: "The lines after it are rows that psql sends. Nobody else takes them out of a file: pleat and golang-migrate send them as SQL, which ends with a syntax error, or the server waits for rows that never come.",
+		Safe:    "INSERT with the rows as VALUES; or load them with psql, apart from the migrations.",
+		Manual:  "COPY; psql, \\copy",
 	},
 	{
 		Code: "not_in_this_version", Severity: Risk, Title: "The server is too old for this statement",

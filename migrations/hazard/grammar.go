@@ -10,21 +10,28 @@ import (
 	"unicode/utf8"
 
 	grammar "github.com/pganalyze/pg_query_go/v6/parser"
-)
 
-// grammarVersion is the major version of PostgreSQL whose grammar is linked in.
-const grammarVersion = 17
+	"pleat/spec"
+)
 
 // longest is the longest text that is parsed: a tree is some dozens of times
 // as large as its text.
 const longest = 4 << 20
 
 // parsed is one statement of a text, with the tree that the grammar makes of
-// it. start and end are bytes; problem says why there is no tree.
+// it, or why there is none. start and end are bytes; base is where the text
+// begins that the grammar was given, from which it counts the places of nodes.
 type parsed struct {
+	start, end, base int
+	statement        item
+	problem          *problem
+}
+
+// problem is what the grammar says of what it refuses, and the bytes at which it
+// stopped.
+type problem struct {
+	text       string
 	start, end int
-	statement  item
-	problem    string
 }
 
 type tree struct {
@@ -36,17 +43,54 @@ type tree struct {
 }
 
 // parse cuts a text into statements. One that the grammar refuses is there
-// without a tree; an error is about a text whose statements cannot be told
-// apart.
+// without a tree, and the whole text is one where its statements cannot be told
+// apart. An error is about what is no text at all.
 func parse(sql string) ([]parsed, error) {
 	if err := readable(sql); err != nil {
 		return nil, err
 	}
+	sql = withoutRows(sql)
 	all, err := parseWhole(sql)
 	if err == nil {
 		return all, nil
 	}
-	return parsePieces(sql)
+	if pieces, err := parsePieces(sql); err == nil {
+		return pieces, nil
+	}
+	return parsePiece(sql, 0, len(sql)), nil
+}
+
+// rowsFollow is a COPY FROM stdin at the end of its line, where psql takes the
+// lines after it for rows, up to one that is \.
+var rowsFollow = spec.Pattern(`(?im)^[ \t]*copy\b[^;]*\bfrom[ \t\r\n]+stdin\b[^;]*;[ \t]*\r?$`)
+
+// withoutRows puts blanks for the rows after a COPY, so that all else stays
+// where it is.
+func withoutRows(sql string) string {
+	at := 0
+	for {
+		copied := rowsFollow().FindStringIndex(sql[at:])
+		if copied == nil {
+			return sql
+		}
+		start := at + copied[1]
+		end := strings.Index(sql[start:], "\n\\.")
+		if end < 0 {
+			return sql
+		}
+		at = start + end + len("\n\\.")
+		sql = sql[:start] + blanked(sql[start:at]) + sql[at:]
+	}
+}
+
+func blanked(rows string) string {
+	b := []byte(rows)
+	for i := range b {
+		if b[i] != '\n' {
+			b[i] = ' '
+		}
+	}
+	return string(b)
 }
 
 // parsePieces reads what the scanner takes for statements one by one. What it
@@ -84,7 +128,7 @@ func passedOver(sql string, start, end int) []parsed {
 	if start >= end {
 		return nil
 	}
-	return []parsed{{start: start, end: end, problem: "it begins with no word that begins a statement"}}
+	return parsePiece(sql, start, end)
 }
 
 func readable(sql string) error {
@@ -107,13 +151,36 @@ func parsePiece(sql string, start, end int) []parsed {
 	}
 	inner, err := parseWhole(sql[start:end])
 	if err != nil {
-		return []parsed{{start: start, end: end, problem: err.Error()}}
+		return []parsed{{start: start, end: end, problem: problemOf(err, sql, start, end)}}
 	}
 	for i := range inner {
 		inner[i].start += start
 		inner[i].end += start
+		inner[i].base = start
 	}
 	return inner
+}
+
+// problemOf finds the place of which an error speaks. The grammar counts
+// characters, from 1.
+func problemOf(err error, sql string, start, end int) *problem {
+	p := &problem{text: err.Error(), start: start, end: end}
+	var refused *grammar.Error
+	if !errors.As(err, &refused) || refused.Cursorpos == 0 {
+		return p
+	}
+	for range refused.Cursorpos - 1 {
+		_, size := utf8.DecodeRuneInString(sql[p.start:end])
+		p.start += size
+	}
+	if p.start >= end { // what is missing would stand after the last character
+		_, size := utf8.DecodeLastRuneInString(sql[start:end])
+		p.start = end - size
+	}
+	if _, token, ok := strings.Cut(p.text, "at or near \""); ok {
+		p.end = min(end, p.start+max(1, len(token)-1))
+	}
+	return p
 }
 
 func parseWhole(sql string) ([]parsed, error) {

@@ -54,6 +54,7 @@ type Finding struct {
 	Severity Severity `json:"severity"`
 	Text     string   `json:"text"`              // about this statement, with its tables
 	Start    int      `json:"-"`                 // byte of the source where what it is about begins
+	End      int      `json:"-"`                 // and ends; 0 = with the statement
 	Allowed  bool     `json:"allowed,omitempty"` // by a comment before the statement: -- pleat:allow CODE reason
 	Reason   string   `json:"reason,omitempty"`  // that the comment gives
 }
@@ -116,8 +117,8 @@ func NewReader(o Options) *Reader {
 
 // Read takes the next text. It runs as one transaction unless it has a
 // statement that cannot be in one, or begins and ends its own. An error says
-// why its statements cannot be told apart; a statement that the grammar refuses
-// is none: it is unclassified_sql.
+// why it is no text; a statement that the grammar refuses is none: it is a
+// syntax_error.
 func (r *Reader) Read(sql string) ([]Statement, error) {
 	all, err := parse(sql)
 	if err != nil {

@@ -16,8 +16,12 @@ var rules = []struct {
 	not  []string
 }{
 	{"unclassified_sql",
-		[]string{"do $$ begin end $$", "call p()", "select f()", "select app.lower('x')", "selec 1", "execute s", "alter table t add column c int not null not valid", "drop schema s cascade", "copy t from program 'x'", "alter table all in tablespace a set tablespace b", "reindex schema public", "select pg_terminate_backend(1)", "select query_to_xml('drop table t', true, true, '')"},
+		[]string{"do $$ begin end $$", "call p()", "select f()", "select app.lower('x')", "execute s", "drop schema s cascade", "copy t from program 'x'", "alter table all in tablespace a set tablespace b", "reindex schema public", "select pg_terminate_backend(1)", "select query_to_xml('drop table t', true, true, '')"},
 		[]string{"select 1", "select lower('x'), count(*) from t", "select pg_catalog.setval('s', 1)", "create function f() returns int language sql as 'select g()'", "", "  -- nothing\n", "reindex table concurrently t", "insert into t values (coalesce(null, now()))", "select extract(year from now())"}},
+	{"syntax_error",
+		[]string{"selec 1", "alter table t add column c int not null not valid", "foo", "select 1; \\connect d", "select 'x", "create table t (a int", "select 1; select $$"},
+		[]string{"select 1", "copy t from stdin;\n1\tit's\n\\.\nselect 1", "COPY t (a)\n  FROM STDIN WITH (format csv);\r\n1,;\r\n\\.\r\n"}},
+	{"copy_from_stdin", []string{"copy t from stdin", "copy t (a) from stdin;\n1;2\n\\.\nselect 1"}, []string{"copy t to stdout", "copy t from '/tmp/x'", "copy t from program 'x'"}},
 	{"not_in_this_version",
 		[]string{"13:alter table p detach partition q concurrently", "14:create unique index concurrently i on t (a) nulls not distinct", "14:merge into t using u on t.a = u.a when matched then delete", "13:create function f() returns int language sql begin atomic select 1; end", "16:alter table t alter column a set expression as (b + 1)"},
 		[]string{"14:alter table p detach partition q concurrently", "0:merge into t using u on t.a = u.a when matched then delete"}},
@@ -280,6 +284,48 @@ func TestStatementsAreWhereTheyAre(t *testing.T) {
 		}
 		if len(all) != 4 && !broken || len(all) < 4 || all[0].Text != "select 1" || !strings.HasPrefix(all[1].Text, "insert") || all[2].Line != 5 {
 			t.Errorf("statements are %+v", all)
+		}
+	}
+}
+
+// A finding is at the word that it is about, whatever else is in the text.
+func TestFindingsAreWhereTheyAre(t *testing.T) {
+	for _, test := range []struct{ sql, code, at string }{
+		{"-- add column\nalter table users add column a int default random();\nFOO;", "column_default_volatile", "a int default random()"},
+		{"-- é\nFOO;\nalter table users add column a int, add column b int default random()", "column_default_volatile", "b int default random()"},
+		{"-- é\nselect 1;\nselect 'é', from from t", "syntax_error", "from from t"},
+		{"FOO;\nalter table t add colum a int, b", "syntax_error", "int, b"},
+		{"create table t (a int", "syntax_error", "t"},
+		{"select 1;\nselect 'x", "syntax_error", "'x"},
+		{"copy t from stdin;\n1\tit's\n\\.\nalter table u add column a int default random()", "column_default_volatile", "a int default random()"},
+	} {
+		all, err := hazard.Read(test.sql, hazard.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := ""
+		for _, s := range all {
+			for _, f := range s.Findings {
+				if f.Code == test.code {
+					at = test.sql[f.Start:s.End]
+				}
+			}
+		}
+		if at != test.at {
+			t.Errorf("%q has %s at %q, want %q", test.sql, test.code, at, test.at)
+		}
+	}
+}
+
+// What a statement is called is what the manual calls it.
+func TestCommandsAreNamed(t *testing.T) {
+	for sql, want := range map[string]string{
+		"alter system set a = 1": "ALTER SYSTEM", "create /* x */ tablespace s location 'x'": "CREATE TABLESPACE", "checkpoint": "CHECKPOINT",
+		"reassign owned by a to b": "REASSIGN OWNED", "load 'x'": "LOAD", "drop role r": "DROP ROLE",
+	} {
+		all, err := hazard.Read(sql, hazard.Options{})
+		if err != nil || len(all) != 1 || all[0].Findings[0].Text != want {
+			t.Errorf("%s: %+v, %v", sql, all, err)
 		}
 	}
 }

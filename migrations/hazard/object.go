@@ -264,7 +264,7 @@ func (s *scope) server(i item) bool {
 		"CreateTableSpaceStmt", "DropTableSpaceStmt", "AlterTableSpaceOptionsStmt", "CreateRoleStmt", "AlterRoleStmt",
 		"AlterRoleSetStmt", "DropRoleStmt", "ReassignOwnedStmt", "CreateSubscriptionStmt", "AlterSubscriptionStmt",
 		"DropSubscriptionStmt", "CreateEventTrigStmt", "AlterEventTrigStmt", "CheckPointStmt", "LoadStmt", "CreatePLangStmt":
-		s.find("server_wide", "%s", strings.TrimSuffix(i.kind, "Stmt"))
+		s.find("server_wide", "%s", s.command())
 	default:
 		return false
 	}

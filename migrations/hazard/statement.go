@@ -1,6 +1,9 @@
 package hazard
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // statement says what one does, by its kind in the grammar. A kind that is not
 // here is unclassified.
@@ -41,14 +44,35 @@ func (s *scope) statement(i item) {
 	case "VariableSetStmt":
 		s.set(n)
 	default:
-		s.unknown(i.kind)
+		s.unknown()
 	}
 }
 
 // unknown is what is said of a kind of statement that nothing is known about.
-func (s *scope) unknown(kind string) {
+func (s *scope) unknown() {
 	s.Irreversible = true
-	s.find("unclassified_sql", "pleat does not know what %s does", strings.TrimSuffix(kind, "Stmt"))
+	s.find("unclassified_sql", "pleat does not know what %s does", s.command())
+}
+
+// command is what the manual calls the statement: "ALTER SYSTEM", "LOAD".
+func (s *scope) command() string {
+	first, rest := word(s.Text)
+	switch first {
+	case "CREATE", "ALTER", "DROP", "REASSIGN":
+		second, _ := word(rest)
+		return first + " " + second
+	}
+	return first
+}
+
+// word is the one that a text begins with, and what comes after it.
+func word(s string) (first, rest string) {
+	s = s[blank(s):]
+	end := strings.IndexFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
+	if end < 0 {
+		end = len(s)
+	}
+	return strings.ToUpper(s[:end]), s[end:]
 }
 
 // quiet are kinds that take no lock on a table and touch nothing that is there.

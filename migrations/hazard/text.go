@@ -70,13 +70,15 @@ func (t *text) commit() {
 }
 
 func (t *text) read(p parsed) {
-	s := &scope{text: t, at: p.start}
+	s := &scope{text: t, at: p.start, base: p.base}
 	s.Text = t.sql[p.start:p.end]
 	s.Start, s.End = p.start, p.end
 	s.Line = 1 + strings.Count(t.sql[:p.start], "\n")
-	if p.problem != "" {
+	if p.problem != nil {
 		s.Irreversible = true
-		s.find("unclassified_sql", "the grammar of PostgreSQL %d refuses it: %s", grammarVersion, p.problem)
+		s.at = p.problem.start
+		s.find("syntax_error", "%s", p.problem.text)
+		s.Findings[0].End = p.problem.end
 		t.statements = append(t.statements, s.Statement)
 		return
 	}
@@ -133,11 +135,11 @@ func finding(code string, at int, format string, args ...any) Finding {
 }
 
 // scope is one statement on its way through. at is where in the source the
-// part begins that is looked at.
+// part begins that is looked at, and base from where the grammar counts.
 type scope struct {
 	Statement
-	text *text
-	at   int
+	text     *text
+	at, base int
 }
 
 // find says something about the statement, once for each text.
@@ -158,11 +160,7 @@ func (s *scope) found(code string) bool {
 // near lets the findings that follow point at a node that knows its place.
 func (s *scope) near(n node) {
 	if at := n.number("location"); at > 0 {
-		// The grammar counts from the start of what it was given, which is not
-		// the source where the source was cut; then the statement will do.
-		if at >= s.Start && at < s.End {
-			s.at = at
-		}
+		s.at = s.base + at
 	}
 }
 

@@ -24,8 +24,8 @@ func Uses(sql string, t Target) (bool, error) {
 		return false, err
 	}
 	for _, p := range all {
-		if p.problem != "" {
-			return false, errors.New(p.problem)
+		if p.problem != nil {
+			return false, errors.New(p.problem.text)
 		}
 		if slices.Contains(rowKinds, p.statement.kind) && t.usedIn(p.statement.node) {
 			return true, nil
