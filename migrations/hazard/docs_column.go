@@ -70,6 +70,7 @@ var columnDocs = []Doc{
 		Safe:    "Make sure that older releases can take the value.",
 		Manual:  "ALTER TABLE, SET DEFAULT",
 		Strong:  []string{"change_column_default"},
+		Squawk:  []string{"ban-drop-default", "ban-set-default"},
 	},
 	{
 		Code: "column_assigned_twice", Severity: Risk, Title: "Column named twice",

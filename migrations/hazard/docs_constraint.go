@@ -48,6 +48,7 @@ var constraintDocs = []Doc{
 		Explain: "From here on rows may come in that break it, and it cannot be added again until they are gone. A foreign key also locks the other table under ACCESS EXCLUSIVE; a unique one loses its index.",
 		Safe:    "Drop it once every release can live with rows that break it.",
 		Manual:  "ALTER TABLE, DROP CONSTRAINT",
+		Squawk:  []string{"ban-drop-constraint"},
 	},
 	{
 		Code: "several_foreign_keys", Severity: Risk, Title: "Foreign keys to several tables in one transaction",

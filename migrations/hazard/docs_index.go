@@ -13,7 +13,7 @@ var indexDocs = []Doc{
 		Explain: "It needs ACCESS EXCLUSIVE on the table of the index. It is quick once it has the lock, but while it waits for one long reader everybody else queues up behind it.",
 		Safe:    "drop_index, which drops concurrently. By hand: DROP INDEX CONCURRENTLY, alone in its file.",
 		Manual:  "DROP INDEX",
-		Squawk:  []string{"require-concurrent-index-deletion"}, Strong: []string{"remove_index"},
+		Squawk:  []string{"require-concurrent-index-deletion", "ban-drop-index"}, Strong: []string{"remove_index"},
 	},
 	{
 		Code: "reindex_blocks", Severity: Risk, Title: "REINDEX without CONCURRENTLY",

@@ -19,7 +19,7 @@ var tableDocs = []Doc{
 		Explain: "From this moment releases of the old name get errors, and until the new release is up nobody uses the new one.",
 		Safe:    "A view of the old name in the same transaction, until the releases that use it are gone.",
 		Manual:  "ALTER TABLE, RENAME; CREATE VIEW, Updatable Views",
-		Squawk:  []string{"renaming-table"}, Strong: []string{"rename_table"},
+		Squawk:  []string{"renaming-table", "ban-set-schema"}, Strong: []string{"rename_table"},
 	},
 	{
 		Code: "rename_schema", Severity: Risk, Title: "Schema renamed",
@@ -33,6 +33,7 @@ var tableDocs = []Doc{
 		Explain: "With CASCADE everything in it is gone with its data.",
 		Safe:    "Drop its tables one by one, in contract.",
 		Manual:  "DROP SCHEMA",
+		Squawk:  []string{"ban-drop-schema"},
 	},
 	{
 		Code: "drop_database", Severity: Risk, Title: "Database dropped",
@@ -59,6 +60,7 @@ var tableDocs = []Doc{
 		Explain: "SET TABLESPACE, SET LOGGED, SET UNLOGGED, SET ACCESS METHOD and SET EXPRESSION copy the whole table under ACCESS EXCLUSIVE: nobody reads or writes it until that is done.",
 		Safe:    "A new table with a sync that is filled bit by bit, or a window in which the table may stand still.",
 		Manual:  "ALTER TABLE, Notes",
+		Squawk:  []string{"ban-alter-generated-expression"},
 	},
 	{
 		Code: "partition_attach_scans", Severity: Risk, Title: "ATTACH PARTITION that scans",
@@ -84,12 +86,14 @@ var tableDocs = []Doc{
 		Explain: "From this moment other rows are visible, or none where there is no policy, to every release at once.",
 		Safe:    "Policies first, then ENABLE ROW LEVEL SECURITY, once every release sets what the policies ask for.",
 		Manual:  "§5.8 Row Security Policies",
+		Squawk:  []string{"ban-alter-policy-condition", "ban-alter-policy-roles", "ban-alter-row-level-security", "ban-create-policy"},
 	},
 	{
 		Code: "trigger_disabled", Severity: Risk, Title: "Triggers turned off",
 		Explain: "While triggers are off, or session_replication_role is replica, foreign keys are not checked and pleat's syncs do not keep the shapes of a table in step.",
 		Safe:    "Leave them on. A backfill goes round its own sync without that.",
 		Manual:  "ALTER TABLE, DISABLE TRIGGER; session_replication_role",
+		Squawk:  []string{"ban-disable-trigger"},
 	},
 	{
 		Code: "trigger_interplay", Severity: Advice, Title: "Trigger before each row",
@@ -102,6 +106,7 @@ var tableDocs = []Doc{
 		Explain: "Subscribers of logical replication get other columns or rows, or none. Without a replica identity UPDATE and DELETE of a published table fail.",
 		Safe:    "Change the subscriber first, and keep a primary key as replica identity.",
 		Manual:  "§31.1 Publication; ALTER TABLE, REPLICA IDENTITY",
+		Squawk:  []string{"ban-replica-identity"},
 	},
 	{
 		Code: "owner_changed", Severity: Risk, Title: "Owner changed",
