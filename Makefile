@@ -48,7 +48,7 @@ $(EXAMPLE)/users-%: .FORCE
 .PHONY: .FORCE
 .FORCE:
 
-demo: build ## releases and a schema change under load, then one that fails; 2 minutes
+demo: build ## releases and a schema change under load, then one that fails; less than a minute
 	@CGO_ENABLED=0 $(BUILD) -o bin/demo ./examples/users/demo
 	@$(WITH_POSTGRES) bin/demo
 

@@ -17,7 +17,7 @@ import (
 )
 
 func newMigrationsCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "migrations", Short: "Say what is there of a golang-migrate directory"}
+	c := &cobra.Command{Use: "migrations", Short: "Put right what is recorded of a golang-migrate directory"}
 	c.AddCommand(newForceCommand(a))
 	return c
 }
