@@ -41,6 +41,7 @@ func (a *app) root() *cobra.Command {
 		Use: "pleat", Short: "Releases and schema changes as one reviewed plan", Long: longHelp,
 		SilenceUsage: true, SilenceErrors: true,
 	}
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)

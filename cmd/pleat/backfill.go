@@ -17,7 +17,7 @@ import (
 func newBackfillCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "backfill", Short: "Watch and steer back-fills while they run", Args: cobra.NoArgs,
-		Long: "Shows how far back-fills are, and tells them to pause, to go on, or how fast to go.\nThey listen while they run; what they are told is kept until they are done, with\nwho said it. CHANGE is the name of a change; without it, the only one that has a\nback-fill is meant.",
+		Long: "Shows how far back-fills are, and tells them to pause, to go on, or how fast to\ngo. They listen while they run; what they are told is kept until they are done,\nwith who said it. CHANGE is the name of a change; without it, the only one that\nhas a back-fill is meant.",
 	}
 	c.AddCommand(newBackfillStatusCommand(a), newBackfillPauseCommand(a), newBackfillResumeCommand(a), newBackfillSpeedCommand(a))
 	return c
@@ -88,7 +88,7 @@ func newTellCommand(a *app, verb, short string, say func() (postgres.Command, er
 	var o tellOptions
 	c := &cobra.Command{
 		Use: verb + " [CHANGE]", Short: short, Args: cobra.MaximumNArgs(1),
-		Long: short + ". It is heard within a second while the back-fill\nruns, and else once it begins." + exitHelp("0 told", "1 there is no such back-fill, or it is done"),
+		Long: short + ". It is heard within a second while\nthe back-fill runs, and else once it begins." + exitHelp("0 told", "1 there is no such back-fill, or it is done"),
 		RunE: func(c *cobra.Command, args []string) error {
 			command, err := say()
 			if err != nil {

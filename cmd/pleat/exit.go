@@ -28,9 +28,17 @@ const (
 	exitInterrupted = 130
 )
 
+// helpWidth is how wide help is printed, whatever the terminal.
+const helpWidth = 80
+
 // exitHelp is the part of a verb's help that lists its codes.
 func exitHelp(codes ...string) string {
-	return "\nExit status:\n  " + strings.Join(codes, "\n  ")
+	const indent = "\n    "
+	text := "\nExit status:"
+	for _, c := range codes {
+		text += "\n  " + strings.Join(broken(c, helpWidth-len(indent)), indent)
+	}
+	return text
 }
 
 // usageError is a mistake in the command line.

@@ -34,8 +34,9 @@ func newLintCommand(a *app) *cobra.Command {
 		Use: "lint [FILE|DIR|- ...]", Short: "Say what SQL files do to those who work meanwhile",
 		Long: `Reads .sql files with PostgreSQL's own grammar and reports hazards and advice,
 each with a code that pleat explain knows. Without an argument it reads the
-current directory, with - the standard input. In a directory of golang-migrate files the up files are read
-in the order of their versions, each with what those before it have made.
+current directory, with - the standard input. In a directory of golang-migrate
+files the up files are read in the order of their versions, each with what those
+before it have made.
 
 A file runs as one transaction, unless it has a statement that cannot be in one,
 or BEGIN and COMMIT of its own. A comment before a statement allows what it has:

@@ -24,7 +24,7 @@ func newUnhideCommand(a *app) *cobra.Command {
 	var o unhideOptions
 	c := &cobra.Command{
 		Use: "unhide CHANGE", Short: "Bring back what a contract took out of sight", Args: cobra.ExactArgs(1),
-		Long: "Brings back the columns and tables that the contract of a change has hidden and\nnot yet dropped, for a reader that misses them. It goes by the run that hid them,\nso the spec may have moved on. The change stays verified and its soak begins\nanew." +
+		Long: "Brings back the columns and tables that the contract of a change has hidden and\nnot yet dropped, for a reader that misses them. It goes by the run that hid\nthem, so the spec may have moved on. The change stays verified and its soak\nbegins anew." +
 			exitHelp("0 brought back", "1 nothing of it is hidden, it is dropped, or a later change has its name", "3 failed, still hidden", "4 a person must look", "6 another run was cut short", "7 another apply holds the lease", "8 declined", "130 interrupted"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.unhide(c.Context(), o, strings.TrimPrefix(args[0], "change."))

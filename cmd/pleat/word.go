@@ -24,7 +24,7 @@ func newApproveCommand(a *app) *cobra.Command {
 	var o approveOptions
 	c := &cobra.Command{
 		Use: "approve [STEP]", Short: "Say yes, or no, to a step that waits for it", Args: cobra.MaximumNArgs(1),
-		Long: "Gives a run that waits for approval a person's word, from any machine that\nreaches the state database. STEP is the step's number in the plan; without it,\nthe one that waits is meant. The word counts for this attempt of the step alone.\nWhoever gives it is recorded: the user of this system, and the database role that\n`from` is about." +
+		Long: "Gives a run that waits for approval a person's word, from any machine that\nreaches the state database. STEP is the step's number in the plan; without it,\nthe one that waits is meant. The word counts for this attempt of the step alone.\nWhoever gives it is recorded: the user of this system, and the database role\nthat `from` is about." +
 			exitHelp("0 said", "1 nothing waits for approval, or not for this role's"),
 		RunE: func(c *cobra.Command, args []string) error {
 			number := 0
