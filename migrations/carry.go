@@ -193,11 +193,33 @@ func (k *carrying) constraint(c Constraint) {
 		return // its index is what was made
 	}
 	name := carriedName(c.Name)
-	k.program.Validate = append(k.program.Validate,
-		constraintUnits(k.table, spec.ParseTable(c.References), Constraint{Name: name, Definition: definition, Kind: c.Kind}, k.live.Constraint(name), k.source)...)
+	units := constraintUnits(k.table, spec.ParseTable(c.References), Constraint{Name: name, Definition: definition, Kind: c.Kind}, k.live.Constraint(name), k.source)
+	k.program.Validate = append(k.program.Validate, units...)
+	if c.Kind == Check {
+		k.askCarried(units[0].ID, c, definition)
+	}
 	if k.next.Constraint(name) == nil {
 		k.next.Constraints = append(k.next.Constraints, Constraint{Name: name, Definition: definition, Kind: c.Kind, Columns: renamedColumns(c.Columns, k.columns), References: c.References, Valid: true})
 	}
+}
+
+// askCarried asks whether a check means something of columns of other types.
+func (k *carrying) askCarried(unit string, c Constraint, definition string) {
+	r := reader{tokens: lex(definition)}
+	if !r.skip("check") {
+		return
+	}
+	e := expression{unit: unit, at: k.source, table: k.table, of: k.next, sql: r.between(definition), test: true}
+	for _, replaced := range k.lowering.replaced(k.table) {
+		if slices.Contains(c.Columns, replaced.Column) {
+			e.at = replaced.Range
+		}
+	}
+	e.saying = func(r Refusal) (string, string) {
+		return "Check of the former type", fmt.Sprintf("The check %s of %s is made anew for the column of the new type, and Postgres says of it there: %s.\n  %s\n"+
+			"Take it away by drop_constraint in a change before this one, and add it by add_check as it is to be.", c.Name, k.table, r.Message, c.Definition)
+	}
+	k.askExpression(e)
 }
 
 // beside is what the copy of extended statistics is called until it takes their name.

@@ -31,9 +31,8 @@ type Catalog struct {
 	// it was not asked.
 	Refusals map[Reading]Refusal `json:"-"`
 
-	// Promised are names and SQL of what has not run yet and may make things that
-	// no catalog shows.
-	Promised []string `json:"-"`
+	// Promised is what has not run yet, and may make things that no catalog shows.
+	Promised []Promise `json:"-"`
 }
 
 // Table is one table as the catalog has it.

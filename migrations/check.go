@@ -40,8 +40,13 @@ func (o addCheck) check(l *lowering) bool {
 	return true
 }
 
+func (o addCheck) ask(l *lowering) {
+	l.askCheck(o.late(l).id("constraint"), l.next.Table(o.Table), o.AddCheck)
+}
+
 func (o addCheck) expand(l *lowering) bool {
 	if o.check(l) {
+		o.ask(l)
 		o.late(l).expand(l)
 	}
 	return true
@@ -49,6 +54,7 @@ func (o addCheck) expand(l *lowering) bool {
 
 func (o addCheck) contract(l *lowering, _ int) bool {
 	if o.check(l) {
+		o.ask(l)
 		o.late(l).contract(l)
 	}
 	return true

@@ -15,6 +15,7 @@ type defaultChange struct {
 	to     string
 	from   string // what the author says that it was; "" = nothing
 	source hcl.Range
+	at     hcl.Range // of to
 }
 
 func (d defaultChange) statement(expression string) string {
@@ -59,7 +60,19 @@ func (d defaultChange) unit(l *lowering) (Unit, bool) {
 	if !u.Applied {
 		u.missing = []string{u.Title}
 	}
+	d.ask(l, u.ID)
 	return u, true
+}
+
+func (d defaultChange) ask(l *lowering, unit string) {
+	c := l.next.Table(d.table).Column(d.column)
+	if d.to == "" || c == nil {
+		return
+	}
+	l.askExpression(expression{
+		unit: unit, at: d.at, table: d.table, sql: d.to, as: c.Type, kind: "default",
+		what: fmt.Sprintf("the default of column %s of table %s", d.column, d.table),
+	})
 }
 
 func (d defaultChange) expand(l *lowering) bool {
@@ -92,7 +105,7 @@ type setDefault struct {
 func (o setDefault) form() any { return []any{o.Table, o.Column, o.Default} }
 
 func (o setDefault) change() defaultChange {
-	return defaultChange{table: o.Table, column: o.Column, to: o.Default, from: o.From, source: o.Range}
+	return defaultChange{table: o.Table, column: o.Column, to: o.Default, from: o.From, source: o.Range, at: o.At.Of("default", o.Range)}
 }
 
 func (o setDefault) expand(l *lowering) bool { return o.change().expand(l) }

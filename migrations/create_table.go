@@ -74,6 +74,12 @@ func (o createTable) expand(l *lowering) bool {
 	for _, c := range o.Columns {
 		l.askColumn(u.ID, o.Table, tableOf(o.CreateTable), c, o.Range)
 	}
+	for _, c := range o.Checks {
+		l.askCheck(u.ID, tableOf(o.CreateTable), c)
+	}
+	for _, i := range o.Indexes {
+		l.askIndex(u.ID, tableOf(o.CreateTable), i)
+	}
 	return true
 }
 

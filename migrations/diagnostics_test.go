@@ -223,7 +223,7 @@ func TestWhatCannotBeLoweredIsSaidWithTheReason(t *testing.T) {
 		{"verify under the view of a change before", behind(verified("select a from shown where a is null")), ""},
 		{"verify under the view of a change before, by the name to come", behind(verified("select z from shown where z is null")), "Name that is not there yet: The sql runs before change.other calls the column a of shown z, which it does in its contract. Write the former name."},
 		{"verify by the name that a table had", behind(verified("select from once_named")), "Name that is gone: When it runs, change.other has called the table once_named now_named. Write that."},
-		{"backfill under the view of a change before", behind(filled("shown", "c", "a || 'x'")), ""},
+		{"backfill under the view of a change before", behind(filled("shown", "a", "a || 'x'")), ""},
 		{"backfill under the view of a change before, by the name to come", behind(filled("shown", "c", "z || 'x'")), "Name that is not there yet: The sql runs before change.other calls the column a of shown z"},
 		{"backfill beside a view of the same change", filled("users", "name", "full_name || 'x'", served("name", "full_name")), "Name that is not there yet: The sql runs before this change calls the column name of users full_name"},
 		{"rows under a view, all columns", behind(expand(&spec.SQL{Label: "x", Up: "insert into copied select * from shown"})), ""},

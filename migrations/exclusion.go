@@ -67,10 +67,31 @@ func (o addExclusion) checkElement(l *lowering, element string) {
 	}
 }
 
+// ask leaves operators, and what else is behind a column or an expression, to the
+// server that makes the constraint.
+func (o addExclusion) ask(l *lowering) {
+	unit, t := o.id(), l.next.Table(o.Table)
+	for i, element := range o.Elements {
+		l.askElement(expression{
+			unit: unit, at: o.At.Of(spec.Element("elements", i), o.Range), table: o.Table, of: t,
+			what: "an element of " + o.Name, kind: "element", sql: element,
+		})
+	}
+	if o.Where != "" {
+		l.askExpression(expression{
+			unit: unit, at: o.At.Of("where", o.Range), table: o.Table, of: t, what: "the condition of " + o.Name, kind: "condition", sql: o.Where, test: true,
+		})
+	}
+}
+
+func (o addExclusion) id() string {
+	return "constraint." + o.Table.String() + "." + o.Name + "." + mark(o.definition())[:8]
+}
+
 func (o addExclusion) unit(l *lowering) Unit {
 	live := l.live.Table(o.Table).Constraint(o.Name)
 	u := Unit{
-		ID: "constraint." + o.Table.String() + "." + o.Name + "." + mark(o.definition())[:8], Title: constraintTitle(o.Table, o.Name), Mode: InTransaction,
+		ID: o.id(), Title: constraintTitle(o.Table, o.Name), Mode: InTransaction,
 		Table: o.Table, Lock: AccessExclusive, UndoLock: AccessExclusive,
 		Statements: []string{addConstraintSQL(o.Table, o.Name, o.definition())},
 		Undo:       []string{dropConstraintSQL(o.Table, o.Name)}, UndoTitle: "drop constraint",
@@ -100,6 +121,7 @@ func (o addExclusion) warn(l *lowering, u *Unit) {
 func (o addExclusion) expand(l *lowering) bool {
 	if o.check(l) {
 		l.program.Expand = append(l.program.Expand, o.unit(l))
+		o.ask(l)
 		o.appear(l)
 	}
 	return true
@@ -111,6 +133,7 @@ func (o addExclusion) contract(l *lowering, _ int) bool {
 		u := o.unit(l)
 		u.Verb = "enforce"
 		l.program.Hide = append(l.program.Hide, u)
+		o.ask(l)
 	}
 	return true
 }

@@ -2,6 +2,8 @@ package migrations
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -23,14 +25,23 @@ type expression struct {
 	sql   string
 	as    string // the type that it is given; "" = what it has
 	test  bool   // it is a condition
+	// saying is what is said of a refusal; nil: the ordinary.
+	saying func(Refusal) (summary, detail string)
 }
 
 // askExpression asks about an expression over columns as they will be. Where their
 // types are not known yet, nothing can be said of it.
 func (l *lowering) askExpression(e expression) {
+	if l.live.promises(e.as) {
+		e.as = "" // which says too little then, and nothing that is wrong
+	}
 	rows, ok := l.rows(e.table, e.of, e.sql)
 	if !ok || checkExpression(e.sql) != nil {
 		return
+	}
+	say := e.saying
+	if say == nil {
+		say = e.say
 	}
 	condition := parenthesized(e.sql)
 	if e.as != "" {
@@ -39,7 +50,7 @@ func (l *lowering) askExpression(e expression) {
 	if !e.test {
 		condition += " IS NULL"
 	}
-	l.ask(asked{unit: e.unit, until: e.until, at: e.at, table: e.table, codes: senseless, say: e.say}, "SELECT FROM "+rows+" WHERE "+condition)
+	l.ask(asked{unit: e.unit, until: e.until, at: e.at, table: e.table, codes: senseless, say: say}, "SELECT FROM "+rows+" WHERE "+condition)
 }
 
 // rows is a query of the columns that an expression names, by their table's name:
@@ -116,6 +127,75 @@ func (l *lowering) askColumn(unit string, table spec.Table, of *Table, c spec.Co
 	}
 	part("default", "default", c.Default, nil)
 	part("generated", "expression", c.Generated, of)
+}
+
+// askCheck asks about the condition of a check.
+func (l *lowering) askCheck(unit string, t *Table, o *spec.AddCheck) {
+	l.askExpression(expression{
+		unit: unit, at: o.At.Of("check", o.Range), table: o.Table, of: t, what: "the check " + o.Name, kind: "check", sql: o.Expression, test: true,
+	})
+}
+
+// askIndex asks about the parts of an index.
+func (l *lowering) askIndex(unit string, t *Table, o *spec.CreateIndex) {
+	e := expression{unit: unit, table: o.Table, of: t, kind: "index column"}
+	for i, c := range o.Columns {
+		e.at, e.what, e.sql = o.At.Of(spec.Element("columns", i), o.Range), "a column of index "+o.Name, c
+		if strings.HasPrefix(strings.TrimSpace(c), "(") {
+			l.askElement(e)
+			continue
+		}
+		name, _ := spec.IndexColumn(c)
+		l.needColumn(asked{unit: unit, at: e.at, table: o.Table}, t, name)
+	}
+	for i, c := range o.Include {
+		l.needColumn(asked{unit: unit, at: o.At.Of(spec.Element("include", i), o.Range), table: o.Table}, t, c)
+	}
+	if o.Where != "" {
+		e.at, e.what, e.kind, e.sql, e.test = o.At.Of("where", o.Range), "the condition of index "+o.Name, "index condition", o.Where, true
+		l.askExpression(e)
+	}
+}
+
+// askElement asks about a column, a call or an expression in parentheses, with
+// anything behind it.
+func (l *lowering) askElement(e expression) {
+	r := reader{tokens: lex(e.sql)}
+	name := r.name()
+	if r.parentheses(); r.at == 0 {
+		return
+	}
+	if e.sql = e.sql[:r.tokens[r.at-1].end]; bare(e.sql) == bare(name) {
+		l.needColumn(asked{unit: e.unit, until: e.until, at: e.at, table: e.table}, e.of, strings.Trim(name, `"`))
+		return
+	}
+	l.askExpression(e)
+}
+
+// askAssigned asks about what columns are set to.
+func (l *lowering) askAssigned(e expression, p spec.Places, argument string, set map[string]string) {
+	otherwise := e.at
+	for _, column := range slices.Sorted(maps.Keys(set)) {
+		e.at, e.sql, e.as = p.Of(argument+"."+column, otherwise), set[column], ""
+		if c := e.of.Column(column); c != nil {
+			e.as = c.Type
+		}
+		e.what, e.kind = "what column "+column+" of table "+e.table.String()+" is set to", "expression"
+		l.askExpression(e)
+	}
+}
+
+// askVerify asks about a question over tables as they are. Types may be others by
+// then.
+func (l *lowering) askVerify(v *spec.Verify) {
+	question, err := Question(v.SQL)
+	if err != nil {
+		return
+	}
+	l.ask(asked{
+		until: Verified, at: v.At.Of("sql", v.Range), now: true, codes: []string{noColumn, noTable, noFunction, "42601"},
+		say: saying("Invalid verify", "the sql of verify "+v.Name),
+	}, "SELECT FROM ("+question+"\n) AS broken")
 }
 
 // askType asks whether the type is there. What else the author may have written

@@ -110,8 +110,8 @@ func (o addForeignKey) check(l *lowering) bool {
 			"Table %s has no primary key. Name the columns of a unique constraint in `to`.", o.References))
 		return false
 	}
-	l.columnsThere(o.Range, o.Table, t, o.Columns)
-	l.columnsThere(o.Range, o.References, referenced, to)
+	l.columnsThere(o.Range, o.At, "columns", o.Table, t, o.Columns)
+	l.columnsThere(o.Range, o.At, "to", o.References, referenced, to)
 	if len(to) != len(o.Columns) {
 		l.problem(o.Range, "Columns do not match", fmt.Sprintf(
 			"The key has %d columns, and %s is referenced by %d.", len(o.Columns), o.References, len(to)))
@@ -122,6 +122,7 @@ func (o addForeignKey) check(l *lowering) bool {
 	o.checkPartitioned(l, t)
 	o.checkUnique(l, referenced, to)
 	ok := len(l.diags) == before
+	o.askTypes(l, t, referenced, to)
 	o.checkTypes(l, t, referenced, to)
 	o.checkSupport(l, t)
 	return ok
@@ -164,6 +165,23 @@ func sameSet(a, b []string) bool {
 	slices.Sort(a)
 	slices.Sort(b)
 	return slices.Equal(a, b)
+}
+
+// askTypes asks whether the ends compare at all.
+func (o addForeignKey) askTypes(l *lowering, t, referenced *Table, to []string) {
+	for i, name := range o.Columns {
+		a, b := t.Column(name), referenced.Column(to[i])
+		if a == nil || b == nil || a.Type == "" || b.Type == "" || a.Type == b.Type {
+			continue
+		}
+		l.ask(asked{
+			unit: o.late(l).id("constraint"), at: o.At.Of(spec.Element("columns", i), o.Range), table: o.Table, codes: []string{noFunction},
+			say: func(Refusal) (string, string) {
+				return "Types that do not compare", fmt.Sprintf("Column %s.%s is %s, and %s.%s, which it refers to, is %s: no operator tells whether the two are equal.",
+					o.Table, name, a.Type, o.References, to[i], b.Type)
+			},
+		}, fmt.Sprintf("SELECT FROM (SELECT CAST(NULL AS %s) AS a, CAST(NULL AS %s) AS b) AS ends WHERE a = b", a.Type, b.Type))
+	}
 }
 
 // checkTypes only warns: Postgres compares some types with others, at the cost

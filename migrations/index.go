@@ -38,6 +38,7 @@ func (o createIndex) expand(l *lowering) bool {
 		whole.Statements = append(whole.Statements, namedParts(spec.Table{Schema: o.Table.Schema, Name: o.Name}, t, o.Name))
 	}
 	l.program.Expand = append(l.program.Expand, units...)
+	l.askIndex(units[len(units)-1].ID, t, o.CreateIndex)
 	if t.index(o.Name) == nil {
 		t.Indexes = append(t.Indexes, indexOf(o.CreateIndex))
 	}

@@ -18,6 +18,9 @@ type lowering struct {
 	program *Program
 	diags   hcl.Diagnostics
 
+	// unknown are names of types that were said not to exist.
+	unknown []string
+
 	// types go at the end of contract, when nothing that it takes uses them.
 	types []Unit
 }
@@ -50,6 +53,7 @@ func Lower(c *spec.Change, cat *Catalog) (*Program, hcl.Diagnostics) {
 			l.problem(v.Range, "Invalid verify", fmt.Sprintf("The sql of verify %s cannot be asked: %v.", v.Name, err))
 		}
 		l.beside(v.SQL, v.Range, Hidden) // it is asked again before the contract
+		l.askVerify(v)
 	}
 	l.contract()
 	return l.program, l.diags
@@ -92,12 +96,13 @@ func (l *lowering) table(t spec.Table, at hcl.Range) *Table {
 	return nil
 }
 
-// columnsThere tells whether the table has them all, and says which it has not.
-func (l *lowering) columnsThere(at hcl.Range, name spec.Table, t *Table, columns []string) bool {
+// columnsThere tells whether the table has all columns of an argument, and says
+// which it has not.
+func (l *lowering) columnsThere(at hcl.Range, p spec.Places, argument string, name spec.Table, t *Table, columns []string) bool {
 	before := len(l.diags)
-	for _, c := range columns {
+	for i, c := range columns {
 		if !t.has(c) {
-			l.unknownColumn(at, name, t, c)
+			l.unknownColumn(p.Of(spec.Element(argument, i), at), name, t, c)
 		}
 	}
 	return len(l.diags) == before

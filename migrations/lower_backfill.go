@@ -28,6 +28,12 @@ func (l *lowering) backfill(o *spec.Backfill) {
 		return
 	}
 	l.checkExpressions(set, o.Range)
+	if sync == nil || !maps.Equal(set, sync.Forward) {
+		for c := range set {
+			l.needColumn(asked{until: Backfilled, at: o.At.Of("set."+c, o.Range), table: o.Table}, t, c)
+		}
+		l.askAssigned(expression{until: Backfilled, at: o.Range, table: o.Table, of: t}, o.At, "set", set)
+	}
 	l.beside(updateSQL(o.Table, assignments(set)), o.Range, Backfilled)
 	l.program.Backfills = append(l.program.Backfills, l.backfillOf(o, t, set, sync))
 }

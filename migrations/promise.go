@@ -7,25 +7,28 @@ import (
 	"pleat/spec"
 )
 
-// Promises are what a change says that it makes, names or SQL, and no catalog
-// shows before.
-func Promises(c *spec.Change) []string {
-	var all []string
+// Promise is a name that a change gives to something that it makes, or SQL of an
+// author, which may make anything that it speaks of.
+type Promise struct{ Name, SQL string }
+
+// Promises are what a change says that it makes, and no catalog shows before.
+func Promises(c *spec.Change) []Promise {
+	var all []Promise
 	name := func(names ...string) {
 		for _, n := range names {
-			all = append(all, Ident(n))
+			all = append(all, Promise{Name: n})
 		}
 	}
 	for _, op := range c.Operations() {
 		switch o := op.(type) {
 		case *spec.SQL:
-			all = append(all, o.Up)
+			all = append(all, Promise{SQL: o.Up})
 		case *spec.CreateEnum:
 			name(o.Enum.Name)
 		case *spec.AddEnumValue:
-			all = append(all, Literal(o.Value))
+			name(o.Value)
 		case *spec.RenameEnumValue:
-			all = append(all, Literal(o.To))
+			name(o.To)
 		case *spec.CreateTable:
 			for _, t := range o.Names().Tables {
 				name(t.Table.Name)
@@ -49,20 +52,24 @@ func Promises(c *spec.Change) []string {
 	return all
 }
 
-// promises tells whether what has not run yet may make something of that name,
-// or speaks of it.
+// promises tells whether what has not run yet may make something of that name.
 func (c *Catalog) promises(name string) bool {
+	return c.spokenOf(name) || c != nil && slices.ContainsFunc(c.Promised, func(p Promise) bool { return p.Name != "" && strings.EqualFold(p.Name, last(name)) })
+}
+
+// spokenOf tells whether SQL that has not run yet has the name in it.
+func (c *Catalog) spokenOf(name string) bool {
+	name = last(name)
 	if c == nil || name == "" {
 		return false
 	}
-	last := bare(name[strings.LastIndex(name, ".")+1:])
-	for _, text := range c.Promised {
-		if strings.Contains(strings.ToLower(text), last) && slices.ContainsFunc(lex(text), func(t token) bool { return bare(t.text) == last }) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Promised, func(p Promise) bool {
+		return strings.Contains(strings.ToLower(p.SQL), name) && slices.ContainsFunc(lex(p.SQL), func(t token) bool { return bare(t.text) == name })
+	})
 }
+
+// last is the last part of a name, as bare gives it.
+func last(name string) string { return bare(name[strings.LastIndex(name, ".")+1:]) }
 
 // bare is a name or constant without its quotes, in lower case.
 func bare(text string) string { return strings.ToLower(strings.Trim(text, `'"`)) }

@@ -54,7 +54,10 @@ type asked struct {
 	at    hcl.Range
 	table spec.Table
 	codes []string // that it is refused for
-	say   func(Refusal) (summary, detail string)
+	// now says that it is read over tables as they are: of a function that there is
+	// it is then not certain what it will be called with.
+	now bool
+	say func(Refusal) (summary, detail string)
 }
 
 // inquiry is a reading as the program has it. why is nil where nothing is known
@@ -69,17 +72,35 @@ type inquiry struct {
 // ask has the server read SQL, and says what it had against it.
 func (l *lowering) ask(a asked, sql string) {
 	i := inquiry{Reading: Reading{Schema: a.table.Schema, SQL: sql}, unit: a.unit, until: a.until}
-	if r, refused := l.live.refusal(i.Reading); refused && slices.Contains(a.codes, r.Code) && !l.live.excuses(r) {
+	if r, refused := l.live.refusal(i.Reading); refused && slices.Contains(a.codes, r.Code) && !l.live.excuses(r) && !l.said(a, r) {
 		summary, detail := a.say(r)
 		i.why = &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: a.at.Ptr()}
 	}
 	l.program.inquiries = append(l.program.inquiries, i)
 }
 
-// object says what is wrong with a unit, as long as that has not run.
-func (l *lowering) object(unit string, at hcl.Range, summary, detail string) {
-	l.program.inquiries = append(l.program.inquiries, inquiry{unit: unit, why: &hcl.Diagnostic{
-		Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: at.Ptr(),
+// said tells whether nothing is to be said of a refusal any more: one type that
+// does not exist has many refused.
+func (l *lowering) said(a asked, r Refusal) bool {
+	if r.Code == noFunction && a.now {
+		return r.Nearest == ""
+	}
+	if r.Code != noObject {
+		return false
+	}
+	before := slices.Contains(l.unknown, r.Name)
+	l.unknown = append(l.unknown, r.Name)
+	return before
+}
+
+// needColumn says that a part of the change names a column that will not be
+// there, as long as that part has not run. What SQL before it makes is not known.
+func (l *lowering) needColumn(a asked, t *Table, column string) {
+	if t == nil || t.has(column) || l.live.spokenOf(column) {
+		return
+	}
+	l.program.inquiries = append(l.program.inquiries, inquiry{unit: a.unit, until: a.until, why: &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: "Unknown column", Detail: noSuchColumn(a.table, t, column), Subject: a.at.Ptr(),
 	}})
 }
 

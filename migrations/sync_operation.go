@@ -56,6 +56,8 @@ func (o syncOperation) expand(l *lowering) bool {
 		u.replaces(o.Table, former, s.anew)
 	}
 	l.program.Expand = append(l.program.Expand, u)
+	l.askAssigned(expression{unit: u.ID, at: o.Range, table: o.Table, of: t}, o.At, "forward", o.Forward)
+	l.askAssigned(expression{unit: u.ID, at: o.Range, table: o.Table, of: t}, o.At, "backward", o.Backward)
 	if t.trigger(TriggerName(l.change.Name)) == nil {
 		t.Triggers = append(t.Triggers, s.trigger())
 	}

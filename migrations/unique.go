@@ -60,6 +60,12 @@ func (k keyed) check(l *lowering) bool {
 	return false
 }
 
+// keyThere is columnsThere for the columns of a key and those beside it.
+func (l *lowering) keyThere(at hcl.Range, p spec.Places, name spec.Table, t *Table, columns, include []string) bool {
+	key := l.columnsThere(at, p, "columns", name, t, columns)
+	return l.columnsThere(at, p, "include", name, t, include) && key
+}
+
 type addUnique struct {
 	plain
 	*spec.AddUnique
@@ -99,7 +105,7 @@ func (o addUnique) definition() string {
 
 func (o addUnique) check(l *lowering) bool {
 	t := l.table(o.Table, o.Range)
-	if t == nil || !t.whole() && !l.columnsThere(o.Range, o.Table, t, append(slices.Clone(o.Columns), o.Include...)) {
+	if t == nil || !t.whole() && !l.keyThere(o.Range, o.At, o.Table, t, o.Columns, o.Include) {
 		return false
 	}
 	if t.Partitioned != "" {
@@ -211,7 +217,7 @@ func (o addPrimaryKey) units(l *lowering) []Unit {
 
 func (o addPrimaryKey) check(l *lowering) bool {
 	t := l.table(o.Table, o.Range)
-	if t == nil || !t.whole() && !l.columnsThere(o.Range, o.Table, t, append(slices.Clone(o.Columns), o.Include...)) {
+	if t == nil || !t.whole() && !l.keyThere(o.Range, o.At, o.Table, t, o.Columns, o.Include) {
 		return false
 	}
 	if t.Partitioned != "" {

@@ -203,8 +203,8 @@ func (p *planning) lower() {
 
 // promised is what changes and directories that have not run yet make of a
 // database, of which its catalog knows nothing.
-func (p *planning) promised(database string) []string {
-	var all []string
+func (p *planning) promised(database string) []migrations.Promise {
+	var all []migrations.Promise
 	for _, c := range p.changes {
 		if c.Database.Name == database && !p.recorded(c).Phase.AtLeast(migrations.Contracted) {
 			all = append(all, migrations.Promises(c)...)
@@ -213,7 +213,7 @@ func (p *planning) promised(database string) []string {
 	for _, d := range p.spec.Migrations {
 		for _, f := range d.Files {
 			if d.Database.Name == database && f.Version > p.start.versions[d.Name] {
-				all = append(all, f.Up)
+				all = append(all, migrations.Promise{SQL: f.Up})
 			}
 		}
 	}

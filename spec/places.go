@@ -30,10 +30,13 @@ func (n *node) places(arguments ...string) Places {
 	return p
 }
 
+// Element names an element of a list for Places.
+func Element(argument string, i int) string { return argument + "." + strconv.Itoa(i) }
+
 // list adds the elements of an argument.
 func (p Places) list(n *node, argument string, values []string) Places {
 	for i := range values {
-		p[argument+"."+strconv.Itoa(i)] = n.atElement(argument, i)
+		p[Element(argument, i)] = n.atElement(argument, i)
 	}
 	return p
 }
