@@ -124,6 +124,7 @@ type Unit struct {
 	unlike  string          // definition that was found under the unit's name, and may be another
 	like    string          // definition that the unit would make
 	refused *hcl.Diagnostic // why it cannot run as things are; nil: it can
+	waits   string          // what it cannot run before, of a change that comes to its end; "" for nothing
 }
 
 // reverse is a way back.

@@ -32,6 +32,17 @@ func (p *Program) Takes(rec Recorded) bool {
 // far as the record knows: then nothing takes it away.
 func (u Unit) WasThere(rec Recorded) bool { return u.ByRecord != "" && !rec.Units[u.ByRecord] }
 
+// Waits says what the expand of a change has to wait for that comes by itself:
+// the end of another change. "" where it can begin.
+func (p *Program) Waits(rec Recorded) string {
+	for _, u := range p.Expand {
+		if u.waits != "" && !u.done(rec) {
+			return u.waits
+		}
+	}
+	return ""
+}
+
 func (p *Program) derive(rec Recorded) Phase {
 	structure, synced := p.expanded(rec)
 	same := rec.Digest == p.Digest

@@ -34,6 +34,9 @@ func (o serveView) expand(l *lowering) bool {
 		Table: o.View(), UndoLock: AccessExclusive,
 		Undo: dropServed(o.View()), UndoTitle: "drop view", Applied: applied, Visible: true, Source: o.Range,
 	}
+	if !applied {
+		u.waits = t.keptBySync(o.Table)
+	}
 	if !ended {
 		u.Statements = servedView(o.View(), o.Table, t, o.Columns, l.live.Version)
 		l.next.Table(o.Table).addView(o.View())
@@ -77,11 +80,20 @@ func (o serveView) check(l *lowering, t *Table) bool {
 	case t.RowSecurity && l.live.Version < 15:
 		l.problem(o.Range, "Row security would not hold", fmt.Sprintf(
 			"Before PostgreSQL 15 a view reads its table with the rights of its owner, whom the policies of %s do not bind. Leave serve out.", o.Table))
-	case slices.ContainsFunc(t.Triggers, func(t Trigger) bool { return strings.HasPrefix(t.Comment, "pleat:") }):
-		l.problem(o.Range, "Table is in the middle of another change", fmt.Sprintf(
-			"A sync keeps two shapes of %s in step. Rename once that change is contracted.", o.Table))
 	}
 	return len(l.diags) == before
+}
+
+// keptBySync says which change keeps two shapes of a table in step, so that no
+// view can show it by other names; "" for none.
+func (t *Table) keptBySync(name spec.Table) string {
+	for _, trigger := range t.Triggers {
+		if change, ours := strings.CutPrefix(trigger.Comment, "pleat:"); ours {
+			change, _, _ = strings.Cut(change, ":")
+			return fmt.Sprintf("change.%s keeps two shapes of %s until it is contracted", change, name)
+		}
+	}
+	return ""
 }
 
 func (o serveView) checkColumns(l *lowering, t *Table) {

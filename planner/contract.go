@@ -15,7 +15,7 @@ func (p *planning) contract(w world) []move {
 	}
 	var moves []move
 	for _, c := range p.changes {
-		if c.Contract == nil || w.phases[c.Name] == migrations.Contracted {
+		if p.waiting[c.Name] != "" || c.Contract == nil || w.phases[c.Name] == migrations.Contracted {
 			continue
 		}
 		why := p.needed(w, c)
@@ -26,6 +26,18 @@ func (p *planning) contract(w world) []move {
 			w.phases[c.Name] = migrations.Contracted
 		}
 		moves = append(moves, move{kind: moveDrop, change: c, deferred: why})
+	}
+	return append(moves, p.later()...)
+}
+
+// later are the changes that cannot begin before others are contracted.
+func (p *planning) later() []move {
+	var moves []move
+	reverted := set(p.goal.Revert)
+	for _, c := range p.changes {
+		if why := p.waiting[c.Name]; why != "" && !reverted[c.Name] {
+			moves = append(moves, move{kind: moveExpand, change: c, deferred: why})
+		}
 	}
 	return moves
 }

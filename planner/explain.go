@@ -168,6 +168,9 @@ func (d dead) stuck(c *spec.Change) string {
 		}
 		return ""
 	}
+	if why := d.waiting[c.Name]; why != "" {
+		return why
+	}
 	for _, r := range c.RequiresAbsent {
 		if d.world.mix[r.Service.Name][r.Version] && d.world.phases[c.Name] == migrations.Absent {
 			return fmt.Sprintf("the expand of %s waits until %s %s is gone", c.Name, r.Service.Name, r.Version)

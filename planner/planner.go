@@ -111,6 +111,7 @@ type planning struct {
 	instances map[string][]Instance          // by service
 	strangers []string                       // services that run and are in no spec
 	taken     []*spec.Change                 // those hidden or contracted at the start
+	waiting   map[string]string              // why changes cannot begin yet, by name
 	lines     map[releaseKey]map[string]bool // lineages that were asked for
 	bearings  map[releaseKey][]*spec.Change  // and what bears on releases
 	stops     map[string][]string            // required ones, by service
@@ -132,6 +133,7 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 		programs: map[string]*migrations.Program{},
 		byName:   map[string]*spec.Service{}, position: map[string]int{}, instances: map[string][]Instance{},
 		lines: map[releaseKey]map[string]bool{}, bearings: map[releaseKey][]*spec.Change{}, stops: map[string][]string{},
+		waiting: map[string]string{},
 	}
 	for _, s := range sp.Services {
 		p.byName[s.Name] = s
@@ -261,7 +263,22 @@ func (p *planning) lowerOne(c *spec.Change, part *migrations.Catalog) (*migratio
 		p.taken = append(p.taken, c)
 	}
 	p.drift = append(p.drift, drift...)
+	if phase == migrations.Absent {
+		p.awaits(c, program)
+	}
 	return program, phase
+}
+
+// awaits remembers why a change cannot begin yet: for itself, or for a change
+// that comes before it.
+func (p *planning) awaits(c *spec.Change, program *migrations.Program) {
+	why := program.Waits(p.recorded(c))
+	for _, before := range c.After {
+		why = firstOf(why, p.waiting[before.Name])
+	}
+	if why != "" {
+		p.waiting[c.Name] = why
+	}
 }
 
 // recorded is what pleat's tables say of a change.
