@@ -141,6 +141,7 @@ func (a addition) numbered(there bool) Unit {
 		},
 		UndoTitle: "drop columns", Loses: "what was written to " + full, Applied: there, Visible: true, Source: a.of.Range,
 	}
+	u.all = &reverse{statements: u.Undo, loses: u.Loses}
 	if !there {
 		u.missing = []string{"column " + full}
 	}

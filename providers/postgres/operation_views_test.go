@@ -3,6 +3,9 @@ package postgres_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"pleat/migrations"
 	"pleat/spec"
 )
 
@@ -154,5 +157,26 @@ func viewOperations(t testing.TB) []operation {
 				writes:  []string{"update users set full_name = 'Ada' where id = $1", "insert into users (full_name) values ('Grace Hopper') returning extra"},
 			},
 		},
+	}
+}
+
+// What a view shows of a later change goes out of it before it goes from the table,
+// also a column of numbers, which comes by a step of its own.
+func TestAColumnOfNumbersGoesOutOfTheView(t *testing.T) {
+	w := newWorld(t, usersTable)
+	view := &spec.ServeView{Table: users, Columns: map[string]string{"name": "full_name"}, Schema: "pleat_full_name"}
+	shows := &spec.Change{Name: "shows", Expand: []spec.Operation{view}, Contract: &spec.Contract{Operations: []spec.Operation{&spec.EndView{View: view}}}}
+	numbers := &spec.Change{
+		Name: "numbers", After: []*spec.Change{shows}, Serving: []*spec.Change{shows},
+		Expand: []spec.Operation{&spec.AddColumn{Table: users, Column: spec.Column{Name: "number", Type: "bigint", Identity: true}}},
+	}
+	w.advance(shows, migrations.Expanded)
+	before := w.schema()
+	for _, far := range []migrations.Phase{migrations.Expanded, migrations.Verified} {
+		w.advance(numbers, far)
+		w.retreat(numbers)
+		if diff := cmp.Diff(before, w.schema()); diff != "" {
+			t.Errorf("after the way back from %s (-before +after):\n%s", far, diff)
+		}
 	}
 }

@@ -115,14 +115,16 @@ func drawDropEnum(t *rapid.T, s *sketch) (stride, bool) {
 }
 
 // drawReplaceEnum gives the column of an enum another one, and drops the enum.
+// Nothing else becomes of the other one, whose column may wait for its contract.
 func drawReplaceEnum(t *rapid.T, s *sketch) (stride, bool) {
 	enum, ok := s.takeEnum(t)
 	if !ok || !s.uses(enum) || enum.table.served != nil || enum.first != "low" {
 		return stride{}, false
 	}
 	enum.table.synced = true
+	s.enums = slices.DeleteFunc(s.enums, func(other *sketchEnum) bool { return other == enum })
 	old, at, column := enum.name, quoted(enum.table.name), quoted(enum.column)
-	enum.name, enum.first = s.fresh("enum"), "calm"
+	enum = &sketchEnum{name: s.fresh("enum"), table: enum.table, column: enum.column}
 	forward := fmt.Sprintf("(case %%s::text when 'low' then 'calm' else 'high' end)::%s", quoted(enum.name))
 	back := fmt.Sprintf("(case %%s::text when 'calm' then 'low' else 'high' end)::%s", quoted(old))
 	change := changeType(enum.table.name, enum.column, quoted(enum.name),
