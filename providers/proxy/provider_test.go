@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -344,21 +346,23 @@ func TestRollUnderLoad(t *testing.T) {
 	}
 }
 
-// 200 requests are in flight when the drain begins; all of them are answered
-// by the instance that is drained, and only then it is stopped.
-func TestDrainFinishesTwoHundredRequests(t *testing.T) {
+// P30: 1,000 requests are in flight when the drain begins, and go on until it waits
+// for them; all of them are answered by the instance that is drained, and only then it
+// is stopped.
+func TestDrainFinishesAThousandRequests(t *testing.T) {
 	w := newWorld(t, agenttest.Options{})
 	w.up("1.0.0", 1)
 	leaving, _ := w.agents[0].Instance(agenttest.Ref("1.0.0", "web.1"))
-	const n = 200
+	const n = 1000
 	type answer struct {
 		body string
 		err  error
 	}
+	goOn := filepath.Join(w.dir, "go on")
 	answers := make(chan answer, n)
 	for range n {
 		go func() {
-			resp, err := http.Get("http://" + w.spec.Listen + "/slow?for=1500ms")
+			resp, err := http.Get("http://" + w.spec.Listen + "/slow?until=" + url.QueryEscape(goOn))
 			if err != nil {
 				answers <- answer{err: err}
 				return
@@ -368,14 +372,31 @@ func TestDrainFinishesTwoHundredRequests(t *testing.T) {
 			answers <- answer{fmt.Sprint(resp.StatusCode, " ", string(b)), err}
 		}()
 	}
-	agenttest.Until(t, "all are in flight", func() error {
-		s, err := w.agents[0].State(t.Context())
-		if err != nil || s.Routes[0].Backends[0].InFlight < n {
-			return fmt.Errorf("%+v, %v", s.Routes, err)
+	inFlight := func(serving bool) func() error {
+		return func() error {
+			s, err := w.agents[0].State(t.Context())
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(s.Routes[0].Backends, func(b api.Backend) bool { return b.Release == "1.0.0" })
+			if i < 0 || s.Routes[0].Backends[i].InFlight != n || s.Routes[0].Backends[i].Serving != serving {
+				return fmt.Errorf("%+v", s.Routes)
+			}
+			return nil
 		}
-		return nil
-	})
-	w.mustApply(w.start("2.0.0", 1), w.attach("2.0.0", 1), w.drain("1.0.0", 1, 1), w.stop("1.0.0", 1))
+	}
+	agenttest.Until(t, "all are in flight", inFlight(true))
+	w.mustApply(w.start("2.0.0", 1), w.attach("2.0.0", 1))
+	drained := make(chan error, 1)
+	go func() { drained <- w.apply(w.drain("1.0.0", 1, 1)) }()
+	agenttest.Until(t, "the drain waits for them", inFlight(false))
+	if err := os.WriteFile(goOn, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-drained; err != nil {
+		t.Fatal(err)
+	}
+	w.mustApply(w.stop("1.0.0", 1))
 	want := fmt.Sprintf("200 %d", leaving.PID)
 	for range n {
 		if a := <-answers; a.err != nil || a.body != want {

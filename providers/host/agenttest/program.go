@@ -25,8 +25,8 @@ const lifetime = 2 * time.Minute
 //	-exit STATUS      it ends at once
 //	-survive          it ignores SIGTERM
 //
-// It answers /pid, /env, /slow?for=DURATION, /exit?status=N and /echo, which
-// upgrades to a raw echo. It prints what it does.
+// It answers /pid, /env, /slow?for=DURATION, /slow?until=FILE (that is there),
+// /exit?status=N and /echo, which upgrades to a raw echo. It prints what it does.
 type program struct {
 	ready    string
 	inFlight atomic.Int64
@@ -102,6 +102,17 @@ func (p *program) routes() http.Handler {
 func (p *program) slow(w http.ResponseWriter, r *http.Request) {
 	p.inFlight.Add(1)
 	defer p.inFlight.Add(-1)
+	for file := r.FormValue("until"); file != ""; {
+		if _, err := os.Stat(file); err == nil {
+			fmt.Fprint(w, os.Getpid())
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 	d, err := time.ParseDuration(r.FormValue("for"))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
