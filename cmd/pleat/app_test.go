@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,6 +36,7 @@ type appFlags struct {
 	database  bool
 	query     string
 	handover  string
+	performs  int64
 }
 
 func (o *appFlags) read(args []string) error {
@@ -54,6 +56,7 @@ func (o *appFlags) read(args []string) error {
 	f.BoolVar(&o.abrupt, "abrupt", false, "asked to stop, leave requests unanswered")
 	f.BoolVar(&o.database, "database", false, "keep a database session open")
 	f.StringVar(&o.handover, "handover", "", "say that of taking over; RUN stands for the run")
+	f.Int64Var(&o.performs, "performs", 0, "say that it is performing until /healthz was asked so many times")
 	f.StringVar(&o.query, "query", "", "SQL to run on it for every request")
 	return f.Parse(args)
 }
@@ -98,16 +101,26 @@ func (o *appFlags) begin() error {
 			return err
 		}
 	}
-	if o.handover != "" {
-		said := strings.ReplaceAll(o.handover, "RUN", os.Getenv("PLEAT_RUN"))
-		if err := os.WriteFile(os.Getenv("PLEAT_HANDOVER"), []byte(said), 0o600); err != nil {
-			return err
-		}
+	if err := o.say(o.performs == 0); err != nil {
+		return err
 	}
 	if o.failAs == os.Getenv("PLEAT_INSTANCE") || o.failures != "" && stillFails(o.failures) {
 		return errors.New("not this time")
 	}
 	return nil
+}
+
+// say writes what -handover says, or before the end that it performs.
+func (o *appFlags) say(end bool) error {
+	if o.handover == "" {
+		return nil
+	}
+	said := o.handover
+	if !end {
+		said = "RUN performing"
+	}
+	said = strings.ReplaceAll(said, "RUN", os.Getenv("PLEAT_RUN"))
+	return os.WriteFile(os.Getenv("PLEAT_HANDOVER"), []byte(said), 0o600)
 }
 
 // there tells whether a file is; one without a name always is.
@@ -128,8 +141,9 @@ func awaitFile(file string) {
 
 type appServer struct {
 	appFlags
-	conn  chan *pgx.Conn // one at a time
-	began time.Time
+	conn   chan *pgx.Conn // one at a time
+	began  time.Time
+	looked atomic.Int64 // at /healthz
 }
 
 func (s *appServer) connect(ctx context.Context) error {
@@ -150,6 +164,12 @@ func (s *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/healthz" && (s.unhealthy || !there(s.upWhen)) || time.Since(s.began) < s.warm {
 		http.Error(w, "not healthy", http.StatusServiceUnavailable)
 		return
+	}
+	if r.URL.Path == "/healthz" && s.looked.Add(1) == s.performs {
+		if err := s.say(true); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 	}
 	if s.requests != "" && r.URL.Path != "/healthz" {
 		line := fmt.Sprintf("%s %s %s\n", os.Getenv("PLEAT_RELEASE"), os.Getenv("PLEAT_INSTANCE"), r.URL.Path)

@@ -15,7 +15,7 @@ import (
 )
 
 // views are what of an agent's state can be sampled; "" is nothing to tell.
-var views = map[string]func(api.State) string{"roles": clusterOf, "serving": servingIn}
+var views = map[string]func(api.State) string{"roles": clusterOf, "serving": servingIn, "performing": performing}
 
 // samples are what an agent was seen to be, without what it was just before.
 type samples struct {
@@ -26,11 +26,12 @@ type samples struct {
 
 // sampleCommand looks at an agent all the time:
 //
-//	sample start roles|serving AGENT
+//	sample start roles|serving|performing AGENT
 //	sample stop     (prints what it saw, a line whenever that changed)
 //
 // roles are the releases of a cluster that is whole, as PRIMARY/SYNC/[ASYNC,...];
-// serving is how many instances get requests from the agent's router.
+// serving is how many instances get requests from the agent's router; performing how
+// many say that they are about to take over, for whatever run.
 func sampleCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := sceneOf(ts)
 	switch {
@@ -40,7 +41,7 @@ func sampleCommand(ts *testscript.TestScript, neg bool, args []string) {
 		w.samples.stop()
 		fmt.Fprintln(ts.Stdout(), strings.Join(w.samples.seen, "\n"))
 	default:
-		ts.Fatalf("usage: sample start roles|serving AGENT, sample stop")
+		ts.Fatalf("usage: sample start roles|serving|performing AGENT, sample stop")
 	}
 }
 
@@ -92,6 +93,16 @@ func servingIn(st api.State) string {
 			if b.Serving {
 				n++
 			}
+		}
+	}
+	return fmt.Sprint(n)
+}
+
+func performing(st api.State) string {
+	n := 0
+	for _, i := range st.Instances {
+		if strings.HasSuffix(i.Handover, " performing") {
+			n++
 		}
 	}
 	return fmt.Sprint(n)
