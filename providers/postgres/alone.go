@@ -223,9 +223,13 @@ func (w *work) finalizeDetach(ctx context.Context, e hazard.Effect, again bool) 
 		" DETACH PARTITION "+migrations.Ident(partition.Schema, partition.Name)+" FINALIZE", func() {})
 }
 
-// watched runs a statement while another session tells how far it has come.
+// watched runs a statement while another session tells how far it has come. That there
+// is no room for one more is no reason to fail a step.
 func (w *work) watched(ctx context.Context, sql string) error {
 	watch, err := w.readOnly(ctx, "pleat")
+	if sqlState(err) == tooManyConnections {
+		return w.alone(ctx, sql, func() { w.at("index.building") })
+	}
 	if err != nil {
 		return err
 	}

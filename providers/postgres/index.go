@@ -71,7 +71,7 @@ func (w *work) buildIndex(ctx context.Context, a *planner.BuildIndex) error {
 		if valid {
 			break
 		}
-		err = w.build(ctx, a)
+		err = w.watched(ctx, a.SQL)
 		if err == nil {
 			continue
 		}
@@ -183,19 +183,6 @@ func (w *work) awaitBuilder(ctx context.Context, table, index spec.Table) (index
 
 func (w *work) dropIndex(ctx context.Context, index spec.Table) error {
 	return w.alone(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+migrations.Ident(index.Schema, index.Name), func() {})
-}
-
-func (w *work) build(ctx context.Context, a *planner.BuildIndex) error {
-	watch, err := w.readOnly(ctx, "pleat")
-	if err != nil {
-		return err
-	}
-	pid := w.conn.PgConn().PID()
-	err = w.alone(ctx, a.SQL, func() {
-		w.at("index.building")
-		w.progress(ctx, watch, pid)
-	})
-	return errors.Join(err, conn.Close(ctx, watch))
 }
 
 // alone runs a statement that allows no transaction. meanwhile is called now
