@@ -62,6 +62,10 @@ type reader struct {
 	tables map[uint32]*migrations.Table
 	oids   []uint32
 	batch  pgx.Batch
+
+	// What any of the tables has. Questions about the rest are not asked: to plan one
+	// of them takes the server longer than to find that there is nothing.
+	partitioned, viewed, published bool
 }
 
 func (r *reader) version(cat *migrations.Catalog) error {
@@ -89,7 +93,9 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 		       coalesce((select case p.nspname when 'public' then '' else p.nspname || '.' end || k.relname
 		                 from pg_catalog.pg_inherits h join pg_catalog.pg_class k on k.oid = h.inhparent
 		                 join pg_catalog.pg_namespace p on p.oid = k.relnamespace
-		                 where h.inhrelid = c.oid and c.relispartition), '')
+		                 where h.inhrelid = c.oid and c.relispartition), ''),
+		       exists (select from pg_catalog.pg_depend d where d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.classid = 'pg_rewrite'::regclass),
+		       exists (select from pg_catalog.pg_publication)
 		from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) as wanted (schema, name)
 		join pg_catalog.pg_namespace n on n.nspname = wanted.schema
 		join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name and c.relkind in ('r', 'p')`, schemas, names)
@@ -99,7 +105,9 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 	var oid uint32
 	var name spec.Table
 	var t migrations.Table
-	_, err = pgx.ForEachRow(rows, []any{&oid, &name.Schema, &name.Name, &t.Comment, &t.Rows, &t.Bytes, &t.Partitioned, &t.RowSecurity, &t.PartitionOf}, func() error {
+	var viewed, published bool
+	_, err = pgx.ForEachRow(rows, []any{&oid, &name.Schema, &name.Name, &t.Comment, &t.Rows, &t.Bytes, &t.Partitioned, &t.RowSecurity, &t.PartitionOf, &viewed, &published}, func() error {
+		r.partitioned, r.viewed, r.published = r.partitioned || t.Partitioned != "", r.viewed || viewed, published
 		found := t
 		found.Columns = []migrations.Column{}
 		r.tables[oid], cat.Tables[name.String()] = &found, &found
@@ -110,10 +118,23 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 }
 
 func (r *reader) details(ctx context.Context) error {
-	for _, ask := range []func(){
+	if len(r.oids) == 0 {
+		return nil
+	}
+	asks := []func(){
 		r.columns, r.primaryKeys, r.indexes, r.triggers, r.constraints, r.dependents,
-		r.references, r.statistics, r.partitions, r.ownOfPartitions, r.children, r.publications, r.views,
-	} {
+		r.references, r.statistics, r.children,
+	}
+	if r.partitioned {
+		asks = append(asks, r.partitions, r.ownOfPartitions)
+	}
+	if r.published {
+		asks = append(asks, r.publications)
+	}
+	if r.viewed {
+		asks = append(asks, r.views)
+	}
+	for _, ask := range asks {
 		ask()
 	}
 	return r.conn.SendBatch(ctx, &r.batch).Close()
