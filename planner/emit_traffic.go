@@ -257,7 +257,8 @@ func split(version string, percent int, weights map[string]int) []Share {
 }
 
 // even gives every instance the same again. Those of another release that get nothing
-// by now leave the router first, or they would get some for a moment.
+// by now leave the router first, or they would get some for a moment; and so do those
+// that run no more.
 func (r *rollout) even() {
 	before := r.splits[r.service.Name]
 	if before.Even() {
@@ -268,6 +269,7 @@ func (r *rollout) even() {
 			r.withdraw(version)
 		}
 	}
+	r.forget()
 	r.give(Split{}, "every instance gets the same", r.service.Name+" evenly", &Undo{Title: "as before", Action: r.weighAction(before)})
 }
 

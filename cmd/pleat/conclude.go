@@ -8,6 +8,7 @@ import (
 
 	"pleat/executor"
 	"pleat/planner"
+	"pleat/providers/postgres"
 )
 
 // conclude ends a run for the person who waits for it: what was done, what
@@ -27,6 +28,10 @@ func (a *app) conclude(kind string, r executor.Result) error {
 func endError(kind string, r executor.Result) error {
 	switch r.Status {
 	case executor.RolledBack:
+		var halfway *postgres.MigrationError
+		if errors.As(r.Err, &halfway) && halfway.Ran > 0 {
+			return &runError{codeError{exitLook, r.Err, "mend the rest of the migration, or the rows, then: pleat plan"}, r.Summary}
+		}
 		return &runError{codeError{exitRolledBack, r.Err, "mend the release or the spec, then: pleat plan"}, r.Summary}
 	case executor.Interrupted:
 		return &runError{codeError{exitInterrupted, errors.New("interrupted at a safe point"), goOn(kind)}, r.Summary}

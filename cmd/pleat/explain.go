@@ -49,7 +49,7 @@ func (a *app) explain(code string) error {
 	width := min(a.width(a.out), 100)
 	fmt.Fprintf(a.out, "%s (%s)\n%s\n\n", d.Code, d.Severity, d.Title)
 	for _, p := range []string{d.Explain, "Instead: " + d.Safe, "Allowed: " + d.Allow + "."} {
-		fmt.Fprintf(a.out, "%s\n\n", strings.Join(folded(p, width), "\n"))
+		fmt.Fprintf(a.out, "%s\n\n", strings.Join(broken(p, width), "\n"))
 	}
 	if d.Optional {
 		fmt.Fprintf(a.out, "lint looks for it only when asked: --rules %s\n", d.Code)
@@ -64,20 +64,6 @@ func (a *app) explain(code string) error {
 		}
 	}
 	return nil
-}
-
-// folded is a paragraph in lines of a width.
-func folded(text string, width int) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(text) {
-		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
-			lines = append(lines, line)
-			line = ""
-		}
-		line = strings.TrimSpace(line + " " + word)
-	}
-	return append(lines, line)
 }
 
 // unknownCode is the error of a code that there is not, with the nearest.
