@@ -1,7 +1,7 @@
 // Package conn is how pleat talks to Postgres: one dedicated native connection
 // for one purpose, with limits that were set and read back, and transactions
 // whose end is known, or known to be unknown. It never pools, never uses
-// database/sql, never retries, and never shows a URL.
+// database/sql, never sends anything again, and never shows a URL.
 package conn
 
 import (
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"pleat/spec"
 )
@@ -20,6 +21,8 @@ import (
 const (
 	connectTimeout = 10 * time.Second
 	cleanupTimeout = 10 * time.Second
+	lingering      = time.Second           // that a session which was closed may be counted
+	pause          = 20 * time.Millisecond // between two tries meanwhile
 )
 
 // Options are what one connection is for. The zero value is a connection that
@@ -53,7 +56,7 @@ func Open(ctx context.Context, url spec.Text, opts Options) (*pgx.Conn, error) {
 	config.DialFunc = dialer.DialContext
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	c, err := pgx.ConnectConfig(ctx, config)
+	c, err := connect(ctx, config)
 	if err != nil {
 		return nil, openError(config, err)
 	}
@@ -65,6 +68,23 @@ func Open(ctx context.Context, url spec.Text, opts Options) (*pgx.Conn, error) {
 		return nil, errors.Join(fmt.Errorf("setting the session's limits: %w", err), Close(ctx, c))
 	}
 	return c, nil
+}
+
+// connect tries again for a moment where the server has no room: it counts a session
+// until its process has ended, also one of ours that was closed just now.
+func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	for end := time.Now().Add(lingering); ; {
+		c, err := pgx.ConnectConfig(ctx, config)
+		var refusal *pgconn.PgError
+		if !errors.As(err, &refusal) || refusal.Code != tooManyConnections || time.Now().After(end) {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // Renew makes a session that was used what Open would give with opts: nothing

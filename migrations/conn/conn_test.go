@@ -90,6 +90,27 @@ func TestReadOnlyRefusesToWrite(t *testing.T) {
 	}
 }
 
+// The server counts a session until its process has ended.
+func TestOpenWaitsForTheEndOfAnother(t *testing.T) {
+	server := pgtest.New(t)
+	server.Exec(t, "create role narrow login password 'pw' connection limit 1")
+	t.Cleanup(func() { server.Exec(t, "drop role narrow") })
+	url := spec.Secret("var.url", "postgres://narrow:pw@"+server.Address()+"/postgres?sslmode=disable")
+	first, err := conn.Open(t.Context(), url, conn.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	time.AfterFunc(100*time.Millisecond, func() { closed <- conn.Close(t.Context(), first) })
+	second, err := conn.Open(t.Context(), url, conn.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-closed, conn.Close(t.Context(), second)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpenSaysWhatIsWrongInOneLine(t *testing.T) {
 	server := pgtest.New(t)
 	server.Exec(t, "create role somebody login password '"+canary+"x' connection limit 0")

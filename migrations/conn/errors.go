@@ -89,13 +89,16 @@ func explain(err error) (cause error, reason, hint string) {
 // its code.
 func serverReason(e *pgconn.PgError) string { return e.Message + " (" + e.Code + ")" }
 
+// tooManyConnections is the server's code for having no room.
+const tooManyConnections = "53300"
+
 var serverHints = map[string]string{
-	"28P01": "check user and password in the url",
-	"28000": "check the user in the url, and pg_hba.conf on the server",
-	"3D000": "create the database, or correct its name in the url",
-	"42501": "grant connect on the database to the user",
-	"53300": "end idle sessions or raise max_connections; pleat needs three connections to each database",
-	"57P03": "the server is starting or stopping; try again in a moment",
+	"28P01":            "check user and password in the url",
+	"28000":            "check the user in the url, and pg_hba.conf on the server",
+	"3D000":            "create the database, or correct its name in the url",
+	"42501":            "grant connect on the database to the user",
+	tooManyConnections: "end idle sessions or raise max_connections; pleat needs three connections to each database",
+	"57P03":            "the server is starting or stopping; try again in a moment",
 }
 
 func explainTLS(err error) (cause error, reason, hint string, ok bool) {
