@@ -42,13 +42,21 @@ func (h *Health) Observe(r Result) {
 
 // Ready tells whether every check has been good for as long as it must be.
 func (h *Health) Ready(now time.Time) bool {
+	left, good := h.Left(now)
+	return good && left <= 0
+}
+
+// Left is how long every check has to stay good from now on to be Ready; false where
+// one of them is not good.
+func (h *Health) Left(now time.Time) (left time.Duration, good bool) {
 	for n, c := range h.checks {
 		v := h.verdicts[n]
-		if !v.good || now.Sub(v.since) < c.HealthyAfter {
-			return false
+		if !v.good {
+			return 0, false
 		}
+		left = max(left, c.HealthyAfter-now.Sub(v.since))
 	}
-	return true
+	return left, true
 }
 
 // Failing is nil until some check went wrong as often in a row as it takes,

@@ -47,6 +47,9 @@ func TestHealth(t *testing.T) {
 			for _, a := range tt.answers {
 				h.Observe(check.Result{At: at(a.at), Err: a.err})
 			}
+			if left, good := h.Left(at(tt.now)); good && (!h.Ready(at(tt.now).Add(left)) || left > 0 && h.Ready(at(tt.now).Add(left-1))) {
+				t.Errorf("Left = %s, and that is not when it is ready", left)
+			}
 			if got := h.Ready(at(tt.now)); got != tt.ready {
 				t.Errorf("Ready = %v, want %v", got, tt.ready)
 			}

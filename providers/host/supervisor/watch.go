@@ -73,6 +73,8 @@ func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
 	defer tick.Stop()
 	rotate := time.NewTicker(rotation)
 	defer rotate.Stop()
+	due := time.NewTimer(settled) // when it may be up, as far as is known
+	defer due.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -83,6 +85,10 @@ func (j *judge) follow(ctx context.Context, answers <-chan check.Result) error {
 			j.warn("rotating the output of", j.output().rotate(outputLimit))
 		case a := <-answers:
 			j.health.Observe(a)
+			if left, good := j.health.Left(time.Now()); good && left > 0 {
+				due.Reset(left)
+			}
+		case <-due.C:
 		case <-tick.C:
 			if j.mark() {
 				pause = poll
