@@ -68,22 +68,24 @@ func requestsByRelease(s *spec.Service, releases []string, st *planner.State) ma
 		}
 	}
 	for _, release := range releases {
+		rule, text := ruleOf(router, release), ""
 		share, shared := router.Share(release)
-		switch rule := ruleOf(router, release); {
-		case serving[release] == 0 && rule != "":
-			out[release] = "requests with " + rule
-		case serving[release] == 0:
-			out[release] = noRequests
-		case serving[release] == all && len(releases) > 1:
-			out[release] = "all requests"
-		case serving[release] < all && shared:
-			out[release] = fmt.Sprintf("%d%% of the requests", share)
-		case serving[release] < all:
-			out[release] = fmt.Sprintf("%d of %s that get requests", serving[release], count(all, "instance"))
+		switch n := serving[release]; {
+		case n == 0 && rule != "":
+			text, rule = "requests with "+rule, ""
+		case n == 0:
+			text = noRequests
+		case n == all && len(releases) > 1:
+			text = "all requests"
+		case n < all && shared:
+			text = fmt.Sprintf("%d%% of the requests", share)
+		case n < all:
+			text = fmt.Sprintf("%d of %s that get requests", n, count(all, "instance"))
 		}
-		if rule := ruleOf(router, release); rule != "" && serving[release] > 0 {
-			out[release] = strings.TrimPrefix(out[release]+", and those with "+rule, ", and ")
+		if rule != "" {
+			text = strings.TrimPrefix(text+", and those with "+rule, ", and ")
 		}
+		out[release] = text
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"pleat/executor"
@@ -176,8 +177,9 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 // the state what they can make no sense of.
 func (w *world) read(ctx context.Context, st *planner.State) error {
 	var problems []error
-	for name, readings := range planner.Readings(w.spec, st) {
-		refused, err := w.databases[name].Read(ctx, readings)
+	readings := planner.Readings(w.spec, st)
+	for _, name := range slices.Sorted(maps.Keys(readings)) {
+		refused, err := w.databases[name].Read(ctx, readings[name])
 		if err != nil {
 			problems = append(problems, fmt.Errorf("reading %s: %w", spec.Address("database."+name), err))
 			continue
