@@ -2,7 +2,6 @@ package migrations
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -113,62 +112,4 @@ func (l *lowering) checkType(o *spec.AddColumn) {
 		l.warn(o.Range, "Column has another type", fmt.Sprintf(
 			"Column %s.%s is there with type %s; this change says %s.", o.Table, o.Column.Name, live.Type, o.Column.Type))
 	}
-}
-
-// aliases are the manual's other names of its types (§8, table 8.1) by what
-// format_type() says.
-var aliases = map[string]string{
-	"int": "integer", "int4": "integer", "int2": "smallint", "int8": "bigint",
-	"bool": "boolean", "float4": "real", "float8": "double precision", "float": "double precision",
-	"decimal": "numeric", "varchar": "character varying", "char": "character", "bpchar": "character",
-	"timestamptz": "timestamp with time zone", "timestamp": "timestamp without time zone",
-	"timetz": "time with time zone", "time": "time without time zone", "varbit": "bit varying",
-}
-
-var plainTypes = []string{
-	"text", "uuid", "bytea", "date", "json", "jsonb", "integer", "smallint", "bigint", "boolean", "real",
-	"double precision", "numeric", "character varying", "character", "timestamp with time zone",
-	"timestamp without time zone", "time with time zone", "time without time zone",
-}
-
-// canonicalType is a type as format_type() writes it, as far as it is an alias
-// of a built-in one.
-func canonicalType(sql string) string {
-	if strings.Contains(sql, `"`) {
-		return foldUnquoted(sql)
-	}
-	sql = strings.Join(strings.Fields(strings.ToLower(sql)), " ")
-	base, rest := sql, ""
-	if i := strings.IndexAny(sql, "(["); i >= 0 {
-		base, rest = strings.TrimSpace(sql[:i]), strings.ReplaceAll(sql[i:], " ", "")
-	}
-	if long, ok := aliases[base]; ok {
-		base = long
-	}
-	return base + rest
-}
-
-// foldUnquoted leaves alone what stands in quotes. Space means nothing beside it.
-func foldUnquoted(sql string) string {
-	parts := strings.Split(sql, `"`)
-	for i := 0; i < len(parts); i += 2 {
-		parts[i] = strings.Join(strings.Fields(strings.ToLower(parts[i])), "")
-	}
-	return strings.Join(parts, `"`)
-}
-
-// sameType tells whether two texts name one type, of which either may leave out
-// the schema public, and quotes that a name does not need.
-func sameType(a, b string) bool {
-	bare := func(sql string) string {
-		return strings.TrimPrefix(needless.ReplaceAllString(canonicalType(sql), "$1"), "public.")
-	}
-	return bare(a) == bare(b)
-}
-
-var needless = regexp.MustCompile(`"([a-z_][a-z0-9_]*)"`)
-
-func knownType(sql string) bool {
-	base, _, _ := strings.Cut(canonicalType(sql), "(")
-	return slices.Contains(plainTypes, base)
 }

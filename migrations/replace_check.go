@@ -100,11 +100,10 @@ func (l *lowering) checkEnds(r *spec.ReplaceColumn, t *Table) {
 // comparedAs is what the server can compare a well-known type with by an operator
 // of its index; "" for a type that is not one.
 func comparedAs(kind string) string {
-	base, _, _ := strings.Cut(canonicalType(kind), "(")
-	switch base {
+	switch base := baseType(kind); base {
 	case "smallint", "integer", "bigint", "numeric", "real", "double precision":
 		return "number"
-	case "text", "character varying", "character":
+	case "text", "character varying", "character", "bpchar":
 		return "text"
 	case "date", "timestamp without time zone", "timestamp with time zone":
 		return "time"
