@@ -241,8 +241,9 @@ type Summary struct {
 	Unfinished string   `json:"unfinished,omitempty"` // begun; what goes on finds out how far it came, a rollback had nothing to undo
 	Undone     []string `json:"undone,omitempty"`
 	NotStarted []string `json:"not_started,omitempty"`
-	Deferred   []string `json:"deferred,omitempty"` // with the reason
-	Blocked    bool     `json:"blocked,omitempty"`  // a gate is closed, or an approval is missing
+	Deferred   []string `json:"deferred,omitempty"`   // with the reason
+	UntilSpec  bool     `json:"until_spec,omitempty"` // all of that waits for a spec that wants another release
+	Blocked    bool     `json:"blocked,omitempty"`    // a gate is closed, or an approval is missing
 	// Gates are what kept a run from its first step; none where it began.
 	Gates   []GateAnswer `json:"gates,omitempty"`
 	Seconds float64      `json:"seconds"`

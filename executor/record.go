@@ -158,6 +158,7 @@ func (r *run) end(ctx context.Context, status Status, cause error) (Result, erro
 // summary says what became of every step.
 func (r *run) summary(status Status) Summary {
 	sum := Summary{Status: status, Blocked: r.blocked, Gates: r.gates, Seconds: r.Now().Sub(r.began).Seconds()}
+	more := false // something goes on by the spec as it is
 	for _, s := range r.Plan.Steps {
 		if s.Kind == planner.KindCheckpoint {
 			continue
@@ -170,9 +171,10 @@ func (r *run) summary(status Status) Summary {
 			sum.Undone = append(sum.Undone, line)
 		case StepDeferred:
 			sum.Deferred = append(sum.Deferred, line+": "+r.why[s.ID])
+			more = more || !s.UntilSpec
 		case StepFailed:
 			if why := r.why[s.ID]; why != "" {
-				sum.Deferred = append(sum.Deferred, line+": "+why)
+				sum.Deferred, more = append(sum.Deferred, line+": "+why), true
 				continue
 			}
 			sum.Failed = line
@@ -182,6 +184,7 @@ func (r *run) summary(status Status) Summary {
 			sum.NotStarted = append(sum.NotStarted, line)
 		}
 	}
+	sum.UntilSpec = len(sum.Deferred) > 0 && !more
 	if r.failed != nil {
 		sum.Failed = fmt.Sprintf("%d %s %s", r.number[r.failed.ID], r.failed.Kind, r.failed.Title)
 	}

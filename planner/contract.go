@@ -1,8 +1,6 @@
 package planner
 
 import (
-	"strings"
-
 	"pleat/migrations"
 	"pleat/spec"
 )
@@ -22,7 +20,7 @@ func (p *planning) contract(w world) []move {
 		if w.phases[c.Name] == migrations.Verified {
 			moves = append(moves, move{kind: moveHide, change: c, deferred: why})
 		}
-		if why == "" {
+		if why == (deferral{}) {
 			w.phases[c.Name] = migrations.Contracted
 		}
 		moves = append(moves, move{kind: moveDrop, change: c, deferred: why})
@@ -36,32 +34,23 @@ func (p *planning) later() []move {
 	reverted := set(p.goal.Revert)
 	for _, c := range p.changes {
 		if why := p.waiting[c.Name]; why != "" && !reverted[c.Name] {
-			moves = append(moves, move{kind: moveExpand, change: c, deferred: why})
+			moves = append(moves, move{kind: moveExpand, change: c, deferred: deferral{why: why}})
 		}
 	}
 	return moves
 }
 
-// needed says who still needs what a contract would take away, or "".
-func (p *planning) needed(w world, c *spec.Change) string {
+// needed says who still needs what a contract would take away, if anybody.
+func (p *planning) needed(w world, c *spec.Change) deferral {
 	blocked := p.blocked(w, c, migrations.Hidden)
 	if len(blocked) == 0 {
-		return ""
+		return deferral{}
 	}
 	if first := blocked[0]; w.kept[first.service][first.version] {
-		return firstOf(p.stillKept(p.byName[first.service], sortedKeys(w.kept[first.service])), first.why)
+		return deferral{why: firstOf(p.stillKept(p.byName[first.service], sortedKeys(w.kept[first.service])), first.why)}
 	}
-	why := blocked[0].why
 	if s := p.byName[blocked[0].service]; s != nil && p.target(s) == blocked[0].version {
-		why += isWanted
+		return deferral{why: blocked[0].why + ", and is wanted", untilSpec: true}
 	}
-	return why
+	return deferral{why: blocked[0].why}
 }
-
-// isWanted ends the reason of what is deferred for as long as the spec stays as
-// it is.
-const isWanted = ", and is wanted"
-
-// WaitsForSpec tells whether that is why a step is deferred: no time and no
-// evidence lets it run, only a spec that wants another release.
-func WaitsForSpec(reason string) bool { return strings.HasSuffix(reason, isWanted) }

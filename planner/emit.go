@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -40,7 +41,7 @@ type emitter struct {
 	parting    []releaseKey                               // those that cannot come back once the current move is made
 	parted     []releaseKey                               // those of which the next checkpoint has to say it
 	ids        map[string]int                             // how often a step has been in the plan
-	off        map[string]string                          // why steps are deferred
+	off        map[string]deferral                        // why steps are deferred
 	final      bool                                       // while services are down, something cannot be undone
 	files      map[string]map[uint64]migrations.AuthorSQL // what the files of a directory do
 	filled     map[string]string                          // the last steps of changes before their contracts
@@ -56,7 +57,7 @@ func newEmitter(p *planning) *emitter {
 		requests: ofRouters(p, func(r *Router) spec.RouterLimits { return r.Limits }),
 		holding:  map[string]bool{},
 		reached:  map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
-		ids: map[string]int{}, off: map[string]string{}, filled: map[string]string{}, files: map[string]map[uint64]migrations.AuthorSQL{},
+		ids: map[string]int{}, off: map[string]deferral{}, filled: map[string]string{}, files: map[string]map[uint64]migrations.AuthorSQL{},
 		named: map[*spec.Change]map[string]bool{}, hid: map[*spec.Change]string{},
 	}
 }
@@ -79,7 +80,8 @@ func (e *emitter) emit(moves []move) {
 		}
 	}
 	if len(e.parted) > 0 {
-		e.addCheckpoint(true, Step{Deferred: e.steps[len(e.steps)-1].Deferred})
+		last := e.steps[len(e.steps)-1]
+		e.addCheckpoint(true, Step{Deferred: last.Deferred, UntilSpec: last.UntilSpec})
 	}
 	e.noteWhatStays()
 	e.noteWhatIsLeft()
@@ -225,7 +227,8 @@ func (e *emitter) add(group string, s Step) {
 	}
 	e.evict(&s)
 	e.gate(&s)
-	s.Section, s.Deferred = e.current.section, firstOf(e.current.deferred, s.Deferred)
+	s.Section = e.current.section
+	s.putOff(cmp.Or(e.current.deferred, s.deferral()))
 	if e.ids[s.ID]++; e.ids[s.ID] > 1 {
 		s.ID = fmt.Sprintf("%s/%d", s.ID, e.ids[s.ID])
 	}
@@ -234,11 +237,11 @@ func (e *emitter) add(group string, s Step) {
 	}
 	s.Needs = distinct(s.Needs)
 	for _, need := range s.Needs {
-		s.Deferred = firstOf(s.Deferred, e.off[need])
+		s.putOff(cmp.Or(s.deferral(), e.off[need]))
 	}
 	e.checkpointBefore(group, s)
 	e.group = group
-	e.off[s.ID] = s.Deferred
+	e.off[s.ID] = s.deferral()
 	if e.offline() && !s.Together {
 		e.window = []string{s.ID}
 	}

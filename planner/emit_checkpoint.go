@@ -35,7 +35,7 @@ func (e *emitter) addCheckpoint(noReturn bool, before Step) {
 	}
 	e.steps = append(e.steps, Step{
 		ID: "checkpoint/" + name, Address: "checkpoint", Kind: KindCheckpoint, Title: name, Section: section,
-		Cause: "a place to go back to", Safety: Idempotent, Deferred: before.Deferred, Undo: &Undo{},
+		Cause: "a place to go back to", Safety: Idempotent, Deferred: before.Deferred, UntilSpec: before.UntilSpec, Undo: &Undo{},
 		Action: &Checkpoint{Name: name, Back: back, NoReturn: noReturn},
 	})
 }

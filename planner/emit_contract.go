@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -81,7 +82,7 @@ func (e *emitter) hide(m move) {
 	e.begins(c)
 	pending := unapplied(e.programs[c.Name].Hide, e.recorded(c))
 	soak, why := e.soak(c)
-	e.askAgain(c, firstOf(m.deferred, why))
+	e.askAgain(c, cmp.Or(m.deferred, why))
 	for i, u := range pending {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Hidden))
 		s.Title = firstOf(u.Verb, "hide") + " " + u.Title
@@ -90,7 +91,7 @@ func (e *emitter) hide(m move) {
 		s.Guards = append(append(e.evidence(c), e.statements(c)...), soak)
 		s.confirm()
 		s.Waits = append(e.soakWaits(c), quietWaits(c)...)
-		s.Deferred = firstOf(m.deferred, why)
+		s.putOff(cmp.Or(m.deferred, why))
 		e.called(c, &s)
 		e.add("hide", s)
 		e.hid[c] = e.last[c.Address()]
@@ -127,13 +128,13 @@ func takenIndexes(c *spec.Change) []spec.Table {
 
 // askAgain puts the verifies of a change that were answered in an earlier run
 // before its contract: what was right then may have been broken since.
-func (e *emitter) askAgain(c *spec.Change, deferred string) {
+func (e *emitter) askAgain(c *spec.Change, deferred deferral) {
 	if e.start.phases[c.Name] != migrations.Verified {
 		return
 	}
 	for _, v := range c.Verifies {
 		s := e.verifyStep(c, v, "")
-		s.Deferred = deferred
+		s.putOff(deferred)
 		e.add("data", s)
 	}
 }
@@ -154,10 +155,11 @@ func (e *emitter) drop(m move) {
 		s.Needs = append(e.arrivals(c), e.before(c)...)
 		s.Guards = e.evidence(c)
 		s.confirm()
-		s.Deferred = m.deferred
+		s.putOff(m.deferred)
 		if len(program.Hide) == 0 {
 			soak, why := e.soak(c)
-			s.Guards, s.Waits, s.Deferred = append(append(s.Guards, e.statements(c)...), soak), append(e.soakWaits(c), quietWaits(c)...), firstOf(s.Deferred, why)
+			s.Guards, s.Waits = append(append(s.Guards, e.statements(c)...), soak), append(e.soakWaits(c), quietWaits(c)...)
+			s.putOff(cmp.Or(m.deferred, why))
 		}
 		if u.HideFor > 0 {
 			s.Guards = append(s.Guards, &HiddenFor{
@@ -166,14 +168,14 @@ func (e *emitter) drop(m move) {
 			})
 			s.Waits = append(s.Waits, "hidden "+shortDuration(u.HideFor))
 		}
-		s.Deferred = firstOf(s.Deferred, e.off[e.last[c.Address()]], e.hideLeft(c, u.HideFor))
+		s.putOff(cmp.Or(s.deferral(), e.off[e.last[c.Address()]], deferral{why: e.hideLeft(c, u.HideFor)}))
 		e.add("drop", s)
 	}
 }
 
 // soak is the guard of a change's quiet time, and why it cannot be met within
 // this run.
-func (e *emitter) soak(c *spec.Change) (Guard, string) {
+func (e *emitter) soak(c *spec.Change) (Guard, deferral) {
 	quiet, what := e.quiet(c)
 	g := &Soak{
 		Database: c.Database.Name, Change: c.Name, For: quiet, Sequence: soakSequence(c), Anew: e.needsOldShape(c),
@@ -184,15 +186,15 @@ func (e *emitter) soak(c *spec.Change) (Guard, string) {
 		since = nil
 	}
 	if since == nil && quiet > e.goal.MaxWait {
-		return g, fmt.Sprintf("%s %s starts when nothing old is left", what, shortDuration(quiet))
+		return g, deferral{why: fmt.Sprintf("%s %s starts when nothing old is left", what, shortDuration(quiet))}
 	}
 	if since == nil {
-		return g, ""
+		return g, deferral{}
 	}
 	if left := quiet - e.state.Now.Sub(*since); left > e.goal.MaxWait {
-		return g, fmt.Sprintf("%s %s left", what, shortDuration(left))
+		return g, deferral{why: fmt.Sprintf("%s %s left", what, shortDuration(left))}
 	}
-	return g, ""
+	return g, deferral{}
 }
 
 // needsOldShape tells whether a release that lives as the plan is made needs

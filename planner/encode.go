@@ -50,29 +50,30 @@ type planFile struct {
 }
 
 type stepFile struct {
-	ID       string              `json:"id"`
-	Address  spec.Address        `json:"address"`
-	Kind     Kind                `json:"kind"`
-	Title    string              `json:"title"`
-	Cause    string              `json:"cause"`
-	Needs    []string            `json:"needs,omitempty"`
-	Action   json.RawMessage     `json:"action"`
-	Undo     *undoFile           `json:"undo,omitempty"`
-	Safety   Safety              `json:"safety"`
-	Guards   []json.RawMessage   `json:"guards,omitempty"`
-	Limits   Limits              `json:"limits"`
-	Lock     migrations.Lock     `json:"lock,omitempty"`
-	Table    string              `json:"table,omitempty"`
-	Hazards  []migrations.Hazard `json:"hazards,omitempty"`
-	Does     []string            `json:"does,omitempty"`
-	Drops    []string            `json:"drops,omitempty"`
-	Waits    []string            `json:"waits_for,omitempty"`
-	Source   string              `json:"source,omitempty"`
-	Estimate int64               `json:"estimate,omitempty"`
-	Together bool                `json:"together,omitempty"`
-	Cleanup  bool                `json:"cleanup,omitempty"`
-	Section  string              `json:"section,omitempty"`
-	Deferred string              `json:"deferred,omitempty"`
+	ID        string              `json:"id"`
+	Address   spec.Address        `json:"address"`
+	Kind      Kind                `json:"kind"`
+	Title     string              `json:"title"`
+	Cause     string              `json:"cause"`
+	Needs     []string            `json:"needs,omitempty"`
+	Action    json.RawMessage     `json:"action"`
+	Undo      *undoFile           `json:"undo,omitempty"`
+	Safety    Safety              `json:"safety"`
+	Guards    []json.RawMessage   `json:"guards,omitempty"`
+	Limits    Limits              `json:"limits"`
+	Lock      migrations.Lock     `json:"lock,omitempty"`
+	Table     string              `json:"table,omitempty"`
+	Hazards   []migrations.Hazard `json:"hazards,omitempty"`
+	Does      []string            `json:"does,omitempty"`
+	Drops     []string            `json:"drops,omitempty"`
+	Waits     []string            `json:"waits_for,omitempty"`
+	Source    string              `json:"source,omitempty"`
+	Estimate  int64               `json:"estimate,omitempty"`
+	Together  bool                `json:"together,omitempty"`
+	Cleanup   bool                `json:"cleanup,omitempty"`
+	Section   string              `json:"section,omitempty"`
+	Deferred  string              `json:"deferred,omitempty"`
+	UntilSpec bool                `json:"until_spec,omitempty"`
 }
 
 type undoFile struct {
@@ -193,7 +194,7 @@ func encodeStep(s Step) (stepFile, error) {
 	e := stepFile{
 		ID: s.ID, Address: s.Address, Kind: s.Kind, Title: s.Title, Cause: s.Cause, Needs: s.Needs, Safety: s.Safety,
 		Limits: s.Limits, Lock: s.Lock, Table: s.Table, Hazards: s.Hazards, Does: s.Does, Drops: s.Drops, Waits: s.Waits, Source: s.Source,
-		Estimate: s.Estimate, Together: s.Together, Cleanup: s.Cleanup, Section: s.Section, Deferred: s.Deferred,
+		Estimate: s.Estimate, Together: s.Together, Cleanup: s.Cleanup, Section: s.Section, Deferred: s.Deferred, UntilSpec: s.UntilSpec,
 	}
 	var err error
 	if e.Action, err = tagged(actionTypes, s.Action); err != nil {
@@ -220,7 +221,7 @@ func (e stepFile) step() (Step, error) {
 	s := Step{
 		ID: e.ID, Address: e.Address, Kind: e.Kind, Title: e.Title, Cause: e.Cause, Needs: e.Needs, Safety: e.Safety,
 		Limits: e.Limits, Lock: e.Lock, Table: e.Table, Hazards: e.Hazards, Does: e.Does, Drops: e.Drops, Waits: e.Waits, Source: e.Source,
-		Estimate: e.Estimate, Together: e.Together, Cleanup: e.Cleanup, Section: e.Section, Deferred: e.Deferred,
+		Estimate: e.Estimate, Together: e.Together, Cleanup: e.Cleanup, Section: e.Section, Deferred: e.Deferred, UntilSpec: e.UntilSpec,
 	}
 	var err error
 	if s.Action, err = untagged(actionTypes, e.Action); err != nil {

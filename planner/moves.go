@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"maps"
 
 	"pleat/spec"
@@ -36,7 +37,7 @@ type move struct {
 	kept      []string // the releases that a service keeps no longer
 	reason    string   // why a service goes to another release first
 	section   string
-	deferred  string // why it cannot run now
+	deferred  deferral // why it cannot run now
 }
 
 // forward takes legal moves, in the order of the design, until there is none.
@@ -184,14 +185,14 @@ func (p *planning) keepsPrevious(s *spec.Service) bool {
 // postpone defers what cannot run yet because releases are kept for longer than
 // a run waits, and all that comes behind it.
 func (k *knot) postpone(moves []move) []move {
-	why, off := "", map[*spec.Service]bool{}
+	why, off := deferral{}, map[*spec.Service]bool{}
 	for i, m := range moves {
 		moves[i].deferred = why
 		if m.kind == moveRetire && !off[m.service] { // it waits for its own time alone
-			moves[i].deferred = k.stillKept(m.service, m.kept)
-			why = firstOf(why, moves[i].deferred)
+			moves[i].deferred = deferral{why: k.stillKept(m.service, m.kept)}
+			why = cmp.Or(why, moves[i].deferred)
 		}
-		if m.service != nil && moves[i].deferred != "" {
+		if m.service != nil && moves[i].deferred != (deferral{}) {
 			off[m.service] = true
 		}
 	}
@@ -202,7 +203,7 @@ func (k *knot) postpone(moves []move) []move {
 // that the plan does not stop yet.
 func (p *planning) keep(moves []move, end world) {
 	for _, m := range moves {
-		if m.kind != moveRetire || m.deferred == "" {
+		if m.kind != moveRetire || m.deferred == (deferral{}) {
 			continue
 		}
 		mix := maps.Clone(end.mix[m.service.Name])

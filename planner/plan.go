@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -86,21 +87,21 @@ func (p *Plan) Alone(service, version string) bool {
 // reason, and all that need them. Its fingerprint is the plan's: it is the same
 // steps.
 func (p *Plan) Withhold(why func(Step) string) *Plan {
-	held, off := *p, map[string]string{}
+	held, off := *p, map[string]deferral{}
 	held.Steps = slices.Clone(p.Steps)
 	for i := range held.Steps {
 		s := &held.Steps[i]
 		if s.Deferred == "" {
-			s.Deferred = why(*s)
+			s.putOff(deferral{why: why(*s)})
 		}
 		for _, need := range s.Needs {
-			s.Deferred = firstOf(s.Deferred, off[need])
+			s.putOff(cmp.Or(s.deferral(), off[need]))
 		}
-		off[s.ID] = s.Deferred
+		off[s.ID] = s.deferral()
 	}
 	for i := len(held.Steps) - 2; i >= 0; i-- {
 		if s := &held.Steps[i]; s.Kind == KindCheckpoint {
-			s.Deferred = firstOf(s.Deferred, held.Steps[i+1].Deferred)
+			s.putOff(cmp.Or(s.deferral(), held.Steps[i+1].deferral()))
 		}
 	}
 	return &held

@@ -89,7 +89,20 @@ type Step struct {
 	Section string
 	// Deferred says why the step does not run now; "" = it does.
 	Deferred string
+	// UntilSpec says of a deferred step that no time and no evidence lets it run,
+	// only a spec that wants another release.
+	UntilSpec bool
 }
+
+// deferral is why something does not run now, as a Step has it; nothing = it does.
+type deferral struct {
+	why       string
+	untilSpec bool
+}
+
+func (s *Step) deferral() deferral { return deferral{s.Deferred, s.UntilSpec} }
+
+func (s *Step) putOff(d deferral) { s.Deferred, s.UntilSpec = d.why, d.untilSpec }
 
 // Undo takes a step back.
 type Undo struct {

@@ -136,7 +136,8 @@ func broughtBack(s Step, to migrations.Phase) (Step, bool) {
 	s.Lock = reverseLock(back, s.Lock)
 	s.Undo = &Undo{Title: "hide again", Action: &again}
 	s.Cause = fmt.Sprintf("asked to bring back what %s hid", s.Address)
-	s.Needs, s.Guards, s.Waits, s.Section, s.Deferred, s.Together = nil, nil, nil, "", "", false
+	s.Needs, s.Guards, s.Waits, s.Section, s.Together = nil, nil, nil, "", false
+	s.putOff(deferral{})
 	s.Drops = nil
 	return s, true
 }
@@ -149,7 +150,7 @@ func fingerprintOf(steps []Step) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		f.Estimate, f.Deferred, f.Source = 0, "", ""
+		f.Estimate, f.Deferred, f.UntilSpec, f.Source = 0, "", false, ""
 		all = append(all, f)
 	}
 	b, err := json.Marshal(all)

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"pleat/executor"
@@ -89,7 +88,7 @@ func (a *app) sum(kind string, s executor.Summary) {
 	case executor.Deferred:
 		a.talk("\nDone as far as it goes now: %s in %.1fs.", count(len(s.Done), "step"), s.Seconds)
 		a.list("Deferred", s.Deferred)
-		a.talk("Next: pleat %s%s takes it up again%s.", kind, withWords(s.Deferred), onceChanged(s.Deferred))
+		a.talk("Next: pleat %s%s takes it up again%s.", kind, withWords(s.Deferred), onceChanged(s))
 		return
 	}
 	a.talk("")
@@ -111,8 +110,8 @@ func (a *app) sum(kind string, s executor.Summary) {
 
 // onceChanged is what it takes first, where nothing of what is deferred goes on
 // by the spec as it is; "" where something does.
-func onceChanged(deferred []string) string {
-	if slices.ContainsFunc(deferred, func(d string) bool { return !planner.WaitsForSpec(d) }) {
+func onceChanged(s executor.Summary) string {
+	if !s.UntilSpec {
 		return ""
 	}
 	return " once the spec wants a release that knows it"
