@@ -121,7 +121,7 @@ func (t *text) plan(p *Plan) {
 	if p.Headline != "" {
 		t.wrapped(bold, p.Headline)
 	}
-	t.line(bold, p.Verdict())
+	t.wrapped(bold, p.Verdict())
 	t.notes(p)
 	if p.Empty() {
 		return
@@ -140,7 +140,7 @@ func (t *text) plan(p *Plan) {
 	if p.Deferred() > 0 {
 		t.line(dim, "~ deferred: not now, for the reason below")
 	}
-	t.line(bold, p.Verdict())
+	t.wrapped(bold, p.Verdict())
 	t.line(dim, "fingerprint "+p.Fingerprint)
 }
 
@@ -269,7 +269,7 @@ func layout(cells []cell) []string {
 	var columns [][]string
 	height := 0
 	for _, c := range cells {
-		lines := wrap(c.text, c.width)
+		lines := spec.Wrap(c.text, c.width)
 		columns = append(columns, lines)
 		height = max(height, len(lines))
 	}
@@ -284,23 +284,6 @@ func layout(cells []cell) []string {
 		}
 	}
 	return out
-}
-
-// wrap breaks text at blanks; a word longer than the width stands alone.
-func wrap(s string, width int) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(s) {
-		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
-			lines = append(lines, line)
-			line = ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return append(lines, line)
 }
 
 func pad(s string, width int, right bool) string {
@@ -322,7 +305,7 @@ func dash(s string) string {
 func (t *text) wrapped(color, s string) {
 	body := strings.TrimLeft(s, " ")
 	indent := strings.Repeat(" ", len(s)-len(body))
-	for i, l := range wrap(body, t.options.Width-len(indent)-3) {
+	for i, l := range spec.Wrap(body, t.options.Width-len(indent)-3) {
 		if i > 0 {
 			l = "   " + l
 		}

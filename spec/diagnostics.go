@@ -125,16 +125,18 @@ func (r *renderer) detail(text string) {
 			r.line("%s", strings.TrimRight("  "+printable(line), " "))
 			continue
 		}
-		for _, wrapped := range wrap(printable(line), r.width-2) {
+		for _, wrapped := range Wrap(printable(line), r.width-2) {
 			r.line("  %s", wrapped)
 		}
 	}
 }
 
-func wrap(text string, width int) []string {
+// Wrap breaks a text between words for so many columns. A word that is longer
+// stands alone, and an argument like --var stays with its value.
+func Wrap(text string, width int) []string {
 	var lines []string
 	line, columns := "", 0
-	for _, word := range strings.Fields(text) {
+	for _, word := range together(strings.Fields(text)) {
 		w := displayWidth(word)
 		if line != "" && columns+1+w > width {
 			lines = append(lines, line)
@@ -146,4 +148,17 @@ func wrap(text string, width int) []string {
 		line, columns = line+word, columns+w
 	}
 	return append(lines, line)
+}
+
+// together makes one word of an argument and its value.
+func together(words []string) []string {
+	var out []string
+	for i, w := range words {
+		if i > 0 && strings.HasPrefix(words[i-1], "--") {
+			out[len(out)-1] += " " + w
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
 }

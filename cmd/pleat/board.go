@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"pleat/planner"
+	"pleat/spec"
 )
 
 const (
@@ -37,7 +38,7 @@ func (a *app) watchStatus(ctx context.Context, w *world, interval time.Duration)
 		}
 		if err != nil {
 			// It may be back at the next look, and that is what one watches for.
-			text = strings.Join(broken("cannot be read: "+a.redact(err.Error()), a.width(a.out)-1), "\n") + "\n"
+			text = strings.Join(spec.Wrap("cannot be read: "+a.redact(err.Error()), a.width(a.out)-1), "\n") + "\n"
 		}
 		if err := b.show(text); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"pleat/executor"
 	"pleat/planner"
 	"pleat/providers/postgres"
+	"pleat/spec"
 )
 
 // conclude ends a run for the person who waits for it: what was done, what
@@ -134,12 +135,17 @@ func withWords(deferred []string) string {
 	return " " + strings.Join(unique(words), " ")
 }
 
+// list prints lines, on a terminal broken between words.
 func (a *app) list(heading string, lines []string) {
 	if len(lines) == 0 {
 		return
 	}
 	a.talk("%s:", heading)
+	_, tty := terminal(a.err)
 	for _, l := range lines {
+		if tty {
+			l = strings.Join(spec.Wrap(l, a.width(a.err)-5), "\n    ")
+		}
 		a.talk("  %s", l)
 	}
 }

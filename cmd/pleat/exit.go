@@ -36,7 +36,7 @@ func exitHelp(codes ...string) string {
 	const indent = "\n    "
 	text := "\nExit status:"
 	for _, c := range codes {
-		text += "\n  " + strings.Join(broken(c, helpWidth-len(indent)), indent)
+		text += "\n  " + strings.Join(spec.Wrap(c, helpWidth-len(indent)), indent)
 	}
 	return text
 }

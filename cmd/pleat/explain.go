@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pleat/migrations/hazard"
+	"pleat/spec"
 )
 
 func newExplainCommand(a *app) *cobra.Command {
@@ -49,7 +50,7 @@ func (a *app) explain(code string) error {
 	width := min(a.width(a.out), 100)
 	fmt.Fprintf(a.out, "%s (%s)\n%s\n\n", d.Code, d.Severity, d.Title)
 	for _, p := range []string{d.Explain, "Instead: " + d.Safe, "Allowed: " + d.Allow + "."} {
-		fmt.Fprintf(a.out, "%s\n\n", strings.Join(broken(p, width), "\n"))
+		fmt.Fprintf(a.out, "%s\n\n", strings.Join(spec.Wrap(p, width), "\n"))
 	}
 	if d.Optional {
 		fmt.Fprintf(a.out, "lint looks for it only when asked: --rules %s\n", d.Code)

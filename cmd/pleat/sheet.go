@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"pleat/spec"
 )
 
 // sheet is names with lines of text to the right of them.
@@ -35,7 +37,7 @@ func (s *sheet) write(out io.Writer, width int) error {
 	for _, r := range s.rows {
 		lines := []string{r.text}
 		if utf8.RuneCountInString(r.text) > room {
-			lines = broken(r.text, room)
+			lines = spec.Wrap(r.text, room)
 		}
 		head := r.name
 		for _, line := range lines {

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"pleat/executor"
+	"pleat/spec"
 )
 
 // Beats of a watcher: how often the line of a terminal is drawn anew, and how
@@ -152,20 +153,20 @@ func (w *watcher) stepChanged(e executor.StepChanged) {
 		}
 		w.waiting, w.since = e.Detail, w.clock()
 	case executor.StepDone:
-		w.finish(e, w.took(e))
+		w.finish(e, "", w.took(e))
 	case executor.StepSettled:
-		w.finish(e, w.settled(e))
+		w.finish(e, "", w.settled(e))
 	case executor.StepDeferred:
-		w.finish(e, w.paint(dim, "deferred: "+e.Detail))
+		w.finish(e, dim, "deferred: "+e.Detail)
 	case executor.StepFailed:
 		w.failure = e.Error
-		w.finish(e, w.paint(red, "FAILED"))
+		w.finish(e, red, "FAILED")
 		w.remark(red, firstLine(e.Error))
 		if e.Detail != "" {
 			w.remark("", e.Detail)
 		}
 	case executor.StepUndone:
-		w.finish(e, "undone: "+e.Detail)
+		w.finish(e, "", "undone: "+e.Detail)
 	}
 }
 
@@ -190,18 +191,45 @@ func (w *watcher) settled(e executor.StepChanged) string {
 	return "done by an earlier run"
 }
 
-// finish prints the line that stays of a step.
-func (w *watcher) finish(e executor.StepChanged, result string) {
-	w.say("%s  %s", w.head(e), result)
+// titleWidth is how wide the column of titles is.
+const titleWidth = 34
+
+// finish prints what stays of a step: a line or, on a terminal, more of them. A
+// title that is too long for its column goes on below itself there, and a result
+// that the line has no room for is below that.
+func (w *watcher) finish(e executor.StepChanged, color, result string) {
 	w.step = executor.StepChanged{}
+	if !w.tty {
+		w.say("%s  %s", w.head(e), w.paint(color, result))
+		return
+	}
+	title := spec.Wrap(e.Title, titleWidth)
+	e.Title = title[0]
+	head := w.head(e)
+	fits := utf8.RuneCountInString(head+"  "+result) < w.width()
+	if fits {
+		head += "  " + w.paint(color, result)
+	}
+	w.say("%s", head)
+	for _, more := range title[1:] {
+		w.say("%*s%s", utf8.RuneCountInString(w.label(e)), "", more)
+	}
+	if !fits {
+		w.remark(color, result)
+	}
 }
 
 func (w *watcher) head(e executor.StepChanged) string {
+	return fmt.Sprintf("%s%-*s", w.label(e), titleWidth, e.Title)
+}
+
+// label is what comes before a step's title.
+func (w *watcher) label(e executor.StepChanged) string {
 	number := fmt.Sprintf("%3d/%d", e.Number, w.total)
 	if e.Number == 0 { // it comes before the steps
 		number = strings.Repeat(" ", utf8.RuneCountInString(number))
 	}
-	return fmt.Sprintf("%s  %-8s  %-34s", number, e.Kind, e.Title)
+	return fmt.Sprintf("%s  %-8s  ", number, e.Kind)
 }
 
 // tick draws the living line, or beats.
@@ -251,7 +279,7 @@ func (w *watcher) remark(color, text string) {
 	const indent = 8
 	lines := []string{text}
 	if w.tty {
-		lines = broken(text, w.width()-1-indent)
+		lines = spec.Wrap(text, w.width()-1-indent)
 	}
 	for _, l := range lines {
 		w.say("%*s%s", indent, "", w.paint(color, l))

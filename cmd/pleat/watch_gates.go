@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"pleat/executor"
+	"pleat/spec"
 )
 
 // gatesAsked lists what was asked before the first step, and has the living line
@@ -45,7 +46,7 @@ func (w *watcher) gate(g executor.GateAnswer, wide int) {
 	}
 	lines := []string{text}
 	if w.tty {
-		lines = broken(text, w.width()-1-utf8.RuneCountInString(head))
+		lines = spec.Wrap(text, w.width()-1-utf8.RuneCountInString(head))
 	}
 	color := map[executor.GateStatus]string{executor.GateMissing: red, executor.GateSkipped: dim}[g.Status]
 	for i, l := range lines {

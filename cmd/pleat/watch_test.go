@@ -129,6 +129,27 @@ func TestATerminalHasOneLivingLine(t *testing.T) {
 	}
 }
 
+// Titles and results are columns also where a title has no room in its own.
+func TestATerminalHasColumns(t *testing.T) {
+	w := watching(true, 80)
+	w.see(step(executor.StepDone, func(e *executor.StepChanged) { e.Took = 2 }),
+		step(executor.StepDone, func(e *executor.StepChanged) {
+			e.Kind, e.Title, e.Took = "contract", "drop users.name, users.nickname and what keeps them in step", 0.3
+		}),
+		step(executor.StepDeferred, func(e *executor.StepChanged) {
+			e.Kind, e.Title, e.Detail = "contract", "drop users.name", "needs --acknowledge 127.0.0.1:5432/main:users.name"
+		}))
+	if diff := cmp.Diff([]string{
+		"  1/2  start     demo r2 web 1 of 3                  2.0s",
+		"  1/2  contract  drop users.name, users.nickname     0.3s",
+		"                 and what keeps them in step",
+		"  1/2  contract  drop users.name",
+		"        deferred: needs --acknowledge 127.0.0.1:5432/main:users.name",
+	}, screen(w.out.String())); diff != "" {
+		t.Errorf("what stays on the screen (-want +got):\n%s", diff)
+	}
+}
+
 // The gates of a run are a list that fits the terminal, and what is waited for is
 // said below it until that is over.
 func TestGatesAreListed(t *testing.T) {
