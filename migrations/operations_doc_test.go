@@ -264,6 +264,12 @@ func exampleTables() *migrations.Catalog {
 			Indexes:    []migrations.Index{{Name: "visits_by_page", Definition: "CREATE INDEX visits_by_page ON ONLY public.visits USING btree (page)", Valid: true}},
 			Partitions: []migrations.Partition{{Table: "visits_2026", Bound: "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')"}},
 		},
+		"calls": {
+			Columns: []migrations.Column{{Name: "at", Type: "date", NotNull: true}, {Name: "id", Type: "integer", NotNull: true, Identity: "ALWAYS"}}, Partitioned: "RANGE (at)",
+			PrimaryKey: []string{"id", "at"}, PrimaryKeyName: "calls_pkey",
+			Indexes:    []migrations.Index{{Name: "calls_pkey", Definition: "CREATE UNIQUE INDEX calls_pkey ON ONLY public.calls USING btree (id, at)", Unique: true, Valid: true, Constraint: "calls_pkey"}},
+			Partitions: []migrations.Partition{{Table: "calls_2026", Bound: "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')"}},
+		},
 		"stock": {
 			Columns: []migrations.Column{key("id"), {Name: "amount", Type: "integer"}}, PrimaryKey: []string{"id"}, PrimaryKeyName: "stock_pkey", Rows: 1_000_000,
 			Views: []migrations.View{

@@ -355,7 +355,7 @@ func (l *lowering) retire(t spec.Table) {
 	}
 	l.retireViews(&u, t)
 	// Keys go first: the other end's old column would take its key along.
-	l.program.Drop = append(append(l.retireKeys(t, names, live, u), l.program.Drop...), u)
+	l.program.Drop = append(slices.Concat(l.retireKeys(t, names, live, u), l.program.Drop, l.buildKeys(t, names, live, u)), u)
 }
 
 // retireKeys ends the foreign keys to the old columns, each in a transaction of
@@ -449,22 +449,13 @@ func retireKey(parent spec.Table, k ForeignKey, definition string, ended bool, d
 // made beside those of its own columns stays as it is.
 func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live *Table) []string {
 	at, columns := tableIdent(t), l.replacing(t)
-	concerns := func(definition, from string) bool {
-		_, rest, _ := strings.Cut(definition, from)
-		return spec.RenameColumns(rest, columns) != rest
-	}
 	var before, after []string
 	for _, i := range live.Indexes {
 		beside := carriedName(i.Name)
-		if live.index(beside) == nil || !concerns(i.Definition, " USING ") {
+		if !l.hasCopy(t, live, i) {
 			continue
 		}
-		kind := ""
-		if i.Name == live.PrimaryKeyName {
-			kind = "PRIMARY KEY"
-		} else if c := live.Constraint(i.Name); c != nil && c.Kind == Unique {
-			kind = "UNIQUE"
-		}
+		kind := live.keyKind(i.Name)
 		if kind == "" {
 			after = append(after, fmt.Sprintf("ALTER INDEX %s RENAME TO %s", Ident(t.Schema, beside), Ident(i.Name)))
 			after = described(after, "INDEX "+Ident(t.Schema, i.Name), i.Comment)
@@ -474,6 +465,10 @@ func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live 
 			continue
 		}
 		after = described(after, fmt.Sprintf("CONSTRAINT %s ON %s", Ident(i.Name), at), i.Comment)
+		if live.Partitioned != "" {
+			before = append(before, l.partedKey(t, replaced, live, i).take())
+			continue
+		}
 		before = append(before, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %[2]s %[3]s USING INDEX %[4]s", at, Ident(i.Name), kind, Ident(beside)))
 	}
 	for _, c := range live.Constraints {
@@ -483,7 +478,7 @@ func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live 
 		}
 	}
 	for _, s := range live.Statistics {
-		if beside := s.beside(); live.statistics(beside.String()) != nil && concerns(s.Definition, " ON ") {
+		if beside := s.beside(); live.statistics(beside.String()) != nil && concerns(columns, s.Definition, " ON ") {
 			after = append(after, fmt.Sprintf("ALTER STATISTICS %s RENAME TO %s", tableIdent(beside), Ident(spec.ParseTable(s.Name).Name)))
 			after = described(after, "STATISTICS "+tableIdent(spec.ParseTable(s.Name)), s.Comment)
 		}
@@ -493,6 +488,17 @@ func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live 
 		drop = extended(drop, t, "DROP COLUMN IF EXISTS "+Ident(HiddenName(r.Column)))
 	}
 	return slices.Concat(before, drop, after)
+}
+
+// hasCopy tells whether what was made beside an index is to replace it.
+func (l *lowering) hasCopy(t spec.Table, live *Table, i Index) bool {
+	return live.index(carriedName(i.Name)) != nil && concerns(l.replacing(t), i.Definition, " USING ")
+}
+
+// concerns tells whether a definition has one of the columns, after those words.
+func concerns(columns map[string]string, definition, from string) bool {
+	_, rest, _ := strings.Cut(definition, from)
+	return spec.RenameColumns(rest, columns) != rest
 }
 
 // described gives what has taken a name the comment of what had it.

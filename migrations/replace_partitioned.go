@@ -27,20 +27,9 @@ func partitionsInTheWay(t *Table, c *Column) []string {
 			}
 		}
 	}
-	if c.Identity != "" {
-		found = append(found, "the identity of a partitioned table's column")
-	}
-	if c.Sequence != "" {
-		found = append(found, "sequence "+c.Sequence+", which a partitioned table's column owns")
-	}
-	if slices.Contains(t.PrimaryKey, c.Name) {
-		found = append(found, "primary key "+t.PrimaryKeyName+", which a partitioned table cannot take from an index that is there")
-	}
 	for _, k := range t.Constraints {
 		switch {
 		case !slices.Contains(k.Columns, c.Name):
-		case k.Kind == Unique:
-			found = append(found, "constraint "+k.Name+", which a partitioned table cannot take from an index that is there")
 		case k.Kind == Foreign:
 			found = append(found, "constraint "+k.Name+", which a partitioned table cannot get before its rows are looked at")
 		}
@@ -49,9 +38,6 @@ func partitionsInTheWay(t *Table, c *Column) []string {
 		if slices.Contains(k.Referenced, c.Name) {
 			found = append(found, fmt.Sprintf("constraint %s of %s, which refers to a partitioned table", k.Name, k.Table))
 		}
-	}
-	for _, g := range t.naming(c.Name) {
-		found = append(found, "trigger "+g.Name+" of a partitioned table, which names it")
 	}
 	return found
 }

@@ -186,6 +186,12 @@ change "change_type__of_a_partitioned_table" {
   }
 }
 
+change "change_type__of_a_partitioned_key" {
+  change_type "calls" "id" {
+    type = "bigint"
+  }
+}
+
 change "rename_column" {
   rename_column "users" "visits_text" {
     to = "visits"

@@ -15,27 +15,25 @@ func TestWhatASwapOfPartitionsDoesNotCarryIsRefused(t *testing.T) {
 		create function f() returns trigger language plpgsql as 'begin return null; end';`
 	const note = "change_type \"events\" \"note\" {\n\ttype = \"varchar(99)\"\n}"
 	for name, test := range map[string]struct{ setup, change, want string }{
-		"the key":              {change: "change_type \"events\" \"at\" {\n\ttype = \"timestamptz\"\n}", want: "Column tells partitions apart; events is partitioned by RANGE (at)."},
-		"a partition":          {change: "change_type \"events_1\" \"note\" {\n\ttype = \"varchar(99)\"\n}", want: "events_1 is a partition of events, and has the columns of that. Replace the column of events."},
-		"parts of parts":       {setup: "create table events_2 partition of events for values from ('2026-01-01') to ('2027-01-01') partition by list (kind)", want: "partition events_2 (it is partitioned itself)"},
-		"primary key":          {setup: "alter table events add primary key (note, at)", want: "primary key events_pkey, which"},
-		"unique":               {setup: "alter table events add unique (note, at)", want: "constraint events_note_at_key, which"},
-		"foreign key":          {setup: "create table notes (note text primary key); alter table events add foreign key (note) references notes", want: "constraint events_note_fkey, which"},
-		"trigger":              {setup: "create trigger g after update of note on events for each row execute function f()", want: "trigger g of a partitioned table, which names it"},
-		"sequence":             {setup: "create sequence s owned by events.note", want: "sequence s, which"},
-		"part's index":         {setup: "create index own on events_1 (note)", want: "index public.own of partition events_1"},
-		"part's check":         {setup: "alter table events_1 add constraint own check (note <> '')", want: "constraint own on table public.events_1 of partition events_1"},
-		"part's unique":        {setup: "alter table events_1 add constraint own unique (note)", want: "constraint own on table public.events_1 of partition events_1"},
-		"part's trigger":       {setup: "create trigger g after update of note on events_1 for each row execute function f()", want: "trigger g on table public.events_1 of partition events_1"},
-		"part's view":          {setup: "create view own as select note from events_1", want: "view public.own of partition events_1"},
-		"part's policy":        {setup: "create policy own on events_1 using (note <> '')", want: "policy own on table public.events_1 of partition events_1"},
-		"part's statistics":    {setup: "create statistics own on note, kind from events_1", want: "statistics object public.own of partition events_1"},
-		"part's default":       {setup: "alter table events_1 alter note set default 'x'", want: "its default of partition events_1"},
-		"part's NOT NULL":      {setup: "alter table events_1 alter note set not null", want: "its NOT NULL of partition events_1"},
-		"part's rights":        {setup: "grant select (note) on events_1 to pg_monitor", want: "its settings of partition events_1"},
-		"part's storage":       {setup: "alter table events_1 alter note set storage external", want: "its settings of partition events_1"},
-		"part's key to it":     {setup: "create unique index u on events_1 (note); create table o (note text references events_1 (note))", want: "constraint o_note_fkey on table public.o of partition events_1"},
-		"part's other columns": {setup: "create index own on events_1 (kind); alter table events_1 alter kind set not null", want: "no diagnostics"},
+		"the key":                {change: "change_type \"events\" \"at\" {\n\ttype = \"timestamptz\"\n}", want: "Column tells partitions apart; events is partitioned by RANGE (at)."},
+		"a partition":            {change: "change_type \"events_1\" \"note\" {\n\ttype = \"varchar(99)\"\n}", want: "events_1 is a partition of events, and has the columns of that. Replace the column of events."},
+		"parts of parts":         {setup: "create table events_2 partition of events for values from ('2026-01-01') to ('2027-01-01') partition by list (kind)", want: "partition events_2 (it is partitioned itself)"},
+		"key to its key":         {setup: "alter table events add primary key (note, at); create table o (note text, at date, foreign key (note, at) references events)", want: "constraint o_note_at_fkey of o, which"},
+		"foreign key":            {setup: "create table notes (note text primary key); alter table events add foreign key (note) references notes", want: "constraint events_note_fkey, which"},
+		"part's index":           {setup: "create index own on events_1 (note)", want: "index public.own of partition events_1"},
+		"part's check":           {setup: "alter table events_1 add constraint own check (note <> '')", want: "constraint own on table public.events_1 of partition events_1"},
+		"part's unique":          {setup: "alter table events_1 add constraint own unique (note)", want: "constraint own on table public.events_1 of partition events_1"},
+		"part's trigger":         {setup: "create trigger g after update of note on events_1 for each row execute function f()", want: "trigger g on table public.events_1 of partition events_1"},
+		"part's trigger's state": {setup: "create trigger g after update of note on events for each row execute function f(); alter table events_1 disable trigger g", want: "the state of trigger g on table public.events_1 of partition events_1"},
+		"part's view":            {setup: "create view own as select note from events_1", want: "view public.own of partition events_1"},
+		"part's policy":          {setup: "create policy own on events_1 using (note <> '')", want: "policy own on table public.events_1 of partition events_1"},
+		"part's statistics":      {setup: "create statistics own on note, kind from events_1", want: "statistics object public.own of partition events_1"},
+		"part's default":         {setup: "alter table events_1 alter note set default 'x'", want: "its default of partition events_1"},
+		"part's NOT NULL":        {setup: "alter table events_1 alter note set not null", want: "its NOT NULL of partition events_1"},
+		"part's rights":          {setup: "grant select (note) on events_1 to pg_monitor", want: "its settings of partition events_1"},
+		"part's storage":         {setup: "alter table events_1 alter note set storage external", want: "its settings of partition events_1"},
+		"part's key to it":       {setup: "create unique index u on events_1 (note); create table o (note text references events_1 (note))", want: "constraint o_note_fkey on table public.o of partition events_1"},
+		"part's other columns":   {setup: "create index own on events_1 (kind); alter table events_1 alter kind set not null", want: "no diagnostics"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -47,6 +45,34 @@ func TestWhatASwapOfPartitionsDoesNotCarryIsRefused(t *testing.T) {
 				t.Errorf("got %s\nwant one that says %q", got, test.want)
 			}
 		})
+	}
+}
+
+// The key's index in a partition is built before anybody is kept waiting, and not
+// again when the key takes it. A partition that comes in between stops the drop.
+func TestTheKeyOfAPartitionedTableTakesWhatWasBuilt(t *testing.T) {
+	w := newWorld(t, `create table events (at date, id int, primary key (id, at)) partition by range (at);
+		create table events_1 partition of events for values from ('2025-01-01') to ('2026-01-01');
+		insert into events select '2025-05-05', i from generate_series(1, 100) i`)
+	c := written(t, "change_type \"events\" \"id\" {\n\ttype = \"bigint\"\n}")
+	w.replaceUntil(c, migrations.Hidden, "select")
+	const files = "select string_agg(relfilenode::text, ' ' order by relname) from pg_class where relname = any (array['events_1', $1])"
+	p := w.lower(c)
+	builds, last := p.Drop[:len(p.Drop)-1], p.Drop[len(p.Drop)-1]
+	w.do(p, builds, "")
+	built := w.value(files, "events_1_pleat_key_events_pkey")
+	w.exec("create table events_2 partition of events for values from ('2026-01-01') to ('2027-01-01')")
+	err := w.try(t.Context(), w.step(forward(p, last, migrations.Contracted)))
+	if err == nil || !strings.Contains(err.Error(), "partition public.events_2 came after the plan was made") {
+		t.Errorf("with a partition that came meanwhile: %v", err)
+	}
+	p = w.lower(c)
+	w.do(p, p.Drop, migrations.Contracted)
+	if got := w.value(files, "events_1_pkey"); got != built {
+		t.Errorf("files of the partition and of its key are %s, and were %s", got, built)
+	}
+	if left := w.leftovers(); left != "" {
+		t.Errorf("left over: %s", left)
 	}
 }
 

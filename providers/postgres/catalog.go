@@ -191,7 +191,7 @@ func (r *reader) primaryKeys() {
 		select i.indrelid, a.attname, (select conname from pg_catalog.pg_constraint where conrelid = i.indrelid and conindid = i.indexrelid and contype = 'p')
 		from pg_catalog.pg_index i, pg_catalog.unnest(i.indkey::int2[]) with ordinality as k (num, place),
 		     pg_catalog.pg_attribute a
-		where i.indrelid = any($1::oid[]) and i.indisprimary and a.attrelid = i.indrelid and a.attnum = k.num
+		where i.indrelid = any($1::oid[]) and i.indisprimary and k.place <= i.indnkeyatts and a.attrelid = i.indrelid and a.attnum = k.num
 		order by i.indrelid, k.place`,
 		[]any{&column, &name},
 		func(t *migrations.Table) { t.PrimaryKey, t.PrimaryKeyName = append(t.PrimaryKey, column), name })

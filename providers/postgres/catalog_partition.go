@@ -5,6 +5,10 @@ import "pleat/migrations"
 // ownOfPartitions are the things that hang on a column of a partition and did not
 // come from its table: they do not go along when that replaces the column.
 func (r *reader) ownOfPartitions() {
+	identity := "u.attidentity"
+	if r.server < 17 {
+		identity = "''" // no column of a partition had that of its table
+	}
 	var partition string
 	var d migrations.Dependent
 	r.each(`
@@ -16,7 +20,7 @@ func (r *reader) ownOfPartitions() {
 		    select p.parent, p.oid, p.name, a.attnum, a.attname, a.attoptions is not null or a.attacl is not null
 		           or coalesce(a.attstattarget, -1) <> coalesce(u.attstattarget, -1) or a.attstorage <> u.attstorage
 		           or pg_catalog.to_jsonb(a) ->> 'attcompression' is distinct from pg_catalog.to_jsonb(u) ->> 'attcompression' as settings,
-		           a.attnotnull <> u.attnotnull as nulls, a.attidentity <> u.attidentity as identity,
+		           a.attnotnull <> u.attnotnull as nulls, a.attidentity <> `+identity+` as identity,
 		           pg_catalog.pg_get_expr(f.adbin, f.adrelid) is distinct from pg_catalog.pg_get_expr(g.adbin, g.adrelid) as value
 		    from part p
 		    join pg_catalog.pg_attribute a on a.attrelid = p.oid and a.attnum > 0 and not a.attisdropped
@@ -40,6 +44,12 @@ func (r *reader) ownOfPartitions() {
 		      and not (k.oid is not null and (k.conparentid <> 0 or k.coninhcount > 0 or k.contype = 'n'))
 		      and not (g.oid is not null and (g.tgparentid <> 0 or g.tgisinternal))
 		      and not (coalesce(i.relkind in ('i', 'I'), false) and exists (select from pg_catalog.pg_inherits h where h.inhrelid = i.oid))
+		  union
+		    select c.parent, c.name, c.attname, 'the state of ' || pg_catalog.pg_describe_object('pg_trigger'::regclass, g.oid, 0)
+		    from col c
+		    join pg_catalog.pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.refobjsubid = c.attnum and d.classid = 'pg_trigger'::regclass
+		    join pg_catalog.pg_trigger g on g.oid = d.objid
+		    join pg_catalog.pg_trigger whole on whole.oid = g.tgparentid and whole.tgenabled <> g.tgenabled
 		  order by 1, 2, 3, 4`,
 		[]any{&partition, &d.Column, &d.Object},
 		func(t *migrations.Table) {
