@@ -70,6 +70,20 @@ var keyingEvents = shape{
 	},
 }
 
+const numberedEvents = `create table events (at timestamptz not null, id int, primary key (id, at)) partition by range (at);
+	create table events_2025 partition of events for values from ('2025-01-01') to ('2026-01-01');
+	create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');`
+
+func numberingEvents(name string) shape {
+	return shape{
+		read: fmt.Sprintf("select at from events where %s = $1", name),
+		writes: []string{
+			fmt.Sprintf("insert into events (%s, at) select (random() * 1e9)::int + 10000, timestamptz '2025-06-01' + random() * interval '1 day' where $1 > 0", name),
+			fmt.Sprintf("update events set at = at + interval '1 second' where %s = $1", name),
+		},
+	}
+}
+
 // noting events are written, and moved from one partition to the other.
 var notingEvents = shape{
 	unprepared: true,
@@ -121,6 +135,13 @@ func partitionOperations(t testing.TB) []operation {
 			name: "change the type of a serial key of a partitioned table", setup: keyedEvents("serial", ""), fill: fillKeyed,
 			change: written(t, widerEvents), end: keyedEvents("bigserial", "") + ofTheirOwn,
 			before: keyingEvents, after: keyingEvents,
+		},
+		{
+			name: "rename the key of a partitioned table by a copy", setup: numberedEvents, fill: "insert into events select timestamptz '2025-01-01' + i * interval '1 hour', i from generate_series(1, 2000) i",
+			change: written(t, `rename_column "events" "id" {
+				to = "number"
+			}`), end: numberedEvents + ofTheirOwn + "alter table events rename column id to number",
+			before: numberingEvents("id"), after: numberingEvents("number"),
 		},
 		{
 			name: "attach a partition", setup: events + last, fill: fillEvents + fillLast,
