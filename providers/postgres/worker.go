@@ -209,9 +209,19 @@ func (k *worker) steer(failed int) {
 		k.fill.say(planner.Waiting{})
 		return
 	}
-	target := min(batchTarget, k.work.limits().LockWait)
+	target := k.fill.target(k.work.limits())
 	factor := min(max(float64(target)/float64(max(k.took, time.Millisecond)), 0.5), 2)
 	k.size = min(max(int(float64(k.size)*factor), 1), k.fill.governor.largest())
+}
+
+// target is how long a batch should take. Several workers write the same index
+// and the same log: how long each takes varies by more, so they aim lower.
+func (f *fill) target(limits planner.Limits) time.Duration {
+	target := min(batchTarget, limits.LockWait)
+	if f.governor.workers() > 1 {
+		return target / 2
+	}
+	return target
 }
 
 // longest is how long a batch may take before it is split.
