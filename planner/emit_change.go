@@ -296,6 +296,9 @@ func throttleText(t spec.Throttle) []string {
 	if t.ArchiverBacklog > 0 {
 		all = append(all, fmt.Sprintf("archiver < %d behind", t.ArchiverBacklog))
 	}
+	if t.DeadRows > 0 {
+		all = append(all, fmt.Sprintf("dead rows < %d %%", t.DeadRows))
+	}
 	if t.SQL != "" {
 		all = append(all, "sql")
 	}

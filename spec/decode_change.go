@@ -262,7 +262,7 @@ func throttle(n *node) Throttle {
 	return Throttle{
 		ReplicaLag: n.duration("replica_lag"), LockWaiters: n.count("lock_waiters"), Autovacuum: n.str("autovacuum"),
 		WALRate: n.size("wal_rate"), Latency: n.duration("latency"), ArchiverBacklog: n.count("archiver_backlog"),
-		SQL: n.str("sql"), RowsPerSecond: n.count("rows_per_second"),
+		DeadRows: n.count("dead_rows"), SQL: n.str("sql"), RowsPerSecond: n.count("rows_per_second"),
 	}
 }
 

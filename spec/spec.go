@@ -572,8 +572,9 @@ type Throttle struct {
 	LockWaiters     int           `json:"lock_waiters,omitempty"` // sessions that may wait for locks of the table
 	Autovacuum      string        `json:"autovacuum,omitempty"`   // "wraparound", "any", "off"
 	WALRate         int64         `json:"wal_rate_bytes,omitempty"`
-	Latency         time.Duration `json:"latency_ns,omitempty"`       // of a small write
-	ArchiverBacklog int           `json:"archiver_backlog,omitempty"` // segments that wait to be archived
+	Latency         time.Duration `json:"latency_ns,omitempty"`        // of a small write
+	ArchiverBacklog int           `json:"archiver_backlog,omitempty"`  // segments that wait to be archived
+	DeadRows        int           `json:"dead_rows_percent,omitempty"` // of the living ones
 	SQL             string        `json:"sql,omitempty"`
 	RowsPerSecond   int           `json:"rows_per_second,omitempty"`
 }

@@ -200,6 +200,7 @@ var backfillTable = &block{
 			{name: "wal_rate", kind: kindString, doc: "It holds while the server writes more WAL a second, over the last 10: a size such as `64MB`."},
 			{name: "latency", kind: kindDuration, shortest: time.Millisecond, longest: time.Minute, doc: "It holds while a small write of its own to the same server takes longer."},
 			{name: "archiver_backlog", kind: kindCount, min: 1, max: 1_000_000, doc: "It holds while more WAL segments wait to be archived."},
+			{name: "dead_rows", kind: kindCount, min: 1, max: 1000, doc: "It holds while more dead rows wait for a vacuum of the table, in percent of the living ones. Autovacuum comes at 20 percent unless the table says otherwise (`autovacuum_vacuum_scale_factor`): with a lower limit, somebody has to vacuum."},
 			{name: "sql", kind: kindString, doc: "A query for one value. It holds while that is true, a number above 0, or a text, which is then the reason."},
 			{name: "rows_per_second", kind: kindCount, min: 1, max: 100_000_000, doc: "It goes no faster, all workers together."},
 		},

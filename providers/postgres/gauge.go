@@ -34,6 +34,7 @@ func gaugesOf(f *fill) []gauge {
 	wal := &walMeter{limit: t.WALRate}
 	add(t.WALRate > 0, "the WAL rate", wal.read)
 	add(t.ArchiverBacklog > 0, "the archiver's backlog", f.archiverBehind)
+	add(t.DeadRows > 0, "how many rows are dead", f.deadRows)
 	add(t.SQL != "", "the answer to throttle.sql", f.askedBySQL)
 	if t.Latency > 0 {
 		all = append(all, gauge{"write latency", f.writesSlow})
@@ -275,6 +276,26 @@ func segment(name string, size int64) (int64, bool) {
 	}
 	in, err := strconv.ParseInt(name[16:24], 16, 64)
 	return log*(1<<32/size) + in, err == nil
+}
+
+// deadRows counts what a vacuum of the table would take away. The server's
+// counters may be a second old.
+func (f *fill) deadRows(ctx context.Context, _ *work, tx conn.Tx) (string, error) {
+	var counted bool
+	var dead, living int64
+	err := tx.QueryRow(ctx, `
+		select pg_catalog.current_setting('track_counts')::boolean,
+		       coalesce(sum(pg_catalog.pg_stat_get_dead_tuples(oid)), 0)::bigint, coalesce(sum(pg_catalog.pg_stat_get_live_tuples(oid)), 0)::bigint
+		from pg_catalog.unnest($1::oid[]) as oid`, f.oids()).Scan(&counted, &dead, &living)
+	switch limit := f.action.Throttle.DeadRows; {
+	case err != nil:
+		return "", err
+	case !counted:
+		return "how many rows are dead is unknown: track_counts is off", nil
+	case dead*100 > living*int64(limit):
+		return fmt.Sprintf("%d dead rows of %s wait for a vacuum, over %d %% of %d", dead, f.action.Table, limit, living), nil
+	}
+	return "", nil
 }
 
 // askedBySQL asks the author's own question, as the role that fills.

@@ -248,6 +248,31 @@ func TestABackfillHoldsWhileAutovacuumWorks(t *testing.T) {
 		func(w *world) { lessVacuumed(w, "autovacuum_enabled = false") }, "users is vacuumed or analyzed")
 }
 
+func TestABackfillHoldsWhileRowsAreDead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, throttledUsers+"alter table users set (autovacuum_enabled = off)")
+	dead := func(how string) {
+		eventually(t, "dead rows are "+how, func() bool {
+			return w.value("select (pg_stat_get_dead_tuples('users'::regclass) "+how+")::text") == "true"
+		})
+	}
+	holds(t, w, spec.Throttle{DeadRows: 20},
+		func(w *world) { w.exec("update users set n = null"); dead("> 100") },
+		func(w *world) { w.exec("vacuum users"); dead("= 0") }, "dead rows of users wait for a vacuum, over 20 % of ")
+}
+
+func TestABackfillHoldsWhileNobodyCountsDeadRows(t *testing.T) {
+	t.Parallel()
+	w, server := ownUsers(t, throttledUsers)
+	set := func(to string) {
+		server.Exec(t, "alter system set track_counts = "+to)
+		server.Exec(t, "select pg_reload_conf()")
+	}
+	set("off")
+	holds(t, w, spec.Throttle{DeadRows: 1000}, func(*world) {}, func(*world) { set("on") },
+		"how many rows are dead is unknown: track_counts is off")
+}
+
 // What prevents wraparound is never asked to make way: a step says who is there,
 // and a back-fill holds.
 func TestABackfillHoldsWhileWraparoundIsPrevented(t *testing.T) {
