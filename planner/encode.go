@@ -136,6 +136,9 @@ func (e *ForeignError) Error() string {
 // Decode reads what Encode wrote. Bytes that differ anywhere from those are a
 // *CorruptError, those of another pleat may be a *ForeignError.
 func Decode(b []byte) (*Plan, error) {
+	if !bytes.Contains(b, []byte(`"pleat_plan":`)) {
+		return nil, &CorruptError{"it is another kind of file"}
+	}
 	if !intact(b) {
 		return nil, &CorruptError{"its bytes were changed after it was saved"}
 	}

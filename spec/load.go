@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"bytes"
 	"os"
 
 	"github.com/hashicorp/hcl/v2"
@@ -148,6 +149,9 @@ func (l *loader) sources(root *os.Root) map[string][]byte {
 	sources := map[string][]byte{}
 	for _, name := range names {
 		src, err := readLimited(root, name)
+		if err == nil && bytes.IndexByte(src, 0) >= 0 {
+			err = errNotText
+		}
 		if err != nil {
 			l.add(hcl.Range{}, "Unreadable spec file", "%s: %s.", name, err)
 			continue

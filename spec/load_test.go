@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -343,6 +344,20 @@ func TestFileTooLarge(t *testing.T) {
 	s, diags := spec.Load(directory(t, map[string]string{"a.pleat.hcl": strings.Repeat("#\n", 1<<19) + "#"}), spec.Options{})
 	if got := render(t, s.Sources, diags); !strings.Contains(got, "a.pleat.hcl: larger than 1 MiB") {
 		t.Errorf("Load says:\n%s", got)
+	}
+}
+
+func TestUnreadableFiles(t *testing.T) {
+	dir := directory(t, map[string]string{"binary.pleat.hcl": "\x7fELF\x00\x1b[31m"})
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.pleat.hcl"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, diags := spec.Load(dir, spec.Options{})
+	got := render(t, s.Sources, diags)
+	for _, want := range []string{"binary.pleat.hcl: no text: it has a zero byte.", "pipe.pleat.hcl: no plain file."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("Load does not say %q:\n%s", want, got)
+		}
 	}
 }
 

@@ -29,10 +29,22 @@ func specNames(root *os.Root) ([]string, error) {
 	return names, nil
 }
 
-var errTooLarge = errors.New("larger than 1 MiB")
+var (
+	errTooLarge = errors.New("larger than 1 MiB")
+	errNotPlain = errors.New("no plain file")
+	errNotText  = errors.New("no text: it has a zero byte")
+)
 
 // readLimited reads a file that lies in root, symlinks followed only within it.
+// A pipe is not waited for.
 func readLimited(root *os.Root, name string) ([]byte, error) {
+	info, err := root.Stat(name)
+	if err != nil {
+		return nil, fileReason(err)
+	}
+	if !info.IsDir() && !info.Mode().IsRegular() {
+		return nil, errNotPlain
+	}
 	f, err := root.Open(name)
 	if err != nil {
 		return nil, fileReason(err)

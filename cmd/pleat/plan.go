@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -51,7 +54,12 @@ func newPlanCommand(a *app) *cobra.Command {
 		Use: "plan", Short: "Show the way from what is live to what the spec says", Args: cobra.NoArgs,
 		Long: "Reads what is live and prints the ordered plan: for each step what it waits for,\nwhat it locks and how it is undone. Changes nothing and takes no lease." +
 			exitHelp("0 planned (without --detailed-exitcode also with changes)", "1 error: spec, connection, or no legal way", "2 --detailed-exitcode: there are changes", "6 a release is on hold"),
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if c.Flags().Changed("out") {
+				if out, err = planFile(out); err != nil {
+					return fmt.Errorf("saving the plan: %w", err)
+				}
+			}
 			return a.plan(c.Context(), goal.goal(), acknowledged, out, detailed)
 		},
 	}
@@ -156,6 +164,33 @@ func (a *app) showPlan(plan *planner.Plan) error {
 	}
 	_, err = a.out.Write(raw)
 	return err
+}
+
+// planFile is where a plan that is to be saved in path comes to be, symlinks
+// followed. It is written beside and moved there, so what is there and no plain file
+// is refused: as root that would replace /dev/null, or a link to what stdout is.
+func planFile(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("--out has no name of a file")
+	}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		_, err = os.Stat(filepath.Dir(path))
+		return path, err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(real)
+	switch {
+	case err != nil:
+		return "", err
+	case info.IsDir():
+		return "", fmt.Errorf("%s is a directory", path)
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is no plain file; --json prints the plan", path)
+	}
+	return real, nil
 }
 
 // savePlan writes a plan to a file, unless that has no name.

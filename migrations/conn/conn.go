@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -120,28 +119,4 @@ func Close(ctx context.Context, c *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	return c.Close(ctx)
-}
-
-// misread tells whether a part of the password would be taken for the host, the
-// database or a parameter, and shown as such: it holds a "/", "?" or "#", and
-// so the "@" that ends it comes late.
-func misread(text string) bool {
-	_, rest, isURL := strings.Cut(text, "://")
-	end := strings.IndexAny(rest, "/?#")
-	return isURL && end >= 0 && strings.Contains(rest[end:], "@")
-}
-
-// parse keeps the driver's own error away: it may hold the whole URL.
-func parse(url spec.Text) (*pgx.ConnConfig, error) {
-	if url.Reveal() == "" {
-		return nil, &URLError{Ref: url.Ref(), Reason: "is empty"}
-	}
-	if misread(url.Reveal()) {
-		return nil, &URLError{Ref: url.Ref(), Reason: "has a character in its password that must be percent-encoded"}
-	}
-	config, err := pgx.ParseConfig(url.Reveal())
-	if err != nil {
-		return nil, &URLError{Ref: url.Ref(), Reason: "cannot be read"}
-	}
-	return config, nil
 }

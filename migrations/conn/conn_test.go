@@ -188,6 +188,23 @@ func TestABrokenURLIsNeverShown(t *testing.T) {
 	}
 }
 
+func TestABrokenURLSaysWhichPart(t *testing.T) {
+	const form = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters in the password percent-encoded (@ is %40)"
+	for _, x := range []struct{ url, reason, hint string }{
+		{"postgres://u:p@h/d?sslmode=on", "has an unknown sslmode", "it is disable, allow, prefer, require, verify-ca, verify-full"},
+		{"postgres://u:p@h/d?sslmode=verify-full&sslrootcert=/missing.pem", "has an sslrootcert that cannot be read: no such file or directory", "it is a file where pleat runs"},
+		{"postgresql://u:p@h/d?connect_timeout=10s", "has a connect_timeout that is no number of seconds", "write it as connect_timeout=10"},
+		{"postgres://u:p@h:port/d", "cannot be read", form},
+		{"mysql://u:p@h/d", "cannot be read", form},
+	} {
+		_, err := conn.Open(t.Context(), spec.Secret("var.url", x.url), conn.Options{})
+		var wrong *conn.URLError
+		if !errors.As(err, &wrong) || wrong.Reason != x.reason || wrong.Hint() != x.hint {
+			t.Errorf("%s: %v, want %q and the hint %q", x.url, err, x.reason, x.hint)
+		}
+	}
+}
+
 func noSecret(t *testing.T, err error) {
 	t.Helper()
 	for e := err; e != nil; e = errors.Unwrap(e) {

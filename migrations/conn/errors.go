@@ -20,6 +20,7 @@ import (
 type URLError struct {
 	Ref    string // where the spec has it; "" when unknown
 	Reason string
+	hint   string // "" is the form that a URL has
 }
 
 func (e *URLError) Error() string {
@@ -31,6 +32,9 @@ func (e *URLError) Error() string {
 
 // Hint is what to do about it.
 func (e *URLError) Hint() string {
+	if e.hint != "" {
+		return e.hint
+	}
 	return "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters in the password percent-encoded (@ is %40)"
 }
 
