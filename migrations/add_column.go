@@ -56,7 +56,7 @@ func (o addColumn) expand(l *lowering) bool {
 		return true
 	}
 	a := l.addition(o.AddColumn)
-	there := l.live.Table(o.Table).has(o.Column.Name) || l.tookOver(o.Table, o.Column.Name)
+	there := l.live.Table(o.Table).has(o.Column.Name) && !l.anothers(o.Table, o.Column.Name) || l.tookOver(o.Table, o.Column.Name)
 	others := l.next.Table(o.Table).Columns
 	if there {
 		l.checkType(o.AddColumn)
@@ -66,6 +66,7 @@ func (o addColumn) expand(l *lowering) bool {
 		l.checkServed(o, o.Table)
 		l.checkAddable(o.AddColumn, a)
 		t := l.next.Table(o.Table)
+		t.remove(o.Column.Name)
 		t.Columns = append(t.Columns, columnOf(a.declared, a.later))
 	}
 	u := l.unitOf(a, there)

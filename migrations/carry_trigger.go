@@ -11,6 +11,24 @@ import (
 // isAuthors tells a trigger that is not pleat's.
 func (t Trigger) isAuthors() bool { return !strings.HasPrefix(t.Comment, "pleat:") }
 
+// syncsBut are the triggers of changes that keep two shapes of the table in step,
+// but for that of one change.
+func (t *Table) syncsBut(change string) []Trigger {
+	if t == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(t.Triggers), func(g Trigger) bool { return g.isAuthors() || g.Name == TriggerName(change) })
+}
+
+// keeping says which change keeps two shapes of a table in step by the trigger.
+func (g Trigger) keeping(name spec.Table) string {
+	change, _, _ := strings.Cut(strings.TrimPrefix(g.Comment, "pleat:"), ":")
+	return fmt.Sprintf("change.%s keeps two shapes of %s until it is contracted", change, name)
+}
+
+// handles tells whether a trigger of pleat's is about a column of that name.
+func (g Trigger) handles(column string) bool { return strings.Contains(g.Function, Ident(column)) }
+
 // naming are the author's triggers that name a column.
 func (t *Table) naming(column string) []Trigger {
 	if t == nil {

@@ -74,6 +74,9 @@ type Column struct {
 	Collation string `json:"collation,omitempty"` // qualified and quoted; "" = the type's own
 	Sequence  string `json:"sequence,omitempty"`  // owned by the column; as spec.Table's text
 	Settings  bool   `json:"settings,omitempty"`  // it has rights, a statistics target, options, storage or compression of its own
+
+	// Former is the operation that took the column away, where Project put it back.
+	Former spec.Operation `json:"-"`
 }
 
 // Index is one index of a table.

@@ -39,7 +39,7 @@ func (o dropColumn) contract(l *lowering, place int) bool {
 	return true
 }
 
-func (o dropColumn) uncontract(l *lowering) { l.next.Table(o.Table).unhide(o.Column) }
+func (o dropColumn) uncontract(l *lowering) { l.next.Table(o.Table).unhide(o.Column, o.DropColumn) }
 
 func (o dropColumn) takeAway(l *lowering, to Phase) {
 	t := l.next.Table(o.Table)

@@ -257,6 +257,7 @@ func TestDigestIsOfWhatIsDone(t *testing.T) {
 // Without its definition there is no way back to a trigger that is replaced.
 func TestATriggerThatCannotBePutBackHasNoUndo(t *testing.T) {
 	cat := migrations.Project(live(), lower(t, splitName(), live()), migrations.Expanded)
+	cat.Table(spec.ParseTable("users")).Triggers[0].Function = ""
 	edited := splitName()
 	edited.Expand[2].(*spec.Sync).Forward["first"] = "name"
 	for _, u := range lower(t, edited, cat).Expand {

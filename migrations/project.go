@@ -47,7 +47,7 @@ func (l *lowering) uncontract() {
 	l.live = l.next.clone()
 }
 
-func (t *Table) unhide(column string) {
+func (t *Table) unhide(column string, by spec.Operation) {
 	if t == nil || t.whole() || t.Column(column) != nil {
 		return
 	}
@@ -55,7 +55,7 @@ func (t *Table) unhide(column string) {
 		c.Name = column
 		return
 	}
-	t.Columns = append(t.Columns, Column{Name: column})
+	t.Columns = append(t.Columns, Column{Name: column, Former: by})
 }
 
 func (c *Catalog) unhide(t spec.Table) {

@@ -55,9 +55,11 @@ func (l *lowering) tookOver(t spec.Table, column string) bool {
 	return r != nil && swapState(l.live.Table(t), r) != original
 }
 
-// swapState is where the old column of a replacement is on its way out. Once it
-// is gone only the type tells: a column that has it already needs nothing. Where
-// the new one keeps its name, the old one's does.
+// swapState is where the old column of a replacement is on its way out. The type
+// tells one that was hidden from one that another change hid before, and once it is
+// gone it is all that does: a column that has it already needs nothing, nor does one
+// that a later change has taken away. Where the new one keeps its name, the old one's
+// tells.
 func swapState(t *Table, r *spec.ReplaceColumn) presence {
 	if r.Keep {
 		if t == nil || t.whole() || t.Column(r.By) == nil {
@@ -68,12 +70,18 @@ func swapState(t *Table, r *spec.ReplaceColumn) presence {
 	switch {
 	case t == nil || t.whole() || t.Column(r.By) != nil:
 		return original
+	case !becomes(t.Column(r.Column), r):
+		return original
 	case t.Column(HiddenName(r.Column)) != nil:
 		return hidden
-	case t.Column(r.Column) != nil && sameType(t.Column(r.Column).Type, r.Type):
-		return gone
 	}
-	return original
+	return gone
+}
+
+// becomes tells whether a column is what a replacement ends with, or was it before
+// another one took it away.
+func becomes(c *Column, r *spec.ReplaceColumn) bool {
+	return c != nil && (sameType(c.Type, r.Type) || c.Type == "" && c.Former != nil && c.Former != spec.Operation(r))
 }
 
 // swappedColumns are the table's columns as the catalog has them after a swap.
@@ -125,7 +133,7 @@ func (o replaceColumn) uncontract(l *lowering) {
 		c.Name = o.Column
 		return
 	}
-	former := Column{Name: o.Column}
+	former := Column{Name: o.Column, Former: o.ReplaceColumn}
 	if by := t.Column(o.By); o.Keep && by != nil {
 		former.Type, former.Collation = by.Type, by.Collation
 	}
@@ -340,6 +348,8 @@ func (l *lowering) retire(t spec.Table) {
 		u.HideFor = max(u.HideFor, r.Hide)
 		if swapState(live, r) != gone {
 			u.Applied = false
+		}
+		if live.Column(HiddenName(r.Column)) != nil {
 			u.missing = append(u.missing, "column "+away)
 		}
 	}

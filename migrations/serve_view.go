@@ -84,14 +84,11 @@ func (o serveView) check(l *lowering, t *Table) bool {
 	return len(l.diags) == before
 }
 
-// keptBySync says which change keeps two shapes of a table in step, so that no
-// view can show it by other names; "" for none.
+// keptBySync says which change keeps two shapes of a table in step, so that it
+// cannot have other names yet; "" for none.
 func (t *Table) keptBySync(name spec.Table) string {
-	for _, trigger := range t.Triggers {
-		if change, ours := strings.CutPrefix(trigger.Comment, "pleat:"); ours {
-			change, _, _ = strings.Cut(change, ":")
-			return fmt.Sprintf("change.%s keeps two shapes of %s until it is contracted", change, name)
-		}
+	for _, g := range t.syncsBut("") {
+		return g.keeping(name)
 	}
 	return ""
 }

@@ -47,6 +47,7 @@ func (o syncOperation) expand(l *lowering) bool {
 	u.Statements = slices.Concat(s.check(), createSequence(l.change.Name), s.install())
 	if !u.Applied {
 		u.missing = []string{"trigger " + TriggerName(l.change.Name) + " on " + o.Table.String()}
+		u.waits = l.inTurn(o.Table)
 	}
 	if first {
 		// Undone last of all syncs: no trigger counts with it any more.
@@ -62,6 +63,27 @@ func (o syncOperation) expand(l *lowering) bool {
 		t.Triggers = append(t.Triggers, s.trigger())
 	}
 	return true
+}
+
+// inTurn says which other change replaces a column that this one replaces too, and
+// has not come to its end; "" for none. Their columns beside it have one name, and
+// so have the hidden ones.
+func (l *lowering) inTurn(t spec.Table) string {
+	for _, r := range l.replaced(t) {
+		for _, g := range l.live.Table(t).syncsBut(l.change.Name) {
+			if g.handles(carriedName(r.Column)) || g.handles(HiddenName(r.Column)) {
+				return g.keeping(t)
+			}
+		}
+	}
+	return ""
+}
+
+// anothers tells whether the column that is to take over a name is there for
+// another change that does the same.
+func (l *lowering) anothers(t spec.Table, column string) bool {
+	r := l.replacedBy(t, column)
+	return r != nil && column == carriedName(r.Column) && l.live.Table(t).trigger(TriggerName(l.change.Name)) == nil && l.inTurn(t) != ""
 }
 
 // replaces makes the undo put back the trigger that is there: releases live
@@ -143,7 +165,7 @@ func (l *lowering) installed(s shapes) bool {
 
 // trigger is the one that install leaves in the catalog.
 func (s shapes) trigger() Trigger {
-	return Trigger{Name: TriggerName(s.change), Definition: "CREATE TRIGGER " + s.triggerDefinition(), BeforeRow: true, Comment: s.marker()}
+	return Trigger{Name: TriggerName(s.change), Definition: "CREATE TRIGGER " + s.triggerDefinition(), Function: s.createFunction(), BeforeRow: true, Comment: s.marker()}
 }
 
 func (l *lowering) checkSync(o *spec.Sync, t *Table) bool {

@@ -46,7 +46,8 @@ type emitter struct {
 	files      map[string]map[uint64]migrations.AuthorSQL // what the files of a directory do
 	filled     map[string]string                          // the last steps of changes before their contracts
 	named      map[*spec.Change]map[string]bool
-	hid        map[*spec.Change]string // the last steps that hide
+	hid        map[*spec.Change]string   // the last steps that hide
+	away       map[object][]*spec.Change // what contracts take that began, in turn
 }
 
 func newEmitter(p *planning) *emitter {
@@ -58,7 +59,7 @@ func newEmitter(p *planning) *emitter {
 		holding:  map[string]bool{},
 		reached:  map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
 		ids: map[string]int{}, off: map[string]deferral{}, filled: map[string]string{}, files: map[string]map[uint64]migrations.AuthorSQL{},
-		named: map[*spec.Change]map[string]bool{}, hid: map[*spec.Change]string{},
+		named: map[*spec.Change]map[string]bool{}, hid: map[*spec.Change]string{}, away: map[object][]*spec.Change{},
 	}
 }
 

@@ -25,8 +25,12 @@ func (e *emitter) arrivals(c *spec.Change) []string {
 
 // begins remembers the last step of a change before its contract.
 func (e *emitter) begins(c *spec.Change) {
-	if _, begun := e.filled[c.Name]; !begun {
-		e.filled[c.Name] = e.last[c.Address()]
+	if _, begun := e.filled[c.Name]; begun {
+		return
+	}
+	e.filled[c.Name] = e.last[c.Address()]
+	for _, o := range takenAway(c) {
+		e.away[o] = append(e.away[o], c)
 	}
 }
 
@@ -99,7 +103,8 @@ func (e *emitter) hide(m move) {
 }
 
 // before are the last steps that hide what earlier changes take by the name of
-// an index that c takes too: the name goes from one to the next in turn.
+// an index that c takes too: the name goes from one to the next in turn. Of those
+// that hide something by a name that c hides something by, it is the end.
 func (e *emitter) before(c *spec.Change) []string {
 	var out []string
 	own := takenIndexes(c)
@@ -110,6 +115,35 @@ func (e *emitter) before(c *spec.Change) []string {
 		shared := func(index spec.Table) bool { return slices.Contains(own, index) }
 		if x.Database == c.Database && e.hid[x] != "" && slices.ContainsFunc(takenIndexes(x), shared) {
 			out = append(out, e.hid[x])
+		}
+	}
+	for _, o := range takenAway(c) {
+		for _, x := range e.away[o] {
+			if x != c {
+				out = append(out, e.lastOf(x.Address())...)
+			}
+		}
+	}
+	return out
+}
+
+// takenAway are the columns and tables that a contract hides, by the names that
+// they have before.
+func takenAway(c *spec.Change) []object {
+	var out []object
+	if c.Contract == nil {
+		return nil
+	}
+	for _, op := range c.Contract.Operations {
+		switch o := op.(type) {
+		case *spec.DropColumn:
+			out = append(out, object{c.Database, "column", o.Table, o.Column})
+		case *spec.ReplaceColumn:
+			out = append(out, object{c.Database, "column", o.Table, o.Column})
+		case *spec.DropTable:
+			out = append(out, object{c.Database, "table", o.Table, ""})
+		case *spec.RetireName:
+			out = append(out, object{c.Database, "table", o.Table, ""})
 		}
 	}
 	return out

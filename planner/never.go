@@ -37,11 +37,22 @@ func (p *planning) notMade() map[object]int {
 		}
 		for _, op := range p.changes[i].Expand {
 			for _, o := range objects(p.changes[i].Database, op) {
-				out[o] = i
+				if o.kind != "column" || makesColumns(op) {
+					out[o] = i
+				}
 			}
 		}
 	}
 	return out
+}
+
+// makesColumns tells an operation that makes the columns that it names.
+func makesColumns(op spec.Operation) bool {
+	switch op.(type) {
+	case *spec.AddColumn, *spec.CreateTable:
+		return true
+	}
+	return false
 }
 
 func (p *planning) recordedDone(c *spec.Change) bool {
