@@ -115,8 +115,9 @@ func (l *lowering) takeOver(views []carriedView) []string {
 	return append(all, unmarkViews(views, copies))
 }
 
-// putAside gives the view another name, and its indexes, which are in the same
-// namespace, names that say nothing: what they were called is in their comments.
+// putAside gives the view another name, and its indexes and extended statistics,
+// which share a namespace with those of the copy, names that say nothing: what they
+// were called is in their comments.
 func (v carriedView) putAside(name spec.Table) string {
 	if !v.materialized {
 		return renameView(v.Table, name)
@@ -126,17 +127,24 @@ declare
   i record;
 begin
   for i in
-    select n.nspname, c.relname, c.oid, pg_catalog.jsonb_build_object('name', c.relname, 'comment', pg_catalog.obj_description(c.oid, 'pg_class')) as was
-    from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where x.indrelid = %[1]s::pg_catalog.regclass
+    select p.kind, n.nspname, p.name, p.oid, pg_catalog.jsonb_build_object('name', p.name, 'comment', pg_catalog.obj_description(p.oid, p.catalog)) as was
+    from (`+storedParts+`) as p join pg_catalog.pg_namespace n on n.oid = p.schema
+    where p.of = %[1]s::pg_catalog.regclass
   loop
-    execute pg_catalog.format('comment on index %%I.%%I is %%L', i.nspname, i.relname, i.was);
-    execute pg_catalog.format('alter index %%I.%%I rename to %%I', i.nspname, i.relname, 'pleat_index_' || i.oid);
+    execute pg_catalog.format('comment on %%s %%I.%%I is %%L', i.kind, i.nspname, i.name, i.was);
+    execute pg_catalog.format('alter %%s %%I.%%I rename to %%I', i.kind, i.nspname, i.name, 'pleat_' || i.kind || '_' || i.oid);
   end loop;
   alter materialized view %[2]s rename to %[3]s;
 end
 `, Literal(tableIdent(v.Table)), tableIdent(v.Table), Ident(name.Name)))
 }
+
+// storedParts are what a materialized view has that is called by a name of its own.
+const storedParts = `
+      select 'index' as kind, 'pg_class' as catalog, x.indrelid as of, c.oid, c.relname as name, c.relnamespace as schema
+      from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indexrelid
+      union all
+      select 'statistics', 'pg_statistic_ext', e.stxrelid, e.oid, e.stxname, e.stxnamespace from pg_catalog.pg_statistic_ext e`
 
 // bringBack undoes putAside.
 func (v carriedView) bringBack(name spec.Table) string {
@@ -151,12 +159,12 @@ begin
     return;
   end if;
   for i in
-    select n.nspname, c.relname, pg_catalog.obj_description(c.oid, 'pg_class')::pg_catalog.jsonb as was
-    from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where x.indrelid = %[1]s::pg_catalog.regclass and c.relname = 'pleat_index_' || c.oid
+    select p.kind, n.nspname, p.name, pg_catalog.obj_description(p.oid, p.catalog)::pg_catalog.jsonb as was
+    from (`+storedParts+`) as p join pg_catalog.pg_namespace n on n.oid = p.schema
+    where p.of = %[1]s::pg_catalog.regclass and p.name = 'pleat_' || p.kind || '_' || p.oid
   loop
-    execute pg_catalog.format('alter index %%I.%%I rename to %%I', i.nspname, i.relname, i.was ->> 'name');
-    execute pg_catalog.format('comment on index %%I.%%I is %%L', i.nspname, i.was ->> 'name', i.was ->> 'comment');
+    execute pg_catalog.format('alter %%s %%I.%%I rename to %%I', i.kind, i.nspname, i.name, i.was ->> 'name');
+    execute pg_catalog.format('comment on %%s %%I.%%I is %%L', i.kind, i.nspname, i.was ->> 'name', i.was ->> 'comment');
   end loop;
   alter materialized view %[2]s rename to %[3]s;
 end
@@ -225,6 +233,19 @@ const storedStatements = `
           union all
           select i.indexrelid::bigint * 10 + 4, pg_catalog.format('alter materialized view %s cluster on %I', v.name, x.relname)
           from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid where i.indrelid = v.oid and i.indisclustered
+          union all
+          select e.oid::bigint * 10, pg_catalog.pg_get_statisticsobjdef(e.oid) from pg_catalog.pg_statistic_ext e where e.stxrelid = v.oid
+          union all
+          select e.oid::bigint * 10 + 1, pg_catalog.format('alter statistics %I.%I owner to %I', n.nspname, e.stxname, pg_catalog.pg_get_userbyid(e.stxowner))
+          from pg_catalog.pg_statistic_ext e join pg_catalog.pg_namespace n on n.oid = e.stxnamespace
+          where e.stxrelid = v.oid and pg_catalog.pg_get_userbyid(e.stxowner) <> current_user
+          union all
+          select e.oid::bigint * 10 + 2, pg_catalog.format('alter statistics %I.%I set statistics %s', n.nspname, e.stxname, e.stxstattarget)
+          from pg_catalog.pg_statistic_ext e join pg_catalog.pg_namespace n on n.oid = e.stxnamespace where e.stxrelid = v.oid and e.stxstattarget >= 0
+          union all
+          select e.oid::bigint * 10 + 3, pg_catalog.format('comment on statistics %I.%I is %L', n.nspname, e.stxname, pg_catalog.obj_description(e.oid, 'pg_statistic_ext'))
+          from pg_catalog.pg_statistic_ext e join pg_catalog.pg_namespace n on n.oid = e.stxnamespace
+          where e.stxrelid = v.oid and pg_catalog.obj_description(e.oid, 'pg_statistic_ext') is not null
           union all
           select a.attnum, pg_catalog.format('alter materialized view %s alter %I set statistics %s', v.name, a.attname, a.attstattarget)
           from pg_catalog.pg_attribute a where a.attrelid = v.oid and v.relkind = 'm' and a.attnum > 0 and a.attstattarget >= 0

@@ -34,10 +34,6 @@ func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
 			setup: "create materialized view kept as select id from users; create function f(kept) returns int language sql as 'select 1'", change: widerID,
 			want: "materialized view public.kept (function public.f(public.kept) needs it as it is)",
 		},
-		"materialized, with statistics of its own": {
-			setup: "create materialized view kept as select id, name from seen; create statistics counted on id, name from kept", change: widerID,
-			want: "materialized view public.kept (statistics object public.counted needs it as it is)",
-		},
 		"row type in a signature": {
 			setup: "create function f(seen) returns int language sql as 'select 1'", change: widerID,
 			want: "view public.seen (function public.f(public.seen) needs it as it is)",

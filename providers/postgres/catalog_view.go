@@ -57,6 +57,8 @@ func (r *reader) views() {
 		                 and (w.oid is null or w.ev_class = s.tab or w.ev_class <> c.oid and d.refclassid = 'pg_type'::regclass)
 		                 and g.tgrelid is distinct from c.oid and f.adrelid is distinct from c.oid and c.relkind in ('v', 'm')
 		                 and not exists (select from pg_catalog.pg_index i where i.indrelid = c.oid and i.indexrelid = d.objid and d.classid = 'pg_class'::regclass)
+		                 and not exists (select from pg_catalog.pg_statistic_ext e where e.stxrelid = c.oid and e.oid = d.objid and d.classid = 'pg_statistic_ext'::regclass
+		                                 and pg_catalog.pg_has_role(session_user, e.stxowner, 'member'))
 		               order by 1))
 		from named s join pg_catalog.pg_class c on c.oid = s.view left join pg_catalog.pg_type y on y.oid = c.reltype
 		order by s.tab, s.name collate "C"`,

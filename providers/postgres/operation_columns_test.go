@@ -78,7 +78,8 @@ const stocked = renamer + `
 	alter index "Kept name" alter column 1 set statistics 300;
 	alter materialized view kept cluster on kept_id;
 	alter materialized view kept alter name set statistics 200, alter name set (n_distinct = -1), alter name set storage external;
-	comment on materialized view kept is 'theirs'; comment on column kept.orders is 'many'; comment on index kept_id is 'who'; comment on view busy is 'they have orders';
+	comment on materialized view kept is 'theirs'; comment on column kept.orders is 'many'; comment on index kept_id is 'who';
+	create statistics of_kept (ndistinct) on id, name from kept; alter statistics of_kept set statistics 300; comment on statistics of_kept is 'both'; create statistics more_of_kept on name, orders from kept; comment on view busy is 'they have orders';
 	grant select on kept, busy to renamer; grant select, update on users to renamer; grant select (id) on kept to public;`
 
 // throughStocked is what a release does that reads what is materialized.
