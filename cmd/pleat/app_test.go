@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type appFlags struct {
 	warm      time.Duration
 	failures  string
 	failAs    string
+	becomes   string
 	starts    string
 	requests  string
 	mute      bool
@@ -48,6 +50,7 @@ func (o *appFlags) read(args []string) error {
 	f.DurationVar(&o.crash, "crash", -1, "exit with 1 after that long")
 	f.StringVar(&o.stopWhen, "stop-when", "", "asked to stop, go on until that file is there")
 	f.StringVar(&o.failures, "failures", "", "FILE:N, exit with 1 at the first N starts, counted in FILE")
+	f.StringVar(&o.becomes, "becomes", "", "FILE:PROGRAM, become that program once the file is there")
 	f.StringVar(&o.failAs, "fail-as", "", "exit with 1 as the instance of that name")
 	f.StringVar(&o.starts, "starts", "", "add a line to that file at each start")
 	f.StringVar(&o.requests, "requests", "", "add a line to that file for each request, but for /healthz; for /notice its body")
@@ -79,6 +82,11 @@ func serve(args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if file, program, ok := strings.Cut(o.becomes, ":"); ok {
+		awaitFile(file)
+		fmt.Fprintln(os.Stderr, become(program))
+		return 1
+	}
 	if o.crash >= 0 {
 		time.AfterFunc(o.crash, func() { os.Exit(1) })
 	}
@@ -108,6 +116,15 @@ func (o *appFlags) begin() error {
 		return errors.New("not this time")
 	}
 	return nil
+}
+
+// become runs that program in place of this one, or says why it cannot.
+func become(program string) error {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(path, []string{program}, os.Environ())
 }
 
 // say writes what -handover says, or before the end that it performs.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,11 +36,12 @@ type scene struct {
 	audience   *audience
 	samples    *samples
 	prometheus *exec.Cmd
-	variables  []string        // names in its environment
-	transcript strings.Builder // what exits printed
-	keyboard   *os.File        // of the terminal that begin gives
-	screen     *os.File        // nil: it gives none
-	onScreen   bool            // what begin runs prints on it
+	exporter   *httptest.Server // what it gets metrics from
+	variables  []string         // names in its environment
+	transcript strings.Builder  // what exits printed
+	keyboard   *os.File         // of the terminal that begin gives
+	screen     *os.File         // nil: it gives none
+	onScreen   bool             // what begin runs prints on it
 }
 
 func newScene(url, sockets string) *scene {

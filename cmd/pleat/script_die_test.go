@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"pleat/planner"
 	"pleat/providers/host/api"
 )
 
@@ -36,6 +37,22 @@ func dieCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(syscall.Kill(victim, syscall.SIGKILL))
 	until(ts, "the end of "+args[2], func() bool { return away && dead(victim) || !away && pid() != victim })
+}
+
+// strayCommand asks an agent for an instance by hand, as nobody who carries out a run
+// does, with a program that is not there, and has it forgotten once that is seen.
+//
+//	stray AGENT SERVICE RELEASE INSTANCE
+func strayCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: stray AGENT SERVICE RELEASE INSTANCE")
+	}
+	ctx, agent := context.Background(), sceneOf(ts).client(ts, args[0])
+	process, _, _ := strings.Cut(args[3], ".")
+	ref := api.Ref{Service: args[1], Release: args[2], Instance: args[3]}
+	ts.Check(agent.PutInstance(ctx, ref, api.Put{Definition: api.Definition{Process: process, Command: []string{"not-there"}}}))
+	until(ts, "the end of "+ref.String(), func() bool { return instanceOf(ts, args[0], args[2], args[3]).State == planner.Down })
+	ts.Check(agent.StopInstance(ctx, ref, api.Stop{}))
 }
 
 // recordedPID is what an agent wrote down of an instance's process.

@@ -23,26 +23,29 @@ func prometheusProgram() string { return os.Getenv("PLEAT_TEST_PROMETHEUS") }
 
 // prometheusCommand starts a Prometheus server that scrapes an agent's metrics twice
 // a second, and waits until it has some; $PLEAT_VAR_prometheus is its URL. Or it
-// ends it. An agent has its metrics at its own socket, so they go through a server of
+// ends it, or has it get no more metrics. An agent has its metrics at its own socket, so they go through a server of
 // the test's, as they would through one of the host's.
 //
-//	prometheus start AGENT | stop
+//	prometheus start AGENT | stop | blind
 func prometheusCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := sceneOf(ts)
 	switch {
 	case neg || len(args) == 0:
 	case args[0] == "start" && len(args) == 2:
-		w.prometheus = startPrometheus(ts, filepath.Join(w.sockets, args[1]+".sock"))
+		w.prometheus, w.exporter = startPrometheus(ts, filepath.Join(w.sockets, args[1]+".sock"))
 		return
 	case args[0] == "stop" && len(args) == 1:
 		ts.Check(w.prometheus.Process.Signal(syscall.SIGTERM))
 		_ = w.prometheus.Wait() // it was told to end
 		return
+	case args[0] == "blind" && len(args) == 1:
+		w.exporter.Close()
+		return
 	}
-	ts.Fatalf("usage: prometheus start AGENT | stop")
+	ts.Fatalf("usage: prometheus start AGENT | stop | blind")
 }
 
-func startPrometheus(ts *testscript.TestScript, socket string) *exec.Cmd {
+func startPrometheus(ts *testscript.TestScript, socket string) (*exec.Cmd, *httptest.Server) {
 	agent := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "agent"})
 	agent.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
@@ -75,5 +78,5 @@ func startPrometheus(ts *testscript.TestScript, socket string) *exec.Cmd {
 		return err == nil && strings.Contains(string(b), `"1"]`)
 	})
 	ts.Setenv("PLEAT_VAR_prometheus", at)
-	return p
+	return p, exporter
 }

@@ -95,6 +95,7 @@ func TestScripts(t *testing.T) {
 			"carry":       carryCommand,
 			"die":         dieCommand,
 			"killed":      killedCommand,
+			"stray":       strayCommand,
 		},
 	})
 }
