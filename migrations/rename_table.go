@@ -40,6 +40,7 @@ func (o renameTableOperation) expand(l *lowering) bool {
 	}
 	if !u.Applied {
 		u.missing = []string{"table " + o.Renamed().String()}
+		u.waits = from.keptBySync(o.Table)
 	}
 	l.program.Expand = append(l.program.Expand, u)
 	if from != nil {
@@ -58,9 +59,6 @@ func (o renameTableOperation) check(l *lowering, from, to *Table) bool {
 	case from.RowSecurity && l.live.Version < 15:
 		l.problem(o.Range, "Row security would not hold", fmt.Sprintf(
 			"Before PostgreSQL 15 a view reads its table with the rights of its owner, whom the policies of %s do not bind. Use an sql block.", o.Table))
-	case slices.ContainsFunc(from.Triggers, func(t Trigger) bool { return strings.HasPrefix(t.Comment, "pleat:") }):
-		l.problem(o.Range, "Table is in the middle of another change", fmt.Sprintf(
-			"A sync keeps two shapes of %s in step. Rename it once that change is contracted.", o.Table))
 	default:
 		return true
 	}
