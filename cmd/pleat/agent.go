@@ -63,7 +63,9 @@ func (a *app) agent(ctx context.Context, c agent.Config, tokenFile string) error
 		if err != nil {
 			return fmt.Errorf("reading the token: %w", err)
 		}
-		token = strings.TrimSpace(string(b))
+		if token = strings.TrimSpace(string(b)); token == "" {
+			return fmt.Errorf("reading the token: %s is empty", tokenFile)
+		}
 	}
 	c.Token = token
 	c.Log = slog.New(slog.NewTextHandler(a.err, nil))

@@ -68,7 +68,7 @@ func (a *app) liveStatus(ctx context.Context, w *world) (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	if err := a.writeStatus(ctx, &b, w, st); err != nil {
+	if err := a.writeStatus(ctx, &b, w, st, nil); err != nil {
 		return "", err
 	}
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

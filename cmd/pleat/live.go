@@ -27,7 +27,7 @@ func releaseLines(s *spec.Service, st *planner.State) []string {
 		}
 	}
 	if len(counts) == 0 {
-		return []string{"nothing runs"}
+		return []string{nothingRuns}
 	}
 	requests := requestsByRelease(s, slices.Sorted(maps.Keys(counts)), st)
 	var out []string
@@ -90,7 +90,7 @@ func requestsByRelease(s *spec.Service, releases []string, st *planner.State) ma
 	return out
 }
 
-const noRequests = "no requests"
+const nothingRuns, noRequests = "nothing runs", "no requests"
 
 // ruleOf is what requests carry that get to a release by a rule; "" where none do.
 func ruleOf(router *planner.Router, release string) string {

@@ -49,23 +49,29 @@ func (a *app) status(ctx context.Context, o statusOptions) (err error) {
 	if o.watch {
 		return a.watchStatus(ctx, w, o.interval)
 	}
-	st, err := w.observe(ctx, planner.ScopeOf(sp))
-	if err != nil {
-		return err
+	st, unknown, err := w.look(ctx, planner.ScopeOf(sp))
+	unread := errors.Join(unknown.problems()...)
+	if err != nil || unread != nil && a.json {
+		return errors.Join(err, unread)
 	}
 	if a.json {
 		return a.printJSON(st)
 	}
-	return a.writeStatus(ctx, a.out, w, st)
+	return errors.Join(a.writeStatus(ctx, a.out, w, st, unknown), unread)
 }
 
-func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *planner.State) error {
+// writeStatus shows a state, and of which services it has not everything.
+func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *planner.State, unknown silent) error {
 	if s := w.spec; len(s.Services)+len(s.Changes)+len(s.Migrations) == 0 {
 		fmt.Fprintln(out, "The spec has no services, changes or migrations.")
 	}
 	var t sheet
 	for _, s := range w.spec.Services {
-		for _, line := range releaseLines(s, st) {
+		lines := releaseLines(s, st)
+		if unknown[s.Orchestrator.Address()] != nil {
+			lines = append(slices.DeleteFunc(lines, func(l string) bool { return l == nothingRuns }), "what runs where no agent answers is not known")
+		}
+		for _, line := range lines {
 			t.add(string(s.Address()), line)
 		}
 		t.add("", restartLines(s.Name, st)...)

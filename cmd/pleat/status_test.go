@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -9,6 +13,7 @@ import (
 
 	"pleat/executor/lease"
 	"pleat/planner"
+	"pleat/providers/host/api"
 	"pleat/spec"
 )
 
@@ -91,5 +96,20 @@ func TestRunLinesChangeWithTheStep(t *testing.T) {
 	held.Asked = held.Beat.Add(time.Minute)
 	if diff := cmp.Diff(append(want, "no heartbeat since 2026-11-26T20:00:15Z"), runLines(run, held)); diff != "" {
 		t.Errorf("one that is not heard of (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnAgentThatDoesNotAnswerIsNamedOnce(t *testing.T) {
+	gone := func(reader, agent string) error {
+		return fmt.Errorf("reading %s: %w", reader, &api.UnreachableError{Agent: agent, Err: syscall.ECONNREFUSED})
+	}
+	hosts := errors.Join(gone("orchestrator.host.a", "unix:///one"), gone("orchestrator.host.a", "unix:///two"))
+	other, asked := gone("router.proxy.other", "unix:///three"), errors.New("reading router.exec.own: it says no")
+	got := silent{
+		"router.proxy.edge": gone("router.proxy.edge", "unix:///two"), "router.proxy.other": other,
+		"orchestrator.host.a": hosts, "router.exec.own": asked,
+	}.problems()
+	if want := []error{hosts, asked, other}; !slices.Equal(got, want) {
+		t.Errorf("problems = %v, want %v", got, want)
 	}
 }

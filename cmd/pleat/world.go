@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"pleat/executor"
 	"pleat/executor/crash"
@@ -14,6 +15,7 @@ import (
 	"pleat/planner"
 	"pleat/providers/exec"
 	"pleat/providers/host"
+	"pleat/providers/host/api"
 	"pleat/providers/inquiry"
 	"pleat/providers/postgres"
 	"pleat/providers/proxy"
@@ -77,10 +79,13 @@ func (a *app) open(sp *spec.Spec) (*world, error) {
 		}
 		p, err := host.New(o, host.Options{Dir: sp.Dir, Reveal: sp.Reveal, Redact: sp.Redact, DatabaseURL: w.databaseURL, At: crash.At})
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", o.Address(), err))
+			problems = append(problems, err)
 			continue
 		}
 		w.hosts[o.Address()], w.orchestrators[o.Address()] = p, p
+	}
+	if err := errors.Join(problems...); err != nil {
+		return w, err // which the routers of these agents would say again
 	}
 	for _, r := range sp.Routers {
 		if r.Program != nil {
@@ -91,7 +96,7 @@ func (a *app) open(sp *spec.Spec) (*world, error) {
 		}
 		p, err := proxy.New(r, withAgents(sp.Orchestrators), proxy.Options{Dir: sp.Dir, Redact: sp.Redact, At: crash.At})
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", r.Address(), err))
+			problems = append(problems, err)
 			continue
 		}
 		w.routers[r.Address()] = p
@@ -140,6 +145,33 @@ func (w *world) row(ctx context.Context, database, sql string) (json.RawMessage,
 // observe reads what a plan looks at. Everything that cannot be read is
 // reported at once.
 func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.State, error) {
+	st, unknown, err := w.look(ctx, scope)
+	if err := errors.Join(append([]error{err}, unknown.problems()...)...); err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// silent are the orchestrators and routers that could not be read whole, with why.
+type silent map[spec.Address]error
+
+// problems are in the order of the addresses, orchestrators first. What a router
+// says of an agent that was named before is left out.
+func (s silent) problems() []error {
+	var said []error
+	for _, address := range slices.Sorted(maps.Keys(s)) {
+		var agent *api.UnreachableError
+		before := errors.As(s[address], &agent) && slices.ContainsFunc(said, func(e error) bool { return strings.Contains(e.Error(), agent.Error()) })
+		if !before {
+			said = append(said, s[address])
+		}
+	}
+	return said
+}
+
+// look is observe that goes on without what does not answer, as far as databases do:
+// the state has what those said that did.
+func (w *world) look(ctx context.Context, scope planner.Scope) (*planner.State, silent, error) {
 	st := &planner.State{
 		Now: now(), Databases: map[string]*planner.Database{},
 		Orchestrators: map[string]*planner.Orchestrator{}, Routers: map[string]*planner.Router{},
@@ -157,20 +189,28 @@ func (w *world) observe(ctx context.Context, scope planner.Scope) (*planner.Stat
 			problems = append(problems, fmt.Errorf("reading %s: %w", d.Address(), err))
 		}
 	}
+	unknown := silent{}
 	for address, o := range w.orchestrators {
 		seen, err := o.Observe(ctx)
-		st.Orchestrators[string(address)] = seen
-		problems = append(problems, err)
+		if err != nil {
+			unknown[address] = err
+		}
+		if seen != nil {
+			st.Orchestrators[string(address)] = seen
+		}
 	}
 	for address, r := range w.routers {
 		seen, err := r.Observe(ctx)
+		if err != nil {
+			unknown[address] = err
+			continue
+		}
 		st.Routers[string(address)] = seen
-		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
-		return nil, errors.Join(err, store().leave(ctx))
+		return nil, unknown, errors.Join(err, store().leave(ctx))
 	}
-	return st, w.recorded(ctx, st, store)
+	return st, unknown, w.recorded(ctx, st, store)
 }
 
 // read has the databases read what the changes of the spec say in SQL, and adds to

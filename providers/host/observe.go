@@ -12,11 +12,11 @@ import (
 )
 
 // Observe reads what all agents have. One that does not answer is an error
-// that names it.
+// that names it, and what the others have comes with it.
 func (p *Provider) Observe(ctx context.Context) (*planner.Orchestrator, error) {
 	members, err := p.fleet.Read(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", p.address, err)
+		err = fmt.Errorf("reading %s: %w", p.address, err)
 	}
 	out := &planner.Orchestrator{}
 	var ids []string
@@ -37,5 +37,5 @@ func (p *Provider) Observe(ctx context.Context) (*planner.Orchestrator, error) {
 	slices.Sort(ids)
 	sum := sha256.Sum256([]byte(strings.Join(ids, "\n")))
 	out.Identity = hex.EncodeToString(sum[:])[:32]
-	return out, nil
+	return out, err
 }

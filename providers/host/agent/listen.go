@@ -61,8 +61,8 @@ type entrance struct {
 // listen opens the API's address, or goes on with what was inherited.
 func (c Config) listen(ctx context.Context, in *inheritance) (*entrance, error) {
 	u, err := url.Parse(c.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen %q: %w", c.Listen, err)
+	if err != nil { // such as 10.0.0.5:7443
+		u = &url.URL{}
 	}
 	e := &entrance{}
 	if in != nil {

@@ -59,6 +59,8 @@ func TestAgentRefusesToStart(t *testing.T) {
 			"listen https://127.0.0.1:0: an agent on TCP needs a certificate, its key and a token"},
 		{"plain tcp", agent.Config{Dir: state, Listen: "http://127.0.0.1:0", Token: "t"},
 			`listen "http://127.0.0.1:0": want unix:///path or https://host:port`},
+		{"no scheme", agent.Config{Dir: state, Listen: "127.0.0.1:0", Token: "t"},
+			`listen "127.0.0.1:0": want unix:///path or https://host:port`},
 		{"every address", agent.Config{Dir: state, Listen: socket, Address: "0.0.0.0"},
 			`address "0.0.0.0": want one IP address of this host, that the router can reach`},
 	}
@@ -209,8 +211,8 @@ func TestTLSAndToken(t *testing.T) {
 		{"right", api.Options{Token: "correct", CA: ca}, ""},
 		{"no token", api.Options{CA: ca}, "agent a: the token is missing or wrong"},
 		{"wrong token", api.Options{Token: "wrong", CA: ca}, "agent a: the token is missing or wrong"},
-		{"not our CA", api.Options{Token: "correct", CA: otherCA}, "certificate signed by unknown authority"},
-		{"system's CAs", api.Options{Token: "correct"}, "certificate signed by unknown authority"},
+		{"not our CA", api.Options{Token: "correct", CA: otherCA}, "is not trusted: x509: certificate signed by unknown authority"},
+		{"system's CAs", api.Options{Token: "correct"}, "authority; its certificate has to be for that host"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

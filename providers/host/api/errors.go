@@ -1,6 +1,8 @@
 package api
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -90,11 +92,26 @@ type UnreachableError struct {
 
 // Error names the agent, the reason and what to do.
 func (e *UnreachableError) Error() string {
+	if wrong := e.untrusted(); wrong != nil {
+		return fmt.Sprintf("agent %s is not trusted: %v; %s", e.Agent, wrong.Err, e.Hint())
+	}
 	return fmt.Sprintf("agent %s does not answer: %v; %s", e.Agent, e.Err, e.Hint())
 }
 
 // Hint is what to do about it.
-func (e *UnreachableError) Hint() string { return "start it with: pleat agent --listen " + e.Agent }
+func (e *UnreachableError) Hint() string {
+	if e.untrusted() != nil {
+		return "its certificate has to be for that host, and signed by the ca of its orchestrator or one that this system knows"
+	}
+	return "start it with: pleat agent --listen " + e.Agent
+}
+
+// untrusted is what is wrong with the certificate of an agent that is there.
+func (e *UnreachableError) untrusted() *tls.CertificateVerificationError {
+	var wrong *tls.CertificateVerificationError
+	errors.As(e.Err, &wrong)
+	return wrong
+}
 
 // Unwrap is the reason.
 func (e *UnreachableError) Unwrap() error { return e.Err }

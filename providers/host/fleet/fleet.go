@@ -45,7 +45,7 @@ func Client(o *spec.Orchestrator, dir, agent string) (*api.Client, error) {
 	if o.CA != "" {
 		pem, err := os.ReadFile(filepath.Join(dir, o.CA))
 		if err != nil {
-			return nil, fmt.Errorf("%s: reading the CA: %w", o.Address(), err)
+			return nil, fmt.Errorf("%s: reading the ca: %w", o.Address(), err)
 		}
 		options.CA = pem
 	}
