@@ -24,6 +24,9 @@ func (c *call) stop(ctx context.Context, a *planner.Stop) error {
 			return errors.Join(before.enough(a), before.missing)
 		}
 	}
+	if err := c.stillSinceTold(ctx, a, before); err != nil {
+		return err
+	}
 	err = perHost(a.Instances, func(i planner.Placement) error { return c.stopOne(ctx, hosts[i.Host], ref(a, i), a) })
 	if err != nil {
 		return err
@@ -38,10 +41,11 @@ func (c *call) stop(ctx context.Context, a *planner.Stop) error {
 type standing struct {
 	up    map[place]api.Instance // others of the process that are up
 	down  []api.Instance         // others of release By that are not, or not for long
-	going bool                   // one of those to stop is up
+	going int                    // of those to stop that are up
 	leads bool                   // one of those to stop says that it is the primary
 	led   bool                   // one of the others does
 
+	members []fleet.Member
 	missing error // agents of which nothing is known
 }
 
@@ -52,13 +56,12 @@ func (c *call) standing(ctx context.Context, a *planner.Stop) standing {
 	if a.By == "" {
 		return s
 	}
-	var members []fleet.Member
-	members, s.missing = c.fleet.Read(ctx)
+	s.members, s.missing = c.fleet.Read(ctx)
 	leaving := map[place]bool{}
 	for _, i := range a.Instances {
 		leaving[place{i.Host, ref(a, i)}] = true
 	}
-	for _, m := range members {
+	for _, m := range s.members {
 		for _, i := range m.Instances {
 			at := place{i.Host, i.Ref}
 			mine := i.Service == a.Service && i.Process == a.Process
@@ -66,7 +69,9 @@ func (c *call) standing(ctx context.Context, a *planner.Stop) standing {
 			switch {
 			case !mine:
 			case leaving[at]:
-				s.going = s.going || i.State == planner.Up
+				if i.State == planner.Up {
+					s.going++
+				}
 				s.leads = s.leads || leads(i)
 			case i.State == planner.Up && !(i.Release == a.By && i.Shaky):
 				s.up[at] = i
@@ -90,7 +95,7 @@ func (c *call) standingPatiently(ctx context.Context, a *planner.Stop) (s standi
 // enough refuses a stop that would leave too few because the successor did not stay
 // up. What went of the others went by itself, and waiting would not bring it back.
 func (s standing) enough(a *planner.Stop) error {
-	if !s.going {
+	if s.going == 0 {
 		return nil
 	}
 	if err := s.ledBy(a); err != nil {
@@ -128,6 +133,57 @@ func (s standing) still(before standing) error {
 		}
 	}
 	return nil
+}
+
+// stillSinceTold tells which instance of the successor has ended since an earlier
+// attempt at the step told the first of those to stop: what was up then has to be
+// up still, whoever it was that looked.
+func (c *call) stillSinceTold(ctx context.Context, a *planner.Stop, now standing) error {
+	if a.By == "" || now.going == len(a.Instances) {
+		return nil // nobody was told
+	}
+	told, err := c.toldAt(ctx, a, now.members)
+	if err != nil || told.IsZero() {
+		return err
+	}
+	first := standing{up: map[place]api.Instance{}}
+	for _, m := range now.members {
+		events, err := m.Events(ctx, 0, "")
+		if err != nil {
+			return fmt.Errorf("reading the events of %s: %w", m.Host, err)
+		}
+		for _, e := range events {
+			switch at := (place{e.Host, e.Ref}); {
+			case e.At.After(told):
+			case e.State == planner.Up:
+				first.up[at] = api.Instance{}
+			default:
+				delete(first.up, at)
+			}
+		}
+	}
+	return now.still(first)
+}
+
+// toldAt is when the first of a step's instances was told to stop, by whichever
+// attempt at it; zero where none was.
+func (c *call) toldAt(ctx context.Context, a *planner.Stop, members []fleet.Member) (at time.Time, err error) {
+	leaving := map[place]bool{}
+	for _, i := range a.Instances {
+		leaving[place{i.Host, ref(a, i)}] = true
+	}
+	for _, m := range members {
+		events, err := m.Events(ctx, 0, c.key)
+		if err != nil {
+			return at, fmt.Errorf("reading the events of %s: %w", m.Host, err)
+		}
+		for _, e := range events {
+			if leaving[place{e.Host, e.Ref}] && e.State == planner.Stopping && (at.IsZero() || e.At.Before(at)) {
+				at = e.At
+			}
+		}
+	}
+	return at, nil
 }
 
 // unwell says what ails an instance.
