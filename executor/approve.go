@@ -20,9 +20,12 @@ type DeclinedError struct{ Word journal.Word }
 // Error is who said no, and why.
 func (e *DeclinedError) Error() string { return "declined by " + e.Word.String() }
 
-// silence is that nobody said anything in time, where that only puts the rest
-// off.
-type silence struct{ why string }
+// silence is that nobody said anything in time, or that a window closed, where that
+// only puts the rest off.
+type silence struct {
+	why    string
+	partly bool // the step has come some way, and goes on with a later run
+}
 
 func (e *silence) Error() string { return e.why }
 
@@ -81,7 +84,7 @@ func (r *run) said(ctx context.Context, s planner.Step, after int64) (words []jo
 func late(a *planner.Approve) error {
 	why := fmt.Sprintf("nobody approved within %s", a.Timeout)
 	if a.Defer {
-		return &silence{why}
+		return &silence{why: why}
 	}
 	return fmt.Errorf("%s", why)
 }

@@ -13,7 +13,7 @@ import (
 
 // Event is one thing that happened in a run. The set is sealed: RunChanged,
 // GatesAsked, StepChanged, InstanceChanged, SessionEnded, Wrote, Warned, Forced,
-// and Progressed, which alone is not kept in the journal.
+// Overrode and Progressed, which alone is not kept in the journal.
 type Event interface{ kind() string }
 
 // Status is where a run is.
@@ -124,6 +124,11 @@ type Forced struct {
 	Reason    string       `json:"reason,omitempty"`
 }
 
+// Overrode is that a run does not keep to a window.
+type Overrode struct {
+	planner.Override
+}
+
 // Progressed is how far a step has come.
 type Progressed struct {
 	Step  string `json:"step"`
@@ -140,6 +145,7 @@ func (SessionEnded) kind() string    { return "session" }
 func (Wrote) kind() string           { return "output" }
 func (Warned) kind() string          { return "warning" }
 func (Forced) kind() string          { return "forced" }
+func (Overrode) kind() string        { return "override" }
 func (Progressed) kind() string      { return "progress" }
 
 // Note keeps an event that belongs to no run: that of a person's word about
@@ -221,6 +227,8 @@ func ReadEvent(b json.RawMessage) (Event, error) {
 		return decode[Warned](b)
 	case "forced":
 		return decode[Forced](b)
+	case "override":
+		return decode[Overrode](b)
 	}
 	return nil, fmt.Errorf("reading an event: unknown type %q", head.Type)
 }
@@ -243,7 +251,7 @@ type Summary struct {
 	NotStarted []string `json:"not_started,omitempty"`
 	Deferred   []string `json:"deferred,omitempty"`   // with the reason
 	UntilSpec  bool     `json:"until_spec,omitempty"` // all of that waits for a spec that wants another release
-	Blocked    bool     `json:"blocked,omitempty"`    // a gate is closed, or an approval is missing
+	Blocked    bool     `json:"blocked,omitempty"`    // a gate or a window is closed, or an approval is missing
 	// Gates are what kept a run from its first step; none where it began.
 	Gates   []GateAnswer `json:"gates,omitempty"`
 	Seconds float64      `json:"seconds"`

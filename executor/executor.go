@@ -57,6 +57,11 @@ func Execute(ctx context.Context, c Config, begin journal.Run) (Result, error) {
 
 // forward goes on with what is left, once the gates of it are open.
 func (r *run) forward(ctx context.Context) (Result, error) {
+	for _, o := range r.Plan.Overrides {
+		if err := r.emit(ctx, Overrode{o}); err != nil {
+			return Result{}, err
+		}
+	}
 	closed, err := r.blockedBy(ctx)
 	if err != nil {
 		return Result{}, err

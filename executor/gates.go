@@ -74,11 +74,17 @@ func (r *run) opening(s planner.Step) bool {
 	return r.status[s.ID] == StepStarted && !s.Together && i >= 0 && i+1 < len(r.Plan.Steps) && r.Plan.Steps[i+1].Together
 }
 
-// ungated is the step without its gates, where services may be down already: they
-// were open when it began.
+// ungated is the step without its gates and windows, where services may be down
+// already: they were open when it began.
 func (r *run) ungated(s planner.Step) planner.Step {
 	if r.opening(s) {
-		s.Guards = slices.DeleteFunc(slices.Clone(s.Guards), func(g planner.Guard) bool { _, gate := g.(*planner.Open); return gate })
+		s.Guards = slices.DeleteFunc(slices.Clone(s.Guards), func(g planner.Guard) bool {
+			switch g.(type) {
+			case *planner.Open, *planner.Within:
+				return true
+			}
+			return false
+		})
 	}
 	return s
 }

@@ -43,6 +43,12 @@ func (r *run) await(ctx context.Context, s planner.Step) (string, error) {
 // ask is the first guard that is not met, or an answer that is.
 func (r *run) ask(ctx context.Context, s planner.Step) (planner.Answer, error) {
 	for _, g := range s.Guards {
+		if w, ok := g.(*planner.Within); ok {
+			if a := w.Answer(r.Now()); !a.Met && !r.Plan.Overridden(w) {
+				return a, nil
+			}
+			continue
+		}
 		asker, ok := r.Providers[g.Provider()].(Asker)
 		if !ok {
 			return planner.Answer{}, fmt.Errorf("%s: cannot answer %T", g.Provider(), g)

@@ -157,7 +157,7 @@ func (r *run) end(ctx context.Context, status Status, cause error) (Result, erro
 
 // summary says what became of every step.
 func (r *run) summary(status Status) Summary {
-	sum := Summary{Status: status, Blocked: r.blocked, Gates: r.gates, Seconds: r.Now().Sub(r.began).Seconds()}
+	sum := Summary{Status: status, Blocked: r.blocked && !r.partly, Gates: r.gates, Seconds: r.Now().Sub(r.began).Seconds()}
 	more := false // something goes on by the spec as it is
 	for _, s := range r.Plan.Steps {
 		if s.Kind == planner.KindCheckpoint {

@@ -27,7 +27,8 @@ type run struct {
 	failed  *planner.Step
 	back    *journal.Entry // where a rollback was decided
 	waiting bool           // the provider said that it waits
-	blocked bool           // something was put off for want of somebody's yes
+	blocked bool           // something was put off for want of somebody's yes, or by a window
+	partly  bool           // a step has come some way, and goes on with a later run
 	gates   []GateAnswer   // that kept it from its first step
 	stopped bool
 	written bool   // the journal, by this command
@@ -223,7 +224,7 @@ func (r *run) step(ctx context.Context, s planner.Step) error {
 	}
 	var late *silence
 	if errors.As(err, &late) {
-		r.blocked = true
+		r.blocked, r.partly = true, r.partly || late.partly
 		return r.postpone(ctx, s, late.why)
 	}
 	return err
@@ -245,6 +246,7 @@ func (r *run) deferral(s planner.Step) string {
 
 func (r *run) postpone(ctx context.Context, s planner.Step, why string) error {
 	r.why[s.ID] = why
+	r.blocked = r.blocked || r.shut(s) != ""
 	r.observe(ctx, s)
 	return r.change(ctx, s, StepDeferred, why, nil)
 }
@@ -324,7 +326,14 @@ func (r *run) apply(ctx context.Context, s planner.Step) error {
 	defer cancel()
 	report, end := r.reporting(ctx, s)
 	defer end()
-	return p.Apply(ctx, r.Ticket, s, report)
+	open, closing := r.whileOpen(ctx, s)
+	defer closing()
+	err := p.Apply(open, r.Ticket, s, report)
+	var shut *silence
+	if err != nil && errors.As(context.Cause(open), &shut) {
+		return shut
+	}
+	return err
 }
 
 // soft ends a step that may simply be applied again as soon as the run is

@@ -545,6 +545,16 @@ func (g *Quiet) Provider() spec.Address { return databaseAddress(g.Database) }
 // Provider is the database.
 func (g *HiddenFor) Provider() spec.Address { return databaseAddress(g.Database) }
 
+// Within asks that a window is open, and long enough for what the step takes. The
+// clock answers.
+type Within struct {
+	Window *spec.Window  `json:"window"`
+	Takes  time.Duration `json:"takes_ns,omitempty"` // an estimate; 0 = unknown, or it can stop at any moment
+}
+
+// Provider is the window.
+func (g *Within) Provider() spec.Address { return g.Window.Address() }
+
 func (g *NoInstances) guard()  {}
 func (g *NoSessions) guard()   {}
 func (g *Soak) guard()         {}
@@ -552,3 +562,4 @@ func (g *NoStatements) guard() {}
 func (g *Quiet) guard()        {}
 func (g *HiddenFor) guard()    {}
 func (g *Open) guard()         {}
+func (g *Within) guard()       {}

@@ -227,9 +227,10 @@ func (e *emitter) add(group string, s Step) {
 		s.Needs = append(s.Needs, e.window...)
 	}
 	e.evict(&s)
+	e.within(&s)
 	e.gate(&s)
 	s.Section = e.current.section
-	s.putOff(cmp.Or(e.current.deferred, s.deferral()))
+	s.putOff(cmp.Or(e.current.deferred, s.deferral(), deferral{why: e.shut(s)}))
 	if e.ids[s.ID]++; e.ids[s.ID] > 1 {
 		s.ID = fmt.Sprintf("%s/%d", s.ID, e.ids[s.ID])
 	}

@@ -22,7 +22,7 @@ var (
 		"attach": &Attach{}, "drain": &Drain{}, "weigh": &Weigh{}, "checkpoint": &Checkpoint{}, "migrate": &Migrate{}, "pause": &Pause{}, "approve": &Approve{}, "smoke": &Smoke{}, "handover": &Handover{}, "analyze": &Analyze{}, "task": &Task{}, "roles": &Roles{}, "hold_traffic": &HoldTraffic{}, "bound": &Bound{},
 	}
 	guardTypes = map[string]Guard{
-		"no_instances": &NoInstances{}, "no_sessions": &NoSessions{}, "soak": &Soak{}, "quiet": &Quiet{}, "no_statements": &NoStatements{}, "hidden_for": &HiddenFor{}, "open": &Open{},
+		"no_instances": &NoInstances{}, "no_sessions": &NoSessions{}, "soak": &Soak{}, "quiet": &Quiet{}, "no_statements": &NoStatements{}, "hidden_for": &HiddenFor{}, "open": &Open{}, "within": &Within{},
 	}
 )
 
@@ -43,6 +43,7 @@ type planFile struct {
 	Recorded    []Release  `json:"recorded,omitempty"`
 	Lifts       []Lift     `json:"lifts,omitempty"`
 	Holds       []Hold     `json:"holds,omitempty"`
+	Overrides   []Override `json:"overrides,omitempty"`
 	Live        []Live     `json:"live,omitempty"`
 	Scope       Scope      `json:"scope"`
 	ReadSet     []Fact     `json:"read_set"`
@@ -88,7 +89,7 @@ type undoFile struct {
 func (p *Plan) Encode() ([]byte, error) {
 	f := planFile{
 		Pleat: Format, Kind: p.Kind, Headline: p.Headline, Fingerprint: p.Fingerprint, Wish: p.Wish, By: p.By, Made: p.Made.UTC(), Expires: p.Expires.UTC(),
-		Target: p.Target, Notes: p.Notes, Releases: p.Releases, Recorded: p.Recorded, Lifts: p.Lifts, Holds: p.Holds, Live: p.Live, Scope: p.Scope, ReadSet: p.ReadSet,
+		Target: p.Target, Notes: p.Notes, Releases: p.Releases, Recorded: p.Recorded, Lifts: p.Lifts, Holds: p.Holds, Overrides: p.Overrides, Live: p.Live, Scope: p.Scope, ReadSet: p.ReadSet,
 	}
 	for _, s := range p.Steps {
 		e, err := encodeStep(s)
@@ -181,7 +182,7 @@ func intact(b []byte) bool {
 func (f planFile) plan() (*Plan, error) {
 	p := &Plan{
 		Kind: f.Kind, Headline: f.Headline, Fingerprint: f.Fingerprint, Wish: f.Wish, By: f.By, Made: f.Made, Expires: f.Expires,
-		Target: f.Target, Notes: f.Notes, Releases: f.Releases, Recorded: f.Recorded, Lifts: f.Lifts, Holds: f.Holds, Live: f.Live, Scope: f.Scope, ReadSet: f.ReadSet,
+		Target: f.Target, Notes: f.Notes, Releases: f.Releases, Recorded: f.Recorded, Lifts: f.Lifts, Holds: f.Holds, Overrides: f.Overrides, Live: f.Live, Scope: f.Scope, ReadSet: f.ReadSet,
 	}
 	for _, e := range f.Steps {
 		s, err := e.step()

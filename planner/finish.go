@@ -25,6 +25,8 @@ func (e *emitter) finish() *Plan {
 	}
 	if e.goal.Rollback {
 		p.Kind, p.Holds = "rollback", e.holds()
+	} else {
+		p.Overrides = e.goal.Overrides
 	}
 	p.Fingerprint = e.fingerprint(p)
 	p.Notes = append(p.Notes, p.remarks(e.state)...)
@@ -141,6 +143,7 @@ func (p *planning) wish() string {
 		Services   []service
 		Changes    []string
 		Migrations []string
+		Windows    []string `json:",omitempty"`
 	}{Rollback: p.goal.Rollback, Revert: p.goal.Revert}
 	for _, s := range p.spec.Services {
 		strategy := *s.Strategy
@@ -163,6 +166,7 @@ func (p *planning) wish() string {
 	for _, c := range p.changes {
 		wish.Changes = append(wish.Changes, c.Name+" "+migrations.Digest(c))
 	}
+	wish.Windows = p.windowed()
 	return p.digestOf(wish)
 }
 
@@ -176,9 +180,9 @@ func (e *emitter) fingerprint(p *Plan) string {
 	return print
 }
 
-// hostless is the step without where its instances are.
+// hostless is the step without where its instances are, and how long it takes.
 func hostless(s Step) Step {
-	s.Action = unplaced(s.Action)
+	s.Action, s.Guards = unplaced(s.Action), unmeasured(s.Guards)
 	if s.Undo != nil {
 		undo := *s.Undo
 		undo.Action = unplaced(undo.Action)

@@ -34,8 +34,10 @@ type Plan struct {
 	Recorded []Release // what was recorded of them before, as far as anything was
 	Lifts    []Lift
 	Holds    []Hold // releases that a rollback leaves
-	Live     []Live // what ran when the plan was made, by service and version
-	Steps    []Step
+	// Overrides are windows that the run does not keep to.
+	Overrides []Override
+	Live      []Live // what ran when the plan was made, by service and version
+	Steps     []Step
 	// Notes are sentences for the reader: what availability falls to, drift
 	// that was adopted, a service without a check.
 	Notes       []string
@@ -62,6 +64,13 @@ type Hold struct {
 	Service string `json:"service"`
 	Version string `json:"version"`
 	Reason  string `json:"reason"`
+}
+
+// Override says that a run does not keep to a window, why, and who says so.
+type Override struct {
+	Window string `json:"window"`
+	Reason string `json:"reason"`
+	By     string `json:"by"`
 }
 
 // Live is a release that ran when the plan was made.

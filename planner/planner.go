@@ -30,6 +30,8 @@ type Goal struct {
 	// AcceptLineage is the reason for which a release may replace a live one
 	// that its code does not contain.
 	AcceptLineage string
+	// Overrides are windows that are not kept to.
+	Overrides []Override
 	// Scale is how many instances processes should have, by service and process.
 	// The plan is for nothing else then.
 	Scale map[string]map[string]int
@@ -48,6 +50,14 @@ const (
 
 // NoWait is the MaxWait of a goal for which nothing is waited.
 const NoWait time.Duration = -1
+
+// wait is how long anything may be waited for.
+func (g Goal) wait() time.Duration {
+	if g.MaxWait == 0 {
+		return DefaultMaxWait
+	}
+	return max(g.MaxWait, 0)
+}
 
 // Make plans the way from the state to the spec. The plan is nil when the
 // diagnostics hold an error; it is never partial.
@@ -119,10 +129,7 @@ type planning struct {
 }
 
 func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
-	if goal.MaxWait == 0 {
-		goal.MaxWait = DefaultMaxWait
-	}
-	goal.MaxWait = max(goal.MaxWait, 0)
+	goal.MaxWait = goal.wait()
 	if goal.TTL == 0 {
 		goal.TTL = DefaultTTL
 	}

@@ -35,6 +35,12 @@ func (l *loader) declare(root *os.Root) {
 			l.declaredStrategies = append(l.declaredStrategies, declared[*Strategy]{s, n})
 		}
 	}
+	for _, n := range l.top("window") {
+		w := &Window{Name: n.labels[0], Range: n.rng()}
+		if l.referable(n, w.Name) && l.windows.add(l.problems, w, w.Range, named("window", w.Name)...) {
+			l.window(n, w)
+		}
+	}
 	for _, n := range l.top("gate") {
 		g := &Gate{Name: n.labels[0], Range: n.rng()}
 		if l.referable(n, g.Name) && l.gates.add(l.problems, g, g.Range, named("gate", g.Name)...) {
@@ -159,6 +165,7 @@ func (l *loader) arrange() {
 	s.Changes = sorted(l.changes, func(c *Change) string { return c.Name })
 	s.Migrations = sorted(l.directories, func(m *Migrations) string { return m.Name })
 	s.Notifies = sorted(l.notifies, func(n *Notify) string { return n.Name })
+	s.Windows = sorted(l.windows, func(w *Window) string { return w.Name })
 	s.Gates = sorted(l.gates, func(g *Gate) string { return g.Name })
 	slices.SortFunc(s.Analyses, func(a, b *Analysis) int { return cmp.Compare(a.Name, b.Name) })
 	s.Strategies = sorted(l.strategies, func(s *Strategy) string { return s.Name })

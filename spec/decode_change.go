@@ -15,6 +15,7 @@ func (l *loader) change(n *node, c *Change) {
 	c.Database = l.databaseOf(n)
 	c.After, l.afterAt[c] = referAll(n, "after", l.changes)
 	c.Gates, _ = referAll(n, "gates", l.gates)
+	c.Window, _ = refer(n, "window", l.windows)
 	c.RequiresAbsent, _ = referAll(n, "requires_absent", l.releases)
 	if e := n.block("expand"); e != nil {
 		c.Expand = l.operations(e)
@@ -39,6 +40,7 @@ func (l *loader) contract(n *node, c *Change) {
 	k := n.block("contract")
 	d := orDefaults(k, n, "contract")
 	c.Contract = &Contract{Operations: l.operations(d), Soak: d.duration("soak"), Statements: d.flag("statements"), Range: d.rng()}
+	c.Contract.Window, _ = refer(d, "window", l.windows)
 	for _, q := range d.blocks("quiet") {
 		c.Contract.Quiets = append(c.Contract.Quiets, l.quiet(q, c))
 	}
@@ -90,6 +92,9 @@ func (l *loader) operations(n *node) []Operation {
 			continue
 		}
 		o := operation(c, labels)
+		if sql, ok := o.(*SQL); ok {
+			sql.Window, _ = refer(c, "window", l.windows)
+		}
 		l.operationNodes[o] = c
 		list = append(append(list, o), l.foreignKeys(c)...)
 	}
@@ -239,6 +244,7 @@ func (l *loader) backfill(n *node, c *Change) *Backfill {
 		Throttle: throttle(orDefaults(n.block("throttle"), n, "throttle")), Range: n.rng(),
 	}
 	b.At = n.places().keys(n, "set", b.Set)
+	b.Window, _ = refer(n, "window", l.windows)
 	l.backfillNodes[b] = n
 	if n.has("set") {
 		return b

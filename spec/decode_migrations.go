@@ -17,6 +17,7 @@ func (l *loader) migrations(root *os.Root, n *node, m *Migrations) {
 	m.VersionRange = n.at("version")
 	m.Allow = n.strs("allow")
 	m.Hold = n.duration("hold")
+	m.Window, _ = refer(n, "window", l.windows)
 	l.sameTable(n, m)
 	dir, ok := n.directory()
 	if !ok {

@@ -11,6 +11,7 @@ func (l *loader) service(n *node, s *Service) {
 	s.After, l.serviceAfterAt[s] = referAll(n, "after", l.services)
 	s.KeepRollback = n.duration("keep_rollback")
 	s.Gates, _ = referAll(n, "gates", l.gates)
+	s.Window, _ = refer(n, "window", l.windows)
 	s.Router, _ = refer(n, "router", l.routers)
 	s.Orchestrator = l.orchestratorOf(n)
 	s.Strategy = l.strategyOf(n)

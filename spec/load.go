@@ -59,6 +59,7 @@ type loader struct {
 	releases      *registry[*Release]
 	changes       *registry[*Change]
 	questions     *registry[*Question]
+	windows       *registry[*Window]
 	gates         *registry[*Gate]
 	notifies      *registry[*Notify]
 
@@ -96,6 +97,7 @@ func newLoader(dir string, options Options) *loader {
 		releases:       newRegistry[*Release]("service"),
 		changes:        newRegistry[*Change]("change"),
 		questions:      newRegistry[*Question]("change"),
+		windows:        newRegistry[*Window]("window"),
 		gates:          newRegistry[*Gate]("gate"),
 		notifies:       newRegistry[*Notify]("notify"),
 		afterAt:        map[*Change][]hcl.Range{},

@@ -192,7 +192,7 @@ func TestFullSampleIsRefused(t *testing.T) {
 		}
 	}
 	want := []string{
-		"environment", "environment", "window", "window",
+		"environment", "environment",
 	}
 	compare(t, want, refused)
 }

@@ -162,7 +162,9 @@ type SQL struct {
 	Up    string
 	Down  string
 	Allow []string // codes of the hazards that Up and Down may have
-	Range hcl.Range
+	// Window is beside the change's; nil: none of its own.
+	Window *Window
+	Range  hcl.Range
 }
 
 // Sync keeps two shapes of a table in step by one trigger. Forward computes

@@ -39,6 +39,7 @@ type Spec struct {
 	Changes       []*Change
 	Migrations    []*Migrations
 	Strategies    []*Strategy
+	Windows       []*Window
 	Gates         []*Gate
 	Analyses      []*Analysis
 	Notifies      []*Notify
@@ -177,6 +178,7 @@ type Service struct {
 	Strategy     *Strategy     // never nil
 	Release      *Release      // the one that should be live
 	Gates        []*Gate       // asked before each step of a rollout
+	Window       *Window       // in which its steps run; nil: at any time
 	KeepRollback time.Duration // nothing that the release before needs is taken away for this long after it left; default 0
 	Processes    []*Process
 	Tasks        []*Task  // in the order of the files
@@ -502,6 +504,7 @@ type Change struct {
 	Database       *Database
 	After          []*Change
 	Gates          []*Gate    // asked before each step
+	Window         *Window    // in which its steps run; nil: at any time
 	RequiresAbsent []*Release // expand waits until no instance and no session of these is left
 	Expand         []Operation
 	Backfills      []*Backfill
@@ -524,6 +527,7 @@ type Migrations struct {
 	Files    []Migration   // the whole directory, by version
 	Allow    []string      // codes of the hazards that its files may have
 	Hold     time.Duration // of a strong lock by one of its files; 0 = the database's
+	Window   *Window       // in which its files run; nil: at any time
 	Range    hcl.Range
 	// VersionRange is of the `version` argument, or of the header without one.
 	VersionRange hcl.Range
@@ -558,6 +562,7 @@ type Backfill struct {
 	Workers  int  // that fill at the same time; default 1
 	Lossy    bool // what the way back loses is accepted
 	Throttle Throttle
+	Window   *Window // beside the change's; nil: none of its own
 	// Kept says that no release makes rows that have to be filled: it need not
 	// wait until those are gone that do not know the change.
 	Kept  bool
@@ -596,6 +601,7 @@ type Contract struct {
 	// Statements says that statements which use what goes are looked for in
 	// pg_stat_statements, where that is there.
 	Statements bool
+	Window     *Window // beside the change's; nil: none of its own
 	Range      hcl.Range
 }
 

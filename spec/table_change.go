@@ -12,13 +12,11 @@ var changeTable = &block{
 		{name: "database", kind: kindRef, target: "database.NAME", doc: "Where. Without it, the only database."},
 		{name: "after", kind: kindRefs, target: "change.NAME", doc: "Changes that come before this one."},
 		{name: "gates", kind: kindRefs, target: "gate.NAME", doc: "Asked before anything of a run is done, which waits for `--wait` at most while one is closed, and again before each step of the change."},
+		windowArgument("Its steps run"),
 		{name: "requires_absent", kind: kindRefs, target: `service.NAME.release["VERSION"]`, doc: "Expand waits until no instance and no session of these releases is left."},
 	},
 	blocks: []*block{expandTable, changeTypeTable, renameColumnTable, splitColumnTable, mergeColumnsTable, renameTableTable, replaceIndexTable, backfillTable, verifyTable, contractTable},
-	later: []string{
-		"window",
-		"approve", "analysis", "notify", "environment", "task", "lock",
-	},
+	later:  []string{"approve", "analysis", "notify", "environment", "task", "lock"},
 }
 
 var expandTable = &block{
@@ -177,6 +175,7 @@ var sqlTable = &block{
 		{name: "up", kind: kindString, required: true, doc: "SQL."},
 		{name: "down", kind: kindString, doc: "SQL that takes it back. Without it, there is no way back."},
 		{name: "allow", kind: kindStrings, doc: "Hazards that it may have, by code: `[\"drop_table\"]`. `pleat explain` lists the codes."},
+		windowArgument("It runs"),
 	},
 	later: []string{"lock", "transaction"},
 }
@@ -189,6 +188,7 @@ var backfillTable = &block{
 		{name: "workers", kind: kindCount, fallback: "1", min: 1, max: 32, doc: "How many fill at the same time, each a part of the table, over a connection of its own."},
 		{name: "set", kind: kindStringMap, doc: "Columns as SQL expressions. Without it, the forward side of the sync on this table."},
 		{name: "lossy", kind: kindBool, fallback: "false", doc: "Accepts that a row's old shape is not what `backward` makes of its new one. Without it, a sample of rows that shows such a loss stops the step before anything is written."},
+		{name: "window", kind: kindRef, target: "window.NAME", doc: "It fills at these times only: when they are over it stops where it is, and a later apply goes on from there."},
 	},
 	blocks: []*block{{
 		name: "throttle", single: true,
@@ -206,7 +206,7 @@ var backfillTable = &block{
 		},
 		later: []string{"load", "active", "http", "slots"},
 	}},
-	later: []string{"where", "window", "gate", "chunk_time"},
+	later: []string{"where", "gate", "chunk_time"},
 }
 
 var verifyTable = &block{
@@ -225,6 +225,7 @@ var contractTable = &block{
 	attributes: []attribute{
 		{name: "soak", kind: kindDuration, fallback: "24h", longest: 365 * day, doc: "Quiet time after the last old instance, session and write in the old shape."},
 		{name: "statements", kind: kindBool, fallback: "true", doc: "Where the extension pg_stat_statements is there, the quiet time is one without a statement that uses what goes. `false`: such statements do not matter."},
+		windowArgument("Its steps run"),
 	},
 	blocks: []*block{
 		{name: "drop_column", labels: []string{"TABLE", "COLUMN"}, unique: true,
@@ -238,7 +239,7 @@ var contractTable = &block{
 		setNotNullTable, setDefaultTable, dropDefaultTable, sqlTable,
 		quietTable,
 	},
-	later: []string{"window", "gate", "approve", "drop_view", "drop_function", "drop_type"},
+	later: []string{"gate", "approve", "drop_view", "drop_function", "drop_type"},
 	misplaced: []misplaced{
 		{"create_table", "Addition inside contract", additionDetail},
 		{"add_column", "Addition inside contract", additionDetail},

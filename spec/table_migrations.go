@@ -12,8 +12,9 @@ var migrationsTable = &block{
 		{name: "version", kind: kindVersion, doc: "The version that should be live. Without it, the newest of the directory."},
 		{name: "hold", kind: kindDuration, shortest: 50 * time.Millisecond, longest: day, doc: "Longest time that one of its files may keep others away from a table. Without it, the database's `lock { hold }`."},
 		{name: "allow", kind: kindStrings, doc: "Hazards that its files may have, by code: `[\"drop_table\"]`. `pleat explain` lists the codes. For one statement of one file: a comment `-- pleat:allow CODE reason` before it."},
+		windowArgument("Its files run"),
 	},
-	later: []string{"window", "gate", "transaction", "lock"},
+	later: []string{"gate", "transaction", "lock"},
 }
 
 var schemaVersionTable = &block{

@@ -9,10 +9,10 @@ var language = &block{
 	name: "file",
 	blocks: []*block{
 		variableTable, localsTable, stateTable, databaseTable, orchestratorTable,
-		routerTable, serviceTable, changeTable, migrationsTable, strategyTable, gateTable, analysisTable, notifyTable,
+		routerTable, serviceTable, changeTable, migrationsTable, strategyTable, windowTable, gateTable, analysisTable, notifyTable,
 	},
 	later: []string{
-		"environment", "window", "task", "hook", "host",
+		"environment", "task", "hook", "host",
 	},
 }
 

@@ -14,10 +14,11 @@ var serviceTable = &block{
 		{name: "strategy", kind: kindRef, target: "strategy.NAME", doc: "How it moves to another release. Without it, rolling with the defaults of `strategy`."},
 		{name: "release", kind: kindString, required: true, doc: "The version that should be live; one of the releases below."},
 		{name: "gates", kind: kindRefs, target: "gate.NAME", doc: "Asked before anything of a run is done, which waits for `--wait` at most while one is closed, and again before each step of a rollout."},
+		windowArgument("The steps of a rollout run"),
 		{name: "keep_rollback", kind: kindDuration, fallback: "0s", longest: 365 * day, doc: "Nothing that the release before needs is taken away for that long after it left."},
 	},
 	blocks: []*block{processTable, releaseTable, taskTable},
-	later:  []string{"hook", "notify", "migrations", "environment", "window", "schedule"},
+	later:  []string{"hook", "notify", "migrations", "environment", "schedule"},
 }
 
 var processTable = &block{

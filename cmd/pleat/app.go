@@ -152,5 +152,8 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
+// clock is what now reads. Tests set it.
+var clock = time.Now
+
 // now is the clock of every verb.
-func now() time.Time { return time.Now().UTC() }
+func now() time.Time { return clock().UTC() }

@@ -32,7 +32,7 @@ func newApplyCommand(a *app) *cobra.Command {
 		Use: "apply [PLAN]", Short: "Carry a plan out", Args: cobra.MaximumNArgs(1),
 		Long: "Carries out a saved plan, or plans, shows, asks and carries out. A run that was\ncut short is taken up where it stands. What fails goes back to the last\ncheckpoint." +
 			exitHelp("0 done, nothing to do, or deferred", "1 error, nothing changed", "3 failed and rolled back", "4 a person must look",
-				"5 the plan is stale, expired, altered or for another target", "6 blocked: a gate is closed, a release is on hold, a hazard is not allowed, a drop not acknowledged, a right or room is missing, a rollback was cut short",
+				"5 the plan is stale, expired, altered or for another target", "6 blocked: a gate or a window is closed, a release is on hold, a hazard is not allowed, a drop not acknowledged, a right or room is missing, a rollback was cut short",
 				"7 another apply holds the lease", "8 declined, or no terminal to ask", "130 interrupted at a safe point; apply again goes on"),
 		RunE: func(c *cobra.Command, args []string) error {
 			file := ""
@@ -59,6 +59,9 @@ func (a *app) apply(ctx context.Context, o applyOptions, file string) error {
 	}
 	sp, err := a.load()
 	if err != nil {
+		return err
+	}
+	if err := overridable(sp, o.goal().Overrides); err != nil {
 		return err
 	}
 	var saved *planner.Plan
@@ -170,6 +173,7 @@ func (r *runner) choose(ctx context.Context, goal planner.Goal, saved *planner.P
 		moved := plan.Elsewhere(st)
 		if r.world.sameWish(st, goal, saved, open) && len(moved) == 0 {
 			r.take(open.ID)
+			plan.Overrides = append(plan.Overrides, goal.Overrides...)
 			return plan, open, nil
 		}
 		if open.Kind == backward {
@@ -187,7 +191,7 @@ func (r *runner) choose(ctx context.Context, goal planner.Goal, saved *planner.P
 		}
 	}
 	if saved != nil {
-		return saved, nil, fits(saved, st)
+		return saved.At(st.Now, goal), nil, fits(saved, st)
 	}
 	if err := r.world.read(ctx, st); err != nil {
 		return nil, nil, err

@@ -23,13 +23,15 @@ import (
 type goalFlags struct {
 	liftHold string
 	lineage  string
+	windows  []string
 	wait     time.Duration
 }
 
 func (g *goalFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&g.liftHold, "lift-hold", "", "roll out a release that was rolled back, for this `reason`")
 	f.StringVar(&g.lineage, "accept-lineage", "", "replace a live release that the new one does not contain, for this `reason`")
-	f.DurationVar(&g.wait, "wait", planner.DefaultMaxWait, "gates, soaks and evidence that need longer are left to a later apply")
+	f.StringArrayVar(&g.windows, "override-window", nil, "do not keep to a window, `WINDOW=REASON`; may be given several times")
+	f.DurationVar(&g.wait, "wait", planner.DefaultMaxWait, "gates, windows, soaks and evidence that need longer are left to a later apply")
 }
 
 func (g *goalFlags) goal() planner.Goal {
@@ -37,7 +39,7 @@ func (g *goalFlags) goal() planner.Goal {
 	if wait <= 0 {
 		wait = planner.NoWait
 	}
-	return planner.Goal{LiftHold: g.liftHold, AcceptLineage: g.lineage, MaxWait: wait}
+	return planner.Goal{LiftHold: g.liftHold, AcceptLineage: g.lineage, MaxWait: wait, Overrides: overrides(g.windows)}
 }
 
 // addAcknowledge is the flag that lets drops run.
@@ -74,6 +76,9 @@ func newPlanCommand(a *app) *cobra.Command {
 func (a *app) plan(ctx context.Context, goal planner.Goal, acknowledged []string, out string, detailed bool) (err error) {
 	sp, err := a.load()
 	if err != nil {
+		return err
+	}
+	if err := overridable(sp, goal.Overrides); err != nil {
 		return err
 	}
 	w, err := a.open(sp)

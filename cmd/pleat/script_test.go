@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -21,10 +22,24 @@ import (
 // cluster, the node of examples/cluster.
 func TestMain(m *testing.M) {
 	testscript.Main(waiting{m}, map[string]func(){
-		"pleat":   func() { os.Exit(Main()) },
+		"pleat":   func() { setClock(os.Getenv("PLEAT_TEST_CLOCK")); os.Exit(Main()) },
 		"app":     func() { os.Exit(serve(os.Args[1:])) },
 		"cluster": node.Main,
 	})
+}
+
+// setClock has pleat begin at another instant: in a script, with the variable
+// PLEAT_TEST_CLOCK.
+func setClock(to string) {
+	if to == "" {
+		return
+	}
+	at, err := time.Parse(time.RFC3339, to)
+	if err != nil {
+		panic(err)
+	}
+	began := time.Now()
+	clock = func() time.Time { return at.Add(time.Since(began)) }
 }
 
 // waiting runs twice as many tests at a time as there are processors, unless it is

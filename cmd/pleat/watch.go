@@ -104,6 +104,8 @@ func (w *watcher) Watch(r executor.Record) {
 	case executor.Wrote:
 		w.complain("")
 		w.remark(dim, e.Source+" | "+e.Line)
+	case executor.Overrode:
+		w.remark(yellow, fmt.Sprintf("window %s is overridden by %s: %s", e.Window, e.By, e.Reason))
 	case executor.Warned:
 		w.complain(e.Text)
 		w.remark(yellow, "warning: "+e.Text)

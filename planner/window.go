@@ -1,0 +1,214 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"pleat/spec"
+)
+
+// within has a step keep to the windows of what it is about. Who goes back keeps to
+// none, and neither does who goes on while services are down.
+func (e *emitter) within(s *Step) {
+	if e.goal.Rollback || s.Together {
+		return
+	}
+	kind := spec.SchemaSteps
+	if _, ok := cutPrefix(s.Address, "service."); ok {
+		kind = spec.RolloutSteps
+	}
+	for _, w := range e.windowsOf(*s) {
+		s.Guards = append(s.Guards, &Within{Window: w.For(kind), Takes: takes(*s)})
+		s.Waits = append(s.Waits, w.Name)
+	}
+}
+
+// windowsOf are the windows of a step, each once: that of the whole before that of
+// a part.
+func (e *emitter) windowsOf(s Step) []*spec.Window {
+	var out []*spec.Window
+	add := func(w *spec.Window) {
+		if w != nil && !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	if name, ok := cutPrefix(s.Address, "service."); ok && e.byName[name] != nil {
+		add(e.byName[name].Window)
+	}
+	if name, ok := cutPrefix(s.Address, "migrations."); ok {
+		for _, d := range e.spec.Migrations {
+			if d.Name == name {
+				add(d.Window)
+			}
+		}
+	}
+	if name, ok := cutPrefix(s.Address, "change."); ok {
+		if i, known := e.position[name]; known {
+			e.partsOf(e.changes[i], s, add)
+		}
+	}
+	return out
+}
+
+// partsOf gives the windows of a change and of the part of it that a step is of.
+func (e *emitter) partsOf(c *spec.Change, s Step, add func(*spec.Window)) {
+	add(c.Window)
+	if e.current.kind == moveHide || e.current.kind == moveDrop {
+		add(c.Contract.Window)
+	}
+	for _, b := range c.Backfills {
+		if s.Kind == KindBackfill && e.source(b.Range) == s.Source {
+			add(b.Window)
+		}
+	}
+	for _, op := range c.Operations() {
+		if sql, ok := op.(*spec.SQL); ok && e.source(sql.Range) == s.Source {
+			add(sql.Window)
+		}
+	}
+}
+
+// takes is how long a step takes by itself; 0 where nobody knows.
+func takes(s Step) time.Duration {
+	if a, ok := s.Action.(*Pause); ok {
+		return a.For
+	}
+	return 0
+}
+
+// shut says why a window keeps a step from running for longer than is waited; "" = none does.
+func (e *emitter) shut(s Step) string {
+	return shut(s, e.state.Now, e.goal.MaxWait, e.goal.Overrides)
+}
+
+func shut(s Step, now time.Time, wait time.Duration, overrides []Override) string {
+	for _, g := range s.Guards {
+		w, ok := g.(*Within)
+		if !ok || overridden(overrides, w) {
+			continue
+		}
+		if a := w.Answer(now); !a.Met && a.Recheck > wait {
+			return a.Reason
+		}
+	}
+	return ""
+}
+
+// Overridden tells whether the plan does not keep to the window of a guard.
+func (p *Plan) Overridden(g *Within) bool { return overridden(p.Overrides, g) }
+
+func overridden(overrides []Override, g *Within) bool {
+	return slices.ContainsFunc(overrides, func(o Override) bool { return o.Window == g.Window.Name })
+}
+
+// never is when a window is asked again that does not open any more.
+const never = 100 * 365 * 24 * time.Hour
+
+// Answer is the guard's at an instant. A step has to fit with half of what it takes
+// to spare.
+func (g *Within) Answer(now time.Time) Answer {
+	w, needs := g.Window, g.Takes*3/2
+	open, until, reason := w.Open(now)
+	if open && (until.IsZero() || until.Sub(now) >= needs) {
+		return Answer{Met: true}
+	}
+	next, ok := w.Next(now, needs)
+	a := Answer{Closed: true, Recheck: never}
+	if ok {
+		a.Recheck, a.Reason = next.Sub(now), fmt.Sprintf("window %s opens %s", w.Name, w.When(next, now))
+	} else {
+		a.Reason = fmt.Sprintf("window %s does not open any more", w.Name)
+	}
+	switch {
+	case open && ok:
+		a.Reason = fmt.Sprintf("it takes about %s, and window %s closes %s: it opens %s", shortDuration(g.Takes), w.Name, w.When(until, now), w.When(next, now))
+	case needs > 0 && !ok:
+		a.Reason = fmt.Sprintf("it takes about %s, and window %s never opens for that long", shortDuration(g.Takes), w.Name)
+	case reason != "":
+		a.Reason += " (" + reason + ")"
+	}
+	return a
+}
+
+// Until is when the window of a step that runs closes; the zero time where it does not.
+func (p *Plan) Until(s Step, now time.Time) time.Time {
+	var first time.Time
+	for _, g := range s.Guards {
+		w, ok := g.(*Within)
+		if !ok || p.Overridden(w) {
+			continue
+		}
+		open, until, _ := w.Window.Open(now)
+		if !open {
+			return now
+		}
+		if first.IsZero() || !until.IsZero() && until.Before(first) {
+			first = until
+		}
+	}
+	return first
+}
+
+// At is the plan as it is at another instant, with these windows overridden beside
+// its own: what only windows put off is put off or not as they are then. Its
+// fingerprint stays.
+func (p *Plan) At(now time.Time, goal Goal) *Plan {
+	then := *p
+	then.Steps = slices.Clone(p.Steps)
+	then.Overrides = append(slices.Clone(p.Overrides), goal.Overrides...)
+	put := map[string]bool{}
+	for _, s := range p.Steps {
+		if why := shut(s, p.Made, 0, p.Overrides); why != "" {
+			put[why] = true
+		}
+	}
+	for i := range then.Steps {
+		if s := &then.Steps[i]; put[s.Deferred] {
+			s.putOff(deferral{})
+		}
+	}
+	return then.Withhold(func(s Step) string { return shut(s, now, goal.wait(), then.Overrides) })
+}
+
+// windowed says what keeps to which windows, and what those are.
+func (p *planning) windowed() []string {
+	var out []string
+	put := func(what any, w *spec.Window) {
+		if w != nil {
+			out = append(out, fmt.Sprintf("%s %s", what, p.digestOf(w)))
+		}
+	}
+	for _, s := range p.spec.Services {
+		put(s.Address(), s.Window)
+	}
+	for _, d := range p.spec.Migrations {
+		put(d.Address(), d.Window)
+	}
+	for _, c := range p.changes {
+		put(c.Address(), c.Window)
+		for i, b := range c.Backfills {
+			put(fmt.Sprintf("%s backfill %d", c.Address(), i), b.Window)
+		}
+		for i, op := range c.Operations() {
+			if sql, ok := op.(*spec.SQL); ok {
+				put(fmt.Sprintf("%s sql %d", c.Address(), i), sql.Window)
+			}
+		}
+		if c.Contract != nil {
+			put(string(c.Address())+" contract", c.Contract.Window)
+		}
+	}
+	return out
+}
+
+// unmeasured are guards without how long their steps take.
+func unmeasured(guards []Guard) []Guard {
+	out := slices.Clone(guards)
+	for i, g := range out {
+		if w, ok := g.(*Within); ok {
+			out[i] = &Within{Window: w.Window}
+		}
+	}
+	return out
+}
