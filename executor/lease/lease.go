@@ -22,9 +22,10 @@ import (
 const (
 	heartbeat      = 5 * time.Second
 	expiry         = 30 * time.Second
-	cleanupTimeout = 10 * time.Second
-	resending      = time.Second            // for which it is tried again where it cannot be reached
-	pause          = 100 * time.Millisecond // between two tries to free it
+	cleanupTimeout = 5 * time.Second
+	answered       = 1500 * time.Millisecond // within which a connection that carries anything does
+	resending      = time.Second             // for which it is tried again where it cannot be reached
+	pause          = 100 * time.Millisecond  // between two tries to free it
 )
 
 // Terms are how a lease is kept. The zero value means the defaults: a
@@ -228,7 +229,8 @@ func (l *Lease) lose(reason error) {
 // Release stops the heartbeat, waits for it, and frees the lease, also when
 // ctx was cancelled. Releasing again, or after the lease was lost, does
 // nothing. After an error the lease ends by expiry: where its database cannot be
-// reached nobody waits for that.
+// reached nobody waits for that. A connection that swallows everything leaves time
+// for another one.
 func (l *Lease) Release(ctx context.Context) error {
 	l.mutex.Lock()
 	again := l.released
@@ -269,8 +271,14 @@ func (l *Lease) free(ctx context.Context) error {
 }
 
 func (l *Lease) freeOnce(ctx context.Context) error {
-	if err := l.reconnect(ctx); err != nil {
-		return err
+	limited, cancel := context.WithTimeout(ctx, answered)
+	defer cancel()
+	if l.conn.IsClosed() {
+		if err := l.reconnect(limited); err != nil {
+			return err
+		}
+	} else {
+		ctx = limited
 	}
 	_, err := release(ctx, l.conn, l.name, l.holder.ID, l.fence)
 	return err

@@ -436,6 +436,33 @@ func TestALeaseWhoseDatabaseIsGoneIsLeft(t *testing.T) {
 	releasedInVain(t, l)
 }
 
+// What carries nothing and does not end either is not waited for: another connection
+// frees the lease, if there can be one.
+func TestALeaseIsFreedWhereItsConnectionIsSwallowed(t *testing.T) {
+	url := stateDatabase(t)
+	proxy, through := pgtest.NewProxy(t, url)
+	l := take(t, lease.Terms{}, through, "r1")
+	proxy.Swallow(false)
+	began := time.Now()
+	release(t, l)
+	if waited := time.Since(began); waited > 5*time.Second {
+		t.Errorf("it was waited for %s", waited)
+	}
+	if h := show(t, url); h != nil {
+		t.Errorf("still held by %s", h)
+	}
+}
+
+func TestALeaseWhoseDatabaseIsSwallowedIsLeft(t *testing.T) {
+	proxy, through := pgtest.NewProxy(t, stateDatabase(t))
+	l, err := lease.Take(t.Context(), spec.Plain(through), name, self(t, "r1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Swallow(true)
+	releasedInVain(t, l)
+}
+
 func TestAClaimThatIsNotAnsweredIsLookedFor(t *testing.T) {
 	url := stateDatabase(t)
 	proxy, through := pgtest.NewProxy(t, url)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/url"
 	"sync"
@@ -19,6 +20,8 @@ type Proxy struct {
 	watch    atomic.Pointer[Cut]
 	refuse   atomic.Bool
 	linger   atomic.Bool
+	deaf     atomic.Int64 // up to which session the proxy swallows
+	sessions atomic.Int64
 	work     sync.WaitGroup
 
 	mutex sync.Mutex
@@ -73,6 +76,16 @@ func (p *Proxy) Lead(address string) { p.upstream.Store(&address) }
 // gone, as a network does that loses the client's last words.
 func (p *Proxy) Linger() { p.linger.Store(true) }
 
+// Swallow makes the connections that there are carry nothing any more, in either
+// direction, and end only with the proxy; with later, those to come too.
+func (p *Proxy) Swallow(later bool) {
+	last := p.sessions.Load()
+	if later {
+		last = math.MaxInt64
+	}
+	p.deaf.Store(last)
+}
+
 // Sever cuts all connections at once.
 func (p *Proxy) Sever() {
 	p.mutex.Lock()
@@ -110,7 +123,7 @@ func (p *Proxy) serve(client net.Conn) {
 	}
 	defer p.forget(server)
 	p.remember(server)
-	s := &session{proxy: p, client: client, server: server}
+	s := &session{proxy: p, client: client, server: server, number: p.sessions.Add(1)}
 	answers := make(chan struct{})
 	p.work.Go(func() {
 		defer close(answers)
@@ -140,6 +153,7 @@ func (p *Proxy) forget(c net.Conn) {
 type session struct {
 	proxy          *Proxy
 	client, server net.Conn
+	number         int64
 	mute           atomic.Pointer[Cut] // why the client sees no more answers
 }
 
@@ -160,12 +174,17 @@ func (s *session) copyRequests() {
 	}
 }
 
+func (s *session) swallowed() bool { return s.number <= s.proxy.deaf.Load() }
+
 var errCut = errors.New("cut")
 
 func (s *session) forward(kind byte) error {
 	message, err := read(s.client, kind)
 	if err != nil {
 		return err
+	}
+	if s.swallowed() {
+		return nil
 	}
 	cut := s.proxy.watch.Load()
 	due := cut != nil && kind != 0 && cut.At(kind, message[5:])
@@ -196,6 +215,9 @@ func (s *session) copyAnswers() {
 		n, err := s.server.Read(buffer)
 		if err != nil {
 			return
+		}
+		if s.swallowed() {
+			continue
 		}
 		if cut := s.mute.Load(); cut != nil {
 			cut.done(s.proxy)
