@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -41,7 +42,7 @@ before it have made.
 A file runs as one transaction, unless it has a statement that cannot be in one,
 or BEGIN and COMMIT of its own. A comment before a statement allows what it has:
 -- pleat:allow CODE reason` + "\n" +
-			exitHelp("0 no hazard, or all were allowed", "1 a file cannot be read, or a usage error", "2 there are hazards; with --strict, or advice"),
+			exitHelp("0 no hazard, or all were allowed", "1 a file cannot be read (what can be is reported), or a usage error", "2 there are hazards; with --strict, or advice"),
 		RunE: func(_ *cobra.Command, args []string) error { return a.lint(args, o) },
 	}
 	f := c.Flags()
@@ -79,15 +80,13 @@ func (a *app) lint(args []string, o lintOptions) error {
 		args = []string{"."}
 	}
 	var files []linted
+	var unread []error
 	for _, arg := range args {
 		more, err := a.lintArgument(arg, options)
-		if err != nil {
-			return err
-		}
-		files = append(files, more...)
+		files, unread = append(files, more...), append(unread, err)
 	}
 	findings := o.findings(files)
-	if err := a.lintReport(o.format, files, findings); err != nil {
+	if err := errors.Join(append(unread, a.lintReport(o.format, files, findings))...); err != nil {
 		return err
 	}
 	for _, f := range findings {
@@ -137,28 +136,30 @@ func (a *app) lintArgument(arg string, o hazard.Options) ([]linted, error) {
 	if err != nil {
 		return nil, fmt.Errorf("standard input: %w", err)
 	}
-	f, err := lintSource("<stdin>", source, hazard.NewReader(o))
-	return []linted{f}, err
+	return lintSource("<stdin>", source, hazard.NewReader(o))
 }
 
-// lintPath reads a file, or the .sql files below a directory.
+// lintPath reads a file, or the .sql files below a directory. With an error it has
+// what could be read.
 func lintPath(path string, o hazard.Options) ([]linted, error) {
 	if info, err := os.Stat(path); err != nil {
 		return nil, err
 	} else if !info.IsDir() {
-		f, err := lintFile(path, hazard.NewReader(o))
-		return []linted{f}, err
+		return lintFile(path, hazard.NewReader(o))
 	}
 	var all []linted
+	var unread []error
 	err := filepath.WalkDir(path, func(dir string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.IsDir() {
-			return err
+		if err != nil { // lintDir says so
+			return nil
 		}
-		files, err := lintDir(dir, o)
-		all = append(all, files...)
-		return err
+		if entry.IsDir() {
+			files, err := lintDir(dir, o)
+			all, unread = append(all, files...), append(unread, err)
+		}
+		return nil
 	})
-	return all, err
+	return all, errors.Join(append(unread, err)...)
 }
 
 // lintDir reads the migrations of a directory one after the other, and its
@@ -170,6 +171,11 @@ func lintDir(dir string, o hazard.Options) ([]linted, error) {
 	}
 	var ups []*migrate.Migration
 	var all []linted
+	var unread []error
+	read := func(name string, reader *hazard.Reader) {
+		files, err := lintFile(filepath.Join(dir, name), reader)
+		all, unread = append(all, files...), append(unread, err)
+	}
 	for _, e := range entries {
 		if e.IsDir() || !strings.HasSuffix(e.Name(), ".sql") {
 			continue
@@ -180,38 +186,31 @@ func lintDir(dir string, o hazard.Options) ([]linted, error) {
 			}
 			continue
 		}
-		f, err := lintFile(filepath.Join(dir, e.Name()), hazard.NewReader(o))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, f)
+		read(e.Name(), hazard.NewReader(o))
 	}
 	slices.SortFunc(ups, func(x, y *migrate.Migration) int { return cmp.Compare(x.Version, y.Version) })
 	reader := hazard.NewReader(o)
 	for _, m := range ups {
-		f, err := lintFile(filepath.Join(dir, m.Raw), reader)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, f)
+		read(m.Raw, reader)
 	}
-	return all, nil
+	return all, errors.Join(unread...)
 }
 
-func lintFile(path string, reader *hazard.Reader) (linted, error) {
+// lintFile has the one file, or none and why.
+func lintFile(path string, reader *hazard.Reader) ([]linted, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
-		return linted{}, err
+		return nil, err
 	}
 	return lintSource(path, source, reader)
 }
 
-func lintSource(path string, source []byte, reader *hazard.Reader) (linted, error) {
+func lintSource(path string, source []byte, reader *hazard.Reader) ([]linted, error) {
 	statements, err := reader.Read(string(source))
 	if err != nil {
-		return linted{}, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return linted{File: filepath.ToSlash(path), Statements: statements, source: source}, nil
+	return []linted{{File: filepath.ToSlash(path), Statements: statements, source: source}}, nil
 }
 
 // findings are those that are looked for, in the order of the files.
