@@ -27,7 +27,9 @@ type wayBack struct {
 }
 
 func newWayBack(p *planning) *wayBack {
-	unkept := slices.DeleteFunc(slices.Clone(p.changes), func(c *spec.Change) bool { return len(c.Backfills) == 0 || synced(c) })
+	unkept := slices.DeleteFunc(slices.Clone(p.changes), func(c *spec.Change) bool {
+		return synced(c) || !slices.ContainsFunc(c.Backfills, func(b *spec.Backfill) bool { return !b.Fills })
+	})
 	return &wayBack{planning: p, able: p.leaving(), lost: map[releaseKey]bool{}, unkept: unkept, gone: map[releaseKey]bool{}, kept: map[releaseKey]bool{}}
 }
 

@@ -89,7 +89,7 @@ func (l *loader) fill(c *Change, o *SetNotNull, kept bool) {
 		}
 	}
 	b := DefaultBackfill(o.Table)
-	b.Set, b.Kept, b.Range, b.At = map[string]string{o.Column: expression}, kept, n.rng(), Places{"set." + o.Column: n.at("fill")}
+	b.Set, b.Kept, b.Fills, b.Range, b.At = map[string]string{o.Column: expression}, kept, true, n.rng(), Places{"set." + o.Column: n.at("fill")}
 	l.backfillNodes[b] = n
 	c.Backfills = append(c.Backfills, b)
 }

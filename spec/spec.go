@@ -565,7 +565,10 @@ type Backfill struct {
 	Window   *Window // beside the change's; nil: none of its own
 	// Kept says that no release makes rows that have to be filled: it need not
 	// wait until those are gone that do not know the change.
-	Kept  bool
+	Kept bool
+	// Fills says that there is one shape: it puts a value where there is none, and
+	// what releases of either side write the other finds.
+	Fills bool
 	Range hcl.Range
 	At    Places
 }
