@@ -227,12 +227,20 @@ func (s shape) service(b *strings.Builder, name, own, processes string) {
 
 func digest(release int) string { return strings.Repeat(fmt.Sprint(release), 64) }
 
-// specs are those that were read already: a plan changes nothing in one.
-var specs sync.Map
+// specs are those that were read lately: a plan changes nothing in one. Those of
+// 100,000 walks would not fit into memory.
+var specs struct {
+	sync.Mutex
+	of map[shape]*spec.Spec
+}
+
+const specsKept = 1000
 
 func (s shape) spec(t testing.TB) *spec.Spec {
-	if known, ok := specs.Load(s); ok {
-		return known.(*spec.Spec)
+	specs.Lock()
+	defer specs.Unlock()
+	if known := specs.of[s]; known != nil {
+		return known
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "walk.pleat.hcl"), []byte(s.text()), 0o644); err != nil {
@@ -242,7 +250,10 @@ func (s shape) spec(t testing.TB) *spec.Spec {
 	if diags.HasErrors() {
 		t.Fatalf("%v\n%s", diags, s.text())
 	}
-	specs.Store(s, sp)
+	if specs.of == nil || len(specs.of) == specsKept {
+		specs.of = map[shape]*spec.Spec{}
+	}
+	specs.of[s] = sp
 	return sp
 }
 
