@@ -193,7 +193,11 @@ func (k *carrying) constraint(c Constraint) {
 		return // its index is what was made
 	}
 	name := carriedName(c.Name)
-	units := constraintUnits(k.table, spec.ParseTable(c.References), Constraint{Name: name, Definition: definition, Kind: c.Kind}, k.live.Constraint(name), k.source)
+	made, parent := Constraint{Name: name, Definition: definition, Kind: c.Kind}, spec.ParseTable(c.References)
+	units := constraintUnits(k.table, parent, made, k.live.Constraint(name), k.source)
+	if k.live.Partitioned != "" && c.Kind == Foreign {
+		units = partedKeyUnits(k.table, parent, k.live.Partitions, made, k.live.Constraint(name), k.source)
+	}
 	k.program.Validate = append(k.program.Validate, units...)
 	if c.Kind == Check {
 		k.askCarried(units[0].ID, c, definition)
@@ -298,7 +302,11 @@ func (k *carrying) incoming(f ForeignKey) {
 	}
 	own := k.replacing(child)
 	c := Constraint{Name: name, Definition: spec.RenameForeignKey(notValid(f.Definition), own, k.columns), Kind: Foreign}
-	k.program.Validate = append(k.program.Validate, constraintUnits(child, k.table, c, there, k.source)...)
+	units := constraintUnits(child, k.table, c, there, k.source)
+	if f.Partitioned {
+		units = partedKeyUnits(child, k.table, f.Partitions, c, there, k.source)
+	}
+	k.program.Validate = append(k.program.Validate, units...)
 	if there == nil {
 		f.Columns, f.Referenced = renamedColumns(f.Columns, own), renamedColumns(f.Referenced, k.columns)
 		f.Name, f.Definition = name, c.Definition

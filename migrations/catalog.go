@@ -147,6 +147,9 @@ type ForeignKey struct {
 	Comment    string   `json:"comment,omitempty"`
 	Definition string   `json:"definition"`
 	Valid      bool     `json:"valid"`
+
+	Partitioned bool        `json:"partitioned,omitempty"` // Table is
+	Partitions  []Partition `json:"partitions,omitempty"`  // of Table, by name
 }
 
 // Partition is one partition of a partitioned table.
@@ -158,6 +161,10 @@ type Partition struct {
 
 	// Own is what hangs on a column of the partition and not on that of its table.
 	Own []Dependent `json:"own,omitempty"`
+
+	// Keys are its foreign keys that are not its table's, as far as their name and
+	// whether they are valid.
+	Keys []Constraint `json:"keys,omitempty"`
 }
 
 // Dependent is a thing outside a table that needs it or one of its columns: a

@@ -56,7 +56,7 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 			"%s is partitioned by %s. PostgreSQL cannot partition it by another column, so each row would have to move to a partition of another table. %s", r.Table, t.Partitioned, instead))
 		return
 	}
-	if found := slices.Concat(viewsInTheWay(r, t), triggersInTheWay(r, t), inTheWay(t, c), partitionsInTheWay(t, c)); len(found) > 0 {
+	if found := slices.Concat(viewsInTheWay(r, t), triggersInTheWay(r, t), inTheWay(t, c), partitionsInTheWay(t, c), keysInTheWay(t, c)); len(found) > 0 {
 		l.problem(r.Range, "Something else needs the column as it is", fmt.Sprintf(
 			"%s.%s cannot be replaced while there is: %s. Take it away in an sql block before, and make it again afterwards.",
 			r.Table, r.Column, strings.Join(found, "; ")))

@@ -364,6 +364,11 @@ func (l *lowering) retire(t spec.Table) {
 		l.endSync(&u, sync)
 	}
 	l.retireViews(&u, t)
+	for _, c := range live.Constraints {
+		if c.Kind == Foreign && among(l.replacing(t), c.Columns) && !l.parents(c) {
+			u.Also = append(append(u.Also, partedLocks(t, live.Partitions, AccessExclusive)...), TableLock{Table: spec.ParseTable(c.References), Lock: AccessExclusive})
+		}
+	}
 	// Keys go first: the other end's old column would take its key along.
 	l.program.Drop = append(slices.Concat(l.retireKeys(t, names, live, u), l.program.Drop, l.buildKeys(t, names, live, u)), u)
 }
@@ -450,6 +455,12 @@ func retireKey(parent spec.Table, k ForeignKey, definition string, ended bool, d
 		u.Also = []TableLock{{Table: parent, Lock: AccessExclusive}}
 		u.UndoAlso = u.Also
 	}
+	if k.Partitioned {
+		u.Statements = append(u.Statements, namedPartKeys(child, carriedName(k.Name), k.Name))
+		u.Also = append(partedLocks(child, k.Partitions, AccessExclusive), u.Also...)
+		u.Undo, u.UndoTitle, u.UndoLock, u.UndoAlso = nil, "", "", nil
+		u.Does = []string{"no way back in this run: to add the former key again would have all rows looked at while nobody can write them"}
+	}
 	u.Statements = described(u.Statements, fmt.Sprintf("CONSTRAINT %s ON %s", name, at), k.Comment)
 	return missingUnless(u, u.Title)
 }
@@ -484,6 +495,9 @@ func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live 
 	for _, c := range live.Constraints {
 		if live.Constraint(carriedName(c.Name)) != nil && among(columns, c.Columns) && !l.parents(c) {
 			after = append(after, fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", at, Ident(carriedName(c.Name)), Ident(c.Name)))
+			if live.Partitioned != "" && c.Kind == Foreign {
+				after = append(after, namedPartKeys(t, carriedName(c.Name), c.Name))
+			}
 			after = described(after, fmt.Sprintf("CONSTRAINT %s ON %s", Ident(c.Name), at), c.Comment)
 		}
 	}

@@ -27,16 +27,22 @@ func partitionsInTheWay(t *Table, c *Column) []string {
 			}
 		}
 	}
-	for _, k := range t.Constraints {
-		switch {
-		case !slices.Contains(k.Columns, c.Name):
-		case k.Kind == Foreign:
-			found = append(found, "constraint "+k.Name+", which a partitioned table cannot get before its rows are looked at")
-		}
-	}
 	for _, k := range t.References {
 		if slices.Contains(k.Referenced, c.Name) {
 			found = append(found, fmt.Sprintf("constraint %s of %s, which refers to a partitioned table", k.Name, k.Table))
+		}
+	}
+	return found
+}
+
+// keysInTheWay are the foreign keys to the column that no copy can be made of.
+func keysInTheWay(t *Table, c *Column) []string {
+	var found []string
+	for _, k := range t.References {
+		for _, p := range k.Partitions {
+			if p.Unlike != "" && slices.Contains(k.Referenced, c.Name) {
+				found = append(found, fmt.Sprintf("constraint %s of %s, of which partition %s cannot have its own (%s)", k.Name, k.Table, p.Table, p.Unlike))
+			}
 		}
 	}
 	return found

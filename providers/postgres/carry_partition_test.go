@@ -1,8 +1,11 @@
 package postgres_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"pleat/migrations"
 )
@@ -12,28 +15,29 @@ import (
 func TestWhatASwapOfPartitionsDoesNotCarryIsRefused(t *testing.T) {
 	const table = `create table events (id int not null, at date not null, note text, kind int) partition by range (at);
 		create table events_1 partition of events for values from ('2025-01-01') to ('2026-01-01');
+		create table plain (note text);
 		create function f() returns trigger language plpgsql as 'begin return null; end';`
 	const note = "change_type \"events\" \"note\" {\n\ttype = \"varchar(99)\"\n}"
 	for name, test := range map[string]struct{ setup, change, want string }{
-		"the key":                {change: "change_type \"events\" \"at\" {\n\ttype = \"timestamptz\"\n}", want: "Column tells partitions apart; events is partitioned by RANGE (at)."},
-		"a partition":            {change: "change_type \"events_1\" \"note\" {\n\ttype = \"varchar(99)\"\n}", want: "events_1 is a partition of events, and has the columns of that. Replace the column of events."},
-		"parts of parts":         {setup: "create table events_2 partition of events for values from ('2026-01-01') to ('2027-01-01') partition by list (kind)", want: "partition events_2 (it is partitioned itself)"},
-		"key to its key":         {setup: "alter table events add primary key (note, at); create table o (note text, at date, foreign key (note, at) references events)", want: "constraint o_note_at_fkey of o, which"},
-		"foreign key":            {setup: "create table notes (note text primary key); alter table events add foreign key (note) references notes", want: "constraint events_note_fkey, which"},
-		"part's index":           {setup: "create index own on events_1 (note)", want: "index public.own of partition events_1"},
-		"part's check":           {setup: "alter table events_1 add constraint own check (note <> '')", want: "constraint own on table public.events_1 of partition events_1"},
-		"part's unique":          {setup: "alter table events_1 add constraint own unique (note)", want: "constraint own on table public.events_1 of partition events_1"},
-		"part's trigger":         {setup: "create trigger g after update of note on events_1 for each row execute function f()", want: "trigger g on table public.events_1 of partition events_1"},
-		"part's trigger's state": {setup: "create trigger g after update of note on events for each row execute function f(); alter table events_1 disable trigger g", want: "the state of trigger g on table public.events_1 of partition events_1"},
-		"part's view":            {setup: "create view own as select note from events_1", want: "view public.own of partition events_1"},
-		"part's policy":          {setup: "create policy own on events_1 using (note <> '')", want: "policy own on table public.events_1 of partition events_1"},
-		"part's statistics":      {setup: "create statistics own on note, kind from events_1", want: "statistics object public.own of partition events_1"},
-		"part's default":         {setup: "alter table events_1 alter note set default 'x'", want: "its default of partition events_1"},
-		"part's NOT NULL":        {setup: "alter table events_1 alter note set not null", want: "its NOT NULL of partition events_1"},
-		"part's rights":          {setup: "grant select (note) on events_1 to pg_monitor", want: "its settings of partition events_1"},
-		"part's storage":         {setup: "alter table events_1 alter note set storage external", want: "its settings of partition events_1"},
-		"part's key to it":       {setup: "create unique index u on events_1 (note); create table o (note text references events_1 (note))", want: "constraint o_note_fkey on table public.o of partition events_1"},
-		"part's other columns":   {setup: "create index own on events_1 (kind); alter table events_1 alter kind set not null", want: "no diagnostics"},
+		"the key":                 {change: "change_type \"events\" \"at\" {\n\ttype = \"timestamptz\"\n}", want: "Column tells partitions apart; events is partitioned by RANGE (at)."},
+		"a partition":             {change: "change_type \"events_1\" \"note\" {\n\ttype = \"varchar(99)\"\n}", want: "events_1 is a partition of events, and has the columns of that. Replace the column of events."},
+		"parts of parts":          {setup: "create table events_2 partition of events for values from ('2026-01-01') to ('2027-01-01') partition by list (kind)", want: "partition events_2 (it is partitioned itself)"},
+		"key to its key":          {setup: "alter table events add primary key (note, at); create table o (note text, at date, foreign key (note, at) references events)", want: "constraint o_note_at_fkey of o, which"},
+		"key from parts of parts": {setup: "create unique index u on plain (note); create table o (note text references plain (note)) partition by list (note); create table o_1 partition of o for values in ('x') partition by list (note)", change: "change_type \"plain\" \"note\" {\n\ttype = \"varchar(99)\"\n}", want: "constraint o_note_fkey of o, of which partition o_1 cannot have its own (it is partitioned itself)"},
+		"part's index":            {setup: "create index own on events_1 (note)", want: "index public.own of partition events_1"},
+		"part's check":            {setup: "alter table events_1 add constraint own check (note <> '')", want: "constraint own on table public.events_1 of partition events_1"},
+		"part's unique":           {setup: "alter table events_1 add constraint own unique (note)", want: "constraint own on table public.events_1 of partition events_1"},
+		"part's trigger":          {setup: "create trigger g after update of note on events_1 for each row execute function f()", want: "trigger g on table public.events_1 of partition events_1"},
+		"part's trigger's state":  {setup: "create trigger g after update of note on events for each row execute function f(); alter table events_1 disable trigger g", want: "the state of trigger g on table public.events_1 of partition events_1"},
+		"part's view":             {setup: "create view own as select note from events_1", want: "view public.own of partition events_1"},
+		"part's policy":           {setup: "create policy own on events_1 using (note <> '')", want: "policy own on table public.events_1 of partition events_1"},
+		"part's statistics":       {setup: "create statistics own on note, kind from events_1", want: "statistics object public.own of partition events_1"},
+		"part's default":          {setup: "alter table events_1 alter note set default 'x'", want: "its default of partition events_1"},
+		"part's NOT NULL":         {setup: "alter table events_1 alter note set not null", want: "its NOT NULL of partition events_1"},
+		"part's rights":           {setup: "grant select (note) on events_1 to pg_monitor", want: "its settings of partition events_1"},
+		"part's storage":          {setup: "alter table events_1 alter note set storage external", want: "its settings of partition events_1"},
+		"part's key to it":        {setup: "create unique index u on events_1 (note); create table o (note text references events_1 (note))", want: "constraint o_note_fkey on table public.o of partition events_1"},
+		"part's other columns":    {setup: "create index own on events_1 (kind); alter table events_1 alter kind set not null", want: "no diagnostics"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,6 +77,50 @@ func TestTheKeyOfAPartitionedTableTakesWhatWasBuilt(t *testing.T) {
 	}
 	if left := w.leftovers(); left != "" {
 		t.Errorf("left over: %s", left)
+	}
+}
+
+// The table takes over the foreign keys of its partitions without a look at a row. A
+// partition that comes in between stops that.
+func TestTheForeignKeyOfAPartitionedTableIsThatOfItsParts(t *testing.T) {
+	w := newWorld(t, `create table kinds (kind int primary key); insert into kinds select generate_series(1, 9);
+		create table events (at date, kind int references kinds) partition by range (at);
+		create table events_1 partition of events for values from ('2025-01-01') to ('2026-01-01');
+		insert into events select '2025-05-05', i from generate_series(1, 9) i`)
+	c := written(t, "change_type \"events\" \"kind\" {\n\ttype = \"bigint\"\n}")
+	p := w.lower(c)
+	w.do(p, p.Expand, migrations.Expanded)
+	w.apply(backfillOf(w.lower(c)))
+	p = w.lower(c)
+	parts, last := p.Validate[:len(p.Validate)-1], p.Validate[len(p.Validate)-1]
+	w.do(p, parts, "")
+	w.exec("create table events_2 partition of events for values from ('2026-01-01') to ('2027-01-01')")
+	err := w.try(t.Context(), w.step(forward(p, last, migrations.Verified)))
+	if err == nil || !strings.Contains(err.Error(), "partition public.events_2 came after the plan was made") {
+		t.Errorf("with a partition that came meanwhile: %v", err)
+	}
+	p = w.lower(c)
+	parts, last = p.Validate[:len(p.Validate)-1], p.Validate[len(p.Validate)-1]
+	if len(parts) != 4 || !parts[0].Applied || !parts[1].Applied || parts[2].Applied {
+		t.Fatalf("of %d steps before the last, those of the first partition are not the ones that are done", len(parts))
+	}
+	w.do(p, parts[2:], "")
+	w.exec("set session_replication_role = replica; insert into events (at, kind, pleat_new_kind) values ('2025-05-05', 77, 77); reset session_replication_role")
+	w.do(p, []migrations.Unit{last}, migrations.Verified)
+}
+
+// A key to a partitioned table has another one to each of its partitions. They come
+// with it, and none of them is made for itself: it would refuse the rows of the others.
+func TestAKeyToAPartitionedTableIsCarriedAsOne(t *testing.T) {
+	const setup = `create table events (at date, id bigint, primary key (id, at)) partition by range (at);
+		create table events_1 partition of events for values from ('2025-01-01') to ('2026-01-01');
+		create table events_2 partition of events for values from ('2026-01-01') to ('2027-01-01');
+		insert into events select d, i from generate_series(1, 100) i, (values (date '2025-05-05'), ('2026-05-05')) as v (d);
+		create table notes (at date, id %s, constraint noted foreign key (id, at) references events); insert into notes (id, at) select id, at from events;`
+	w := newWorld(t, fmt.Sprintf(setup, "int"))
+	w.replaceUntil(written(t, "change_type \"notes\" \"id\" {\n\ttype = \"bigint\"\n}"), migrations.Contracted, "insert into notes (id, at) select id, at from events")
+	if diff := cmp.Diff(newWorld(t, fmt.Sprintf(setup, "bigint")).dump(), w.dump()); diff != "" {
+		t.Errorf("at the end (-want +got):\n%s", diff)
 	}
 }
 

@@ -260,6 +260,8 @@ func (r *reader) constraints() {
 		       coalesce(pg_catalog.obj_description(c.oid, 'pg_constraint'), '')
 		from pg_catalog.pg_constraint c
 		where c.conrelid = any($1::oid[]) and c.contype not in ('p', 't', 'n')
+		  -- A key to a partitioned table has another one to each partition.
+		  and not exists (select from pg_catalog.pg_constraint whole where whole.oid = c.conparentid and whole.conrelid = c.conrelid)
 		order by c.conrelid, c.conname collate "C"`,
 		[]any{&c.Name, &c.Definition, &c.Valid, &c.Kind, &c.Columns, &c.References, &c.OtherTypes, &c.Comment},
 		func(t *migrations.Table) { t.Constraints = append(t.Constraints, c) })
@@ -313,13 +315,19 @@ func (r *reader) references() {
 		       (select pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) order by k.place)
 		        from pg_catalog.unnest(c.conkey) with ordinality as k (num, place)
 		        join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.num),
-		       pg_catalog.pg_get_constraintdef(c.oid), c.convalidated, coalesce(pg_catalog.obj_description(c.oid, 'pg_constraint'), '')
+		       pg_catalog.pg_get_constraintdef(c.oid), c.convalidated, coalesce(pg_catalog.obj_description(c.oid, 'pg_constraint'), ''), t.relkind = 'p',
+		       case t.relkind when 'p' then (
+		         select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+		           'table', case m.nspname when 'public' then '' else m.nspname || '.' end || p.relname, 'unlike', `+unlike+`, 'keys', `+ownKeys+`)
+		           order by m.nspname collate "C", p.relname collate "C")
+		         from pg_catalog.pg_inherits h join pg_catalog.pg_class p on p.oid = h.inhrelid join pg_catalog.pg_namespace m on m.oid = p.relnamespace
+		         where h.inhparent = t.oid and p.relispartition) end
 		from pg_catalog.pg_constraint c
 		join pg_catalog.pg_class t on t.oid = c.conrelid
 		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
 		where c.confrelid = any($1::oid[]) and c.contype = 'f' and c.conparentid = 0
 		order by c.confrelid, n.nspname collate "C", t.relname collate "C", c.conname collate "C"`,
-		[]any{&k.Name, &k.Table, &k.Columns, &k.Referenced, &k.OtherTypes, &k.Definition, &k.Valid, &k.Comment},
+		[]any{&k.Name, &k.Table, &k.Columns, &k.Referenced, &k.OtherTypes, &k.Definition, &k.Valid, &k.Comment, &k.Partitioned, &k.Partitions},
 		func(t *migrations.Table) { t.References = append(t.References, k) })
 }
 
@@ -332,15 +340,14 @@ func (r *reader) partitions() {
 	}
 	var p migrations.Partition
 	r.each(`
-		select h.inhparent, case n.nspname when 'public' then '' else n.nspname || '.' end || t.relname,
-		       pg_catalog.pg_get_expr(t.relpartbound, t.oid), `+detaching+`,
-		       case t.relkind when 'p' then 'it is partitioned itself' when 'f' then 'it has its rows on another server' else '' end
+		select h.inhparent, case n.nspname when 'public' then '' else n.nspname || '.' end || p.relname,
+		       pg_catalog.pg_get_expr(p.relpartbound, p.oid), `+detaching+`, `+unlike+`, `+ownKeys+`
 		from pg_catalog.pg_inherits h
-		join pg_catalog.pg_class t on t.oid = h.inhrelid
-		join pg_catalog.pg_namespace n on n.oid = t.relnamespace
-		where h.inhparent = any($1::oid[]) and t.relispartition
-		order by h.inhparent, n.nspname collate "C", t.relname collate "C"`,
-		[]any{&p.Table, &p.Bound, &p.Detaching, &p.Unlike},
+		join pg_catalog.pg_class p on p.oid = h.inhrelid
+		join pg_catalog.pg_namespace n on n.oid = p.relnamespace
+		where h.inhparent = any($1::oid[]) and p.relispartition
+		order by h.inhparent, n.nspname collate "C", p.relname collate "C"`,
+		[]any{&p.Table, &p.Bound, &p.Detaching, &p.Unlike, &p.Keys},
 		func(t *migrations.Table) { t.Partitions = append(t.Partitions, p) })
 }
 

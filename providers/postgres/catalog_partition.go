@@ -2,6 +2,14 @@ package postgres
 
 import "pleat/migrations"
 
+// What is asked of a partition p: why it is no plain table, and what foreign keys it
+// has that are not its table's.
+const (
+	unlike  = `case p.relkind when 'p' then 'it is partitioned itself' when 'f' then 'it has its rows on another server' else '' end`
+	ownKeys = `(select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', own.conname, 'valid', own.convalidated) order by own.conname collate "C")
+		        from pg_catalog.pg_constraint own where own.conrelid = p.oid and own.contype = 'f' and own.conparentid = 0)`
+)
+
 // ownOfPartitions are the things that hang on a column of a partition and did not
 // come from its table: they do not go along when that replaces the column.
 func (r *reader) ownOfPartitions() {

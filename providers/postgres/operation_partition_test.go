@@ -84,6 +84,28 @@ func numberingEvents(name string) shape {
 	}
 }
 
+// kindEvents refer to a table, with a type of either end.
+func kindEvents(kind, referring string) string {
+	return fmt.Sprintf(`create table kinds (label text, kind %[1]s primary key);
+		create table events (at timestamptz not null, id int not null, kind %[2]s constraint of_kind references kinds on delete cascade) partition by range (at);
+		create table events_2025 partition of events for values from ('2025-01-01') to ('2026-01-01');
+		create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');
+		create index events_kind on events (kind); create index events_id on events (id); comment on constraint of_kind on events is 'what it is';`, kind, referring)
+}
+
+const fillKinds = `insert into kinds (kind) select generate_series(1, 2000); insert into events (at, id, kind) select timestamptz '2025-01-01' + i * interval '1 hour', i, i from generate_series(1, 2000) i;`
+
+var kindlyEvents = shape{
+	unprepared: true,
+	read:       "select e.at, k.label from events e join kinds k using (kind) where e.id = $1",
+	writes: []string{
+		"update events set kind = $1 % 7 + 1 where id = $1",
+		"insert into events (at, id, kind) values (timestamptz '2025-06-01' + random() * interval '1 day', 10000, $1)",
+		"insert into kinds (kind) values ((random() * 1e9)::int + 10000) on conflict do nothing",
+		"update events set at = case when at < '2026-01-01' then at + interval '1 year' else at - interval '1 year' end where id = $1",
+	},
+}
+
 // noting events are written, and moved from one partition to the other.
 var notingEvents = shape{
 	unprepared: true,
@@ -106,6 +128,9 @@ func partitionOperations(t testing.TB) []operation {
 	widerEvents := `change_type "events" "id" {
 		type = "bigint"
 	}`
+	wider := func(table string) string {
+		return fmt.Sprintf("change_type %q \"kind\" {\n\ttype = \"bigint\"\n}\n", table)
+	}
 	// A partition has its key before its table has: from PostgreSQL 18 on its NOT NULL
 	// is then one of its own as well.
 	const ofTheirOwn = "alter table events_2025 alter id set not null, alter at set not null; alter table events_2026 alter id set not null, alter at set not null;"
@@ -142,6 +167,21 @@ func partitionOperations(t testing.TB) []operation {
 				to = "number"
 			}`), end: numberedEvents + ofTheirOwn + "alter table events rename column id to number",
 			before: numberingEvents("id"), after: numberingEvents("number"),
+		},
+		{
+			name: "change the type of a column of a partitioned table that refers to another", setup: kindEvents("int", "int"), fill: fillKinds,
+			change: written(t, wider("events")), end: kindEvents("int", "bigint"),
+			before: kindlyEvents, after: kindlyEvents,
+		},
+		{
+			name: "change the type of a key that a partitioned table refers to", setup: kindEvents("int", "int"), fill: fillKinds,
+			change: written(t, wider("kinds")), end: kindEvents("bigint", "int"),
+			before: kindlyEvents, after: kindlyEvents,
+		},
+		{
+			name: "change both ends of a key of a partitioned table", setup: kindEvents("int", "int"), fill: fillKinds,
+			change: written(t, wider("events")+wider("kinds")), end: kindEvents("bigint", "bigint"),
+			before: kindlyEvents, after: kindlyEvents,
 		},
 		{
 			name: "attach a partition", setup: events + last, fill: fillEvents + fillLast,

@@ -49,6 +49,7 @@ with space as (
   select c.name, '6 constraint', concat_ws(' ', quote_ident(k.conname), pg_get_constraintdef(k.oid),
     case when not k.convalidated then 'not validated' end, case when not k.conislocal then 'inherited' end)
   from class c join pg_constraint k on k.conrelid = c.oid where k.contype <> 't'
+    and not exists (select from pg_constraint whole where whole.oid = k.conparentid and whole.conrelid = k.conrelid)
   union all
   select c.name, '7 index', concat_ws(' ', pg_get_indexdef(i.indexrelid),
     case when not i.indisvalid then 'INVALID' end, case when not i.indisready then 'NOT READY' end,
