@@ -23,6 +23,7 @@ type variable struct {
 	defaults  *typeexpr.Defaults
 	sensitive bool
 	value     cty.Value // NilVal: not given
+	near      string    // what the environment has instead, as a sentence
 }
 
 func newVariable(n *node) *variable {
@@ -100,7 +101,7 @@ func (v *variable) setDefault() {
 	a, ok := v.node.syntax.Body.Attributes["default"]
 	if !ok {
 		name := v.node.labels[0]
-		v.node.problems.add(v.node.labelRange(0), "Missing value", "The variable %s has no default, and no value is given. Give one with -var %s=VALUE, in a file with -var-file, or as %s%s in the environment.", name, name, environmentPrefix, name)
+		v.node.problems.add(v.node.labelRange(0), "Missing value", "The variable %s has no default, and no value is given. Give one with -var %s=VALUE, in a file with -var-file, or as %s%s in the environment.%s", name, name, environmentPrefix, name, v.near)
 		v.value = cty.DynamicVal
 		return
 	}
@@ -119,8 +120,17 @@ func (l *loader) giveVariables() {
 	for _, e := range l.options.Environ {
 		name, raw, _ := strings.Cut(e, "=")
 		name, ok := strings.CutPrefix(name, environmentPrefix)
-		if v := l.variables[name]; ok && v != nil {
+		if !ok {
+			continue
+		}
+		if v := l.variables[name]; v != nil {
 			v.setRaw(raw, fmt.Sprintf("The value of %s%s in the environment", environmentPrefix, name))
+			continue
+		}
+		for other, v := range l.variables {
+			if strings.EqualFold(other, name) {
+				v.near = fmt.Sprintf(" What it has is %s%s: capitals are told from small letters.", environmentPrefix, name)
+			}
 		}
 	}
 	for _, path := range l.options.VarFiles {

@@ -108,3 +108,14 @@ func TestVariableFileMissing(t *testing.T) {
 		t.Errorf("Load says:\n%s", got)
 	}
 }
+
+func TestAVariableInCapitalsIsNamed(t *testing.T) {
+	dir := directory(t, map[string]string{"a.pleat.hcl": "variable \"role\" {\n  type = string\n}\n"})
+	for environ, want := range map[string]bool{"PLEAT_VAR_ROLE=" + canary: true, "ROLE=x": false, "PLEAT_VAR_OTHER=x": false} {
+		s, diags := spec.Load(dir, spec.Options{Environ: []string{environ}})
+		got := strings.Join(strings.Fields(render(t, s.Sources, diags)), " ")
+		if strings.Contains(got, "What it has is PLEAT_VAR_ROLE: capitals are told from small letters.") != want || strings.Contains(got, canary) {
+			t.Errorf("with %s Load says:\n%s", environ, got)
+		}
+	}
+}

@@ -58,7 +58,23 @@ func (a *app) root() *cobra.Command {
 		newRollbackCommand(a), newScaleCommand(a), newApproveCommand(a), newAbortCommand(a), newUnhideCommand(a), newBackfillCommand(a), newMigrationsCommand(a), newEventsCommand(a), newLogsCommand(a), newShowCommand(a), newUnlockCommand(a),
 		newLintCommand(a), newExplainCommand(a), newAgentCommand(a), newVersionCommand(a),
 	)
+	sayUsage(root.Commands())
 	return root
+}
+
+// sayUsage has verbs that get other arguments than they take say how they are called.
+func sayUsage(verbs []*cobra.Command) {
+	for _, c := range verbs {
+		sayUsage(c.Commands())
+		if fits := c.Args; fits != nil {
+			c.Args = func(c *cobra.Command, args []string) error {
+				if fits(c, args) == nil {
+					return nil
+				}
+				return &usageError{fmt.Errorf("other arguments than it takes; usage: %s", c.UseLine())}
+			}
+		}
+	}
 }
 
 // doubleDashes accepts -long for --long, as other HCL tools do.

@@ -43,11 +43,17 @@ func (b Blocker) String() string {
 	if b.Age > 0 {
 		text += " for " + rounded(b.Age)
 	}
+	if b.Query == unseen {
+		return text + ", whose statement a role with pg_read_all_stats sees"
+	}
 	if b.Query != "" {
 		text += ": " + b.Query
 	}
 	return text
 }
+
+// unseen is the statement of a session that the role may not see.
+const unseen = "<insufficient privilege>"
 
 // short is String without the query.
 func (b Blocker) short() string {
@@ -59,7 +65,7 @@ func (b Blocker) idleInTransaction() bool { return strings.HasPrefix(b.State, "i
 
 // mayBeAutovacuum tells whether the session is one, as far as the role may see.
 func (b Blocker) mayBeAutovacuum() bool {
-	return b.Maintains && (b.Query == "" || strings.HasPrefix(b.Query, "autovacuum") || b.Query == "<insufficient privilege>")
+	return b.Maintains && (b.Query == "" || strings.HasPrefix(b.Query, "autovacuum") || b.Query == unseen)
 }
 
 func (b Blocker) hint() string {

@@ -525,3 +525,10 @@ func TestSeveralLocksShareOneWait(t *testing.T) {
 		t.Errorf("the last lock might have waited %sms of 300ms, whatever the others took", left)
 	}
 }
+
+func TestABlockerWhoseStatementIsNotShown(t *testing.T) {
+	b := postgres.Blocker{PID: 7, Application: "reports", Query: "<insufficient privilege>"}
+	if want := "pid 7 reports, whose statement a role with pg_read_all_stats sees"; b.String() != want {
+		t.Errorf("String = %q, want %q", b, want)
+	}
+}

@@ -106,7 +106,7 @@ func (w *work) counts(ctx context.Context, g *planner.NoStatements) (*counted, e
 	var calls int64
 	_, err = pgx.ForEachRow(rows, []any{&key, &calls, &text}, func() error {
 		switch {
-		case text == "<insufficient privilege>":
+		case text == unseen:
 			now.hidden++
 		case !strings.Contains(text, ours) && w.uses(text, g.Uses):
 			now.calls[key], now.texts[key] = calls, text
