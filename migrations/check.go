@@ -2,6 +2,8 @@ package migrations
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -25,8 +27,19 @@ func (o addCheck) late(l *lowering) late {
 	return late{
 		table: o.Table, lock: AccessExclusive, loose: true, at: o.Range,
 		also:       l.next.Table(o.Table).family(o.Table, AccessExclusive),
-		constraint: Constraint{Name: o.Name, Kind: Check, Definition: "CHECK " + parenthesized(o.Expression)},
+		constraint: checkOf(o.AddCheck),
 	}
+}
+
+// checkOf is a check as the catalog will have it.
+func checkOf(o *spec.AddCheck) Constraint {
+	definition := "CHECK " + parenthesized(o.Expression)
+	return Constraint{Name: o.Name, Kind: Check, Definition: definition, Columns: usedColumns(definition)}
+}
+
+// usedColumns are those that the definition of a constraint names.
+func usedColumns(definition string) []string {
+	return slices.Sorted(maps.Keys(spec.UsedColumns(definition)))
 }
 
 func (o addCheck) check(l *lowering) bool {

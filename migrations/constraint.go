@@ -44,21 +44,43 @@ func (c late) enforce(l *lowering) Unit {
 		Statements: []string{addConstraintSQL(c.table, c.name(), c.constraint.Definition+" NOT VALID")},
 		Undo:       []string{dropConstraintSQL(c.table, c.name())},
 		UndoTitle:  "drop constraint",
-		Applied:    live != nil,
+		Applied:    live != nil || c.went(l),
 		Visible:    true,
 		Source:     c.at,
+	}
+	if u.Applied && live == nil {
+		return u
 	}
 	if live == nil {
 		u.missing = []string{c.title()}
 		return u
 	}
-	if live.Definition != "" && !sameDefinition(live.Definition, c.constraint.Definition) {
+	if live.Definition != "" && !sameDefinition(c.formerly(l, *live), c.constraint.Definition) {
 		u.unlike, u.like = live.Definition, c.constraint.Definition
 		if !c.loose {
 			l.anotherDefinition(u)
 		}
 	}
 	return u
+}
+
+func (c late) went(l *lowering) bool { return l.live.Table(c.table).went(c.constraint.Columns) }
+
+// formerly is the definition of a foreign key by the names that the referenced
+// columns had before a later change, which was taken back from the catalog, gave
+// them others; of another constraint, its definition.
+func (c late) formerly(l *lowering, live Constraint) string {
+	parent, names := l.live.Table(spec.ParseTable(live.References)), map[string]string{}
+	wanted := c.constraint.Referenced()
+	for i, column := range live.Referenced() {
+		if i < len(wanted) && parent != nil && !parent.whole() && parent.Column(column) == nil {
+			names[column] = wanted[i]
+		}
+	}
+	if live.Kind != Foreign || len(names) == 0 {
+		return live.Definition
+	}
+	return spec.RenameForeignKey(live.Definition, nil, names)
 }
 
 func strongest(locks []TableLock) []TableLock {
@@ -78,7 +100,7 @@ func (c late) validate(l *lowering) Unit {
 		Statements: []string{validateSQL(c.table, c.name())},
 		Undo:       []string{},
 		UndoTitle:  "-",
-		Applied:    live != nil && live.Valid,
+		Applied:    live != nil && live.Valid || live == nil && c.went(l),
 		Visible:    true,
 		Source:     c.at,
 	}
@@ -126,11 +148,44 @@ func (c late) appear(l *lowering) {
 	added := c.constraint
 	added.Valid = false
 	t.Constraints = append(t.Constraints, added)
+	if parent := l.next.Table(spec.ParseTable(added.References)); parent != nil && added.Kind == Foreign {
+		parent.References = append(parent.References, ForeignKey{
+			Name: added.Name, Table: c.table.String(), Columns: added.Columns, Referenced: added.Referenced(),
+			OtherTypes: t.typesOf(added.Columns), Definition: added.Definition,
+		})
+	}
 }
+
+// disappear takes the constraint out of the catalog to come.
+func (c late) disappear(l *lowering) {
+	l.next.Table(c.table).removeConstraint(c.name())
+	if parent := l.next.Table(spec.ParseTable(c.constraint.References)); parent != nil && c.constraint.Kind == Foreign {
+		parent.References = slices.DeleteFunc(parent.References, c.isKey)
+	}
+}
+
+// typesOf are the types of columns, "" for one that is not known.
+func (t *Table) typesOf(columns []string) []string {
+	types := make([]string, len(columns))
+	for i, name := range columns {
+		if c := t.Column(name); c != nil {
+			types[i] = c.Type
+		}
+	}
+	return types
+}
+
+// isKey tells the constraint as the referenced table has it.
+func (c late) isKey(k ForeignKey) bool { return k.Name == c.name() && k.Table == c.table.String() }
 
 func (c late) settle(l *lowering) {
 	if found := l.next.Table(c.table).Constraint(c.name()); found != nil {
 		found.Valid = true
+	}
+	if parent := l.next.Table(spec.ParseTable(c.constraint.References)); parent != nil && c.constraint.Kind == Foreign {
+		if i := slices.IndexFunc(parent.References, c.isKey); i >= 0 {
+			parent.References[i].Valid = true
+		}
 	}
 }
 

@@ -187,14 +187,21 @@ func bound(by string, p spec.Partition) string {
 func (o createTable) make(c *Catalog) {
 	t := tableOf(o.CreateTable)
 	t.Comment = o.Comment
+	if len(o.PrimaryKey) > 0 {
+		t.PrimaryKeyName = serverName(o.Table.Name, "_pkey")
+		key := &spec.AddUnique{Table: o.Table, Name: t.PrimaryKeyName, Columns: o.PrimaryKey}
+		t.Indexes = append(t.Indexes, addUnique{AddUnique: key}.ownIndex())
+	}
 	for _, u := range o.Uniques {
 		t.Constraints = append(t.Constraints, Constraint{
 			Name: u.Name, Definition: addUnique{AddUnique: u}.definition(), Valid: true, Kind: Unique, Columns: u.Columns,
 		})
-		t.Indexes = append(t.Indexes, Index{Name: u.Name, Unique: true, Valid: true, Constraint: u.Name})
+		t.Indexes = append(t.Indexes, addUnique{AddUnique: u}.ownIndex())
 	}
 	for _, k := range o.Checks {
-		t.Constraints = append(t.Constraints, Constraint{Name: k.Name, Definition: "CHECK " + parenthesized(k.Expression), Valid: true, Kind: Check})
+		check := checkOf(k)
+		check.Valid = true
+		t.Constraints = append(t.Constraints, check)
 	}
 	for _, i := range o.Indexes {
 		t.Indexes = append(t.Indexes, indexOf(i))

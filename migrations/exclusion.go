@@ -143,7 +143,7 @@ func (o addExclusion) appear(l *lowering) {
 	if t == nil || t.Constraint(o.Name) != nil {
 		return
 	}
-	t.Constraints = append(t.Constraints, Constraint{Name: o.Name, Kind: Exclusion, Definition: o.definition(), Valid: true})
+	t.Constraints = append(t.Constraints, Constraint{Name: o.Name, Kind: Exclusion, Definition: o.definition(), Columns: usedColumns(o.definition()), Valid: true})
 }
 
 func (o addExclusion) unexpand(l *lowering) {

@@ -90,9 +90,9 @@ func (o addForeignKey) contract(l *lowering, _ int) bool {
 	return true
 }
 
-func (o addForeignKey) unexpand(l *lowering)           { l.next.Table(o.Table).removeConstraint(o.Name) }
+func (o addForeignKey) unexpand(l *lowering)           { o.late(l).disappear(l) }
 func (o addForeignKey) settle(l *lowering)             { o.late(l).settle(l) }
-func (o addForeignKey) uncontract(l *lowering)         { l.next.Table(o.Table).removeConstraint(o.Name) }
+func (o addForeignKey) uncontract(l *lowering)         { o.late(l).disappear(l) }
 func (o addForeignKey) takeAway(l *lowering, to Phase) { o.late(l).takeAway(l, to) }
 
 func (o addForeignKey) check(l *lowering) bool {

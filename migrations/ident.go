@@ -63,3 +63,13 @@ func suffixed(name, suffix string) string {
 	}
 	return name[:cut] + suffix
 }
+
+// serverName is what Postgres calls an object of a table for itself: the table's
+// name is cut to let the rest stand.
+func serverName(table, suffix string) string {
+	cut := min(len(table), maxName-len(suffix))
+	for cut < len(table) && !utf8.RuneStart(table[cut]) {
+		cut--
+	}
+	return table[:cut] + suffix
+}

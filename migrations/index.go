@@ -56,7 +56,17 @@ func (o createIndex) units(l *lowering, t *Table, part string) []Unit {
 
 // build is the unit of an index on a table that is not partitioned.
 func (o createIndex) build(l *lowering) Unit {
-	return buildUnit(l, o.Table, spec.Table{Schema: o.Table.Schema, Name: o.Name}, createIndexSQL(o.CreateIndex), o.Range)
+	u := buildUnit(l, o.Table, spec.Table{Schema: o.Table.Schema, Name: o.Name}, createIndexSQL(o.CreateIndex), o.Range)
+	if t := l.live.Table(o.Table); t.index(o.Name) == nil && t.went(usedColumns(indexOf(o.CreateIndex).rest())) {
+		u.Applied, u.missing = true, nil
+	}
+	return u
+}
+
+// rest is the definition of an index from its method on.
+func (i Index) rest() string {
+	_, rest, _ := strings.Cut(i.Definition, " USING ")
+	return rest
 }
 
 // buildUnit builds an index on a table that is not partitioned.

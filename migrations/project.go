@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"slices"
+	"strings"
 
 	"pleat/spec"
 )
@@ -51,11 +52,42 @@ func (t *Table) unhide(column string, by spec.Operation) {
 	if t == nil || t.whole() || t.Column(column) != nil {
 		return
 	}
-	if c := t.Column(HiddenName(column)); c != nil {
-		c.Name = column
+	if t.Column(HiddenName(column)) != nil {
+		t.renameColumn(HiddenName(column), column)
 		return
 	}
 	t.Columns = append(t.Columns, Column{Name: column, Former: by})
+}
+
+// renameColumn gives a column another name, also in what is made of it, as Postgres
+// does.
+func (t *Table) renameColumn(from, to string) {
+	if c := t.Column(from); c != nil {
+		c.Name = to
+	}
+	t.renameUses(from, to)
+}
+
+// renameUses has the indexes and constraints of the table name another column.
+func (t *Table) renameUses(from, to string) {
+	names := map[string]string{from: to}
+	t.PrimaryKey = renamedColumns(t.PrimaryKey, names)
+	for i := range t.Indexes {
+		index := &t.Indexes[i]
+		index.Key = renamedColumns(index.Key, names)
+		if head, rest, ok := strings.Cut(index.Definition, " USING "); ok {
+			index.Definition = head + " USING " + spec.RenameColumns(rest, names)
+		}
+	}
+	for i := range t.Constraints {
+		c := &t.Constraints[i]
+		c.Columns = renamedColumns(c.Columns, names)
+		if c.Kind == Foreign {
+			c.Definition = spec.RenameForeignKey(c.Definition, names, nil)
+			continue
+		}
+		c.Definition = spec.RenameColumns(c.Definition, names)
+	}
 }
 
 func (c *Catalog) unhide(t spec.Table) {

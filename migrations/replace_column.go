@@ -126,12 +126,16 @@ func (o replaceColumn) uncontract(l *lowering) {
 	if t == nil || t.whole() || swapState(t, o.ReplaceColumn) == original {
 		return
 	}
+	if t.Column(HiddenName(o.Column)) != nil {
+		t.renameColumn(o.Final(), o.By)
+		t.renameColumn(HiddenName(o.Column), o.Column)
+		return
+	}
 	if c := t.Column(o.Final()); c != nil {
 		c.Name = o.By
 	}
-	if c := t.Column(HiddenName(o.Column)); c != nil {
-		c.Name = o.Column
-		return
+	if o.Keep {
+		t.renameUses(o.By, o.Column)
 	}
 	former := Column{Name: o.Column, Former: o.ReplaceColumn}
 	if by := t.Column(o.By); o.Keep && by != nil {

@@ -33,6 +33,15 @@ func (t *Table) state(column string) presence {
 	return gone
 }
 
+// went tells whether a later change has taken one of the columns away, and with it
+// what was made of them.
+func (t *Table) went(columns []string) bool {
+	return slices.ContainsFunc(columns, func(name string) bool {
+		c := t.Column(name)
+		return c != nil && c.Former != nil
+	})
+}
+
 func (c *Catalog) state(t spec.Table) presence {
 	if c.Table(t) != nil {
 		return original
@@ -130,6 +139,7 @@ func (c *Catalog) clone() *Catalog {
 		table.Dependents = slices.Clone(t.Dependents)
 		table.Statistics = slices.Clone(t.Statistics)
 		table.Views = slices.Clone(t.Views)
+		table.References = slices.Clone(t.References)
 		copied.Tables[name] = &table
 	}
 	return copied

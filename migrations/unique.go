@@ -82,12 +82,23 @@ func (o addUnique) form() any {
 func (o addUnique) keyed(l *lowering) keyed {
 	return keyed{
 		table: o.Table, name: o.Name, kind: "UNIQUE", deferral: o.Deferral, at: o.Range,
-		there: l.live.Table(o.Table).Constraint(o.Name) != nil,
-		index: &spec.CreateIndex{
-			Name: o.Name, Table: o.Table, Columns: o.Columns, Unique: true,
-			Include: o.Include, NullsNotDistinct: o.NullsNotDistinct, Range: o.Range,
-		},
+		there: l.live.Table(o.Table).Constraint(o.Name) != nil || l.live.Table(o.Table).went(o.Columns),
+		index: o.index(),
 	}
+}
+
+func (o addUnique) index() *spec.CreateIndex {
+	return &spec.CreateIndex{
+		Name: o.Name, Table: o.Table, Columns: o.Columns, Unique: true,
+		Include: o.Include, NullsNotDistinct: o.NullsNotDistinct, Range: o.Range,
+	}
+}
+
+// ownIndex is the constraint's index as the catalog will have it.
+func (o addUnique) ownIndex() Index {
+	i := indexOf(o.index())
+	i.Constraint = o.Name
+	return i
 }
 
 // definition is as pg_get_constraintdef() writes it.
@@ -151,9 +162,7 @@ func (o addUnique) appear(l *lowering) {
 		return
 	}
 	t.removeIndex(o.Name)
-	i := indexOf(o.keyed(l).index)
-	i.Constraint = o.Name
-	t.Indexes = append(t.Indexes, i)
+	t.Indexes = append(t.Indexes, o.ownIndex())
 	t.Constraints = append(t.Constraints, Constraint{Name: o.Name, Kind: Unique, Definition: o.definition(), Columns: o.Columns, Valid: true})
 }
 

@@ -37,7 +37,7 @@ func (p *planning) notMade() map[object]int {
 		}
 		for _, op := range p.changes[i].Expand {
 			for _, o := range objects(p.changes[i].Database, op) {
-				if o.kind != "column" || makesColumns(op) {
+				if o.kind != "column" || p.makesColumns(p.changes[i], op) {
 					out[o] = i
 				}
 			}
@@ -46,11 +46,15 @@ func (p *planning) notMade() map[object]int {
 	return out
 }
 
-// makesColumns tells an operation that makes the columns that it names.
-func makesColumns(op spec.Operation) bool {
-	switch op.(type) {
-	case *spec.AddColumn, *spec.CreateTable:
+// makesColumns tells an operation that has yet to make the columns that it names:
+// a table that is there came with all of its own.
+func (p *planning) makesColumns(c *spec.Change, op spec.Operation) bool {
+	switch o := op.(type) {
+	case *spec.AddColumn:
 		return true
+	case *spec.CreateTable:
+		db := p.state.Databases[c.Database.Name]
+		return db == nil || db.Catalog.Table(o.Table) == nil
 	}
 	return false
 }
