@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"pleat/executor"
@@ -24,9 +25,19 @@ func (r rate) to(e executor.Progressed, at time.Time) rate {
 	return r
 }
 
-// text is "61 %, 120,345 rows, 81,000 rows/s, 4s left".
+// text is "61 %, 120,345 rows, 81,000 rows/s, 4s left". A unit may have a phase behind
+// it, "blocks, building index", of which there are several in a step: it comes last.
 func (r rate) text() string {
-	text := grouped(r.Done) + " " + r.Unit
+	unit, phase, phased := strings.Cut(r.Unit, ", ")
+	text := r.amount(unit)
+	if phased {
+		text += ", " + phase
+	}
+	return text
+}
+
+func (r rate) amount(unit string) string {
+	text := grouped(r.Done) + " " + unit
 	if r.Total > 0 {
 		text = fmt.Sprintf("%d %%, %s", min(100*r.Done/r.Total, 100), text)
 	}
@@ -35,7 +46,7 @@ func (r rate) text() string {
 		return text
 	}
 	speed := float64(r.Done-r.from) / seconds
-	text += fmt.Sprintf(", %s %s/s", grouped(int64(speed)), r.Unit)
+	text += fmt.Sprintf(", %s %s/s", grouped(int64(speed)), unit)
 	if left := r.Total - r.Done; r.Total > 0 && left > 0 {
 		text += ", " + age(time.Duration(float64(left)/speed*float64(time.Second))) + " left"
 	}

@@ -250,5 +250,21 @@ func (r *runner) rollback(ctx context.Context, o rollbackOptions, goal planner.G
 	if err := r.present(ctx, plan, false, applyOptions{autoApprove: o.autoApprove, allow: allow}); err != nil || plan.Empty() {
 		return err
 	}
-	return r.start(ctx, plan, o.events)
+	if err := r.start(ctx, plan, o.events); err != nil {
+		return err
+	}
+	r.app.tellHeld(r.world.spec, plan)
+	return nil
+}
+
+// tellHeld says after a rollback what the spec is to be: as it is, it wants a release
+// that is on hold now, and the next plan is refused.
+func (a *app) tellHeld(sp *spec.Spec, back *planner.Plan) {
+	for _, h := range back.Holds {
+		wants := func(s *spec.Service) bool { return s.Name == h.Service && s.Release.Version == h.Version }
+		if i := slices.IndexFunc(sp.Services, wants); i >= 0 && !a.json {
+			at := sp.Services[i].ReleaseRange
+			a.talk("Next: %s:%d still has %s %s, which is on hold now; set it to what is live", at.Filename, at.Start.Line, h.Service, h.Version)
+		}
+	}
 }

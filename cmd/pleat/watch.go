@@ -179,7 +179,7 @@ func (w *watcher) begin(e executor.StepChanged) {
 
 func (w *watcher) took(e executor.StepChanged) string {
 	text := fmt.Sprintf("%.1fs", e.Took)
-	if w.rate.Done > 0 && w.rate.Step == e.Step {
+	if phased := strings.Contains(w.rate.Unit, ", "); w.rate.Done > 0 && w.rate.Step == e.Step && !phased {
 		text += fmt.Sprintf(", %s %s", grouped(w.rate.Done), w.rate.Unit)
 	}
 	return text

@@ -129,6 +129,22 @@ func TestATerminalHasOneLivingLine(t *testing.T) {
 	}
 }
 
+// A step of several phases says the one that it is at, and at its end none of them.
+func TestAPhaseIsOfTheMoment(t *testing.T) {
+	w := watching(true, 120)
+	w.see(step(executor.StepStarted, nil), executor.Progressed{Step: "s", Done: 100, Total: 400, Unit: "blocks, building index"})
+	w.after(time.Second)
+	w.see(executor.Progressed{Step: "s", Done: 200, Total: 400, Unit: "blocks, building index"})
+	w.tick()
+	if got := w.out.String(); !strings.Contains(got, ", 50 %, 200 blocks, 100 blocks/s, 2.0s left, building index") {
+		t.Errorf("the living line is %q", got)
+	}
+	w.see(step(executor.StepDone, func(e *executor.StepChanged) { e.Took = 2 }))
+	if diff := cmp.Diff([]string{"  1/2  start     demo r2 web 1 of 3                  2.0s"}, screen(w.out.String())); diff != "" {
+		t.Errorf("what stays on the screen (-want +got):\n%s", diff)
+	}
+}
+
 // Titles and results are columns also where a title has no room in its own.
 func TestATerminalHasColumns(t *testing.T) {
 	w := watching(true, 80)
