@@ -303,8 +303,12 @@ func (k *carrying) incoming(f ForeignKey) {
 	own := k.replacing(child)
 	c := Constraint{Name: name, Definition: spec.RenameForeignKey(notValid(f.Definition), own, k.columns), Kind: Foreign}
 	units := constraintUnits(child, k.table, c, there, k.source)
-	if f.Partitioned {
+	switch {
+	case f.Partitioned:
 		units = partedKeyUnits(child, k.table, f.Partitions, c, there, k.source)
+	case k.live.Partitioned != "":
+		units[0].Also = partedLocks(k.table, k.live.Partitions, ShareRowExclusive)
+		units[0].UndoAlso = partedLocks(k.table, k.live.Partitions, AccessExclusive)
 	}
 	k.program.Validate = append(k.program.Validate, units...)
 	if there == nil {

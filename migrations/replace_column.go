@@ -374,7 +374,8 @@ func (l *lowering) retire(t spec.Table) {
 		}
 	}
 	// Keys go first: the other end's old column would take its key along.
-	l.program.Drop = append(slices.Concat(l.retireKeys(t, names, live, u), l.program.Drop, l.buildKeys(t, names, live, u)), u)
+	again := l.referAgain(t, names, live, &u)
+	l.program.Drop = slices.Concat(l.retireKeys(t, names, live, u), l.program.Drop, l.buildKeys(t, names, live, u), []Unit{u}, again)
 }
 
 // retireKeys ends the foreign keys to the old columns, each in a transaction of
@@ -406,6 +407,10 @@ func (l *lowering) retireKeys(parent spec.Table, replaced []*spec.ReplaceColumn,
 			own, referenced = hiddenNames(others), hiddenNames(replaced)
 		}
 		u := retireKey(parent, k, spec.RenameForeignKey(notValid(k.Definition), own, referenced), ended, drop)
+		if t.Partitioned != "" {
+			u.Also = partedLocks(parent, t.Partitions, AccessExclusive)
+			u.UndoAlso = u.Also
+		}
 		if among(l.replacing(child), k.Columns) {
 			for _, r := range others {
 				u.HideFor = min(u.HideFor, r.Hide)

@@ -92,16 +92,23 @@ func (l *lowering) buildKeys(t spec.Table, replaced []*spec.ReplaceColumn, live 
 
 // take ends the constraint on the old columns, and with it the copy beside, and makes
 // the one that takes over of what was built. A partition without its index would have
-// it built while nobody can use the table.
+// it built while nobody can use the table. The foreign keys that need the copy are
+// added again within the transaction, and hold for each row that is written from then
+// on.
 func (k partedKey) take() string {
 	var names []string
 	for _, p := range k.live.Partitions {
 		names = append(names, k.part(p).Name)
 	}
-	at, name := tableIdent(k.table), Ident(k.name)
+	var referring []string
+	for _, f := range k.live.References {
+		referring = append(referring, f.Name)
+	}
+	at, name, beside := tableIdent(k.table), Ident(k.name), Ident(k.table.Schema, carriedName(k.name))
 	body := fmt.Sprintf(`
 declare
   kept pg_catalog.jsonb;
+  referring pg_catalog.jsonb;
   it pg_catalog.jsonb;
 begin
   select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
@@ -119,13 +126,61 @@ begin
       raise exception 'partition %% came after the plan was made, and has no index yet that its constraint could take. Apply again: it is built then.', it ->> 'table';
     end if;
   end loop;
+  select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+    'table', pg_catalog.format('%%I.%%I', n.nspname, t.relname), 'name', pg_catalog.quote_ident(f.conname), 'known', f.conname = any (%[10]s),
+    'sql', pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(f.oid), ' NOT VALID$', ''), 'comment', pg_catalog.obj_description(f.oid, 'pg_constraint'))
+    order by n.nspname, t.relname, f.conname) into referring
+  from pg_catalog.pg_constraint f
+  join pg_catalog.pg_class t on t.oid = f.conrelid
+  join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+  where f.contype = 'f' and f.conparentid = 0 and f.conindid = %[9]s::pg_catalog.regclass;
+  for it in select * from pg_catalog.jsonb_array_elements(referring) loop
+    if not (it ->> 'known')::boolean then
+      raise exception 'constraint %% of %% came after the plan was made, and nothing would validate it again. Apply again: it is known then.', it ->> 'name', it ->> 'table';
+    end if;
+    execute pg_catalog.format('alter table %%s drop constraint %%s', it ->> 'table', it ->> 'name');
+  end loop;
   alter table %[4]s drop constraint %[5]s;
   drop index %[6]s;
   for it in select * from pg_catalog.jsonb_array_elements(kept) loop
     execute pg_catalog.format('alter table %%s add constraint %%s %[7]s using index %%s', it ->> 'table', it ->> 'name', it ->> 'index');
   end loop;
   alter table %[4]s add constraint %[5]s %[8]s;
+  for it in select * from pg_catalog.jsonb_array_elements(referring) loop
+    execute pg_catalog.format('alter table %%s add constraint %%s %%s not valid', it ->> 'table', it ->> 'name', it ->> 'sql');
+    if it ->> 'comment' is not null then
+      execute pg_catalog.format('comment on constraint %%s on %%s is %%L', it ->> 'name', it ->> 'table', it ->> 'comment');
+    end if;
+  end loop;
 end
-`, nameArray(names), Literal(k.name), Literal(at), at, name, Ident(k.table.Schema, carriedName(k.name)), strings.ToLower(k.kind), k.sql)
+`, nameArray(names), Literal(k.name), Literal(at), at, name, beside, strings.ToLower(k.kind), k.sql, Literal(beside), nameArray(referring))
 	return do(body)
+}
+
+// referAgain are the units that validate the foreign keys to a partitioned table again
+// which the drop adds anew, and whose tables that locks first.
+func (l *lowering) referAgain(t spec.Table, replaced []*spec.ReplaceColumn, live *Table, drop *Unit) []Unit {
+	if live.Partitioned == "" {
+		return nil
+	}
+	final := map[string]string{}
+	for _, r := range replaced {
+		for _, name := range []string{r.Column, r.By, HiddenName(r.Column)} {
+			final[name] = r.Final()
+		}
+	}
+	var units []Unit
+	for _, k := range live.References {
+		if !among(final, k.Referenced) || strings.HasPrefix(k.Name, carriedName("")) {
+			continue
+		}
+		child := spec.ParseTable(k.Table)
+		drop.Also = append(drop.Also, TableLock{Table: child, Lock: AccessExclusive})
+		units = append(units, Unit{
+			ID: "drop.validate." + k.Table + "." + k.Name, Title: constraintTitle(child, k.Name) + ", all rows", Mode: InTransaction,
+			Table: child, Lock: ShareUpdateExclusive, Statements: []string{validateSQL(child, k.Name)}, Undo: []string{}, UndoTitle: "-",
+			Verb: "validate", Applied: drop.Applied && k.Valid, Visible: true, Source: drop.Source,
+		})
+	}
+	return units
 }

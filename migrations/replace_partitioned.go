@@ -28,8 +28,8 @@ func partitionsInTheWay(t *Table, c *Column) []string {
 		}
 	}
 	for _, k := range t.References {
-		if slices.Contains(k.Referenced, c.Name) {
-			found = append(found, fmt.Sprintf("constraint %s of %s, which refers to a partitioned table", k.Name, k.Table))
+		if k.Partitioned && slices.Contains(k.Referenced, c.Name) {
+			found = append(found, fmt.Sprintf("constraint %s of %s, which is partitioned as well", k.Name, k.Table))
 		}
 	}
 	return found

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestWhatASwapOfPartitionsDoesNotCarryIsRefused(t *testing.T) {
 		"the key":                 {change: "change_type \"events\" \"at\" {\n\ttype = \"timestamptz\"\n}", want: "Column tells partitions apart; events is partitioned by RANGE (at)."},
 		"a partition":             {change: "change_type \"events_1\" \"note\" {\n\ttype = \"varchar(99)\"\n}", want: "events_1 is a partition of events, and has the columns of that. Replace the column of events."},
 		"parts of parts":          {setup: "create table events_2 partition of events for values from ('2026-01-01') to ('2027-01-01') partition by list (kind)", want: "partition events_2 (it is partitioned itself)"},
-		"key to its key":          {setup: "alter table events add primary key (note, at); create table o (note text, at date, foreign key (note, at) references events)", want: "constraint o_note_at_fkey of o, which"},
+		"parted key to its key":   {setup: "alter table events add primary key (note, at); create table o (note text, at date, foreign key (note, at) references events) partition by list (note)", want: "constraint o_note_at_fkey of o, which is partitioned as well"},
 		"key from parts of parts": {setup: "create unique index u on plain (note); create table o (note text references plain (note)) partition by list (note); create table o_1 partition of o for values in ('x') partition by list (note)", change: "change_type \"plain\" \"note\" {\n\ttype = \"varchar(99)\"\n}", want: "constraint o_note_fkey of o, of which partition o_1 cannot have its own (it is partitioned itself)"},
 		"part's index":            {setup: "create index own on events_1 (note)", want: "index public.own of partition events_1"},
 		"part's check":            {setup: "alter table events_1 add constraint own check (note <> '')", want: "constraint own on table public.events_1 of partition events_1"},
@@ -71,7 +72,17 @@ func TestTheKeyOfAPartitionedTableTakesWhatWasBuilt(t *testing.T) {
 		t.Errorf("with a partition that came meanwhile: %v", err)
 	}
 	p = w.lower(c)
-	w.do(p, p.Drop, migrations.Contracted)
+	w.do(p, p.Drop[:len(p.Drop)-1], "")
+	w.exec("create table notes (at date, id int, constraint noted foreign key (id, at) references events (id, at)); insert into notes select at, id from events")
+	err = w.try(t.Context(), w.step(forward(p, p.Drop[len(p.Drop)-1], migrations.Contracted)))
+	if err == nil || !strings.Contains(err.Error(), "constraint noted of public.notes came after the plan was made") {
+		t.Errorf("with a foreign key that came meanwhile: %v", err)
+	}
+	p = w.lower(c)
+	w.do(p, slices.DeleteFunc(p.Drop, func(u migrations.Unit) bool { return u.Applied }), migrations.Contracted)
+	if got := w.value("select convalidated::text from pg_constraint where conname = 'noted'"); got != "true" {
+		t.Errorf("the foreign key is valid: %s", got)
+	}
 	if got := w.value(files, "events_1_pkey"); got != built {
 		t.Errorf("files of the partition and of its key are %s, and were %s", got, built)
 	}

@@ -106,6 +106,28 @@ var kindlyEvents = shape{
 	},
 }
 
+// referredEvents have a key that another table refers to, with a type of either end.
+func referredEvents(kind, referring string) string {
+	return fmt.Sprintf(`create table events (at date not null, note text, id %[1]s, primary key (id, at)) partition by range (at);
+		create table events_2025 partition of events for values from ('2025-01-01') to ('2026-01-01');
+		create table events_2026 partition of events for values from ('2026-01-01') to ('2027-01-01');
+		create table notes (at date, id %[2]s, constraint noted foreign key (id, at) references events on update cascade on delete cascade);
+		create index notes_id on notes (id); comment on constraint noted on notes is 'what it is about';`, kind, referring)
+}
+
+const fillReferred = `insert into events (at, id) select date '2025-01-01' + i % 700, i from generate_series(1, 2000) i; insert into notes (id, at) select id, at from events;`
+
+var referredTo = shape{
+	unprepared: true,
+	read:       "select e.note from events e join notes n using (id, at) where e.id = $1",
+	writes: []string{
+		"update events set note = 'much' where id = $1",
+		"insert into notes (id, at) select id, at from events where id = $1 limit 1",
+		"insert into events (id, at) values ((random() * 1e9)::int + 10000, date '2025-06-01' + $1 % 7) on conflict (id, at) do nothing",
+		"update events set at = case when at < '2026-01-01' then at + 365 else at - 365 end where id = $1",
+	},
+}
+
 // noting events are written, and moved from one partition to the other.
 var notingEvents = shape{
 	unprepared: true,
@@ -182,6 +204,16 @@ func partitionOperations(t testing.TB) []operation {
 			name: "change both ends of a key of a partitioned table", setup: kindEvents("int", "int"), fill: fillKinds,
 			change: written(t, wider("events")+wider("kinds")), end: kindEvents("bigint", "bigint"),
 			before: kindlyEvents, after: kindlyEvents,
+		},
+		{
+			name: "change the type of the key of a partitioned table that another refers to", setup: referredEvents("int", "int"), fill: fillReferred,
+			change: written(t, widerEvents), end: referredEvents("bigint", "int") + ofTheirOwn,
+			before: referredTo, after: referredTo,
+		},
+		{
+			name: "change both ends of a key to a partitioned table", setup: referredEvents("int", "int"), fill: fillReferred,
+			change: written(t, "change_type \"notes\" \"id\" {\ntype = \"bigint\"\n}\n"+widerEvents), end: referredEvents("bigint", "bigint") + ofTheirOwn,
+			before: referredTo, after: referredTo,
 		},
 		{
 			name: "attach a partition", setup: events + last, fill: fillEvents + fillLast,

@@ -80,7 +80,7 @@ func operations(t testing.TB) []operation {
 // PLEAT_TEST_LONG and to the suite of all versions, which names its programs.
 var variants = []string{
 	"a function in SQL and one in PL/pgSQL", "a sequence", "a type and a domain", "an extension", "row security", "grants", "a materialized view",
-	"attach a partition by list", "attach a partition by two columns", "attach a partition by hash", "detach a partition by hash", "attach a partition beside a default one", "create a partition beside a default one", "change the type of a serial key of a partitioned table", "rename the key of a partitioned table by a copy", "change both ends of a key of a partitioned table",
+	"attach a partition by list", "attach a partition by two columns", "attach a partition by hash", "detach a partition by hash", "attach a partition beside a default one", "create a partition beside a default one", "change the type of a serial key of a partitioned table", "rename the key of a partitioned table by a copy", "change both ends of a key of a partitioned table", "change both ends of a key to a partitioned table",
 	"enforce a check", "enforce a foreign key", "enforce a unique constraint", "index with all arguments", "describe", "rename indexes",
 	"merge columns", "split a column by the shorthand", "change both ends of a key to a type that does not compare", "rename the key by a copy",
 	"rename columns by a view", "rename a column by a view, unprepared", "add values to an enum", "drop an enum",
