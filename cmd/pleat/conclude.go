@@ -32,7 +32,7 @@ func endError(kind string, r executor.Result) error {
 		if errors.As(r.Err, &halfway) && halfway.Ran > 0 {
 			return &runError{codeError{exitLook, r.Err, "mend the rest of the migration, or the rows, then: pleat plan"}, r.Summary}
 		}
-		return &runError{codeError{exitRolledBack, r.Err, "mend the release or the spec, then: pleat plan"}, r.Summary}
+		return &runError{codeError{exitRolledBack, r.Err, mendNext(kind, r.Err)}, r.Summary}
 	case executor.Interrupted:
 		return &runError{codeError{exitInterrupted, errors.New("interrupted at a safe point"), goOn(kind)}, r.Summary}
 	case executor.Deferred:
@@ -45,6 +45,19 @@ func endError(kind string, r executor.Result) error {
 		return &runError{codeError{exitLook, r.Err, lookNext(kind, r.Err)}, r.Summary}
 	}
 	return nil
+}
+
+// mendNext is what to do about a run that has gone back, by what failed.
+func mendNext(kind string, err error) string {
+	var migration *postgres.MigrationError
+	var lock *postgres.LockBudgetError
+	switch {
+	case errors.As(err, &migration):
+		return "mend the migration, then: pleat plan"
+	case errors.As(err, &lock):
+		return "pleat " + kind + " tries again"
+	}
+	return "mend the release or the spec, then: pleat plan"
 }
 
 // blockedNext is how to go on where a gate is closed: what an earlier attempt has

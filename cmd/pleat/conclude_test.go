@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -9,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pleat/executor"
+	"pleat/providers/postgres"
 )
 
 // What came of a run fits the terminal that it is told on.
@@ -31,6 +34,24 @@ func TestASummaryFitsATerminal(t *testing.T) {
 	for out := bufio.NewScanner(keyboard); out.Scan() && out.Text() != "end"; {
 		if n := utf8.RuneCountInString(out.Text()); n > 80 {
 			t.Errorf("%d columns: %s", n, out.Text())
+		}
+	}
+}
+
+// What to do next depends on what failed.
+func TestWhatIsToBeMended(t *testing.T) {
+	for _, x := range []struct {
+		failed error
+		want   string
+	}{
+		{&postgres.MigrationError{Migration: "migration core 5 (db/5_note.up.sql)"}, "mend the migration, then: pleat plan"},
+		{&postgres.MigrationError{Ran: 2, Of: 4}, "mend the rest of the migration, or the rows, then: pleat plan"},
+		{&postgres.LockBudgetError{Table: "users"}, "pleat apply tries again"},
+		{errors.New("users 2.0.3 web.1 on one: failed to start"), "mend the release or the spec, then: pleat plan"},
+	} {
+		var end *runError
+		if err := endError("apply", executor.Result{Summary: executor.Summary{Status: executor.RolledBack}, Err: fmt.Errorf("step 1: %w", x.failed)}); !errors.As(err, &end) || end.next != x.want {
+			t.Errorf("after %v: %v, want %q", x.failed, err, x.want)
 		}
 	}
 }
