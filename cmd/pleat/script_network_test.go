@@ -129,6 +129,10 @@ func condition(name string) (bool, error) {
 	if name == "prometheus" {
 		return prometheusProgram() != "", nil
 	}
+	if name == "users" {
+		_, err := exec.LookPath("/usr/bin/setpriv")
+		return err == nil && os.Geteuid() == 0, nil
+	}
 	if name != "network" {
 		return false, fmt.Errorf("unknown condition %s", name)
 	}

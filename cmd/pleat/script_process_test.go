@@ -87,8 +87,11 @@ func beginCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w.background[name] = p
 }
 
-// program finds what testscript put in front of PATH.
+// program finds what testscript put in front of PATH, or what has a path.
 func program(ts *testscript.TestScript, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
 	return filepath.Join(strings.Split(ts.Getenv("PATH"), ":")[0], name)
 }
 
