@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -33,6 +34,7 @@ type emitter struct {
 	reached    map[string]migrations.Phase // where the steps that run now take each change
 	migrated   map[string]uint64           // and each directory
 	last       map[spec.Address]string     // the last step of each address
+	toCome     time.Duration               // what the rollout in hand has yet to stand still for
 	group      string                      // of the step before; a new one gets a checkpoint
 	checkpoint int                         // how many have a letter
 	noReturns  int                         // how many are points of no return
@@ -42,6 +44,7 @@ type emitter struct {
 	parted     []releaseKey                               // those of which the next checkpoint has to say it
 	ids        map[string]int                             // how often a step has been in the plan
 	off        map[string]deferral                        // why steps are deferred
+	shuts      map[string]bool                            // those that are of windows
 	final      bool                                       // while services are down, something cannot be undone
 	files      map[string]map[uint64]migrations.AuthorSQL // what the files of a directory do
 	filled     map[string]string                          // the last steps of changes before their contracts
@@ -58,7 +61,7 @@ func newEmitter(p *planning) *emitter {
 		requests: ofRouters(p, func(r *Router) spec.RouterLimits { return r.Limits }),
 		holding:  map[string]bool{},
 		reached:  map[string]migrations.Phase{}, migrated: map[string]uint64{}, last: map[spec.Address]string{},
-		ids: map[string]int{}, off: map[string]deferral{}, filled: map[string]string{}, files: map[string]map[uint64]migrations.AuthorSQL{},
+		ids: map[string]int{}, off: map[string]deferral{}, shuts: map[string]bool{}, filled: map[string]string{}, files: map[string]map[uint64]migrations.AuthorSQL{},
 		named: map[*spec.Change]map[string]bool{}, hid: map[*spec.Change]string{}, away: map[object][]*spec.Change{},
 	}
 }
@@ -190,6 +193,7 @@ func (e *emitter) move(m move) {
 	case moveDown:
 		e.takeDown(m.service)
 	case moveRoll:
+		e.toCome = stands(m.service.Strategy)
 		e.roll(m.service, m.version)
 	case moveRetire:
 		e.retire(m)
@@ -230,7 +234,9 @@ func (e *emitter) add(group string, s Step) {
 	e.within(&s)
 	e.gate(&s)
 	s.Section = e.current.section
-	s.putOff(cmp.Or(e.current.deferred, s.deferral(), deferral{why: e.shut(s)}))
+	shut := e.shut(s)
+	e.shuts[shut] = shut != ""
+	s.putOff(cmp.Or(e.current.deferred, s.deferral(), deferral{why: shut}))
 	if e.ids[s.ID]++; e.ids[s.ID] > 1 {
 		s.ID = fmt.Sprintf("%s/%d", s.ID, e.ids[s.ID])
 	}

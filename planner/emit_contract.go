@@ -202,7 +202,11 @@ func (e *emitter) drop(m move) {
 			})
 			s.Waits = append(s.Waits, "hidden "+shortDuration(u.HideFor))
 		}
-		s.putOff(cmp.Or(s.deferral(), e.off[e.last[c.Address()]], deferral{why: e.hideLeft(c, u.HideFor)}))
+		before := e.off[e.last[c.Address()]]
+		if e.shuts[before.why] {
+			before = deferral{} // the window may be open by then, and what is hidden is not hidden for longer
+		}
+		s.putOff(cmp.Or(s.deferral(), before, deferral{why: e.hideLeft(c, u.HideFor)}))
 		e.add("drop", s)
 	}
 }

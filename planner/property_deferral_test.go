@@ -8,22 +8,22 @@ import (
 	"pleat/planner"
 )
 
-// putOff defers a random step that asks for evidence, as a run does that does
-// not get it in time, and with it what needs it, as the executor does. Whatever
-// still runs must not make a release meet what it cannot live with, and must
-// not do what that step was to come before.
+// putOff defers a random step, as a run does that does not get its evidence in
+// time or whose gate or window is closed, and with it what needs it, as the
+// executor does. Whatever still runs must not make a release meet what it cannot
+// live with, and must not do what that step was to come before.
 func (v *verdict) putOff() {
 	r := rand.New(rand.NewPCG(v.seed, 9))
-	var guarded []int
+	var free []int
 	for i, s := range v.plan.Steps {
-		if len(s.Guards) > 0 && s.Deferred == "" {
-			guarded = append(guarded, i)
+		if s.Kind != planner.KindCheckpoint && !s.Together && s.Deferred == "" {
+			free = append(free, i)
 		}
 	}
-	if len(guarded) == 0 {
+	if len(free) == 0 {
 		return
 	}
-	at := guarded[r.IntN(len(guarded))]
+	at := free[r.IntN(len(free))]
 	s, off := v.again(), map[string]bool{v.plan.Steps[at].ID: true}
 	for _, step := range v.plan.Steps {
 		needsIt := slices.ContainsFunc(step.Needs, func(need string) bool { return off[need] })

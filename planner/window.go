@@ -18,10 +18,16 @@ func (e *emitter) within(s *Step) {
 	if _, ok := cutPrefix(s.Address, "service."); ok {
 		kind = spec.RolloutSteps
 	}
+	long := e.takes(*s)
 	for _, w := range e.windowsOf(*s) {
-		s.Guards = append(s.Guards, &Within{Window: w.For(kind), Takes: takes(*s)})
+		g := &Within{Window: w.For(kind), Takes: long}
+		if kind == spec.RolloutSteps && !g.everFits(e.state.Now) {
+			g.Takes = 0 // step by step, from one opening to the next
+		}
+		s.Guards = append(s.Guards, g)
 		s.Waits = append(s.Waits, w.Name)
 	}
+	e.toCome = max(e.toCome-stand(s.Action), 0)
 }
 
 // windowsOf are the windows of a step, each once: that of the whole before that of
@@ -69,12 +75,62 @@ func (e *emitter) partsOf(c *spec.Change, s Step, add func(*spec.Window)) {
 	}
 }
 
-// takes is how long a step takes by itself; 0 where nobody knows.
-func takes(s Step) time.Duration {
-	if a, ok := s.Action.(*Pause); ok {
-		return a.For
+// How much of a table is read in a second, at a guess, where an index is built of
+// it and where all rows are looked at.
+const (
+	indexed = 20 << 20
+	looked  = 100 << 20
+)
+
+// takes is how long a step takes, at a guess; 0 where nobody knows, and of a
+// back-fill, which can stop at any moment. A step of a rollout takes as long as the
+// rest of it stands still: it is not begun to be left half way.
+func (e *emitter) takes(s Step) time.Duration {
+	if e.current.kind == moveRoll {
+		return e.toCome
+	}
+	name, _ := cutPrefix(s.Action.Provider(), "database.")
+	db := e.state.Databases[name]
+	if db == nil || db.Catalog == nil || db.Catalog.Tables[s.Table] == nil {
+		return 0
+	}
+	bytes := time.Duration(db.Catalog.Tables[s.Table].Bytes)
+	if _, builds := s.Action.(*BuildIndex); builds {
+		return bytes / indexed * time.Second
+	}
+	if s.Kind == KindValidate {
+		return bytes / looked * time.Second
 	}
 	return 0
+}
+
+// stands is how long a rollout stands still, to be looked at.
+func stands(s *spec.Strategy) (long time.Duration) {
+	for _, step := range s.Steps {
+		long += step.Hold
+		for _, q := range step.Verifies {
+			if q.Analysis != nil {
+				long += measures(q.Analysis.Count, q.Analysis.Interval)
+			}
+		}
+	}
+	return long
+}
+
+// stand is how much of that a step is.
+func stand(a Action) time.Duration {
+	switch a := a.(type) {
+	case *Pause:
+		return a.For
+	case *Analyze:
+		return measures(a.Count, a.Interval)
+	}
+	return 0
+}
+
+// measures is how long so many measurements take, one after the other.
+func measures(count int, interval time.Duration) time.Duration {
+	return time.Duration(max(count-1, 0)) * interval
 }
 
 // shut says why a window keeps a step from running for longer than is waited; "" = none does.
@@ -102,13 +158,20 @@ func overridden(overrides []Override, g *Within) bool {
 	return slices.ContainsFunc(overrides, func(o Override) bool { return o.Window == g.Window.Name })
 }
 
+// needs is how long the window has to stay open: half as much again as it takes.
+func (g *Within) needs() time.Duration { return g.Takes * 3 / 2 }
+
+func (g *Within) everFits(now time.Time) bool {
+	_, fits := g.Window.Next(now, g.needs())
+	return fits
+}
+
 // never is when a window is asked again that does not open any more.
 const never = 100 * 365 * 24 * time.Hour
 
-// Answer is the guard's at an instant. A step has to fit with half of what it takes
-// to spare.
+// Answer is the guard's at an instant.
 func (g *Within) Answer(now time.Time) Answer {
-	w, needs := g.Window, g.Takes*3/2
+	w, needs := g.Window, g.needs()
 	open, until, reason := w.Open(now)
 	if open && (until.IsZero() || until.Sub(now) >= needs) {
 		return Answer{Met: true}
@@ -122,9 +185,9 @@ func (g *Within) Answer(now time.Time) Answer {
 	}
 	switch {
 	case open && ok:
-		a.Reason = fmt.Sprintf("it takes about %s, and window %s closes %s: it opens %s", shortDuration(g.Takes), w.Name, w.When(until, now), w.When(next, now))
+		a.Reason = fmt.Sprintf("it takes %s or so, and window %s closes %s: it opens %s", shortDuration(g.Takes), w.Name, w.When(until, now), w.When(next, now))
 	case needs > 0 && !ok:
-		a.Reason = fmt.Sprintf("it takes about %s, and window %s never opens for that long", shortDuration(g.Takes), w.Name)
+		a.Reason = fmt.Sprintf("it takes %s or so, and window %s never opens for that long", shortDuration(g.Takes), w.Name)
 	case reason != "":
 		a.Reason += " (" + reason + ")"
 	}
