@@ -31,8 +31,15 @@ type Catalog struct {
 	// it was not asked.
 	Refusals map[Reading]Refusal `json:"-"`
 
+	// Remade are indexes, by the text form of their name, that a change replaces:
+	// until it is known how far that has come they may be what it makes.
+	Remade map[string]bool `json:"-"`
+
 	// Promised is what has not run yet, and may make things that no catalog shows.
 	Promised []Promise `json:"-"`
+
+	// Written is the SQL of authors, whether it has run or not.
+	Written []Promise `json:"-"`
 }
 
 // Table is one table as the catalog has it.
@@ -227,6 +234,8 @@ func (c *Catalog) Volatility(function string) string {
 	}
 	return c.Functions[function]
 }
+
+func (c *Catalog) remade(index spec.Table) bool { return c != nil && c.Remade[index.String()] }
 
 // Index gives the index of that name, whatever table of its schema it is on,
 // or nil.

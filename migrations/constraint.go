@@ -241,6 +241,11 @@ func (p *Program) Conflicts(rec Recorded) hcl.Diagnostics {
 			diags = append(diags, i.why)
 		}
 	}
+	for _, u := range p.Expand {
+		if made := rec.Digest == p.Digest && (rec.Phase.AtLeast(Expanded) || rec.Units[u.ID]); u.other != nil && !made {
+			diags = append(diags, u.other)
+		}
+	}
 	for _, u := range slices.Concat(p.Expand, p.Hide) {
 		if u.unlike != "" && !rec.Units[u.ID] {
 			diags = append(diags, anotherDefinition(u))

@@ -67,6 +67,7 @@ func (o createTable) expand(l *lowering) bool {
 	if !u.Applied {
 		u.missing = []string{u.Title}
 	}
+	u.other = o.another(l)
 	l.program.Expand = append(l.program.Expand, u)
 	if l.next.Table(o.Table) == nil {
 		o.make(l.next)
@@ -81,6 +82,33 @@ func (o createTable) expand(l *lowering) bool {
 		l.askIndex(u.ID, tableOf(o.CreateTable), i)
 	}
 	return true
+}
+
+// another says that a table of that name is there which lacks columns of this one.
+func (o createTable) another(l *lowering) *hcl.Diagnostic {
+	t := l.live.Table(o.Table)
+	if t == nil {
+		return nil
+	}
+	var have, lacks []string
+	for _, c := range t.Columns {
+		if c.Former == nil {
+			have = append(have, c.Name)
+		}
+	}
+	for _, c := range o.Columns {
+		if !t.has(c.Name) && !spoken(l.live.Written, c.Name) {
+			lacks = append(lacks, c.Name)
+		}
+	}
+	if len(lacks) == 0 {
+		return nil
+	}
+	return &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: "Table with other columns", Subject: o.Range.Ptr(),
+		Detail: fmt.Sprintf("There is a table %s already, without %s of this change: it has %s. Give this one another name, write it as it is there, or add to that by add_column in another change.",
+			o.Table, strings.Join(lacks, ", "), strings.Join(have, ", ")),
+	}
 }
 
 // locks are those that dropping the table takes, its own before its partitions'.

@@ -11,6 +11,27 @@ import (
 // of spelling, and equality may hide one of grouping or casts.
 func sameDefinition(a, b string) bool { return slices.Equal(plainWords(a), plainWords(b)) }
 
+// sameIndex compares what follows the method of two indexes, as sameDefinition
+// does. The server leaves out an order that is the ordinary one.
+func sameIndex(a, b string) bool {
+	plain := func(definition string) []string {
+		var out []string
+		words := plainWords(definition)
+		for i := 0; i < len(words); i++ {
+			falling := len(out) > 0 && out[len(out)-1] == "desc"
+			switch {
+			case words[i] == "asc":
+			case words[i] == "nulls" && i+1 < len(words) && (words[i+1] == "first" && falling || words[i+1] == "last" && !falling):
+				i++
+			default:
+				out = append(out, words[i])
+			}
+		}
+		return out
+	}
+	return slices.Equal(plain(a), plain(b))
+}
+
 // spellings are operators by what the server writes for them.
 var spellings = map[string]string{"!=": "<>", "like": "~~", "ilike": "~~*"}
 

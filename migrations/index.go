@@ -37,12 +37,28 @@ func (o createIndex) expand(l *lowering) bool {
 	if whole := &units[len(units)-1]; t.Partitioned != "" {
 		whole.Statements = append(whole.Statements, namedParts(spec.Table{Schema: o.Table.Schema, Name: o.Name}, t, o.Name))
 	}
+	units[len(units)-1].other = o.another(l)
 	l.program.Expand = append(l.program.Expand, units...)
 	l.askIndex(units[len(units)-1].ID, t, o.CreateIndex)
 	if t.index(o.Name) == nil {
 		t.Indexes = append(t.Indexes, indexOf(o.CreateIndex))
 	}
 	return true
+}
+
+// another says that an index of that name is there which is not this one. The text
+// tells, so an index that this change is recorded to have made is not asked.
+func (o createIndex) another(l *lowering) *hcl.Diagnostic {
+	index := spec.Table{Schema: o.Table.Schema, Name: o.Name}
+	live, wanted := l.live.Table(o.Table).index(o.Name), indexOf(o.CreateIndex)
+	if live == nil || live.Definition == "" || live.Unique == wanted.Unique && sameIndex(live.rest(), wanted.rest()) || l.live.remade(index) {
+		return nil
+	}
+	return &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: "Index with another definition", Subject: o.Range.Ptr(),
+		Detail: fmt.Sprintf("There is an index %s on %s already:\n  %s\nThis change would make:\n  %s\nGive it another name, write it as it is there, or have it replaced by replace_index in another change.",
+			index, o.Table, live.Definition, wanted.Definition),
+	}
 }
 
 // units build the index; where the table has partitions, their indexes are named
@@ -93,7 +109,12 @@ func buildUnit(l *lowering, table, index spec.Table, sql string, at hcl.Range) U
 	return u
 }
 
+// indexOf is the index as the catalog will have it, which does not say where it is
+// stored.
 func indexOf(o *spec.CreateIndex) Index {
+	stored := *o
+	stored.Tablespace = ""
+	o = &stored
 	definition := strings.Replace(createIndexSQL(o), "INDEX CONCURRENTLY", "INDEX", 1)
 	return Index{Name: o.Name, Definition: definition, Unique: o.Unique, Valid: true}
 }

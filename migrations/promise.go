@@ -58,12 +58,15 @@ func (c *Catalog) promises(name string) bool {
 }
 
 // spokenOf tells whether SQL that has not run yet has the name in it.
-func (c *Catalog) spokenOf(name string) bool {
+func (c *Catalog) spokenOf(name string) bool { return c != nil && spoken(c.Promised, name) }
+
+// spoken tells whether SQL has a name in it.
+func spoken(all []Promise, name string) bool {
 	name = last(name)
-	if c == nil || name == "" {
+	if name == "" {
 		return false
 	}
-	return slices.ContainsFunc(c.Promised, func(p Promise) bool {
+	return slices.ContainsFunc(all, func(p Promise) bool {
 		return strings.Contains(strings.ToLower(p.SQL), name) && slices.ContainsFunc(lex(p.SQL), func(t token) bool { return bare(t.text) == name })
 	})
 }

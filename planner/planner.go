@@ -184,6 +184,7 @@ func (p *planning) lower() {
 	for name, db := range p.state.Databases {
 		cat := *db.Catalog
 		cat.Tables, cat.Promised = maps.Clone(cat.Tables), p.promised(name)
+		cat.Remade, cat.Written = p.remade(name), p.written(name)
 		catalogs[name] = &cat
 	}
 	taken := p.untake(catalogs)
@@ -227,6 +228,39 @@ func (p *planning) promised(database string) []migrations.Promise {
 		}
 	}
 	return all
+}
+
+// written is the SQL of authors for a database.
+func (p *planning) written(database string) []migrations.Promise {
+	var all []migrations.Promise
+	for _, c := range p.changes {
+		for _, op := range c.Operations() {
+			if o, ok := op.(*spec.SQL); ok && c.Database.Name == database {
+				all = append(all, migrations.Promise{SQL: o.Up})
+			}
+		}
+	}
+	for _, d := range p.spec.Migrations {
+		for _, f := range d.Files {
+			if d.Database.Name == database {
+				all = append(all, migrations.Promise{SQL: f.Up})
+			}
+		}
+	}
+	return all
+}
+
+// remade are the indexes of a database that changes replace.
+func (p *planning) remade(database string) map[string]bool {
+	out := map[string]bool{}
+	for _, c := range p.changes {
+		for _, op := range c.Operations() {
+			if o, ok := op.(*spec.ReplaceIndex); ok && c.Database.Name == database {
+				out[spec.Table{Schema: o.Index.Table.Schema, Name: o.Index.Name}.String()] = true
+			}
+		}
+	}
+	return out
 }
 
 // untake brings back into the catalogs what hidden and contracted changes have
