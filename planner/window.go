@@ -9,9 +9,10 @@ import (
 )
 
 // within has a step keep to the windows of what it is about. Who goes back keeps to
-// none, and neither does who goes on while services are down.
+// none, and neither does who only asks for more or fewer instances, or goes on while
+// services are down.
 func (e *emitter) within(s *Step) {
-	if e.goal.Rollback || s.Together {
+	if e.goal.Rollback || len(e.goal.Scale) > 0 || s.Together {
 		return
 	}
 	kind := spec.SchemaSteps

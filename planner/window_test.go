@@ -126,3 +126,22 @@ func TestAWindowOfNoZoneIsClosed(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// How many instances there are is no rollout, and waits for none.
+func TestNoWindowKeepsAServiceFromBeingScaled(t *testing.T) {
+	plan, _ := planned(t, "scaling_asked_for", "2026-12-24T12:00:00Z", "service \"users\" {\n", `window "office" {
+  timezone = "UTC"
+  deny {
+    from   = "2026-12-22"
+    to     = "2027-01-05"
+    reason = "freeze"
+  }
+}
+
+service "users" {
+  window = window.office
+`)
+	if plan.Now() == 0 || plan.Deferred() > 0 {
+		t.Errorf("%d steps now, %d deferred", plan.Now(), plan.Deferred())
+	}
+}

@@ -23,7 +23,7 @@ func newStatusCommand(a *app) *cobra.Command {
 	var o statusOptions
 	c := &cobra.Command{
 		Use: "status", Short: "Say what is live", Args: cobra.NoArgs,
-		Long: "Shows the live releases of each service and which instances end again and again,\nhow far each change has come, releases on hold, and the run that is on or was\ncut short." +
+		Long: "Shows the live releases of each service and which instances end again and again,\nhow far each change has come, releases on hold, when windows open and close, and\nthe run that is on or was cut short." +
 			exitHelp("0 shown", "1 something cannot be read", "130 interrupted while it watched"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.status(c.Context(), o) },
 	}
@@ -100,6 +100,9 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 		if r.Held != "" {
 			t.add("service."+r.Service, fmt.Sprintf("%s on hold: %s", r.Version, r.Held))
 		}
+	}
+	for _, window := range w.spec.Windows {
+		t.add(string(window.Address()), windowLines(window, st.Now)...)
 	}
 	if st.Journal.Open != nil {
 		t.add("run", runLines(st.Journal.Open, holding(ctx, w))...)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"pleat/executor/lease"
 	"pleat/planner"
@@ -39,4 +40,31 @@ func overridable(sp *spec.Spec, all []planner.Override) error {
 		}
 	}
 	return nil
+}
+
+// windowLines say until when a window is open or closed, once where that is so for
+// all steps.
+func windowLines(w *spec.Window, now time.Time) []string {
+	schema, rollouts := windowLine(w.For(spec.SchemaSteps), now), windowLine(w.For(spec.RolloutSteps), now)
+	if schema == rollouts {
+		return []string{schema}
+	}
+	return []string{"schema: " + schema, "rollouts: " + rollouts}
+}
+
+func windowLine(w *spec.Window, now time.Time) string {
+	open, until, reason := w.Open(now)
+	text := "closed until "
+	if open {
+		text = "open until "
+	}
+	if until.IsZero() {
+		text = strings.TrimSuffix(text, " until ")
+	} else {
+		text += w.When(until, now)
+	}
+	if reason != "" {
+		text += ": " + reason
+	}
+	return text
 }
