@@ -52,11 +52,11 @@ func (l *lowering) carryTriggers(u *Unit, t spec.Table) {
 			column = r.Final()
 		}
 		found := live.naming(column)
-		if r.Keep || state == gone || len(found) == 0 {
+		if state == gone || len(found) == 0 {
 			continue
 		}
 		if state == original {
-			u.Statements = append(u.Statements, moveTriggers(t, HiddenName(r.Column), r.Column))
+			u.Statements = append(u.Statements, moveTriggers(t, HiddenName(r.Column), r.Final()))
 		}
 		u.Undo = append(u.Undo, moveTriggers(t, r.By, r.Column))
 		for _, g := range found {

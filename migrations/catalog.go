@@ -118,6 +118,7 @@ type Trigger struct {
 	Comment    string   `json:"comment,omitempty"`
 	Columns    []string `json:"columns,omitempty"` // of UPDATE OF; none where it fires on any
 	Names      []string `json:"names,omitempty"`   // columns of the table that it names: of UPDATE OF, and in WHEN
+	Says       []string `json:"says,omitempty"`    // columns of the table whose names are words of its function's source, or of what that is called with
 	Stays      string   `json:"stays,omitempty"`   // why it cannot be made again; "" = it can
 }
 

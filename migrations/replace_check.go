@@ -56,6 +56,7 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 			"%s is partitioned by %s. PostgreSQL cannot partition it by another column, so each row would have to move to a partition of another table. %s", r.Table, t.Partitioned, instead))
 		return
 	}
+	l.warnOfFunctions(r, t)
 	if found := slices.Concat(viewsInTheWay(r, t), triggersInTheWay(r, t), inTheWay(t, c), partitionsInTheWay(t, c), keysInTheWay(t, c)); len(found) > 0 {
 		l.problem(r.Range, "Something else needs the column as it is", fmt.Sprintf(
 			"%s.%s cannot be replaced while there is: %s. Take it away in an sql block before, and make it again afterwards.",
@@ -129,14 +130,28 @@ func triggersInTheWay(r *spec.ReplaceColumn, t *Table) []string {
 	var found []string
 	for _, g := range t.naming(r.Column) {
 		switch {
-		case r.Keep:
-			// What it runs may read the column by its name, too.
+		case r.Keep && g.BeforeRow:
+			found = append(found, "trigger "+g.Name+", which fires before a row has by one name what is written by the other")
+		case r.Keep && slices.Contains(g.Columns, r.Column):
 			found = append(found, "trigger "+g.Name+", which would not know what is written by the new name")
+		case r.Keep && slices.Contains(g.Says, r.Column):
+			found = append(found, "trigger "+g.Name+", whose function says the former name")
 		case g.Stays != "":
 			found = append(found, "trigger "+g.Name+" ("+g.Stays+")")
 		}
 	}
 	return found
+}
+
+// warnOfFunctions is about triggers that do not name a column which gets another name,
+// and run what does: after the swap that would fail, and each write with it.
+func (l *lowering) warnOfFunctions(r *spec.ReplaceColumn, t *Table) {
+	for _, g := range t.Triggers {
+		if r.Keep && g.isAuthors() && slices.Contains(g.Says, r.Column) && !slices.Contains(g.Names, r.Column) {
+			l.warn(r.Range, "Trigger may read the column by its name", fmt.Sprintf(
+				"What the trigger %s of %s runs has the word %s in it. If that is the column, writes fail once it is called %s only: have the function read it by either name before.", g.Name, r.Table, r.Column, r.Final()))
+		}
+	}
 }
 
 // mentions tells whether SQL of a table names a column.

@@ -71,9 +71,33 @@ func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
 		},
 		"a trigger of a column with another name": {
 			setup: `create function f() returns trigger language plpgsql as 'begin return null; end';
-				create trigger g after insert on users for each row when (new.name like 'A%') execute function f()`,
+				create trigger g after update of name on users for each row execute function f()`,
 			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
 			want:   "trigger g, which would not know what is written by the new name",
+		},
+		"a trigger that changes a column with another name": {
+			setup: `create function f() returns trigger language plpgsql as 'begin return new; end';
+				create trigger g before insert on users for each row when (new.name like 'A%') execute function f()`,
+			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
+			want:   "trigger g, which fires before a row has by one name what is written by the other",
+		},
+		"a trigger with a function that says the former name": {
+			setup: `create function f() returns trigger language plpgsql as 'begin perform new.Name; return null; end';
+				create trigger g after insert on users for each row when (new.name like 'A%') execute function f()`,
+			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
+			want:   "trigger g, whose function says the former name",
+		},
+		"a trigger that is told the former name": {
+			setup: `create function f() returns trigger language plpgsql as 'begin return null; end';
+				create trigger g after insert on users for each row when (new.name like 'A%') execute function f('a', 'name')`,
+			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
+			want:   "trigger g, whose function says the former name",
+		},
+		"a trigger of the row that runs what says the former name": {
+			setup: `create function f() returns trigger language plpgsql as 'begin perform new.name; return new; end';
+				create trigger g before insert on users for each row execute function f()`,
+			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
+			want:   "Trigger may read the column by its name",
 		},
 		"another name, with the row type in a signature": {
 			setup: "create function f(seen) returns int language sql as 'select 1'", change: "rename_column \"users\" \"id\" {\n\tto = \"number\"\n}",
@@ -86,6 +110,48 @@ func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
 				t.Errorf("got %s\nwant one that says %q", got, test.want)
 			}
 		})
+	}
+}
+
+// A trigger whose condition names a column that gets another name is told of what is
+// written by either name, before the swap and after.
+func TestATriggersConditionGoesAlongWithAName(t *testing.T) {
+	w := newWorld(t, `create table users (id int primary key, name text); create table told (id int);
+		create function tell() returns trigger language plpgsql as 'begin insert into told values (new.id); return null; end';
+		create trigger tell after insert or update on users for each row when (new.name like 'A%') execute function tell();
+		comment on trigger tell on users is 'said'`)
+	before := w.dump()
+	c := written(t, "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}")
+	told := func(when, want string) {
+		t.Helper()
+		if got := w.value("select coalesce(string_agg(id::text, ' ' order by id), '') from told"); got != want {
+			t.Errorf("%s the trigger was told of %q, want %q", when, got, want)
+		}
+	}
+	w.replaceUntil(c, migrations.Verified, "select")
+	w.exec("insert into users (id, name) values (1, 'Ada'), (2, 'Bob'); insert into users (id, full_name) values (3, 'Alan'), (4, 'Grace')")
+	told("before the swap", "1 3")
+	p := w.lower(c)
+	w.do(p, p.Hide, migrations.Hidden)
+	w.exec("insert into users (id, full_name) values (5, 'Alonzo'), (6, 'Barbara'); update users set full_name = 'Annie' where id = 6")
+	told("after it", "1 3 5 6")
+	p = w.lower(c)
+	w.undo(p, p.Hide, migrations.Verified)
+	w.exec("insert into users (id, name) values (7, 'Anita'); insert into users (id, full_name) values (8, 'Adele')")
+	told("after the way back", "1 3 5 6 7 8")
+	for _, units := range []func(*migrations.Program) []migrations.Unit{
+		func(p *migrations.Program) []migrations.Unit { return p.Validate },
+		func(p *migrations.Program) []migrations.Unit { return p.Expand },
+	} {
+		p = w.lower(c)
+		w.undo(p, units(p), migrations.Absent)
+	}
+	if diff := cmp.Diff(before, w.dump()); diff != "" {
+		t.Errorf("taken back, the schema differs (-before +after):\n%s", diff)
+	}
+	w.replaceUntil(c, migrations.Contracted, "select")
+	if got := w.value("select pg_get_triggerdef(oid) || obj_description(oid, 'pg_trigger') from pg_trigger where tgname = 'tell'"); !strings.Contains(got, "new.full_name ~~ 'A%'") || !strings.Contains(got, "said") {
+		t.Errorf("in the end the trigger is %s", got)
 	}
 }
 

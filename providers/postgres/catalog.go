@@ -235,11 +235,15 @@ func (r *reader) triggers() {
 		       array(select distinct a.attname::text from pg_catalog.pg_depend d
 		             join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
 		             where d.classid = 'pg_trigger'::regclass and d.objid = g.oid and d.refclassid = 'pg_class'::regclass
-		               and d.refobjid = g.tgrelid and d.refobjsubid > 0 order by 1)
-		from pg_catalog.pg_trigger g
+		               and d.refobjid = g.tgrelid and d.refobjsubid > 0 order by 1),
+		       array(select a.attname::text from pg_catalog.pg_attribute a
+		             where a.attrelid = g.tgrelid and a.attnum > 0 and not a.attisdropped and g.tgname not like 'zzz\_pleat\_%'
+		               and f.prosrc || ' ' || pg_catalog.replace(pg_catalog.encode(g.tgargs, 'escape'), '\000', ' ') ~*
+		                   ('(^|\W)' || pg_catalog.regexp_replace(a.attname, '(\W)', '\\\1', 'g') || '(\W|$)') order by a.attnum)
+		from pg_catalog.pg_trigger g join pg_catalog.pg_proc f on f.oid = g.tgfoid
 		where g.tgrelid = any($1::oid[]) and not g.tgisinternal
 		order by g.tgrelid, g.tgname collate "C"`,
-		[]any{&g.Name, &g.Definition, &g.Function, &g.BeforeRow, &g.Comment, &g.Columns, &g.Names},
+		[]any{&g.Name, &g.Definition, &g.Function, &g.BeforeRow, &g.Comment, &g.Columns, &g.Names, &g.Says},
 		func(t *migrations.Table) { t.Triggers = append(t.Triggers, g) })
 }
 

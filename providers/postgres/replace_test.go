@@ -128,6 +128,9 @@ func (w *world) replaceUntil(c *spec.Change, to migrations.Phase, write string) 
 	p = w.lower(c)
 	w.do(p, p.Validate, migrations.Verified)
 	w.exec(write)
+	if to == migrations.Verified {
+		return
+	}
 	p = w.lower(c)
 	w.do(p, p.Hide, migrations.Hidden)
 	w.exec(write)
