@@ -35,6 +35,9 @@ type Catalog struct {
 	// until it is known how far that has come they may be what it makes.
 	Remade map[string]bool `json:"-"`
 
+	// Named are the columns that changes name, as Named gives them.
+	Named map[string]bool `json:"-"`
+
 	// Promised is what has not run yet, and may make things that no catalog shows.
 	Promised []Promise `json:"-"`
 

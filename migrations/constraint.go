@@ -241,7 +241,7 @@ func (p *Program) Conflicts(rec Recorded) hcl.Diagnostics {
 			diags = append(diags, i.why)
 		}
 	}
-	for _, u := range p.Expand {
+	for _, u := range slices.Concat(p.Expand, p.Hide) {
 		if made := rec.Digest == p.Digest && (rec.Phase.AtLeast(Expanded) || rec.Units[u.ID]); u.other != nil && !made {
 			diags = append(diags, u.other)
 		}

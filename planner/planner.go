@@ -184,7 +184,7 @@ func (p *planning) lower() {
 	for name, db := range p.state.Databases {
 		cat := *db.Catalog
 		cat.Tables, cat.Promised = maps.Clone(cat.Tables), p.promised(name)
-		cat.Remade, cat.Written = p.remade(name), p.written(name)
+		cat.Remade, cat.Written, cat.Named = p.remade(name), p.written(name), p.named(name)
 		catalogs[name] = &cat
 	}
 	taken := p.untake(catalogs)
@@ -248,6 +248,17 @@ func (p *planning) written(database string) []migrations.Promise {
 		}
 	}
 	return all
+}
+
+// named are the columns that the changes of a database name.
+func (p *planning) named(database string) map[string]bool {
+	var all []spec.Operation
+	for _, c := range p.changes {
+		if c.Database.Name == database {
+			all = append(all, c.Operations()...)
+		}
+	}
+	return migrations.Named(all)
 }
 
 // remade are the indexes of a database that changes replace.
