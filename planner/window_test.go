@@ -145,3 +145,41 @@ service "users" {
 		t.Errorf("%d steps now, %d deferred", plan.Now(), plan.Deferred())
 	}
 }
+
+// shutWindow is a window that is closed when the golden files are planned.
+const shutWindow = `window "shut" {
+  timezone = "UTC"
+  deny {
+    from   = "2026-11-01"
+    to     = "2026-11-30"
+    reason = "freeze"
+  }
+}
+
+`
+
+// A directory, and a block of an author's own SQL, keep to the window that they name.
+func TestDirectoriesAndSQLKeepToTheirWindows(t *testing.T) {
+	for _, c := range []struct {
+		file, now, old, text string
+		deferred             string
+	}{
+		{"M-01_hops", "2026-11-21T12:00:00Z", "migrations \"core\" {\n", shutWindow + "migrations \"core\" {\n  window = window.shut\n", "core to 1681826233 last_interval"},
+		{"sql_without_undo", "2026-11-20T12:00:00Z", "      up = \"create extension fuzzystrmatch\"\n    }\n  }\n", "      up     = \"create extension fuzzystrmatch\"\n      window = window.shut\n    }\n  }\n", "sql fuzzy"},
+	} {
+		edit := []string{c.old, c.text}
+		if !strings.Contains(c.text, shutWindow) {
+			edit = append(edit, "database \"main\" {\n", shutWindow+"database \"main\" {\n")
+		}
+		plan, _ := planned(t, c.file, c.now, edit...)
+		var first string
+		for _, s := range plan.Steps {
+			if first == "" && s.Kind != planner.KindCheckpoint && strings.HasPrefix(s.Deferred, "window shut opens ") {
+				first = s.Title
+			}
+		}
+		if first != c.deferred || plan.Now() == 0 {
+			t.Errorf("%s: %q is the first that waits, %d steps do not", c.file, first, plan.Now())
+		}
+	}
+}
