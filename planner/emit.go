@@ -208,8 +208,12 @@ func (e *emitter) move(m move) {
 	}
 }
 
-// noteWhatIsLeft names the changes that have left the spec half way.
+// noteWhatIsLeft names the services that run and have left the spec, and the changes
+// that have left it half way.
 func (e *emitter) noteWhatIsLeft() {
+	for _, name := range e.strangers {
+		e.note(fmt.Sprintf("service.%s runs and is not in the spec, so nothing is done about it", name))
+	}
 	for _, d := range e.spec.Databases {
 		if db := e.state.Databases[d.Name]; db != nil {
 			for _, name := range db.Left {

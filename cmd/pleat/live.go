@@ -12,6 +12,20 @@ import (
 	"pleat/spec"
 )
 
+// strangers are the services that run and are not in the spec, by name.
+func strangers(sp *spec.Spec, st *planner.State) []string {
+	found := map[string]bool{}
+	for _, o := range st.Orchestrators {
+		for _, i := range o.Instances {
+			found[i.Service] = true
+		}
+	}
+	for _, s := range sp.Services {
+		delete(found, s.Name)
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
 // releaseLines are the live releases of a service: "2.0.2  web 3 up".
 func releaseLines(s *spec.Service, st *planner.State) []string {
 	counts := map[string]map[string]int{} // release → "web up" → n

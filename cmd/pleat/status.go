@@ -12,6 +12,7 @@ import (
 
 	"pleat/executor/lease"
 	"pleat/planner"
+	"pleat/spec"
 )
 
 type statusOptions struct {
@@ -75,6 +76,11 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 			t.add(string(s.Address()), line)
 		}
 		t.add("", restartLines(s.Name, st)...)
+	}
+	for _, name := range strangers(w.spec, st) {
+		for _, line := range releaseLines(&spec.Service{Name: name}, st) {
+			t.add("service."+name, line+", not in the spec")
+		}
 	}
 	for _, p := range planner.Phases(w.spec, st) {
 		t.add("change."+p.Change, string(p.Phase))
