@@ -72,8 +72,11 @@ func (o replaceIndex) expand(l *lowering) bool {
 		u.passing = true
 		l.program.Expand = append(l.program.Expand, u)
 	}
-	if state == original && t.index(built.Name) == nil {
-		t.Indexes = append(t.Indexes, indexOf(&built))
+	if state == original {
+		l.askIndex(l.program.Expand[len(l.program.Expand)-1].ID, t, o.Index)
+		if t.index(built.Name) == nil {
+			t.Indexes = append(t.Indexes, indexOf(&built))
+		}
 	}
 	return true
 }
