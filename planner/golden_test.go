@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,8 +20,8 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestGolden plans every testdata/plan/*.txtar: spec files and state.json in,
-// plan.txt out. phases.json says how far changes have come, goal.json what the
-// plan is for.
+// plan.txt out, and plan.md and plan.html where the file has them. phases.json says
+// how far changes have come, goal.json what the plan is for.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("../testdata/plan/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -39,24 +40,41 @@ func golden(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	sp, st, goal := world(t, a)
-	got := render(t, sp, st, goal)
-	for i := range a.Files {
-		if a.Files[i].Name != "plan.txt" {
+	text, plan := render(t, sp, st, goal)
+	found := false
+	for i, f := range a.Files {
+		var got string
+		switch f.Name {
+		case "plan.txt":
+			got, found = text, true
+		case "plan.md":
+			got = written(t, plan.WriteMarkdown)
+		case "plan.html":
+			got = written(t, plan.WriteHTML)
+		default:
 			continue
 		}
-		if *update {
-			a.Files[i].Data = []byte(got)
-			if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			return
+		if want := string(f.Data); got != want && !*update {
+			t.Errorf("%s differs; got:\n%s\nwant:\n%s", f.Name, got, want)
 		}
-		if want := string(a.Files[i].Data); got != want {
-			t.Errorf("plan differs; got:\n%s\nwant:\n%s", got, want)
-		}
-		return
+		a.Files[i].Data = []byte(got)
 	}
-	t.Fatal("no plan.txt in the file")
+	if !found {
+		t.Fatal("no plan.txt in the file")
+	}
+	if *update {
+		if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func written(t *testing.T, write func(io.Writer) error) string {
+	var out strings.Builder
+	if err := write(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
 }
 
 // world loads the spec, the state and the goal of a golden file.
@@ -65,7 +83,7 @@ func world(t *testing.T, a *txtar.Archive) (*spec.Spec, *planner.State, planner.
 	st, goal, phases := &planner.State{}, planner.Goal{}, map[string]migrations.Phase{}
 	for _, f := range a.Files {
 		switch f.Name {
-		case "plan.txt":
+		case "plan.txt", "plan.md", "plan.html":
 		case "state.json":
 			decode(t, f.Data, st)
 		case "phases.json":
@@ -121,14 +139,14 @@ func decode(t *testing.T, b []byte, v any) {
 // render is the plan as a person reads it, or the diagnostics. On the way it
 // checks what holds for every plan: the same inputs give the same bytes, and
 // the bytes read back give the same plan.
-func render(t *testing.T, sp *spec.Spec, st *planner.State, goal planner.Goal) string {
+func render(t *testing.T, sp *spec.Spec, st *planner.State, goal planner.Goal) (string, *planner.Plan) {
 	plan, diags := planner.Make(sp, st, goal)
 	var out strings.Builder
 	for _, d := range diags {
 		out.WriteString(d.Summary + ": " + d.Detail + "\n")
 	}
 	if plan == nil {
-		return out.String()
+		return out.String(), nil
 	}
 	if err := plan.WriteText(&out, planner.RenderOptions{Width: 100}); err != nil {
 		t.Fatal(err)
@@ -147,7 +165,7 @@ func render(t *testing.T, sp *spec.Spec, st *planner.State, goal planner.Goal) s
 	if !bytes.Equal(first, encode(t, back)) {
 		t.Fatal("decoding and encoding gave other bytes")
 	}
-	return out.String()
+	return out.String(), plan
 }
 
 func encode(t *testing.T, p *planner.Plan) []byte {

@@ -127,7 +127,7 @@ func (t *text) plan(p *Plan) {
 		return
 	}
 	t.line("", "")
-	t.row("", row{number: "#", kind: "step", waits: "waits for", lock: "lock", fails: "if it fails"})
+	t.row("", row{Number: "#", Kind: "step", Waits: "waits for", Lock: "lock", Fails: "if it fails"})
 	t.steps(p.Steps)
 	t.line("", "")
 	if words := p.Words(); len(words) > fewWords {
@@ -147,33 +147,19 @@ func (t *text) plan(p *Plan) {
 // steps prints them under headings that say why they are there and where the
 // author asked for it.
 func (t *text) steps(steps []Step) {
-	n, about, section := 0, spec.Address(""), ""
-	for _, s := range steps {
-		if s.Section != section {
+	for _, e := range passages(steps) {
+		switch {
+		case e.section != "":
 			t.line("", "")
-			t.wrapped(bold, "      "+s.Section)
-			section, about = s.Section, ""
+			t.wrapped(bold, "      "+e.section)
+		case e.heading != "":
+			t.wrapped(dim, "      "+e.heading)
+		case e.checkpoint != nil:
+			t.checkpoint(e.checkpoint)
+		default:
+			t.step(e.number, *e.step)
 		}
-		if c, ok := s.Action.(*Checkpoint); ok {
-			t.checkpoint(c)
-			about = ""
-			continue
-		}
-		if s.Address != about {
-			t.heading(s)
-			about = s.Address
-		}
-		n++
-		t.step(n, s)
 	}
-}
-
-func (t *text) heading(s Step) {
-	text := "      " + s.Cause
-	if s.Source != "" {
-		text += " · " + s.Source
-	}
-	t.wrapped(dim, text)
 }
 
 func (t *text) notes(p *Plan) {
@@ -183,34 +169,22 @@ func (t *text) notes(p *Plan) {
 }
 
 func (t *text) checkpoint(c *Checkpoint) {
+	color := dim
 	if c.NoReturn {
-		t.wrapped(red, "      ══ point of no return: "+c.Back)
-		return
+		color = red
 	}
-	t.wrapped(dim, fmt.Sprintf("      ── checkpoint %s · %s", c.Name, c.Back))
+	t.wrapped(color, "      "+c.line())
 }
 
 func (t *text) step(n int, s Step) {
-	r := row{
-		number: fmt.Sprint(n), kind: string(s.Kind), title: s.Title,
-		waits: strings.Join(s.Waits, ", "), lock: lockText(s), fails: "IRREVERSIBLE",
-	}
-	if s.Estimate > 0 {
-		r.title = s.Title + ", about " + thousands(s.Estimate)
-	}
 	color := ""
-	switch {
-	case s.Undo == nil:
-		r.number, color = "!"+r.number, red
-	case s.Cleanup:
-		r.fails = "left for later"
-	default:
-		r.fails = s.Undo.Title
+	if s.Undo == nil {
+		color = red
 	}
 	if s.Deferred != "" {
-		r.number, color = "~"+r.number, firstOf(color, dim)
+		color = firstOf(color, dim)
 	}
-	t.row(color, r)
+	t.row(color, rowOf(n, s))
 	for _, line := range s.Does {
 		t.wrapped(dim, "      "+line)
 	}
@@ -237,23 +211,21 @@ func lockText(s Step) string {
 	return fmt.Sprintf("%s <%s", s.Lock, shortDuration(s.Limits.LockWait))
 }
 
-type row struct{ number, kind, title, waits, lock, fails string }
-
 // row prints one line of the table, cells wrapped under themselves.
 func (t *text) row(color string, r row) {
 	var cells []cell
 	if t.options.Width >= wide {
 		rest := t.options.Width - 97
-		cells = []cell{{r.kind, 9}, {r.title, 28 + rest/2}, {dash(r.waits), 17 + rest - rest/2}, {dash(r.lock), 23}, {r.fails, 14}}
+		cells = []cell{{r.Kind, 9}, {r.Title, 28 + rest/2}, {dash(r.Waits), 17 + rest - rest/2}, {dash(r.Lock), 23}, {r.Fails, 14}}
 	} else {
-		both := strings.Trim(r.waits+", "+r.lock, ", ")
-		cells = []cell{{r.kind, 8}, {r.title, 26}, {dash(both), 23}, {r.fails, 13}}
+		both := strings.Trim(r.Waits+", "+r.Lock, ", ")
+		cells = []cell{{r.Kind, 8}, {r.Title, 26}, {dash(both), 23}, {r.Fails, 13}}
 	}
 	lines := layout(cells)
 	for i, l := range lines {
 		prefix := "    "
 		if i == 0 {
-			prefix = pad(r.number, 4, true)
+			prefix = pad(r.Number, 4, true)
 		}
 		t.line(color, strings.TrimRight(prefix+"  "+l, " "))
 	}

@@ -23,7 +23,7 @@ func (p *Plan) WriteSQL(w io.Writer) error {
 		if s.Deferred != "" {
 			fmt.Fprintf(&b, ", deferred: %s", s.Deferred)
 		}
-		b.WriteString("\n" + strings.Join(statements, ";\n") + ";\n")
+		b.WriteString("\n" + script(statements) + "\n")
 		if s.Undo != nil {
 			for _, u := range sqlOf(s.Undo.Action) {
 				b.WriteString("-- undo: " + strings.ReplaceAll(u, "\n", "\n--       ") + "\n")
@@ -33,6 +33,14 @@ func (p *Plan) WriteSQL(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// script is statements as they are run; "" for none.
+func script(statements []string) string {
+	if len(statements) == 0 {
+		return ""
+	}
+	return strings.Join(statements, ";\n") + ";"
 }
 
 func sqlOf(a Action) []string {
