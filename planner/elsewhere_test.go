@@ -130,7 +130,12 @@ func TestEveryPlanCanBeReadElsewhere(t *testing.T) {
 // whoever shows them.
 func TestNothingInAPlanIsMarkup(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		words := rapid.StringOf(rapid.OneOf(rapid.SampledFrom([]rune("<>&|*_`~[]()\\\"'!#-: \n")), rapid.RuneFrom(nil, unicode.Letter, unicode.Digit))).Draw(r, "words")
+		piece := rapid.OneOf(
+			rapid.StringOfN(rapid.SampledFrom([]rune("<>&|*_`~[]()\\\"'!#-: \n")), 1, 1, -1),
+			rapid.SampledFrom([]string{"<b>", "</table>", "<!-- ", "&lt;", "[x](y)", "![x](y)", "**x**", "~~x~~", "```", "<br>", "$$", "{{x}}"}),
+			rapid.StringOfN(rapid.RuneFrom(nil, unicode.Letter, unicode.Digit), 1, 3, -1),
+		)
+		words := strings.Join(rapid.SliceOf(piece).Draw(r, "words"), "")
 		text := "a" + words + "z"
 		p := &planner.Plan{Steps: []planner.Step{{
 			ID: "1", Address: "change.it", Kind: planner.KindExpand, Title: text, Cause: text, Waits: []string{text}, Does: []string{text},
