@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"pleat/spec"
-
+	"pleat/migrations"
 	"pleat/planner/strategy"
+	"pleat/spec"
 )
 
 // roll emits the rollout of a service to a release: what is missing comes up,
@@ -135,6 +135,24 @@ func (e *emitter) rollout(s *spec.Service, version string) *rollout {
 	return r
 }
 
+// noteUnfilled says which changes a release knows whose rows from before have no new
+// shape yet when it starts: it may live with that, or its author forgot.
+func (e *emitter) noteUnfilled(s *spec.Service, version string) {
+	knows := e.declared[releaseKey{s.Name, version}].knows
+	for _, c := range e.changes {
+		if !knows[c.Name] || e.world.phases[c.Name].AtLeast(migrations.Backfilled) {
+			continue
+		}
+		for _, b := range c.Backfills {
+			db := e.state.Databases[c.Database.Name]
+			if t := db.Catalog.Table(b.Table); b.Fills || t == nil || t.Rows == 0 {
+				continue
+			}
+			e.note(fmt.Sprintf("%s %s starts before the rows of %s have the new shape of %s: where it cannot live with that, needs_backfill = [%[4]s] has it wait", s.Address(), version, b.Table, c.Address()))
+		}
+	}
+}
+
 // explainRoll notes what a person should know before saying yes.
 func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
 	if r.started || r.shrinks {
@@ -148,6 +166,9 @@ func (e *emitter) explainRoll(s *spec.Service, r *rollout) {
 		if s.Clustered != nil && s.Clustered.Name == p.Process && r.started && !asks(p.Checks) {
 			e.note(fmt.Sprintf("%s %s: no check asks whether an instance has caught up, so an old one may go before it has: one of exec or http can ask", s.Address(), p.Process))
 		}
+	}
+	if r.started {
+		e.noteUnfilled(s, r.to.Version)
 	}
 	if s.Strategy.Kind != spec.Rolling || len(e.start.mix[s.Name]) == 0 {
 		return
