@@ -101,7 +101,9 @@ func (e expression) say(r Refusal) (summary, detail string) {
 func noSuchColumn(name spec.Table, t *Table, column string) string {
 	var have []string
 	for _, c := range t.Columns {
-		have = append(have, c.Name)
+		if !strings.HasPrefix(c.Name, "pleat_new_") && !strings.HasPrefix(c.Name, "pleat_hidden_") {
+			have = append(have, c.Name)
+		}
 	}
 	return fmt.Sprintf("Table %s has no column %s.%s It has %s.", name, column, spec.DidYouMean(column, have), strings.Join(have, ", "))
 }

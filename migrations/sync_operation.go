@@ -231,8 +231,8 @@ func (l *lowering) checkBackward(o *spec.Sync, t *Table, column string) {
 		}
 	}
 	for _, r := range l.replaced(o.Table) {
-		if r.Column == column && swapState(t, r) != original {
-			return
+		if r.Column == column {
+			return // hidden or gone, or checked as what is replaced
 		}
 	}
 	l.unknownColumn(o.Range, o.Table, t, column)
