@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
 	"pleat/providers/postgres/pgtest"
@@ -133,6 +135,9 @@ func (c *client) do(sql string) error {
 	start := time.Now()
 	// The test's end must not cut a statement off: that would be an error.
 	_, err := c.conn.Exec(context.Background(), sql, args...)
+	for movedAway(err) {
+		_, err = c.conn.Exec(context.Background(), sql, args...)
+	}
 	if took := int64(time.Since(start)); took > c.worst.Load() {
 		c.worst.Store(took)
 	}
@@ -140,6 +145,13 @@ func (c *client) do(sql string) error {
 		return fmt.Errorf("%s: %w", sql, err)
 	}
 	return nil
+}
+
+// movedAway tells what Postgres says to whoever waited for a row while another client
+// moved it to another partition: to do it again.
+func movedAway(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "40001" && strings.Contains(refused.Message, "moved to another partition")
 }
 
 // work returns once each client has done enough statements more, so that
