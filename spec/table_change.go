@@ -184,7 +184,7 @@ var backfillTable = &block{
 	name: "backfill", labels: []string{"TABLE"}, unique: true,
 	doc: "Fills the new shape of a table from the old one, batch by batch.",
 	attributes: []attribute{
-		{name: "batch", kind: kindCount, fallback: "1000", min: 1, max: 1_000_000, doc: "Rows of the first transaction. Those that follow are sized by the time they take: up to ten times that many rows, and no longer than `lock.timeout` of the database."},
+		{name: "batch", kind: kindCount, fallback: "1000", min: 1, max: 1_000_000, doc: "Rows of the first transaction. Those that follow are sized by the time they take: up to ten times that many rows, and no longer than half of `lock.timeout` of the database."},
 		{name: "workers", kind: kindCount, fallback: "1", min: 1, max: 32, doc: "How many fill at the same time, each a part of the table, over a connection of its own."},
 		{name: "set", kind: kindStringMap, doc: "Columns as SQL expressions. Without it, the forward side of the sync on this table."},
 		{name: "lossy", kind: kindBool, fallback: "false", doc: "Accepts that a row's old shape is not what `backward` makes of its new one. Without it, a sample of rows that shows such a loss stops the step before anything is written."},

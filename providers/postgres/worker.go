@@ -214,10 +214,11 @@ func (k *worker) steer(failed int) {
 	k.size = min(max(int(float64(k.size)*factor), 1), k.fill.governor.largest())
 }
 
-// target is how long a batch should take. Several workers write the same index
-// and the same log: how long each takes varies by more, so they aim lower.
+// target is how long a batch should take: half of what anybody may wait for a lock of
+// ours, since batches vary. Several workers write the same index and the same log, by
+// which each varies by more, and keep more rows from others at a time: they share it.
 func (f *fill) target(limits planner.Limits) time.Duration {
-	target := min(batchTarget, limits.LockWait)
+	target := min(batchTarget, limits.LockWait/2)
 	if f.governor.workers() > 1 {
 		return target / 2
 	}
