@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os/signal"
@@ -37,8 +38,7 @@ func (a *app) watchStatus(ctx context.Context, w *world, interval time.Duration)
 			return &codeError{code: exitInterrupted}
 		}
 		if err != nil {
-			// It may be back at the next look, and that is what one watches for.
-			text = strings.Join(spec.Wrap("cannot be read: "+a.redact(err.Error()), a.width(a.out)-1), "\n") + "\n"
+			text = a.unreadable(err)
 		}
 		if err := b.show(text); err != nil {
 			return err
@@ -61,14 +61,14 @@ func (a *app) size() (width, height int) {
 	return a.width(a.out), usualHeight
 }
 
-// liveStatus is the status and all instances below it.
+// liveStatus is the status and all instances below it, and last what did not answer.
 func (a *app) liveStatus(ctx context.Context, w *world) (string, error) {
-	st, err := w.observe(ctx, planner.ScopeOf(w.spec))
+	st, unknown, err := w.look(ctx, planner.ScopeOf(w.spec))
 	if err != nil {
-		return "", err
+		return "", errors.Join(append([]error{err}, unknown.problems()...)...)
 	}
 	var b strings.Builder
-	if err := a.writeStatus(ctx, &b, w, st, nil); err != nil {
+	if err := a.writeStatus(ctx, &b, w, st, unknown); err != nil {
 		return "", err
 	}
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -81,7 +81,16 @@ func (a *app) liveStatus(ctx context.Context, w *world) (string, error) {
 		}
 	}
 	err = t.Flush()
+	for _, problem := range unknown.problems() {
+		b.WriteString("\n" + a.unreadable(problem))
+	}
 	return b.String(), err
+}
+
+// unreadable says why something cannot be read: it may be back at the next look, and
+// that is what one watches for.
+func (a *app) unreadable(err error) string {
+	return strings.Join(spec.Wrap("cannot be read: "+a.redact(err.Error()), a.width(a.out)-1), "\n") + "\n"
 }
 
 // requestsOf says whether an instance gets any.
