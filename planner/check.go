@@ -10,6 +10,22 @@ import (
 	"pleat/spec"
 )
 
+// unknownRelease is the problem of a release that there is not. The spec is not where a
+// rollback was told of it.
+func (p *planning) unknownRelease(s *spec.Service, version string) *hcl.Diagnostic {
+	var known []string
+	for k := range p.declared {
+		if k.service == s.Name {
+			known = append(known, k.version)
+		}
+	}
+	at := s.ReleaseRange
+	if p.goal.Releases[s.Name] != "" {
+		at = hcl.Range{}
+	}
+	return problem("Unknown release", fmt.Sprintf("%s has no release %q, neither in the spec nor in the record of earlier runs.%s", s.Address(), version, spec.DidYouMean(version, sorted(known))), at)
+}
+
 // checkReleases refuses what no order of steps can cure: a target on hold, an
 // unknown one, and an artifact that is not the one that runs.
 func (p *planning) checkReleases() {
@@ -17,7 +33,7 @@ func (p *planning) checkReleases() {
 		k := releaseKey{s.Name, p.target(s)}
 		d := p.declared[k]
 		if d == nil {
-			p.diags = append(p.diags, problem("Unknown release", fmt.Sprintf("%s has no release %q, neither in the spec nor in the record of earlier runs.", s.Address(), k.version), s.ReleaseRange))
+			p.diags = append(p.diags, p.unknownRelease(s, k.version))
 			continue
 		}
 		if d.release.Held != "" && p.goal.LiftHold == "" && !p.goal.Rollback && !p.start.at(k.service, k.version) {

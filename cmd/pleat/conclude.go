@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pleat/executor"
@@ -36,8 +37,8 @@ func endError(kind string, r executor.Result) error {
 	case executor.Interrupted:
 		return &runError{codeError{exitInterrupted, errors.New("interrupted at a safe point"), goOn(kind)}, r.Summary}
 	case executor.Deferred:
-		if r.Blocked && len(r.Done) == 0 {
-			return &runError{codeError{exitBlocked, errors.New("blocked: nothing could be done"), "pleat " + kind + " asks again"}, r.Summary}
+		if shut(r.Summary) {
+			return &runError{codeError{exitBlocked, errors.New("blocked: nothing could be done"), fmt.Sprintf("pleat %s%s asks again%s", kind, withWords(r.Deferred), onceChanged(r.Summary))}, r.Summary}
 		}
 	case executor.Blocked:
 		return &runError{codeError{exitBlocked, fmt.Errorf("blocked, and nothing was done: %w", r.Err), blockedNext(kind, r)}, r.Summary}
@@ -45,6 +46,11 @@ func endError(kind string, r executor.Result) error {
 		return &runError{codeError{exitLook, r.Err, lookNext(kind, r.Err)}, r.Summary}
 	}
 	return nil
+}
+
+// shut tells whether a run was put off as a whole, by something that is closed.
+func shut(s executor.Summary) bool {
+	return s.Status == executor.Deferred && s.Blocked && len(s.Done) == 0
 }
 
 // mendNext is what to do about a run that has gone back, by what failed.
@@ -100,6 +106,11 @@ func (a *app) sum(kind string, s executor.Summary) {
 		a.list("Done by an earlier attempt", s.Done)
 		return
 	case executor.Deferred:
+		if shut(s) {
+			a.talk("")
+			a.list("Deferred", s.Deferred)
+			return // the error says the rest
+		}
 		a.talk("\nDone as far as it goes now: %s in %.1fs.", count(len(s.Done), "step"), s.Seconds)
 		a.list("Deferred", s.Deferred)
 		a.talk("Next: pleat %s%s takes it up again%s.", kind, withWords(s.Deferred), onceChanged(s))
@@ -118,8 +129,19 @@ func (a *app) sum(kind string, s executor.Summary) {
 		a.list("Begun and not finished", []string{s.Unfinished})
 	}
 	a.list("Undone", s.Undone)
-	a.list("Not started", s.NotStarted)
+	a.list("Not started", first(s.NotStarted))
 	a.list("Deferred", s.Deferred)
+}
+
+// fewLines is how many steps that were not even begun are named.
+const fewLines = 5
+
+// first are the first lines of a list, and how many more there are.
+func first(lines []string) []string {
+	if len(lines) <= fewLines+1 { // a line about one line saves none
+		return lines
+	}
+	return append(slices.Clone(lines[:fewLines]), fmt.Sprintf("and %d more, all of them in the last line of pleat events", len(lines)-fewLines))
 }
 
 // onceChanged is what it takes first, where nothing of what is deferred goes on

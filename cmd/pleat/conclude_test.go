@@ -38,6 +38,40 @@ func TestASummaryFitsATerminal(t *testing.T) {
 	}
 }
 
+// What a closed window put off as a whole is said once, with what it takes to go on.
+func TestABlockedRunIsSaidOnce(t *testing.T) {
+	var out strings.Builder
+	a := newApp(streams{strings.NewReader(""), &out, &out}, nil)
+	a.report(a.conclude("apply", executor.Result{Summary: executor.Summary{
+		Status: executor.Deferred, Blocked: true, Deferred: []string{"1 expand users: window office opens Mon 09:00"},
+	}}))
+	want := "\nDeferred:\n  1 expand users: window office opens Mon 09:00\nError: blocked: nothing could be done\nNext: pleat apply asks again\n"
+	if out.String() != want {
+		t.Errorf("it says %q, want %q", out.String(), want)
+	}
+}
+
+// What was not begun is in the plan; the end of a run does not bury its failure in it.
+func TestFewOfTheStepsThatWereNotStartedAreNamed(t *testing.T) {
+	var out strings.Builder
+	a := newApp(streams{strings.NewReader(""), &out, &out}, nil)
+	lines := func(n int) (out []string) {
+		for i := range n {
+			out = append(out, fmt.Sprintf("%d start web", i+2))
+		}
+		return out
+	}
+	a.sum("apply", executor.Summary{Status: executor.Failed, Failed: "1 expand users", NotStarted: lines(36)})
+	want := "\nFailed:\n  1 expand users\nNot started:\n  2 start web\n  3 start web\n  4 start web\n  5 start web\n  6 start web\n" +
+		"  and 31 more, all of them in the last line of pleat events\n"
+	if out.String() != want {
+		t.Errorf("it says %q, want %q", out.String(), want)
+	}
+	if got := first(lines(6)); len(got) != 6 || got[5] != "7 start web" {
+		t.Errorf("of six it names %q", got)
+	}
+}
+
 // What to do next depends on what failed.
 func TestWhatIsToBeMended(t *testing.T) {
 	for _, x := range []struct {

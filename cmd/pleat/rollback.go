@@ -170,14 +170,21 @@ func (w *world) destination(ctx context.Context, goal *planner.Goal) error {
 // inSpec refuses names that the spec does not have: what they stand for would
 // be left out of the way back without a word.
 func inSpec(sp *spec.Spec, goal planner.Goal) error {
+	var services, changes []string
+	for _, s := range sp.Services {
+		services = append(services, s.Name)
+	}
+	for _, c := range sp.Changes {
+		changes = append(changes, c.Name)
+	}
 	for _, name := range slices.Sorted(maps.Keys(goal.Releases)) {
-		if !slices.ContainsFunc(sp.Services, func(s *spec.Service) bool { return s.Name == name }) {
-			return &usageError{fmt.Errorf("the spec has no service %q", name)}
+		if !slices.Contains(services, name) {
+			return &usageError{fmt.Errorf("the spec has no service %q.%s", name, spec.DidYouMean(name, services))}
 		}
 	}
 	for _, name := range goal.Revert {
-		if !slices.ContainsFunc(sp.Changes, func(c *spec.Change) bool { return c.Name == name }) {
-			return &usageError{fmt.Errorf("the spec has no change %q to take back", name)}
+		if !slices.Contains(changes, name) {
+			return &usageError{fmt.Errorf("the spec has no change %q to take back.%s", name, spec.DidYouMean(name, changes))}
 		}
 	}
 	return nil

@@ -40,6 +40,7 @@ type watcher struct {
 	said    time.Time
 	trouble string // what an instance ended with, until it is known what came of it
 	failure string // why the last step failed
+	heading string // of what is said next, if anything is
 	quit    chan struct{}
 	ended   chan struct{}
 }
@@ -137,12 +138,20 @@ func (w *watcher) runChanged(e executor.RunChanged) {
 	if e.Status != executor.RollingBack {
 		return
 	}
-	text := "Rolling back"
+	w.heading = "Rolling back"
 	if e.Error != w.failure {
-		text += ": " + firstLine(e.Error)
+		w.heading += ": " + firstLine(e.Error)
+		w.announce()
 	}
-	w.say("")
-	w.say("%s", w.paint(red, text))
+}
+
+// announce says the heading that is kept until something comes below it.
+func (w *watcher) announce() {
+	if text := w.heading; text != "" {
+		w.heading = ""
+		w.say("")
+		w.say("%s", w.paint(red, text))
+	}
 }
 
 func (w *watcher) stepChanged(e executor.StepChanged) {
@@ -173,6 +182,7 @@ func (w *watcher) stepChanged(e executor.StepChanged) {
 }
 
 func (w *watcher) begin(e executor.StepChanged) {
+	w.announce()
 	w.step, w.began, w.said = e, w.clock(), w.clock()
 	w.doing, w.waiting, w.rate = "", "", rate{}
 }
@@ -290,6 +300,7 @@ func (w *watcher) remark(color, text string) {
 
 // say prints a line that stays.
 func (w *watcher) say(format string, args ...any) {
+	w.announce()
 	w.clear()
 	fmt.Fprintf(w.out, "%s\n", strings.TrimRight(fmt.Sprintf(format, args...), " "))
 }

@@ -87,6 +87,16 @@ func TestARunThatIsTakenUpSaysWhyItGoesBack(t *testing.T) {
 	}
 }
 
+// A run that has nothing to undo is not said to go back: its failure stands above.
+func TestARollbackOfNothingIsNotAnnounced(t *testing.T) {
+	w := watching(false, 80)
+	w.see(step(executor.StepStarted, nil), step(executor.StepFailed, func(e *executor.StepChanged) { e.Error = "no" }),
+		executor.RunChanged{Status: executor.RollingBack, Error: "no"}, executor.RunChanged{Status: executor.RolledBack, Error: "no"})
+	if strings.Contains(w.out.String(), "Rolling back") {
+		t.Errorf("it says %q", w.out.String())
+	}
+}
+
 // What was found done was begun by this command, where that said so, or by one that was
 // cut short.
 func TestALogSaysWhoDidWhatWasFoundDone(t *testing.T) {
