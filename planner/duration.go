@@ -26,6 +26,11 @@ func shortDuration(d time.Duration) string {
 	return text
 }
 
+// minute is when somebody may come back: the first whole minute that is not before t.
+func minute(t time.Time) string {
+	return t.UTC().Add(time.Minute - 1).Truncate(time.Minute).Format("2006-01-02 15:04 MST")
+}
+
 func sorted(names []string) []string {
 	sort.Strings(names)
 	return names

@@ -230,7 +230,7 @@ func (e *emitter) soak(c *spec.Change) (Guard, deferral) {
 		return g, deferral{}
 	}
 	if left := quiet - e.state.Now.Sub(*since); left > e.goal.MaxWait {
-		return g, deferral{why: fmt.Sprintf("%s %s left", what, shortDuration(left))}
+		return g, deferral{why: fmt.Sprintf("%s %s left, until %s", what, shortDuration(left), minute(since.Add(quiet)))}
 	}
 	return g, deferral{}
 }
@@ -277,14 +277,14 @@ func soakSequence(c *spec.Change) string {
 // than a run waits.
 func (e *emitter) hideLeft(c *spec.Change, hide time.Duration) string {
 	at := e.recorded(c).HiddenAt
-	left := hide
+	left, until := hide, ""
 	if at != nil {
-		left = hide - e.state.Now.Sub(*at)
+		left, until = hide-e.state.Now.Sub(*at), ", until "+minute(at.Add(hide))
 	}
 	if left <= e.goal.MaxWait {
 		return ""
 	}
-	return fmt.Sprintf("hidden for %s first", shortDuration(left))
+	return fmt.Sprintf("hidden for %s first%s", shortDuration(left), until)
 }
 
 // evidence asks, right before a step that takes something away, that no

@@ -134,7 +134,8 @@ func expected(p *planner.Plan, expect string) error {
 // apply carries out a saved plan or a fresh one, or goes on with the run that
 // was cut short.
 func (r *runner) apply(ctx context.Context, o applyOptions, saved *planner.Plan) error {
-	plan, open, err := r.choose(ctx, o.goal(), saved)
+	r.goal = o.goal()
+	plan, open, err := r.choose(ctx, r.goal, saved)
 	if err != nil {
 		return err
 	}

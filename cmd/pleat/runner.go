@@ -29,6 +29,7 @@ type runner struct {
 	journal *journal.Journal
 	ticket  planner.Ticket
 	holder  lease.Holder
+	goal    planner.Goal // what an apply was asked for
 }
 
 // newRunner looks whether everything can be reached before its first write,
@@ -227,6 +228,7 @@ func (r *runner) execute(ctx context.Context, plan *planner.Plan, events string,
 	var done func()
 	c.Stop, ctx, done = r.interruptions(ctx, w.Say)
 	result, err := start(ctx, c)
+	r.asOfNow(ctx, plan, &result.Summary)
 	done()
 	w.Close()
 	if err == nil {

@@ -82,8 +82,13 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 			t.add("service."+name, line+", not in the spec")
 		}
 	}
-	for _, p := range planner.Phases(w.spec, st) {
+	phases := planner.Phases(w.spec, st)
+	waits := w.pending(st, phases)
+	for _, p := range phases {
 		t.add("change."+p.Change, string(p.Phase))
+		if why := waits["change."+p.Change]; why != "" {
+			t.add("", why)
+		}
 	}
 	for _, d := range w.spec.Databases {
 		for _, name := range st.Databases[d.Name].Left {

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pleat/executor"
+	"pleat/migrations"
+	"pleat/planner"
+	"pleat/spec"
+)
+
+// asOfNow puts the reasons that hold by now into the end of a run: a quiet time that
+// began in it has an end, which the plan could not know. Where the world cannot be
+// read or planned for any more, the plan's reasons stand.
+func (r *runner) asOfNow(ctx context.Context, plan *planner.Plan, sum *executor.Summary) {
+	if sum.Status != executor.Deferred || plan.Kind == backward {
+		return
+	}
+	st, err := r.world.observe(ctx, planner.ScopeOf(r.world.spec))
+	if err != nil || r.world.read(ctx, st) != nil {
+		return
+	}
+	fresh, diags := planner.Make(r.world.spec, st, r.goal)
+	if !diags.HasErrors() {
+		sum.Deferred = reasonsNow(sum.Deferred, plan, fresh)
+	}
+}
+
+// reasonsNow are lines of a summary, each with the reason of the fresh plan where it
+// had that of the plan. What waits for a person's word keeps its own.
+func reasonsNow(lines []string, plan, fresh *planner.Plan) []string {
+	now := map[string]string{}
+	for _, s := range fresh.Steps {
+		now[s.ID] = s.Deferred
+	}
+	was := map[string]string{} // end of a line → the same by now
+	for _, s := range plan.Steps {
+		if why := now[s.ID]; s.Deferred != "" && why != "" && len(planner.WordsIn(s.Deferred)) == 0 {
+			head := string(s.Kind) + " " + s.Title + ": "
+			was[head+s.Deferred] = head + why
+		}
+	}
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		number, rest, _ := strings.Cut(line, " ")
+		out[i] = line
+		if text := was[rest]; text != "" {
+			out[i] = number + " " + text
+		}
+	}
+	return out
+}
+
+// pending says for each change whose contract is yet to come what that waits for, as a
+// plan that is made now would; nothing where none can be made.
+func (w *world) pending(st *planner.State, phases []planner.Phase) map[string]string {
+	due := map[string]bool{}
+	for _, p := range phases {
+		if p.Phase == migrations.Verified || p.Phase == migrations.Hidden {
+			due["change."+p.Change] = true
+		}
+	}
+	if !slices.ContainsFunc(w.spec.Changes, func(c *spec.Change) bool { return c.Contract != nil && due[string(c.Address())] }) {
+		return nil // most of the time, and a plan costs more than a look
+	}
+	plan, diags := planner.Make(w.spec, st, planner.Goal{})
+	if diags.HasErrors() {
+		return nil
+	}
+	out := map[string]string{}
+	for _, s := range plan.Steps {
+		if a := string(s.Address); due[a] && s.Kind == planner.KindContract && s.Deferred != "" && out[a] == "" {
+			out[a] = fmt.Sprintf("%s %s: %s", s.Kind, s.Title, s.Deferred)
+		}
+	}
+	return out
+}
