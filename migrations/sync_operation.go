@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -47,7 +48,7 @@ func (o syncOperation) expand(l *lowering) bool {
 	u.Statements = slices.Concat(s.check(), createSequence(l.change.Name), s.install())
 	if !u.Applied {
 		u.missing = []string{"trigger " + TriggerName(l.change.Name) + " on " + o.Table.String()}
-		u.waits = l.inTurn(o.Table)
+		u.waits = cmp.Or(l.inTurn(o.Table), l.chained(o.Sync))
 	}
 	if first {
 		// Undone last of all syncs: no trigger counts with it any more.
@@ -73,6 +74,22 @@ func (l *lowering) inTurn(t spec.Table) string {
 		for _, g := range l.live.Table(t).syncsBut(l.change.Name) {
 			if g.handles(carriedName(r.Column)) || g.handles(HiddenName(r.Column)) {
 				return g.keeping(t)
+			}
+		}
+	}
+	return ""
+}
+
+// chained says which other change's trigger sets a column that this sync is about.
+// What the second of two triggers sets the first does not see, and a write in the
+// shape of either has to reach the other: no order of the two does that.
+func (l *lowering) chained(o *spec.Sync) string {
+	for _, g := range l.live.Table(o.Table).syncsBut(l.change.Name) {
+		for _, columns := range []map[string]string{o.Forward, o.Backward} {
+			for c := range columns {
+				if strings.Contains(g.Function, "new."+Ident(c)) {
+					return g.keeping(o.Table)
+				}
 			}
 		}
 	}
