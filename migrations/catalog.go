@@ -58,12 +58,13 @@ type Table struct {
 	Comment     string       `json:"comment,omitempty"`
 
 	PrimaryKeyName string       `json:"primary_key_name,omitempty"`
-	References     []ForeignKey `json:"references,omitempty"`   // of other tables, and its own, to this one
-	Partitioned    string       `json:"partitioned,omitempty"`  // pg_get_partkeydef(); "" = it has no partitions
-	Partitions     []Partition  `json:"partitions,omitempty"`   // by name
-	PartitionOf    string       `json:"partition_of,omitempty"` // as spec.Table's text
-	Children       []string     `json:"children,omitempty"`     // that inherit from it and are no partitions
-	Publications   []string     `json:"publications,omitempty"` // by name
+	DeferrableKey  string       `json:"deferrable_key,omitempty"` // pg_get_constraintdef() of a primary key that is deferrable
+	References     []ForeignKey `json:"references,omitempty"`     // of other tables, and its own, to this one
+	Partitioned    string       `json:"partitioned,omitempty"`    // pg_get_partkeydef(); "" = it has no partitions
+	Partitions     []Partition  `json:"partitions,omitempty"`     // by name
+	PartitionOf    string       `json:"partition_of,omitempty"`   // as spec.Table's text
+	Children       []string     `json:"children,omitempty"`       // that inherit from it and are no partitions
+	Publications   []string     `json:"publications,omitempty"`   // by name
 	RowSecurity    bool         `json:"row_security,omitempty"`
 
 	// Rows and Bytes are estimates; they decide nothing and are in no read set.

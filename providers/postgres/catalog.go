@@ -186,15 +186,18 @@ func (r *reader) columns() {
 }
 
 func (r *reader) primaryKeys() {
-	var column, name string
+	var column, name, deferrable string
 	r.each(`
-		select i.indrelid, a.attname, (select conname from pg_catalog.pg_constraint where conrelid = i.indrelid and conindid = i.indexrelid and contype = 'p')
-		from pg_catalog.pg_index i, pg_catalog.unnest(i.indkey::int2[]) with ordinality as k (num, place),
-		     pg_catalog.pg_attribute a
+		select i.indrelid, a.attname, c.conname, case when c.condeferrable then pg_catalog.pg_get_constraintdef(c.oid) else '' end
+		from pg_catalog.pg_index i
+		join pg_catalog.pg_constraint c on c.conrelid = i.indrelid and c.conindid = i.indexrelid and c.contype = 'p',
+		     pg_catalog.unnest(i.indkey::int2[]) with ordinality as k (num, place), pg_catalog.pg_attribute a
 		where i.indrelid = any($1::oid[]) and i.indisprimary and k.place <= i.indnkeyatts and a.attrelid = i.indrelid and a.attnum = k.num
 		order by i.indrelid, k.place`,
-		[]any{&column, &name},
-		func(t *migrations.Table) { t.PrimaryKey, t.PrimaryKeyName = append(t.PrimaryKey, column), name })
+		[]any{&column, &name, &deferrable},
+		func(t *migrations.Table) {
+			t.PrimaryKey, t.PrimaryKeyName, t.DeferrableKey = append(t.PrimaryKey, column), name, deferrable
+		})
 }
 
 func (r *reader) indexes() {
