@@ -67,6 +67,10 @@ type Table struct {
 	Publications   []string     `json:"publications,omitempty"`   // by name
 	RowSecurity    bool         `json:"row_security,omitempty"`
 
+	// KeyToCome is the primary key that a change makes once all rows are filled, in a
+	// catalog that is projected to a phase before that.
+	KeyToCome *KeyToCome `json:"-"`
+
 	// Rows and Bytes are estimates; they decide nothing and are in no read set.
 	Rows  int64 `json:"rows,omitempty"`
 	Bytes int64 `json:"bytes,omitempty"`

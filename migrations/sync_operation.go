@@ -48,7 +48,7 @@ func (o syncOperation) expand(l *lowering) bool {
 	u.Statements = slices.Concat(s.check(), createSequence(l.change.Name), s.install())
 	if !u.Applied {
 		u.missing = []string{"trigger " + TriggerName(l.change.Name) + " on " + o.Table.String()}
-		u.waits = cmp.Or(l.inTurn(o.Table), l.chained(o.Sync))
+		u.waits = cmp.Or(l.inTurn(o.Table), l.chained(o.Sync), l.keyFirst(o.Table))
 	}
 	if first {
 		// Undone last of all syncs: no trigger counts with it any more.

@@ -221,6 +221,11 @@ func (o addPrimaryKey) units(l *lowering) []Unit {
 		}
 	}
 	k := o.keyed(l)
+	if k.there { // also where a later change has replaced the column
+		for i := range units {
+			units[i].Applied, units[i].missing = true, nil
+		}
+	}
 	return append(units, k.build(l), k.adopt())
 }
 
@@ -247,7 +252,31 @@ func (o addPrimaryKey) expand(l *lowering) bool {
 	if o.check(l) {
 		l.program.Validate = append(l.program.Validate, o.units(l)...)
 	}
+	if t := l.next.Table(o.Table); t != nil && len(t.PrimaryKey) == 0 {
+		t.KeyToCome = &KeyToCome{Change: l.change.Name, Columns: o.Columns}
+	}
 	return true
+}
+
+// KeyToCome is a primary key that is not there yet.
+type KeyToCome struct {
+	Change  string
+	Columns []string
+}
+
+// keyFirst says which change has yet to make a primary key of a column that this one
+// replaces; "" for none. What goes along with a column is what is there by then.
+func (l *lowering) keyFirst(t spec.Table) string {
+	table := l.live.Table(t)
+	if table == nil || table.KeyToCome == nil || table.KeyToCome.Change == l.change.Name {
+		return ""
+	}
+	for _, r := range l.replaced(t) {
+		if slices.Contains(table.KeyToCome.Columns, r.Column) {
+			return fmt.Sprintf("change.%s makes the primary key of %s first", table.KeyToCome.Change, t)
+		}
+	}
+	return ""
 }
 
 func (o addPrimaryKey) settle(l *lowering) {
@@ -255,7 +284,7 @@ func (o addPrimaryKey) settle(l *lowering) {
 	if t == nil || len(t.PrimaryKey) > 0 {
 		return
 	}
-	t.PrimaryKey, t.PrimaryKeyName = o.Columns, o.Name
+	t.PrimaryKey, t.PrimaryKeyName, t.KeyToCome = o.Columns, o.Name, nil
 	for _, c := range o.Columns {
 		if column := t.Column(c); column != nil {
 			column.NotNull = true
@@ -265,7 +294,7 @@ func (o addPrimaryKey) settle(l *lowering) {
 
 func (o addPrimaryKey) unexpand(l *lowering) {
 	if t := l.next.Table(o.Table); t != nil {
-		t.PrimaryKey, t.PrimaryKeyName = nil, ""
+		t.PrimaryKey, t.PrimaryKeyName, t.KeyToCome = nil, "", nil
 		t.removeIndex(o.Name)
 	}
 }
