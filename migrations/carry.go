@@ -15,7 +15,7 @@ import (
 
 // carriedName is what the copy of an index or constraint is called until it
 // takes the name of the one that it is to replace.
-func carriedName(name string) string { return shorten("pleat_new_" + name) }
+func carriedName(name string) string { return shorten(newPrefix + name) }
 
 // carrying makes for the new columns of a table what the old ones have: in the
 // stage in which all rows are filled, so that nothing is built twice.

@@ -101,7 +101,7 @@ func (e expression) say(r Refusal) (summary, detail string) {
 func noSuchColumn(name spec.Table, t *Table, column string) string {
 	var have []string
 	for _, c := range t.Columns {
-		if !strings.HasPrefix(c.Name, "pleat_new_") && !strings.HasPrefix(c.Name, "pleat_hidden_") {
+		if !isBeside(c.Name) {
 			have = append(have, c.Name)
 		}
 	}

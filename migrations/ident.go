@@ -32,7 +32,15 @@ func Literal(s string) string {
 }
 
 // HiddenName is what a column or table is called while it is hidden.
-func HiddenName(name string) string { return shorten("pleat_hidden_" + name) }
+func HiddenName(name string) string { return shorten(hiddenPrefix + name) }
+
+// What pleat calls a thing that is made beside another, and one that is hidden.
+const newPrefix, hiddenPrefix = "pleat_new_", "pleat_hidden_"
+
+// isBeside tells whether a name is one of those, and thus not an author's.
+func isBeside(name string) bool {
+	return strings.HasPrefix(name, newPrefix) || strings.HasPrefix(name, hiddenPrefix)
+}
 
 // OldWritesSequence names the sequence, in the schema pleat, that counts the
 // writes in the old shape that a change's sync has seen.

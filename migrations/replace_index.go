@@ -37,8 +37,8 @@ func (o replaceIndex) own(prefix string) string {
 
 // coming is what the other index is called until the swap, going what the old
 // one is called from then on.
-func (o replaceIndex) coming() spec.Table { return o.named(o.own("pleat_new_")) }
-func (o replaceIndex) going() spec.Table  { return o.named(o.own("pleat_hidden_")) }
+func (o replaceIndex) coming() spec.Table { return o.named(o.own(newPrefix)) }
+func (o replaceIndex) going() spec.Table  { return o.named(o.own(hiddenPrefix)) }
 
 // state is where the old index is on its way out. Once it is gone, the other one
 // looks as the old one may have looked: gone is only that it can be so, and the

@@ -21,6 +21,11 @@ func lowered(t *testing.T, setup, blocks string) string {
 	return diags.Error()
 }
 
+const (
+	fullName     = "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}"
+	lengthOfName = "change_type \"users\" \"name\" {\n\ttype = \"integer\"\n\tusing = \"length(name)\"\n}"
+)
+
 const widerID = `change_type "users" "id" {
 	type = "bigint"
 }`
@@ -56,47 +61,47 @@ func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
 			want: "view public.many (it groups by a key that moves to the new column last)",
 		},
 		"an operator that the new type has not": {
-			setup: "create view calls as select s.id, s.name from seen s where s.name like 'A%'", change: "change_type \"users\" \"name\" {\n\ttype = \"integer\"\n\tusing = \"length(name)\"\n}",
+			setup: "create view calls as select s.id, s.name from seen s where s.name like 'A%'", change: lengthOfName,
 			want: "view public.calls (with the new type it would not be valid: operator does not exist: integer ~~ text)",
 		},
 		"a constant that is no value of the new type": {
-			setup: "create view calls as select id from users where name <> 'A'", change: "change_type \"users\" \"name\" {\n\ttype = \"integer\"\n\tusing = \"length(name)\"\n}",
+			setup: "create view calls as select id from users where name <> 'A'", change: lengthOfName,
 			want: "view public.calls (with the new type it would not be valid: ",
 		},
 		"a trigger's condition": {
 			setup: `create function f() returns trigger language plpgsql as 'begin return null; end';
 				create trigger g after insert on users for each row when (new.name like 'A%') execute function f()`,
-			change: "change_type \"users\" \"name\" {\n\ttype = \"integer\"\n\tusing = \"length(name)\"\n}",
+			change: lengthOfName,
 			want:   "trigger g (with the new type it would not be valid: operator does not exist: integer ~~ text)",
 		},
 		"a trigger of a column with another name": {
 			setup: `create function f() returns trigger language plpgsql as 'begin return null; end';
 				create trigger g after update of name on users for each row execute function f()`,
-			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
+			change: fullName,
 			want:   "trigger g, which would not know what is written by the new name",
 		},
 		"a trigger that changes a column with another name": {
 			setup: `create function f() returns trigger language plpgsql as 'begin return new; end';
 				create trigger g before insert on users for each row when (new.name like 'A%') execute function f()`,
-			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
+			change: fullName,
 			want:   "trigger g, which fires before a row has by one name what is written by the other",
 		},
 		"a trigger with a function that says the former name": {
 			setup: `create function f() returns trigger language plpgsql as 'begin perform new.Name; return null; end';
 				create trigger g after insert on users for each row when (new.name like 'A%') execute function f()`,
-			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
+			change: fullName,
 			want:   "trigger g, whose function says the former name",
 		},
 		"a trigger that is told the former name": {
 			setup: `create function f() returns trigger language plpgsql as 'begin return null; end';
 				create trigger g after insert on users for each row when (new.name like 'A%') execute function f('a', 'name')`,
-			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
+			change: fullName,
 			want:   "trigger g, whose function says the former name",
 		},
 		"a trigger of the row that runs what says the former name": {
 			setup: `create function f() returns trigger language plpgsql as 'begin perform new.name; return new; end';
 				create trigger g before insert on users for each row execute function f()`,
-			change: "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}",
+			change: fullName,
 			want:   "Trigger may read the column by its name",
 		},
 		"another name, with the row type in a signature": {
@@ -121,7 +126,7 @@ func TestATriggersConditionGoesAlongWithAName(t *testing.T) {
 		create trigger tell after insert or update on users for each row when (new.name like 'A%') execute function tell();
 		comment on trigger tell on users is 'said'`)
 	before := w.dump()
-	c := written(t, "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}")
+	c := written(t, fullName)
 	told := func(when, want string) {
 		t.Helper()
 		if got := w.value("select coalesce(string_agg(id::text, ' ' order by id), '') from told"); got != want {
@@ -293,7 +298,7 @@ func TestViewsGoAlongWithAnotherName(t *testing.T) {
 		w := newWorld(t, fmt.Sprintf(setup, "name text", "name", "name")+rows+materialized)
 		before, content := w.dump(), "select string_agg(name, ' ' order by id) || (select count(*) from all_of) from seen"
 		rowsBefore := w.value(content)
-		c := written(t, "rename_column \"users\" \"name\" {\n\tto = \"full_name\"\n}")
+		c := written(t, fullName)
 		write := "update all_of set name = name"
 		w.replaceUntil(c, migrations.Hidden, write)
 		p := w.lower(c)
