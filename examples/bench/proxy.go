@@ -51,7 +51,11 @@ func (b *bench) proxied(ctx context.Context, d database) (err error) {
 	}
 	var direct []string
 	for range proxied {
-		address, stop, err := b.backend()
+		address, err := unused()
+		if err != nil {
+			return err
+		}
+		stop, err := b.backend(address)
 		if err != nil {
 			return err
 		}
@@ -122,7 +126,7 @@ func listening(network, address string) error {
 		if time.Now().After(deadline) {
 			return err
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(2 * time.Millisecond)
 	}
 }
 
@@ -135,15 +139,10 @@ func unused() (string, error) {
 }
 
 // backend is an instance that no agent keeps.
-func (b *bench) backend() (string, func(), error) {
-	address, err := unused()
-	if err != nil {
-		return "", nil, err
-	}
+func (b *bench) backend(address string) (stop func(), err error) {
 	cmd := exec.Command(b.options.instance)
 	cmd.Env = []string{"ADDR=" + address}
-	stop, err := started(cmd, address)
-	return address, stop, err
+	return started(cmd, address)
 }
 
 const haproxyConfig = `global

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -88,16 +89,25 @@ func (b *bench) rolled(ctx context.Context, d database) (err error) {
 		return fmt.Errorf("back to a release that is kept: %w", err)
 	}
 	b.figure("rollback_warm_s", took.Seconds(), "s")
-	worst := 0.0
+	worst, worstOfLoops := 0.0, 0.0
 	for _, w := range waysToRoll {
-		ratio, err := s.measure(ctx, w)
+		took, critical, err := s.measure(ctx, w)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
+		loop, err := s.loop(w)
+		if err != nil {
+			return fmt.Errorf("%s without pleat: %w", w.name, err)
+		}
+		s.talk("%s: %d instances, %.1f s, of which waits %.1f s; a loop has the same programs up and down in %.2f s",
+			w.name, s.count(w), took.Seconds(), critical.Seconds(), loop.Seconds())
+		ratio, ofLoop := took.Seconds()/critical.Seconds(), took.Seconds()/(critical+loop).Seconds()
 		b.figure("rollout_vs_critical_path_"+w.name, ratio, "ratio")
-		worst = max(worst, ratio)
+		b.figure("rollout_vs_loop_"+w.name, ofLoop, "ratio")
+		worst, worstOfLoops = max(worst, ratio), max(worstOfLoops, ofLoop)
 	}
 	b.figure("rollout_vs_critical_path", worst, "ratio")
+	b.figure("rollout_vs_loop", worstOfLoops, "ratio")
 	total := 0
 	for _, w := range waysUnderLoad {
 		failed, served, err := s.underLoad(ctx, w)
@@ -228,45 +238,89 @@ func (s *stage) ready(ctx context.Context, count int) error {
 
 func (s *stage) next() { s.release = s.release%releases + 1 }
 
-// measure rolls one release out and compares the time with the waits in its plan.
-func (s *stage) measure(ctx context.Context, w way) (float64, error) {
-	count, check := fewer, smallCheck
-	if w.large {
-		count, check = s.options.instances, largeCheck
+// count is how many instances a strategy is measured with.
+func (s *stage) count(w way) int {
+	switch {
+	case !w.large:
+		return fewer
+	case w.name == "cycle": // it has two sets
+		return s.options.instances / 2
 	}
-	if w.name == "cycle" { // it has two sets
-		count /= 2
+	return s.options.instances
+}
+
+// measure rolls one release out. Critical is what the waits in its plan add up to.
+func (s *stage) measure(ctx context.Context, w way) (took, critical time.Duration, err error) {
+	count, check := s.count(w), smallCheck
+	if w.large {
+		check = largeCheck
 	}
 	if err := s.ready(ctx, count); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if w.name == "cycle" { // the second set
 		if _, err := s.pleat(ctx, s.db, s.spec(w, count, smallCheck), "apply", "--auto-approve"); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	s.next()
 	if _, err := s.pleat(ctx, s.db, s.spec(w, count, check), "plan", "--out", "plan.json"); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	raw, err := os.ReadFile(filepath.Join(s.dir, s.db.name, "plan.json"))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	critical, err := waits(raw)
+	if critical, err = waits(raw); err != nil {
+		return 0, 0, err
+	}
+	if critical == 0 {
+		return 0, 0, errors.New("the plan waits for nothing, or it is read wrongly")
+	}
+	used, err := s.pleat(ctx, s.db, s.spec(w, count, check), "apply", "plan.json", "--auto-approve")
+	return used.wall, critical, err
+}
+
+// loop is how long this machine takes, with nothing that looks after them, until
+// as many of the programs as a strategy has listen, and until they are gone
+// again: all at once, or one after the other.
+func (s *stage) loop(w way) (time.Duration, error) {
+	count := s.count(w)
+	together := 1
+	if w.large {
+		together = count
+	}
+	free, err := unused()
 	if err != nil {
 		return 0, err
 	}
-	if critical == 0 {
-		return 0, errors.New("the plan waits for nothing, or it is read wrongly")
-	}
-	began := time.Now()
-	if _, err := s.pleat(ctx, s.db, s.spec(w, count, check), "apply", "plan.json", "--auto-approve"); err != nil {
+	_, port, err := net.SplitHostPort(free)
+	if err != nil {
 		return 0, err
 	}
-	took := time.Since(began)
-	s.talk("%s: %d instances, %.1f s, of which waits %.1f s", w.name, count, took.Seconds(), critical.Seconds())
-	return took.Seconds() / critical.Seconds(), nil
+	upAndDown := func() error {
+		stops, errs := make([]func(), together), make([]error, together)
+		var programs sync.WaitGroup
+		for i := range together { // each on an address of its own: none takes another's port
+			programs.Go(func() { stops[i], errs[i] = s.backend(fmt.Sprintf("127.1.%d.%d:%s", i/250, i%250+1, port)) })
+		}
+		programs.Wait()
+		for _, stop := range stops {
+			if stop != nil {
+				programs.Go(stop)
+			}
+		}
+		programs.Wait()
+		return errors.Join(errs...)
+	}
+	return timed(func() error {
+		for range count / together {
+			if err := upAndDown(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // waits is the least time that a saved plan can take: the health times and holds
