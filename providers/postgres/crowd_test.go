@@ -21,7 +21,16 @@ const (
 	enough = 5                    // statements that a client does before anything goes on
 )
 
-// crowd is a reader and a writer of one shape.
+// numbers are the readers and the writers of one shape. With PLEAT_TEST_LONG both
+// shapes together have eight and four (T20).
+func numbers() (readers, writers int) {
+	if pgtest.Long() {
+		return 4, 2
+	}
+	return 1, 1
+}
+
+// crowd is the readers and the writers of one shape.
 type crowd struct {
 	group   errgroup.Group
 	end     context.CancelFunc
@@ -84,30 +93,34 @@ func (l *life) clients(c **crowd, s shape) {
 	}
 	ctx, end := context.WithCancel(context.WithoutCancel(l.Context()))
 	fresh := &crowd{end: end}
+	readers, writers := numbers()
 	if s.read != "" {
-		fresh.add(ctx, l.world, s, []string{s.read})
+		fresh.add(ctx, l.world, s, readers, []string{s.read})
 	}
 	if len(s.writes) > 0 {
-		fresh.add(ctx, l.world, s, s.writes)
+		fresh.add(ctx, l.world, s, writers, s.writes)
 	}
 	l.Cleanup(func() { fresh.end(); fresh.group.Wait() }) // leave tells what Wait gives
 	*c = fresh
 	l.work(fresh)
 }
 
-func (c *crowd) add(ctx context.Context, w *world, s shape, statements []string) {
+// add has n more clients, which all repeat the statements.
+func (c *crowd) add(ctx context.Context, w *world, s shape, n int, statements []string) {
 	w.Helper()
-	one := &client{conn: pgtest.Connect(w, w.url), statements: statements, mode: pgx.QueryExecModeCacheStatement}
-	if s.unprepared {
-		one.mode = pgx.QueryExecModeExec
-	}
-	if s.session != "" {
-		if _, err := one.conn.Exec(w.Context(), s.session); err != nil {
-			w.Fatal(err)
+	for range n {
+		one := &client{conn: pgtest.Connect(w, w.url), statements: statements, mode: pgx.QueryExecModeCacheStatement}
+		if s.unprepared {
+			one.mode = pgx.QueryExecModeExec
 		}
+		if s.session != "" {
+			if _, err := one.conn.Exec(w.Context(), s.session); err != nil {
+				w.Fatal(err)
+			}
+		}
+		c.clients = append(c.clients, one)
+		c.group.Go(func() error { return one.repeat(ctx) })
 	}
-	c.clients = append(c.clients, one)
-	c.group.Go(func() error { return one.repeat(ctx) })
 }
 
 func (c *client) repeat(ctx context.Context) error {
