@@ -67,6 +67,9 @@ func (s *scope) alterTable(n node) {
 		mode := alterMode(c.node)
 		s.lock(t, mode)
 		s.action(t, c.node)
+		if n.text("objtype") == "OBJECT_VIEW" && !s.fresh(t) {
+			s.viewOptions(t, c.node)
+		}
 		if mode == AccessExclusive && !s.fresh(t) {
 			tr.schema = true
 		}
@@ -140,6 +143,10 @@ func (s *scope) taken(t spec.Table, cmd node, name string) {
 		s.find("drop_constraint", "%s is not kept any more", name)
 	case "AT_DropExpression", "AT_DropIdentity":
 		s.find("default_changed", "%s.%s has to be given from here on", t, name)
+	case "AT_AddIdentity":
+		s.find("identity_changed", "%s.%s", t, name)
+	case "AT_SetIdentity":
+		s.setIdentity(t, name, cmd.item("def").node)
 	}
 }
 
@@ -157,10 +164,42 @@ func (s *scope) switched(t spec.Table, cmd node) {
 	}
 }
 
+func (s *scope) viewOptions(view spec.Table, cmd node) {
+	switch cmd.text("subtype") {
+	case "AT_SetRelOptions", "AT_ResetRelOptions":
+		s.find("view_options", "%s has other options from here on", view)
+	}
+}
+
+// valueOptions are those of a sequence that decide which values come next.
+var valueOptions = []string{"as", "cycle", "increment", "maxvalue", "minvalue", "restart"}
+
+// sequenceOptions tells whether any is about values, and whether one says when they
+// are given.
+func sequenceOptions(options []item) (values, generated bool) {
+	for _, o := range options {
+		name := o.node.text("defname")
+		values, generated = values || slices.Contains(valueOptions, name), generated || name == "generated"
+	}
+	return values, generated
+}
+
+// setIdentity is about the options of an identity column and its sequence.
+func (s *scope) setIdentity(t spec.Table, name string, def node) {
+	values, generated := sequenceOptions(def.items("items"))
+	if generated {
+		s.find("identity_changed", "%s.%s", t, name)
+	}
+	if values {
+		s.find("sequence_values", "new rows of %s get another %s", t, name)
+	}
+}
+
 func (s *scope) setNotNull(t spec.Table, name string) {
 	if s.fresh(t) {
 		return
 	}
+	s.find("writes_restricted", "%s.%s may not be null from here on", t, name)
 	for _, c := range s.text.reader.checks[t] {
 		if c.validated && slices.Contains(c.columns, name) {
 			return
@@ -200,6 +239,7 @@ func (s *scope) partition(t spec.Table, action string, def node) {
 			}
 		}
 	case "AT_DetachPartition":
+		s.detached(t, other)
 		if detachesConcurrently(node{"subtype": action, "def": map[string]any{"PartitionCmd": map[string]any(def)}}) {
 			s.lock(other, AccessExclusive)
 			return
@@ -212,6 +252,16 @@ func (s *scope) partition(t spec.Table, action string, def node) {
 		s.lock(other, AccessExclusive)
 	default:
 		s.lock(other, ShareUpdateExclusive)
+		if action == "AT_DropInherit" {
+			s.detached(t, other)
+		}
+	}
+}
+
+// detached is about rows that are not found by the table that they were in.
+func (s *scope) detached(t, other spec.Table) {
+	if !s.fresh(t) {
+		s.find("rows_detached", "%s and %s go apart", t, other)
 	}
 }
 

@@ -1,6 +1,7 @@
 package hazard
 
 import (
+	"cmp"
 	"slices"
 
 	"pleat/spec"
@@ -21,6 +22,7 @@ func (s *scope) addColumn(t spec.Table, def node) {
 	if s.fresh(t) {
 		return
 	}
+	s.find("column_added", "%s.%s", t, name)
 	filled := s.filled(t, name, kind, has)
 	if required && !filled {
 		s.find("column_required", "%s.%s may not be null and has no default", t, name)
@@ -143,6 +145,9 @@ func (s *scope) addConstraint(t spec.Table, c node) {
 	name, proven := c.text("conname"), !c.flag("skip_validation")
 	if !proven && !s.fresh(t) {
 		s.text.transaction.unproven[t] = append(s.text.transaction.unproven[t], name)
+	}
+	if !s.fresh(t) {
+		s.find("writes_restricted", "%s of %s holds for new rows from here on", cmp.Or(name, "the constraint"), t)
 	}
 	switch contype := c.text("contype"); contype {
 	case "CONSTR_CHECK":

@@ -21,8 +21,12 @@ func (s *scope) define(i item) bool {
 		s.create(n.child("sequence"), n.flag("if_not_exists"))
 		s.Related = true
 	case "AlterSeqStmt":
-		s.lock(tableOf(n.child("sequence")), ShareRowExclusive)
+		sequence := tableOf(n.child("sequence"))
+		s.lock(sequence, ShareRowExclusive)
 		s.Related = true
+		if values, _ := sequenceOptions(n.items("options")); values && !s.fresh(sequence) {
+			s.find("sequence_values", "%s gives other values from here on", sequence)
+		}
 	case "CreateFunctionStmt":
 		s.Related = true
 		s.relations(node{"body": n["sql_body"]})
@@ -227,6 +231,9 @@ func (s *scope) alterEnum(n node) {
 		s.Irreversible = false
 		s.find("rename_enum_value", "'%s' of %s becomes '%s'", n.text("oldVal"), name, n.text("newVal"))
 		return
+	}
+	if !s.text.freshTypes[tableNamed(n.words("typeName")).String()] {
+		s.find("enum_value_added", "'%s' of %s", n.text("newVal"), name)
 	}
 	if n.text("newValNeighbor") == "" {
 		s.find("enum_value_unordered", "'%s' goes to the end of %s", n.text("newVal"), name)

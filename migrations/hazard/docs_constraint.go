@@ -78,4 +78,11 @@ var constraintDocs = []Doc{
 		Manual:  "ALTER DOMAIN",
 		Squawk:  []string{"ban-create-domain-with-constraint", "ban-alter-domain-with-add-constraint"},
 	},
+	{
+		Code: "writes_restricted", Severity: Advice, Optional: true, Title: "Rows refused that were taken before",
+		Explain: "A constraint binds writers from the moment that it is added, also NOT VALID; so does a unique index, also one built CONCURRENTLY, and NOT NULL. Releases that write such rows get errors.",
+		Safe:    "In contract, once no release writes such rows, and after a look at those that are there.",
+		Manual:  "ALTER TABLE, ADD table_constraint; CREATE INDEX, UNIQUE",
+		Squawk:  []string{"ban-new-write-restriction"},
+	},
 }

@@ -76,6 +76,13 @@ var tableDocs = []Doc{
 		Squawk:  []string{"require-concurrent-partition-detach"},
 	},
 	{
+		Code: "rows_detached", Severity: Advice, Title: "Partition or child taken from its table",
+		Explain: "From this moment its rows are not found by the table that it was part of, whatever the lock: releases that read them there get fewer rows and no error. Rows that would have gone into it are refused, or go into the default partition.",
+		Safe:    "detach_partition in contract, once no release reads or writes those rows.",
+		Manual:  "ALTER TABLE, DETACH PARTITION, NO INHERIT",
+		Squawk:  []string{"ban-detach-inheritance"},
+	},
+	{
 		Code: "partition_of_blocks", Severity: Risk, Title: "CREATE TABLE … PARTITION OF a table that is there",
 		Explain: "It needs ACCESS EXCLUSIVE on the partitioned table, and reads the default partition where there is one.",
 		Safe:    "CREATE TABLE … (LIKE parent INCLUDING DEFAULTS INCLUDING CONSTRAINTS), then ATTACH PARTITION, which lets readers and writers pass.",

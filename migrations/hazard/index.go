@@ -15,6 +15,9 @@ func (s *scope) createIndex(n node) {
 	columns := indexColumns(n)
 	s.text.indexed[t] = append(s.text.indexed[t], columns)
 	s.shape(n)
+	if n.flag("unique") && !s.fresh(t) {
+		s.find("writes_restricted", "rows of %s may not be alike from here on", t)
+	}
 	if concurrent && n.flag("if_not_exists") {
 		s.find("index_if_not_exists", "an invalid index %s of an interrupted build would be taken for a good one", n.text("idxname"))
 	}

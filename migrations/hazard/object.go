@@ -31,6 +31,8 @@ func (s *scope) object(i item) bool {
 		if !n.flag("is_grant") {
 			s.find("privilege_removed", "membership in roles")
 		}
+	case "AlterFunctionStmt":
+		s.find("function_options", "%s runs otherwise from here on", joined(n.child("func").words("objname")))
 	case "CreateExtensionStmt":
 		s.Related = true
 	case "AlterExtensionStmt":

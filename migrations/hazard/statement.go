@@ -81,7 +81,7 @@ var quiet = []string{
 	"CreateSchemaStmt", "CreateEnumStmt", "CreateRangeStmt", "CompositeTypeStmt", "DefineStmt",
 	"CreateCastStmt", "CreateConversionStmt", "CreateTransformStmt", "CreateOpClassStmt", "CreateOpFamilyStmt",
 	"AlterOpFamilyStmt", "AlterOperatorStmt", "AlterTypeStmt", "AlterTSConfigurationStmt", "AlterTSDictionaryStmt",
-	"AlterCollationStmt", "AlterFunctionStmt", "AlterDefaultPrivilegesStmt", "CreateFdwStmt", "AlterFdwStmt",
+	"AlterCollationStmt", "AlterDefaultPrivilegesStmt", "CreateFdwStmt", "AlterFdwStmt",
 	"CreateForeignServerStmt", "AlterForeignServerStmt", "CreateUserMappingStmt", "AlterUserMappingStmt",
 	"DropUserMappingStmt", "ImportForeignSchemaStmt", "CreateAmStmt", "DiscardStmt", "ClosePortalStmt", "AlterExtensionContentsStmt",
 	"AlterObjectDependsStmt",
