@@ -158,7 +158,9 @@ func (k *carrying) index(i Index) {
 		k.next.Indexes = append(k.next.Indexes, Index{Name: name.Name, Definition: sql(Ident(name.Name) + " ON " + tableIdent(k.table)), Unique: i.Unique, Valid: true})
 	}
 	if k.live.Partitioned != "" {
-		k.program.Validate = append(k.program.Validate, k.parted(k.live, parted{k.table, name.Name, name.Name, sql, k.source})...)
+		units := k.parted(k.live, parted{k.table, name.Name, name.Name, sql, k.source})
+		k.program.Validate = append(k.program.Validate, units...)
+		k.indexAnew(units[len(units)-1].ID, i, renamed)
 		return
 	}
 	u := Unit{
@@ -169,6 +171,7 @@ func (k *carrying) index(i Index) {
 		Applied: there != nil && there.Valid, Visible: true, Source: k.source,
 	}
 	k.program.Validate = append(k.program.Validate, missingUnless(u, "index "+name.String()))
+	k.indexAnew(u.ID, i, renamed)
 }
 
 func missingUnless(u Unit, object string) Unit {
@@ -200,30 +203,11 @@ func (k *carrying) constraint(c Constraint) {
 	}
 	k.program.Validate = append(k.program.Validate, units...)
 	if c.Kind == Check {
-		k.askCarried(units[0].ID, c, definition)
+		k.checkAnew(units[0].ID, c, definition)
 	}
 	if k.next.Constraint(name) == nil {
 		k.next.Constraints = append(k.next.Constraints, Constraint{Name: name, Definition: definition, Kind: c.Kind, Columns: renamedColumns(c.Columns, k.columns), References: c.References, Valid: true})
 	}
-}
-
-// askCarried asks whether a check means something of columns of other types.
-func (k *carrying) askCarried(unit string, c Constraint, definition string) {
-	r := reader{tokens: lex(definition)}
-	if !r.skip("check") {
-		return
-	}
-	e := expression{unit: unit, at: k.source, table: k.table, of: k.next, sql: r.between(definition), test: true}
-	for _, replaced := range k.lowering.replaced(k.table) {
-		if slices.Contains(c.Columns, replaced.Column) {
-			e.at = replaced.Range
-		}
-	}
-	e.saying = func(r Refusal) (string, string) {
-		return "Check of the former type", fmt.Sprintf("The check %s of %s is made anew for the column of the new type, and Postgres says of it there: %s.\n  %s\n"+
-			"Take it away by drop_constraint in a change before this one, and add it by add_check as it is to be.", c.Name, k.table, r.Message, c.Definition)
-	}
-	k.askExpression(e)
 }
 
 // beside is what the copy of extended statistics is called until it takes their name.
@@ -268,6 +252,7 @@ func (k *carrying) statistics(s Statistics) {
 		Applied: there != nil, Visible: true, Source: k.source,
 	}
 	k.program.Validate = append(k.program.Validate, missingUnless(u, u.Title))
+	k.statisticsAnew(u.ID, s, strings.TrimPrefix(renamed, " ON "))
 	if there == nil {
 		k.next.Statistics = append(k.next.Statistics, Statistics{Name: beside.String(), Definition: u.Statements[0]})
 	}

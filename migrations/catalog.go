@@ -31,12 +31,19 @@ type Catalog struct {
 	// it was not asked.
 	Refusals map[Reading]Refusal `json:"-"`
 
+	// Wordings are how the server writes what Readings select, of those that want it
+	// and that it made sense of.
+	Wordings map[Reading]string `json:"-"`
+
 	// Remade are indexes, by the text form of their name, that a change replaces:
 	// until it is known how far that has come they may be what it makes.
 	Remade map[string]bool `json:"-"`
 
-	// Named are the columns that changes name, as Named gives them.
+	// Named are the things that changes name, as Named gives them.
 	Named map[string]bool `json:"-"`
+
+	// Endless are changes without a contract, whose syncs nothing ends.
+	Endless map[string]bool `json:"-"`
 
 	// Promised is what has not run yet, and may make things that no catalog shows.
 	Promised []Promise `json:"-"`
@@ -66,6 +73,9 @@ type Table struct {
 	Children       []string     `json:"children,omitempty"`       // that inherit from it and are no partitions
 	Publications   []string     `json:"publications,omitempty"`   // by name
 	RowSecurity    bool         `json:"row_security,omitempty"`
+
+	// Aside are triggers of changes that Project took back: they are there, and fire.
+	Aside []Trigger `json:"-"`
 
 	// KeyToCome is the primary key that a change makes once all rows are filled, in a
 	// catalog that is projected to a phase before that.

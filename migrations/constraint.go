@@ -55,7 +55,7 @@ func (c late) enforce(l *lowering) Unit {
 		u.missing = []string{c.title()}
 		return u
 	}
-	if live.Definition != "" && !sameDefinition(c.formerly(l, *live), c.constraint.Definition) {
+	if live.Definition != "" && !sameDefinition(c.formerly(l, *live), c.constraint.Definition) && !c.alike(l, u.ID, *live) {
 		u.unlike, u.like = live.Definition, c.constraint.Definition
 		if !c.loose {
 			l.anotherDefinition(u)
@@ -81,6 +81,11 @@ func (c late) formerly(l *lowering, live Constraint) string {
 		return live.Definition
 	}
 	return spec.RenameForeignKey(live.Definition, nil, names)
+}
+
+// alike tells of a check whether the server writes both conditions alike.
+func (c late) alike(l *lowering, unit string, live Constraint) bool {
+	return c.constraint.Kind == Check && live.Kind == Check && l.alike(unit, c.table, condition(live.Definition), condition(c.constraint.Definition))
 }
 
 func strongest(locks []TableLock) []TableLock {
@@ -241,17 +246,23 @@ func (p *Program) Conflicts(rec Recorded) hcl.Diagnostics {
 			diags = append(diags, i.why)
 		}
 	}
-	for _, u := range slices.Concat(p.Expand, p.Hide) {
-		if made := rec.Digest == p.Digest && (rec.Phase.AtLeast(Expanded) || rec.Units[u.ID]); u.other != nil && !made {
+	for _, u := range slices.Concat(p.Expand, p.Hide, p.Drop) {
+		if u.other != nil && !p.made(rec, u.ID) {
 			diags = append(diags, u.other)
 		}
 	}
 	for _, u := range slices.Concat(p.Expand, p.Hide) {
-		if u.unlike != "" && !rec.Units[u.ID] {
+		if u.unlike != "" && !rec.Units[u.ID] && !p.made(rec, u.ID) {
 			diags = append(diags, anotherDefinition(u))
 		}
 	}
 	return diags
+}
+
+// made tells whether what a unit found may be what it made: by the record, the
+// change has run as it is written.
+func (p *Program) made(rec Recorded, unit string) bool {
+	return rec.Digest == p.Digest && (rec.Phase.AtLeast(Expanded) || rec.Units[unit])
 }
 
 // family is a table with the partitions and children that a lock on it, or a

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
-
 	"pleat/spec"
 )
 
@@ -105,7 +103,7 @@ func (l *lowering) dropColumns(first *spec.DropColumn) {
 	for _, d := range l.droppedColumns(t) {
 		l.hideColumn(&hide, d, sync)
 		if hide.other == nil {
-			hide.other = l.misspelt(d)
+			hide.other = l.misspeltColumn(d)
 		}
 		l.dropColumn(&drop, d)
 	}
@@ -122,43 +120,6 @@ func (l *lowering) dropColumns(first *spec.DropColumn) {
 	l.hideServed(&hide, t, columns)
 	l.program.Hide = append(l.program.Hide, hide)
 	l.program.Drop = append(l.program.Drop, drop)
-}
-
-// misspelt says that a column to be dropped is not there, and one with a name like
-// it is: it is not taken for dropped unless that is recorded, or the spec has it made.
-func (l *lowering) misspelt(d *spec.DropColumn) *hcl.Diagnostic {
-	t := l.next.Table(d.Table)
-	if t == nil || t.has(d.Column) || l.live.Named[columnName(d.Table, d.Column)] || l.live.spokenOf(d.Column) {
-		return nil
-	}
-	var have []string
-	for _, c := range t.Columns {
-		have = append(have, c.Name)
-	}
-	if spec.Nearest(d.Column, have) == "" {
-		return nil
-	}
-	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown column", Detail: noSuchColumn(d.Table, t, d.Column), Subject: d.Range.Ptr()}
-}
-
-func columnName(t spec.Table, column string) string { return t.String() + "." + column }
-
-// Named are the columns that operations name, but for those that only take them
-// away.
-func Named(ops []spec.Operation) map[string]bool {
-	out := map[string]bool{}
-	for _, op := range ops {
-		switch op.(type) {
-		case *spec.DropColumn, *spec.DropTable:
-			continue
-		}
-		for _, t := range op.Names().Tables {
-			for _, c := range t.Columns {
-				out[columnName(t.Table, c)] = true
-			}
-		}
-	}
-	return out
 }
 
 func (l *lowering) hideColumn(u *Unit, d *spec.DropColumn, sync *spec.Sync) {
@@ -339,6 +300,8 @@ func (o dropTable) contract(l *lowering, place int) bool {
 	}
 	if !drop.Applied {
 		drop.missing = []string{drop.Title}
+	} else {
+		l.askDropped(drop, o.Table, "table")
 	}
 	l.program.Hide = append(l.program.Hide, hide)
 	l.program.Drop = append(l.program.Drop, drop)

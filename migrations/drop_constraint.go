@@ -37,7 +37,7 @@ func (o dropConstraint) expand(l *lowering) bool {
 		return true
 	}
 	drop := o.unit(l, t, o.Definition)
-	drop.takes = true
+	drop.takes, drop.other = true, o.misspelt(l, t)
 	if !unvalidated(o.Definition) {
 		l.program.Expand = append(l.program.Expand, wayBackOnly(o.validation(l)))
 	}
@@ -57,7 +57,9 @@ func (o dropConstraint) contract(l *lowering, _ int) bool {
 	if live := o.live(l); live != nil {
 		definition = live.Definition
 	}
-	l.program.Drop = append(l.program.Drop, o.final(l, t, definition))
+	drop := o.final(l, t, definition)
+	drop.other = o.misspelt(l, t)
+	l.program.Drop = append(l.program.Drop, drop)
 	return true
 }
 
@@ -335,6 +337,18 @@ func qualifiedReference(definition string) (spec.Table, string) {
 }
 
 func (l *lowering) unknownConstraint(at hcl.Range, name spec.Table, t *Table, constraint string) {
+	l.diags = append(l.diags, unknown("constraint", noSuchConstraint(name, t, constraint), at))
+}
+
+// noSuchConstraint says what constraints a table has, and which may have been
+// meant.
+func noSuchConstraint(name spec.Table, t *Table, constraint string) string {
+	have := t.constraintNames()
+	return fmt.Sprintf("Table %s has no constraint %s.%s It has %s.", name, constraint, spec.DidYouMean(constraint, have), cmp.Or(strings.Join(have, ", "), "none"))
+}
+
+// constraintNames are of all constraints of a table, its primary key last.
+func (t *Table) constraintNames() []string {
 	var have []string
 	for _, c := range t.Constraints {
 		have = append(have, c.Name)
@@ -342,5 +356,5 @@ func (l *lowering) unknownConstraint(at hcl.Range, name spec.Table, t *Table, co
 	if t.PrimaryKeyName != "" {
 		have = append(have, t.PrimaryKeyName)
 	}
-	l.problem(at, "Unknown constraint", fmt.Sprintf("Table %s has no constraint %s. It has %s.", name, constraint, cmp.Or(strings.Join(have, ", "), "none")))
+	return have
 }

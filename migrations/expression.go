@@ -162,16 +162,23 @@ func (l *lowering) askIndex(unit string, t *Table, o *spec.CreateIndex) {
 // askElement asks about a column, a call or an expression in parentheses, with
 // anything behind it.
 func (l *lowering) askElement(e expression) {
-	r := reader{tokens: lex(e.sql)}
-	name := r.name()
-	if r.parentheses(); r.at == 0 {
-		return
-	}
-	if e.sql = e.sql[:r.tokens[r.at-1].end]; bare(e.sql) == bare(name) {
+	name, sql := leading(e.sql)
+	if e.sql = sql; bare(sql) == bare(name) {
 		l.needColumn(asked{unit: e.unit, until: e.until, at: e.at, table: e.table}, e.of, strings.Trim(name, `"`))
 		return
 	}
 	l.askExpression(e)
+}
+
+// leading is the column, the call or the expression in parentheses that an element
+// of a list begins with, and the name that this begins with.
+func leading(element string) (name, sql string) {
+	r := reader{tokens: lex(element)}
+	name = r.name()
+	if r.parentheses(); r.at > 0 {
+		sql = element[:r.tokens[r.at-1].end]
+	}
+	return name, sql
 }
 
 // askAssigned asks about what columns are set to.

@@ -37,7 +37,7 @@ func (o createIndex) expand(l *lowering) bool {
 	if whole := &units[len(units)-1]; t.Partitioned != "" {
 		whole.Statements = append(whole.Statements, namedParts(spec.Table{Schema: o.Table.Schema, Name: o.Name}, t, o.Name))
 	}
-	units[len(units)-1].other = o.another(l)
+	units[len(units)-1].other = o.another(l, units[len(units)-1].ID)
 	l.program.Expand = append(l.program.Expand, units...)
 	l.askIndex(units[len(units)-1].ID, t, o.CreateIndex)
 	if t.index(o.Name) == nil {
@@ -47,11 +47,13 @@ func (o createIndex) expand(l *lowering) bool {
 }
 
 // another says that an index of that name is there which is not this one. The text
-// tells, so an index that this change is recorded to have made is not asked.
-func (o createIndex) another(l *lowering) *hcl.Diagnostic {
+// tells, or how the server writes both, so an index that this change is recorded to
+// have made is not asked.
+func (o createIndex) another(l *lowering, unit string) *hcl.Diagnostic {
 	index := spec.Table{Schema: o.Table.Schema, Name: o.Name}
 	live, wanted := l.live.Table(o.Table).index(o.Name), indexOf(o.CreateIndex)
-	if live == nil || live.Definition == "" || live.Unique == wanted.Unique && sameIndex(live.rest(), wanted.rest()) || l.live.remade(index) {
+	if live == nil || live.Definition == "" || l.live.remade(index) ||
+		live.Unique == wanted.Unique && (sameIndex(live.rest(), wanted.rest()) || l.sameParts(unit, o.Table, live.rest(), wanted.rest())) {
 		return nil
 	}
 	return &hcl.Diagnostic{
@@ -229,7 +231,9 @@ func (o dropIndex) unit(l *lowering) Unit {
 	if live != nil {
 		l.checkRemovable(o.Range, table, on, *live)
 		l.next.Table(table).removeIndex(o.Name)
+		return u
 	}
+	l.askDropped(u, o.index(), "index")
 	return u
 }
 

@@ -15,6 +15,8 @@ import (
 type Reading struct {
 	Schema string // in which names are looked for first
 	SQL    string
+	Index  bool // what it selects from is an index, if there is one of that name
+	Write  bool // how the server writes what it selects is wanted; it is planned then, too
 }
 
 // Refusal is why a server can make no sense of a reading.
@@ -23,7 +25,7 @@ type Refusal struct {
 	Message string
 	Hint    string
 	Name    string // what the message is about, as it stands in the SQL: a name, a constant; "" where that is neither
-	Nearest string // the name of a type or function that may have been meant; "" where none is near
+	Nearest string // the name of a type, function or relation that may have been meant; "" where none is near
 }
 
 // The errors by which a server says that it does not know a name.
@@ -67,6 +69,10 @@ type inquiry struct {
 	unit  string
 	until Phase
 	why   *hcl.Diagnostic
+
+	// found says that it is about what is there, or is not, as if the unit had run: it
+	// is asked about where the unit has not.
+	found bool
 }
 
 // ask has the server read SQL, and says what it had against it.
@@ -142,7 +148,7 @@ func (p *Program) Readings(rec Recorded) []Reading {
 // open are the inquiries about what is to be done yet.
 func (p *Program) open(rec Recorded) []inquiry {
 	phase := p.derive(rec)
-	if phase == Contracted || len(p.inquiries) == 0 {
+	if len(p.inquiries) == 0 {
 		return nil
 	}
 	undone := map[string]bool{}
@@ -152,7 +158,10 @@ func (p *Program) open(rec Recorded) []inquiry {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(p.inquiries), func(i inquiry) bool {
-		return !undone[i.unit] && (i.unit != "" || phase.AtLeast(i.until))
+		if i.found {
+			return p.made(rec, i.unit)
+		}
+		return phase == Contracted || !undone[i.unit] && (i.unit != "" || phase.AtLeast(i.until))
 	})
 }
 

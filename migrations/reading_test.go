@@ -30,6 +30,7 @@ func TestWhatTheServerCanMakeNoSenseOfIsSaid(t *testing.T) {
 	noType := migrations.Refusal{Code: "42704", Message: `type "txet" does not exist`, Name: "txet", Nearest: "text"}
 	noColumn := migrations.Refusal{Code: "42703", Message: `column "nmae" does not exist`, Name: "nmae"}
 	noOperator := migrations.Refusal{Code: "42883", Message: "operator does not exist: text > integer", Hint: "Add casts."}
+	noFunction := migrations.Refusal{Code: "42883", Message: "function lower(bigint) does not exist"}
 	typed := expand(add(spec.Column{Name: "bio", Type: "txet"}))
 	tests := []struct {
 		name     string
@@ -75,10 +76,16 @@ func TestWhatTheServerCanMakeNoSenseOfIsSaid(t *testing.T) {
 			"Types that do not compare: Column users.name is text, and old_users.id, which it refers to, is bigint"},
 		{"check that a change of type makes anew", swapped("users", "name", "pleat_new_name"), nil, "<> 'x'::text", noOperator,
 			"Check of the former type: The check not_x of users is made anew for the column of the new type, and Postgres says of it there: operator does not exist: text > integer.\n  CHECK ((name <> 'x'::text))\n"},
+		{"index that a change of type makes anew", swapped("users", "name", "pleat_new_name"), nil, `(lower("pleat_new_name"))`, noFunction,
+			"Index of the former type: The index any_case of users is made anew for the column of the new type, and Postgres says of it there: function lower(bigint) does not exist.\n  CREATE INDEX any_case ON public.users USING btree (id, lower(name) text_pattern_ops) WHERE (name <> ''::text)\n"},
+		{"condition of an index that a change of type makes anew", swapped("users", "name", "pleat_new_name"), nil, `("pleat_new_name" <> ''::text)`, noOperator, "Index of the former type: The index any_case of users"},
+		{"statistics that a change of type makes anew", swapped("users", "name", "pleat_new_name"), nil, `(lower("pleat_new_name"), 1)`, noFunction, "Statistics object of the former type: The statistics object spread of users"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			cat := live()
+			cat.Tables["users"].Indexes = []migrations.Index{{Name: "any_case", Definition: "CREATE INDEX any_case ON public.users USING btree (id, lower(name) text_pattern_ops) WHERE (name <> ''::text)", Valid: true}}
+			cat.Tables["users"].Statistics = []migrations.Statistics{{Name: "spread", Definition: "CREATE STATISTICS public.spread ON id, coalesce(lower(name), 1) FROM users"}}
 			cat.Tables["old_users"].PrimaryKey = []string{"id"}
 			cat.Tables["users"].Constraints = []migrations.Constraint{{Name: "not_x", Kind: migrations.Check, Definition: "CHECK ((name <> 'x'::text))", Columns: []string{"name"}, Valid: true}}
 			cat.Promised = test.promised

@@ -184,7 +184,7 @@ func (p *planning) lower() {
 	for name, db := range p.state.Databases {
 		cat := *db.Catalog
 		cat.Tables, cat.Promised = maps.Clone(cat.Tables), p.promised(name)
-		cat.Remade, cat.Written, cat.Named = p.remade(name), p.written(name), p.named(name)
+		cat.Remade, cat.Written, cat.Named, cat.Endless = p.remade(name), p.written(name), p.named(name), p.endless(name)
 		catalogs[name] = &cat
 	}
 	taken := p.untake(catalogs)
@@ -250,7 +250,7 @@ func (p *planning) written(database string) []migrations.Promise {
 	return all
 }
 
-// named are the columns that the changes of a database name.
+// named are the things that the changes of a database name.
 func (p *planning) named(database string) map[string]bool {
 	var all []spec.Operation
 	for _, c := range p.changes {
@@ -259,6 +259,15 @@ func (p *planning) named(database string) map[string]bool {
 		}
 	}
 	return migrations.Named(all)
+}
+
+// endless are the changes of a database that have no contract.
+func (p *planning) endless(database string) map[string]bool {
+	out := map[string]bool{}
+	for _, c := range p.changes {
+		out[c.Name] = c.Database.Name == database && c.Contract == nil
+	}
+	return out
 }
 
 // remade are the indexes of a database that changes replace.
@@ -308,7 +317,9 @@ func (p *planning) lowerOne(c *spec.Change, part *migrations.Catalog) (*migratio
 	program, diags := migrations.Lower(c, part)
 	p.diags = append(p.diags, diags...)
 	p.programs[c.Name] = program
-	p.diags = append(p.diags, program.Conflicts(p.recorded(c))...)
+	if !p.goal.Rollback && len(p.goal.Scale) == 0 { // neither runs what has not run
+		p.diags = append(p.diags, program.Conflicts(p.recorded(c))...)
+	}
 	phase, drift := program.Phase(p.recorded(c))
 	p.start.phases[c.Name] = p.through(c, phase)
 	if phase.AtLeast(migrations.Hidden) {
@@ -381,8 +392,12 @@ func Readings(sp *spec.Spec, st *State) map[string][]migrations.Reading {
 	p.lower()
 	out := map[string][]migrations.Reading{}
 	for _, c := range p.changes {
-		if program := p.programs[c.Name]; program != nil {
-			out[c.Database.Name] = append(out[c.Database.Name], program.Readings(p.recorded(c))...)
+		program := p.programs[c.Name]
+		if program == nil {
+			continue
+		}
+		if some := program.Readings(p.recorded(c)); len(some) > 0 {
+			out[c.Database.Name] = append(out[c.Database.Name], some...)
 		}
 	}
 	return out

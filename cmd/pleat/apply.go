@@ -94,13 +94,13 @@ func (a *app) apply(ctx context.Context, o applyOptions, file string) error {
 var errNothing = errors.New("nothing to do")
 
 // nothingToDo is the empty plan of what is live, or nil: there is something to
-// do, to go on with or to refuse.
+// do, to go on with or to refuse, or the servers have to be asked whether there is.
 func (a *app) nothingToDo(sp *spec.Spec, st *planner.State, o applyOptions, saved *planner.Plan) *planner.Plan {
 	if saved != nil || o.expect != "" || st.Journal.Open != nil {
 		return nil
 	}
 	plan, diags := planner.Make(sp, st, o.goal())
-	if diags.HasErrors() || !plan.Empty() {
+	if diags.HasErrors() || !plan.Empty() || len(planner.Readings(sp, st)) > 0 {
 		return nil
 	}
 	a.warn(diags)

@@ -219,12 +219,13 @@ func (w *world) read(ctx context.Context, st *planner.State) error {
 	var problems []error
 	readings := planner.Readings(w.spec, st)
 	for _, name := range slices.Sorted(maps.Keys(readings)) {
-		refused, err := w.databases[name].Read(ctx, readings[name])
+		refused, wordings, err := w.databases[name].Read(ctx, readings[name])
 		if err != nil {
 			problems = append(problems, fmt.Errorf("reading %s: %w", spec.Address("database."+name), err))
 			continue
 		}
-		st.Databases[name].Catalog.Refusals = refused
+		cat := st.Databases[name].Catalog
+		cat.Refusals, cat.Wordings = refused, wordings
 	}
 	return errors.Join(problems...)
 }

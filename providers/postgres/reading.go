@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,27 +19,34 @@ import (
 )
 
 // Read has the server read SQL as it reads a statement that is prepared, and gives
-// what it can make no sense of. Nothing is executed.
-func (p *Provider) Read(ctx context.Context, readings []migrations.Reading) (refused map[migrations.Reading]migrations.Refusal, err error) {
+// what it can make no sense of, and how it writes the rest where that is wanted.
+// Nothing is executed.
+func (p *Provider) Read(ctx context.Context, readings []migrations.Reading) (refused map[migrations.Reading]migrations.Refusal, wordings map[migrations.Reading]string, err error) {
 	if len(readings) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	s, err := p.take(ctx, conn.Options{Application: "pleat", ReadOnly: true})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.keep = true
 	defer func() { err = errors.Join(err, p.give(ctx, s, err)) }()
-	refused = map[migrations.Reading]migrations.Refusal{}
+	r := sense{map[migrations.Reading]migrations.Refusal{}, map[migrations.Reading]string{}}
 	err = conn.InTransaction(ctx, s.Conn, func(tx conn.Tx) error {
 		for schema, some := range bySchema(readings) {
-			if err := readIn(ctx, s.Conn, tx, schema, some, refused); err != nil {
+			if err := r.readIn(ctx, s.Conn, tx, schema, some); err != nil {
 				return fmt.Errorf("having expressions read: %w", err)
 			}
 		}
-		return nearest(ctx, tx, refused)
+		return nearest(ctx, tx, r.refused)
 	})
-	return refused, err
+	return r.refused, r.wordings, err
+}
+
+// sense is what a server makes of readings.
+type sense struct {
+	refused  map[migrations.Reading]migrations.Refusal
+	wordings map[migrations.Reading]string
 }
 
 func bySchema(readings []migrations.Reading) map[string][]migrations.Reading {
@@ -51,7 +59,7 @@ func bySchema(readings []migrations.Reading) map[string][]migrations.Reading {
 
 // readIn has SQL read where the names of a schema are found. A role that may not
 // use it would find none.
-func readIn(ctx context.Context, c *pgx.Conn, tx conn.Tx, schema string, readings []migrations.Reading, refused map[migrations.Reading]migrations.Refusal) error {
+func (s sense) readIn(ctx context.Context, c *pgx.Conn, tx conn.Tx, schema string, readings []migrations.Reading) error {
 	var hidden bool
 	err := tx.QueryRow(ctx, `
 		select exists (select from pg_catalog.pg_namespace where nspname in ($1, 'public') and not pg_catalog.has_schema_privilege(oid, 'usage'))`,
@@ -63,12 +71,12 @@ func readIn(ctx context.Context, c *pgx.Conn, tx conn.Tx, schema string, reading
 	if err := setLocal(ctx, tx, settings); err != nil {
 		return err
 	}
-	return read(ctx, c, readings, refused)
+	return s.read(ctx, c, readings)
 }
 
 // read sends all of it at once, each between the same savepoint and the way back
 // to it.
-func read(ctx context.Context, c *pgx.Conn, readings []migrations.Reading, refused map[migrations.Reading]migrations.Refusal) (err error) {
+func (s sense) read(ctx context.Context, c *pgx.Conn, readings []migrations.Reading) (err error) {
 	p := c.PgConn().StartPipeline(ctx)
 	defer func() { err = errors.Join(err, p.Close()) }()
 	send := func(sql string) {
@@ -77,52 +85,79 @@ func read(ctx context.Context, c *pgx.Conn, readings []migrations.Reading, refus
 	}
 	send("savepoint pleat_reading")
 	for _, r := range readings {
-		p.SendPrepare("", r.SQL, nil)
-		p.SendPipelineSync()
+		if r.Write {
+			send(explain + r.SQL)
+		} else {
+			p.SendPrepare("", r.SQL, nil)
+			p.SendPipelineSync()
+		}
 		send("rollback to savepoint pleat_reading")
 	}
 	if err := p.Flush(); err != nil {
 		return err
 	}
-	if err := upToSync(p); err != nil {
+	if _, err := upToSync(p); err != nil {
 		return err
 	}
 	for _, r := range readings {
-		err := upToSync(p)
+		answer, err := upToSync(p)
 		var said *pgconn.PgError
 		switch {
 		case errors.As(err, &said):
-			refused[r] = migrations.Refusal{Code: said.Code, Message: said.Message, Hint: said.Hint, Name: nameAt(r.SQL, int(said.Position))}
+			position := int(said.Position)
+			if r.Write {
+				position -= len(explain)
+			}
+			s.refused[r] = migrations.Refusal{Code: said.Code, Message: said.Message, Hint: said.Hint, Name: nameAt(r.SQL, position)}
 		case err != nil:
 			return err
+		case r.Write:
+			if s.wordings[r], err = output(answer); err != nil {
+				return err
+			}
 		}
-		if err := upToSync(p); err != nil {
+		if _, err := upToSync(p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// upToSync reads what became of what was sent up to a sync.
-func upToSync(p *pgconn.Pipeline) error {
-	var failed error
+// explain asks for the plan of a statement, which does not run.
+const explain = "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) "
+
+// output is what a statement gives by the plan of it that EXPLAIN shows.
+func output(explained []byte) (string, error) {
+	var plans []struct {
+		Plan struct{ Output []string }
+	}
+	if err := json.Unmarshal(explained, &plans); err != nil || len(plans) != 1 {
+		return "", fmt.Errorf("the server explains a statement by %q: %w", explained, err)
+	}
+	return strings.Join(plans[0].Plan.Output, ", "), nil
+}
+
+// upToSync reads what became of what was sent up to a sync, and the first value of
+// its answer.
+func upToSync(p *pgconn.Pipeline) (value []byte, failed error) {
 	for {
 		results, err := p.GetResults()
 		if err != nil {
 			if failed = err; !isServers(err) {
-				return err
+				return nil, err
 			}
 			continue
 		}
 		switch r := results.(type) {
 		case *pgconn.ResultReader:
-			if _, err := r.Close(); err != nil {
-				failed = err
+			result := r.Read()
+			if failed = cmp.Or(failed, result.Err); len(result.Rows) > 0 {
+				value = result.Rows[0][0]
 			}
 		case *pgconn.PipelineSync:
-			return failed
+			return value, failed
 		case nil:
-			return errors.Join(failed, errors.New("the server's answers end early"))
+			return nil, errors.Join(failed, errors.New("the server's answers end early"))
 		}
 	}
 }
@@ -158,32 +193,47 @@ func nameAt(sql string, position int) string {
 	return string(text)
 }
 
-// nearest adds the types and functions that may have been meant by names that the
-// server does not know.
+// nearest adds the types, functions and relations that may have been meant by names
+// that the server does not know.
 func nearest(ctx context.Context, tx conn.Tx, refused map[migrations.Reading]migrations.Refusal) error {
-	names := map[string][]string{}
+	type list struct {
+		code, schema string
+		index        bool
+	}
+	names := map[list][]string{}
 	for reading, r := range refused {
-		sql := known[r.Code]
+		of, sql, args := list{code: r.Code}, known[r.Code], []any(nil)
+		if r.Code == "42P01" {
+			of.schema, of.index, sql = cmp.Or(reading.Schema, "public"), reading.Index, relations
+			args = []any{of.schema, of.index}
+		}
 		if sql == "" || r.Name == "" {
 			continue
 		}
-		if names[r.Code] == nil {
-			rows, err := tx.Query(ctx, sql)
+		if names[of] == nil {
+			rows, err := tx.Query(ctx, sql, args...)
 			if err != nil {
 				return err
 			}
-			if names[r.Code], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			if names[of], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
 				return err
 			}
 		}
 		last := strings.Trim(r.Name[strings.LastIndex(r.Name, ".")+1:], `"`)
-		if r.Nearest = spec.Nearest(last, names[r.Code]); r.Nearest == last {
+		if r.Nearest = spec.Nearest(last, names[of]); r.Nearest == last {
 			r.Nearest = ""
 		}
 		refused[reading] = r
 	}
 	return nil
 }
+
+// relations are the names that there are in a schema: of indexes that may be dropped
+// alone, or of what can be selected from.
+const relations = `
+	select c.relname::text collate "C" from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+	where n.nspname = $1 and case when $2 then c.relkind in ('i', 'I') and not c.relispartition else c.relkind in ('r', 'p', 'v', 'm', 'f') end
+	order by 1`
 
 // known are the names that there are: of types, also as SQL has them beside the
 // catalog and those first that are used most, and of functions.
