@@ -17,13 +17,18 @@ func (t *Table) syncsBut(change string) []Trigger {
 	if t == nil {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(t.Triggers), func(g Trigger) bool { return g.isAuthors() || g.Name == TriggerName(change) })
+	return slices.DeleteFunc(slices.Concat(t.Triggers, t.Aside), func(g Trigger) bool { return g.isAuthors() || g.Name == TriggerName(change) })
 }
 
-// keeping says which change keeps two shapes of a table in step by the trigger.
-func (g Trigger) keeping(name spec.Table) string {
+// keeping says which change keeps two shapes of a table in step by the trigger, and
+// what it takes for that to end.
+func (c *Catalog) keeping(g Trigger, name spec.Table) string {
 	change, _, _ := strings.Cut(strings.TrimPrefix(g.Comment, "pleat:"), ":")
-	return fmt.Sprintf("change.%s keeps two shapes of %s until it is contracted", change, name)
+	why := fmt.Sprintf("change.%s keeps two shapes of %s until it is contracted", change, name)
+	if c.Endless[change] {
+		why += ", and declares no contract"
+	}
+	return why
 }
 
 // handles tells whether a trigger of pleat's is about a column of that name.

@@ -40,7 +40,7 @@ func (o renameTableOperation) expand(l *lowering) bool {
 	}
 	if !u.Applied {
 		u.missing = []string{"table " + o.Renamed().String()}
-		u.waits = from.keptBySync(o.Table)
+		u.waits = l.live.keptBySync(from, o.Table)
 	}
 	l.program.Expand = append(l.program.Expand, u)
 	if from != nil {

@@ -35,7 +35,7 @@ func (o serveView) expand(l *lowering) bool {
 		Undo: dropServed(o.View()), UndoTitle: "drop view", Applied: applied, Visible: true, Source: o.Range,
 	}
 	if !applied {
-		u.waits = t.keptBySync(o.Table)
+		u.waits = l.live.keptBySync(t, o.Table)
 	}
 	if !ended {
 		u.Statements = servedView(o.View(), o.Table, t, o.Columns, l.live.Version)
@@ -86,9 +86,9 @@ func (o serveView) check(l *lowering, t *Table) bool {
 
 // keptBySync says which change keeps two shapes of a table in step, so that it
 // cannot have other names yet; "" for none.
-func (t *Table) keptBySync(name spec.Table) string {
+func (c *Catalog) keptBySync(t *Table, name spec.Table) string {
 	for _, g := range t.syncsBut("") {
-		return g.keeping(name)
+		return c.keeping(g, name)
 	}
 	return ""
 }

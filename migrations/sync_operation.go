@@ -22,7 +22,11 @@ func (o syncOperation) rank() int { return rankSync }
 func (o syncOperation) form() any { return []any{o.Table, o.Forward, o.Backward} }
 
 func (o syncOperation) unexpand(l *lowering) {
-	l.next.Table(o.Table).removeTrigger(TriggerName(l.change.Name))
+	t, name := l.next.Table(o.Table), TriggerName(l.change.Name)
+	if g := t.trigger(name); g != nil {
+		t.Aside = append(slices.Clone(t.Aside), *g)
+	}
+	t.removeTrigger(name)
 }
 
 func (o syncOperation) expand(l *lowering) bool {
@@ -73,7 +77,7 @@ func (l *lowering) inTurn(t spec.Table) string {
 	for _, r := range l.replaced(t) {
 		for _, g := range l.live.Table(t).syncsBut(l.change.Name) {
 			if g.handles(carriedName(r.Column)) || g.handles(HiddenName(r.Column)) {
-				return g.keeping(t)
+				return l.live.keeping(g, t)
 			}
 		}
 	}
@@ -88,7 +92,7 @@ func (l *lowering) chained(o *spec.Sync) string {
 		for _, columns := range []map[string]string{o.Forward, o.Backward} {
 			for c := range columns {
 				if strings.Contains(g.Function, "new."+Ident(c)) {
-					return g.keeping(o.Table)
+					return l.live.keeping(g, o.Table)
 				}
 			}
 		}
