@@ -31,8 +31,8 @@ const (
 // go, the gate is closed, nobody says a word, the journal fails, and the process is
 // asked to stop or ends, at any time. Whatever comes: nothing is done where the gate
 // is closed before the first step; never do fewer serve than the strategy promises,
-// never gets an instance requests that was not seen to be up, or did not pass its
-// smoke test, and where nothing new may run beside something old nothing does; a
+// never gets an instance requests that is not up since it was started last, or did not
+// pass its smoke test, and where nothing new may run beside something old nothing does; a
 // task is done once at most for a run, and taken back only where it was begun;
 // requests wait no longer than they may, and for nothing once a run has arrived; a
 // cluster has a second copy of what is confirmed at all times, and one that takes
@@ -230,11 +230,6 @@ func (w *walker) state() *planner.State {
 	seen, err := w.system.Orchestrator().Observe(context.Background())
 	if err != nil {
 		panic(err)
-	}
-	for _, i := range seen.Instances {
-		if i.State == planner.Up {
-			w.wasUp[w.incarnation(i.Service, i.Release, i.Name)] = true
-		}
 	}
 	return &planner.State{
 		Now: time.Now(), Journal: w.journal.read(),

@@ -61,8 +61,7 @@ type walker struct {
 	journal   *memory
 	incidents []incident
 	calls     int
-	wasUp     map[string]bool // by instance and incarnation
-	tried     map[string]bool // and found good, by a smoke test or by having served; by the same
+	tried     map[string]bool // and found good, by a smoke test or by having served; by instance and incarnation
 	promises  map[string]promise
 	fence     int64
 	waiting   time.Time // until when requests may that could not be let go of, which was told
@@ -94,7 +93,7 @@ type walker struct {
 }
 
 func newWalker() *walker {
-	w := &walker{wasUp: map[string]bool{}, tried: map[string]bool{}, promises: map[string]promise{}}
+	w := &walker{tried: map[string]bool{}, promises: map[string]promise{}}
 	w.system = fake.New(fake.Options{
 		Orchestrator: orchestratorAt, Router: routerAt, Hosts: hosts,
 		Artifacts: map[string]string{"r1": digest(1), "r2": digest(2), "r3": digest(3)},
@@ -374,9 +373,6 @@ func (w *walker) asked(s planner.Step) {
 	case *planner.Attach:
 		for _, i := range a.Instances {
 			is := w.incarnation(a.Service, a.Release, i.Instance)
-			if !a.Again && !w.wasUp[is] {
-				w.breaks("%s %s is to get requests, and nobody saw that it is up", a.Release, i.Instance)
-			}
 			if !a.Again && w.promises[w.ticket.Run].tries && !back(s) && !w.tried[is] {
 				w.breaks("%s %s is to get requests, and has not passed its smoke test", a.Release, i.Instance)
 			}
@@ -479,6 +475,9 @@ func (w *walker) incarnation(service, release, name string) string {
 // did looks at what a call has done.
 func (w *walker) did(s planner.Step, before map[string]int, crashed int, err error) {
 	w.saw(s, err == nil)
+	if a, ok := s.Action.(*planner.Attach); ok && err == nil && !a.Again {
+		w.joined(a)
+	}
 	promised := w.promises[w.ticket.Run]
 	for process, was := range before {
 		floor := w.floor(promised, process, back(s))
@@ -490,6 +489,19 @@ func (w *walker) did(s planner.Step, before map[string]int, crashed int, err err
 	for process, most := range promised.most {
 		if live[process] > most {
 			w.breaks("%s %s: %d of %s run, where %d may", s.Kind, s.Title, live[process], process, most)
+		}
+	}
+}
+
+// joined wants that what gets requests is up since it was started last, whoever
+// started it: the step that did may be long done.
+func (w *walker) joined(a *planner.Attach) {
+	live := w.instances()
+	for _, at := range a.Instances {
+		if !slices.ContainsFunc(live, func(i planner.Instance) bool {
+			return i.Service == a.Service && i.Release == a.Release && i.Name == at.Instance && i.State == planner.Up
+		}) {
+			w.breaks("%s %s gets requests, and is not up", a.Release, at.Instance)
 		}
 	}
 }
@@ -511,16 +523,12 @@ func (w *walker) floor(p promise, process string, back bool) int {
 	return floor
 }
 
-// saw notes that the executor was told that instances are up, or that they pass.
+// saw notes that the executor was told that instances pass, or get requests.
 func (w *walker) saw(s planner.Step, done bool) {
 	if !done {
 		return
 	}
 	switch a := s.Action.(type) {
-	case *planner.Start:
-		for _, i := range a.Instances {
-			w.wasUp[w.incarnation(a.Service, a.Release, i.Instance)] = true
-		}
 	case *planner.Smoke:
 		for _, i := range a.Instances {
 			w.tried[w.incarnation(a.Service, a.Release, i.Instance)] = true

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -179,21 +178,12 @@ func (r *rollout) byRoute() (routed, rest []strategy.Process) {
 	return routed, rest
 }
 
-// weigh gives the release its share, and the rest to the others as they had it
-// among themselves: by what they get now or, where all are alike, by their
-// instances. What fails takes it back to no share at once, whatever came before, or
-// to what it had where it was no newcomer.
+// weigh gives the release its share, and the rest to the others. What fails takes it
+// back to no share at once, whatever came before, or to what it had where it was no
+// newcomer.
 func (r *rollout) weigh(step *spec.TrafficStep, percent int, others map[string]int, cause string) {
 	before := r.splits[r.service.Name]
-	weights := maps.Clone(others)
-	for _, s := range before.Shares {
-		if _, serves := others[s.Release]; serves {
-			weights[s.Release] = s.Percent
-		}
-	}
-	if total(weights) == 0 {
-		weights = maps.Clone(others)
-	}
+	weights := among(before, others)
 	sticky := stickyOf(r.service.Strategy.Sticky)
 	none := Split{Shares: split(r.to.Version, r.had, weights), Sticky: sticky}
 	after := Split{Shares: split(r.to.Version, percent, weights), Sticky: sticky, Rules: r.rules(step, before)}
@@ -211,6 +201,22 @@ func (r *rollout) weigh(step *spec.TrafficStep, percent int, others map[string]i
 		title += " + " + rule.String()
 	}
 	r.give(after, cause, title, &Undo{Title: undo, Action: backward})
+}
+
+// among is how others have the requests among themselves: by what they get now or,
+// where all are alike or none of them has a share, by their instances. Where another
+// one has taken over from a release, and not yet out of the router, that stays out.
+func among(now Split, others map[string]int) map[string]int {
+	weights := map[string]int{}
+	for _, s := range now.Shares {
+		if _, serves := others[s.Release]; serves {
+			weights[s.Release] = s.Percent
+		}
+	}
+	if total(weights) == 0 {
+		return others
+	}
+	return weights
 }
 
 func total(weights map[string]int) int {

@@ -1,0 +1,77 @@
+package executor_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"pleat/executor"
+)
+
+// A release that another one has taken over from gets nothing of what a third one has
+// not got yet, although it is in the router still: the run that was to take it out was
+// killed.
+func TestWhoWasReplacedGetsNothingWhileAnotherIsRolledOut(t *testing.T) {
+	old := shape{Release: 2, Strategy: "rolling", Web: 2, Router: true}
+	taken, next := old, old
+	taken.Release, taken.Strategy, taken.Keep = 1, "blue_green", "30m"
+	next.Release, next.Strategy = 3, "canary"
+	for _, s := range []shape{old, taken, next} {
+		s.spec(t)
+	}
+	const all = 4 // the call that gives r1 all of the requests
+	var w *walker
+	var ends []string
+	synctest.Test(t, func(*testing.T) {
+		w = newWalker()
+		w.routed = true
+		w.arrive(t, old)
+		w.calls, w.incidents = 0, []incident{{What: "die after", At: all}}
+		ends = append(ends, w.turn(t, turn{Shape: taken}), w.turn(t, turn{Shape: next}))
+	})
+	story := strings.Join(w.story, "\n")
+	if len(w.broken) > 0 || ends[0] != "killed" || ends[1] != string(executor.Complete) || !strings.Contains(story, "weight users r1 100%: <nil>\nkilled") {
+		t.Errorf("%s: %s\n%s", ends, w.broken, story)
+	}
+}
+
+// An instance of a cluster that ended by itself before it was to get requests gets them
+// once it is back and up, as the router sees for itself; one that is not up gets none.
+func TestWhoWentByItselfGetsRequestsOnceItIsBack(t *testing.T) {
+	old := shape{Release: 1, Strategy: "primary_last", Web: 3, Router: true}
+	fresh := old
+	fresh.Release = 2
+	smoked, worked := fresh, fresh
+	smoked.Smoke, worked.Task = true, "before_traffic"
+	const firstOfNew = 3 // of those that are up, in the order of releases
+	later := incident{What: "an instance crashes later", At: 1, Which: firstOfNew}
+	for name, c := range map[string]struct {
+		to        shape
+		incidents []incident
+		want      executor.Status
+	}{
+		"back before it was tried":  {smoked, []incident{later, {What: "too slow", At: 2}}, executor.Complete},
+		"back while a program ran":  {worked, []incident{later, {What: "too slow", At: 2}}, executor.Complete},
+		"gone when it was its turn": {fresh, []incident{{What: "an instance crashes", At: 2, Which: firstOfNew}}, executor.RolledBack},
+		"gone, and its answer lost": {fresh, []incident{{What: "lost", At: 1}, {What: "an instance crashes", At: 2, Which: firstOfNew}}, executor.RolledBack},
+		"gone after it was tried":   {smoked, []incident{{What: "an instance crashes", At: 3, Which: firstOfNew}}, executor.RolledBack},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w *walker
+			end := ""
+			old.spec(t)
+			c.to.spec(t)
+			synctest.Test(t, func(*testing.T) {
+				w = newWalker()
+				w.routed = true
+				w.cluster(setting{Cluster: true})
+				w.arrive(t, old)
+				w.calls, w.incidents = 0, c.incidents
+				end = w.turn(t, turn{Shape: c.to})
+			})
+			if story := strings.Join(w.story, "\n"); len(w.broken) > 0 || end != string(c.want) || !strings.Contains(story, "r2 web.1 crashes") {
+				t.Errorf("%s: %s\n%s", end, w.broken, story)
+			}
+		})
+	}
+}
