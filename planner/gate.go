@@ -10,9 +10,10 @@ import (
 
 // gate has a step wait for the gates of what it is about, cheap ones first.
 // While services are down none is asked: they come back all the same. A way back
-// asks none.
+// asks none, and neither does who only asks for more or fewer instances: gates are
+// for what changes, and more are wanted most while something is wrong.
 func (e *emitter) gate(s *Step) {
-	if e.goal.Rollback || s.Together {
+	if e.goal.Rollback || len(e.goal.Scale) > 0 || s.Together {
 		return
 	}
 	var opens []*Open

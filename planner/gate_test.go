@@ -52,3 +52,19 @@ func TestGatesOfARunAreAskedOnceAndCheapOnesFirst(t *testing.T) {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 }
+
+// Who asks for more instances gets them, also while something is wrong.
+func TestNoGateKeepsAServiceFromBeingScaled(t *testing.T) {
+	plan, _ := planned(t, "scaling_asked_for", "2026-11-20T12:00:00Z", "service \"users\" {\n", `gate "calm" {
+  file {
+    path = "calm.json"
+  }
+}
+
+service "users" {
+  gates = [gate.calm]
+`)
+	if asked := plan.GateQuestions(func(planner.Step) bool { return true }); plan.Now() == 0 || len(asked) > 0 {
+		t.Errorf("%d steps now, and %d gates are asked", plan.Now(), len(asked))
+	}
+}
