@@ -122,7 +122,12 @@ func needed(t *Table, set map[string]string, sync *spec.Sync) string {
 func differences(t *Table, expressions map[string]string) []string {
 	var all []string
 	for _, c := range slices.Sorted(maps.Keys(expressions)) {
-		all = append(all, fmt.Sprintf("%s IS DISTINCT FROM %s", Ident(c), t.cast(c, expressions[c])))
+		value := t.cast(c, expressions[c])
+		if column := t.Column(c); column != nil && column.Type != "" && !column.equalIsSame() {
+			all = append(all, differentImages(Ident(c), value))
+			continue
+		}
+		all = append(all, fmt.Sprintf("%s IS DISTINCT FROM %s", Ident(c), value))
 	}
 	return all
 }

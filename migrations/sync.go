@@ -23,6 +23,7 @@ type shapes struct {
 	always   map[string]bool   // columns that no statement may set: GENERATED ALWAYS AS IDENTITY
 	anew     bool              // the server cannot replace a trigger: PostgreSQL 13
 	moves    bool              // rows may move to another partition, where they are inserted
+	images   bool              // values that are equal may not be the same, so they are compared byte by byte
 }
 
 func (s shapes) forwardColumns() []string { return slices.Sorted(maps.Keys(s.sync.Forward)) }
@@ -187,7 +188,7 @@ func (s shapes) bodyHidden() string {
 ` + declare + `begin
   if tg_op = 'INSERT' then
 ` + s.leaveMoved() + `    ` + s.computeBackward() + `
-  elsif ` + changed(s.physicals(s.forwardColumns())) + ` then
+  elsif ` + s.changed(s.physicals(s.forwardColumns())) + ` then
     ` + s.computeBackward() + `
   end if;
   return new;
@@ -217,11 +218,11 @@ begin
     ` + s.computeForward() + `
     return new;
   end if;
-  if ` + changed(forward) + ` then
+  if ` + s.changed(forward) + ` then
     if not (` + anyNotNull("old", forward) + `) then
 ` + s.overlay() + `    end if;
     ` + s.computeBackward() + `
-  elsif ` + changed(s.writable()) + ` then
+  elsif ` + s.changed(s.writable()) + ` then
     ` + count + `
     ` + s.computeForward() + `
   end if;
@@ -253,11 +254,11 @@ func (s shapes) leaveMoved() string {
 	physical := s.physicals(columns)
 	return fmt.Sprintf(`      image := new;
       select %s into %s from %s;
-      if row(%[2]s) is not distinct from row(%[4]s) then
+      if not (%[4]s) then
         return new;
       end if;
       new := image;
-`, expressionList(columns, s.sync.Forward), fieldList("new", physical), s.row("new"), fieldList("image", physical))
+`, expressionList(columns, s.sync.Forward), fieldList("new", physical), s.row("new"), s.differs("new", "image", physical))
 }
 
 func (s shapes) overlay() string {
@@ -322,8 +323,14 @@ func (s shapes) uses() func(column string) bool {
 	return func(column string) bool { return used[column] || used[s.sync.Table.Name] }
 }
 
-func changed(columns []string) string {
-	return fmt.Sprintf("row(%s) is distinct from row(%s)", fieldList("new", columns), fieldList("old", columns))
+func (s shapes) changed(columns []string) string { return s.differs("new", "old", columns) }
+
+func (s shapes) differs(record, other string, columns []string) string {
+	a, b := fieldList(record, columns), fieldList(other, columns)
+	if s.images {
+		return differentImages(a, b)
+	}
+	return fmt.Sprintf("row(%s) is distinct from row(%s)", a, b)
 }
 
 func anyNotNull(record string, columns []string) string {

@@ -148,6 +148,7 @@ func (l *lowering) shapes(o *spec.Sync) shapes {
 		for _, c := range t.Columns {
 			s.always[c.Name] = c.Identity == "ALWAYS"
 		}
+		s.images = l.imagesOf(o, t)
 	}
 	return s
 }

@@ -195,6 +195,36 @@ func columnOperations(t testing.TB) []operation {
 			after:  shape{unprepared: true, read: names.read, writes: []string{"update users set note = 'much' where id = $1"}},
 		},
 		{
+			// No operator finds a json equal to another, and intervals are equal that are not the same.
+			name: "change the type of what equality does not tell apart", setup: usersTable + "alter table users add doc json, add wait interval, add rate numeric;",
+			change: written(t, `change_type "users" "doc" {
+				type  = "jsonb"
+				using = "doc::jsonb"
+				back  = "doc::json"
+			}
+			change_type "users" "wait" {
+				type = "text"
+				back = "wait::interval"
+			}
+			change_type "users" "rate" {
+				type = "text"
+				back = "rate::numeric"
+			}`),
+			end: usersTable + "alter table users add doc jsonb, add wait text, add rate text;",
+			before: shape{
+				unprepared: true, read: "select doc, wait, rate from users where id = $1",
+				writes: []string{
+					"update users set doc = '{\"a\": 1}', wait = '1 mon', rate = 1.0 where id = $1", "update users set wait = '30 days', rate = 1.00 where id = $1",
+					"insert into users (name, doc) values ('Ada', '[]')",
+				},
+			},
+			after: shape{
+				unprepared: true, read: "select doc, wait, rate from users where id = $1",
+				writes: []string{"update users set doc = '{\"b\": 2}' where id = $1", "insert into users (name, wait) values ('Grace', '24:00:00')"},
+			},
+			agree: "select id from users where doc::jsonb is distinct from pleat_new_doc or wait::text is distinct from pleat_new_wait or rate::text is distinct from pleat_new_rate",
+		},
+		{
 			name: "change the type of a column that triggers name", setup: usersTable + "alter table users add note varchar(20);" + told,
 			change: written(t, `change_type "users" "note" {
 				type = "text"
