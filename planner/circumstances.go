@@ -46,6 +46,7 @@ type TableCircumstance struct {
 	Vacuum     string              `json:"vacuum,omitempty"` // the autovacuum that works on it: "autovacuum (to prevent wraparound)"
 	Identified bool                `json:"identified"`       // rows can be told apart by subscribers
 	Subscribed bool                `json:"subscribed,omitempty"`
+	Policed    bool                `json:"policed,omitempty"`  // policies choose which rows the role sees
 	Listed     map[string][]string `json:"listed,omitempty"`   // columns that publications list, by publication
 	Filtered   map[string][]string `json:"filtered,omitempty"` // columns that publications choose rows by and do not list
 }

@@ -100,6 +100,10 @@ func (v *view) rightsOf(s numbered) []Obstacle {
 	c, table := v.db.Circumstances, spec.ParseTable(s.Table)
 	around, there := c.Tables[s.Table]
 	var out []Obstacle
+	if _, fills := s.Action.(*Backfill); there && around.Policed && (fills || s.Kind == KindSync) {
+		out = append(out, v.lacks(s, fmt.Sprintf("see all rows of %s, whose row security binds it", s.Table),
+			fmt.Sprintf("ALTER ROLE %s BYPASSRLS; or name a role that has that as `role` of the database", migrations.Ident(c.Role))))
+	}
 	switch a := s.Action.(type) {
 	case *Backfill:
 		if there && !around.Written {
@@ -111,7 +115,7 @@ func (v *view) rightsOf(s numbered) []Obstacle {
 			return v.create(s, spec.ParseTable(name).Schema)
 		}
 		if s.Kind == KindSync {
-			out = v.create(s, "pleat")
+			out = append(out, v.create(s, "pleat")...)
 		}
 		if strings.HasPrefix(a.Unit, "view.") && c.Creates != nil && !*c.Creates {
 			return []Obstacle{v.lacks(s, "make the schema "+a.Table.Schema+" of the view", v.grantCreate(c.Role))}

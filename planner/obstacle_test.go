@@ -55,6 +55,7 @@ func TestObstacles(t *testing.T) {
 		{"not the owner, index", index, func(_ around, t table, _ *migrations.Table) { t.Owned = false }, "missing_right", "may not change users", ""},
 		{"not the owner, but a back-fill", fill, func(_ around, t table, _ *migrations.Table) { t.Owned = false }, "", "", ""},
 		{"may not write", fill, func(_ around, t table, _ *migrations.Table) { t.Written = false }, "missing_right", "read and write users", `GRANT SELECT, UPDATE ON "public"."users" TO "app_owner"`},
+		{"rows that policies hide", fill, func(_ around, t table, _ *migrations.Table) { t.Policed = true }, "missing_right", "app_owner may not see all rows of users, whose row security binds it", `ALTER ROLE "app_owner" BYPASSRLS;`},
 		{"no schema", create, func(c around, _ table, _ *migrations.Table) { c.Schemas["shop"] = false }, "missing_right", "make anything in the schema shop", `GRANT USAGE, CREATE ON SCHEMA "shop"`},
 		{"a schema of which nothing is known", create, func(around, table, *migrations.Table) {}, "", "", ""},
 		{"no index there", index, func(c around, _ table, _ *migrations.Table) { c.Schemas["public"] = false }, "missing_right", "schema public", ""},

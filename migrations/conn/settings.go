@@ -21,6 +21,8 @@ func required(opts Options) []setting {
 		{"application_name", cmp.Or(opts.Application, "pleat")},
 		{"search_path", "pg_catalog"},
 		{"default_transaction_isolation", "read committed"},
+		// What policies would hide is an error, not a row that is left out.
+		{"row_security", "off"},
 		{"statement_timeout", shown(cmp.Or(opts.StatementTimeout, 30*time.Second))},
 		{"lock_timeout", shown(cmp.Or(opts.LockTimeout, 5*time.Second))},
 		{"idle_in_transaction_session_timeout", shown(10 * time.Second)},

@@ -106,7 +106,8 @@ func (a *around) ofTables(ctx context.Context, tx conn.Tx) error {
 		       pg_catalog.has_table_privilege(r.oid, c.oid, 'select') and pg_catalog.has_table_privilege(r.oid, c.oid, 'update'),
 		       c.relreplident in ('f', 'i') or c.relreplident = 'd'
 		         and exists (select from pg_catalog.pg_index i where i.indrelid = c.oid and i.indisprimary),
-		       exists (select from pg_catalog.pg_subscription_rel s where s.srrelid = c.oid)
+		       exists (select from pg_catalog.pg_subscription_rel s where s.srrelid = c.oid),
+		       c.relrowsecurity and not (r.rolsuper or r.rolbypassrls) and (c.relforcerowsecurity or not pg_catalog.pg_has_role(r.oid, c.relowner, 'usage'))
 		from `+wanted+`
 		join pg_catalog.pg_roles r on r.rolname = $4`, a.names, a.schemas, a.relations, a.found.Role)
 	if err != nil {
@@ -114,7 +115,7 @@ func (a *around) ofTables(ctx context.Context, tx conn.Tx) error {
 	}
 	var name string
 	var t planner.TableCircumstance
-	_, err = pgx.ForEachRow(rows, []any{&name, &t.Owner, &t.Owned, &t.Written, &t.Identified, &t.Subscribed}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&name, &t.Owner, &t.Owned, &t.Written, &t.Identified, &t.Subscribed, &t.Policed}, func() error {
 		a.found.Tables[name] = t
 		return nil
 	})
