@@ -11,6 +11,10 @@ type Catalog struct {
 
 	Tables map[string]*Table `json:"tables"` // by spec.Table's text form; a table that does not exist is absent
 
+	// Others are relations that have the name of a table which the spec names and are
+	// none, by the same form, as Postgres describes them: "view people".
+	Others map[string]string `json:"-"`
+
 	// Enums are the labels of enum types, in their order, by spec.Table's text
 	// form; one that does not exist is absent.
 	Enums map[string][]string `json:"enums,omitempty"`
@@ -99,6 +103,7 @@ type Column struct {
 	Collation string `json:"collation,omitempty"` // qualified and quoted; "" = the type's own
 	Sequence  string `json:"sequence,omitempty"`  // owned by the column; as spec.Table's text
 	Settings  bool   `json:"settings,omitempty"`  // it has rights, a statistics target, options, storage or compression of its own
+	Inherited bool   `json:"inherited,omitempty"` // from a table of which this one is no partition
 
 	// Former is the operation that took the column away, where Project put it back.
 	Former spec.Operation `json:"-"`

@@ -3,6 +3,9 @@ package migrations
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"pleat/spec"
 )
@@ -20,6 +23,9 @@ func (l *lowering) checkDropColumn(o *spec.DropColumn, position int) {
 		l.problem(o.Range, "Column is in the primary key", fmt.Sprintf(
 			"Column %s is part of the primary key of %s; dropping it would drop the key.", o.Column, o.Table))
 	}
+	if c := t.Column(o.Column); c != nil && c.Inherited {
+		l.inherited(o.Range, o.Table, o.Column)
+	}
 	for _, i := range t.Indexes {
 		if i.Identity && (slices.Contains(i.Key, o.Column) || slices.Contains(i.Key, HiddenName(o.Column))) {
 			l.identifies(o.Range, o.Table, i)
@@ -36,9 +42,33 @@ func (l *lowering) checkDropColumn(o *spec.DropColumn, position int) {
 	})
 }
 
+// inherited refuses what Postgres does with a column only where it comes from.
+func (l *lowering) inherited(at hcl.Range, table spec.Table, column string) {
+	l.problem(at, "Inherited column", fmt.Sprintf(
+		"Column %s of %s comes from a table that this one inherits from: Postgres renames it and drops it there, for all tables at once, and not here.", column, table))
+}
+
+// inside is what of the table itself would stop the drop of a column, apart from its
+// rules. gone are the columns that go before it.
+func (t *Table) inside(column string, gone []string) []Dependent {
+	var all []Dependent
+	for _, other := range t.Columns {
+		if other.Generated != "" && !slices.Contains(gone, other.Name) && mentions(other.Default, column) {
+			all = append(all, Dependent{Column: column, Object: "generated column " + other.Name})
+		}
+	}
+	for _, g := range t.naming(column) {
+		all = append(all, Dependent{Column: column, Object: "trigger " + g.Name})
+	}
+	return all
+}
+
+// own tells a rule of the table itself, which goes with it.
+func (d Dependent) own() bool { return strings.HasPrefix(d.Object, "rule ") }
+
 func (l *lowering) checkDropTable(o *spec.DropTable, position int) {
 	if t := l.live.Table(o.Table); t != nil {
-		l.checkDependents(t, position, o, func(Dependent) bool { return true })
+		l.checkDependents(t, position, o, func(d Dependent) bool { return !d.own() })
 	}
 }
 
@@ -50,7 +80,18 @@ func (l *lowering) checkDependents(t *Table, position int, op spec.Operation, co
 			return
 		}
 	}
-	for _, d := range t.Dependents {
+	all := t.Dependents
+	if o, ok := op.(*spec.DropColumn); ok {
+		var gone []string
+		for _, d := range l.droppedColumns(o.Table) {
+			if d == o {
+				break
+			}
+			gone = append(gone, d.Column, HiddenName(d.Column))
+		}
+		all = slices.Concat(all, t.inside(o.Column, gone), t.inside(HiddenName(o.Column), gone))
+	}
+	for _, d := range all {
 		if concerns(d) {
 			l.problem(op.Source(), "Something else needs it", fmt.Sprintf(
 				"The %s depends on it, so Postgres would refuse the drop. Take it away in an sql block before this one.", d.Object))

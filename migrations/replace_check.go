@@ -47,6 +47,9 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 		l.problem(r.Range, "Table is one of several", fmt.Sprintf(
 			"%s is a partition of %s, and has the columns of that. Replace the column of %[2]s.", r.Table, t.PartitionOf))
 		return
+	case c.Inherited:
+		l.inherited(r.Range, r.Table, r.Column)
+		return
 	case len(t.Children) > 0:
 		l.problem(r.Range, "Table is one of several", fmt.Sprintf(
 			"Tables inherit from %s, and their columns would have to be swapped at once. %s", r.Table, instead))
@@ -165,7 +168,9 @@ func inTheWay(t *Table, c *Column) []string {
 	var found []string
 	for _, d := range t.Dependents {
 		view := slices.ContainsFunc(t.Views, func(v View) bool { return v.Object == d.Object })
-		if d.Column == c.Name && !view && !strings.HasPrefix(d.Object, "constraint ") {
+		// Keys are carried, and a sequence goes on with its name.
+		carried := view || strings.HasPrefix(d.Object, "constraint ") || strings.HasPrefix(d.Object, "default value ")
+		if d.Column == c.Name && !carried {
 			found = append(found, d.Object)
 		}
 	}

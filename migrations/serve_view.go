@@ -100,6 +100,8 @@ func (o serveView) checkColumns(l *lowering, t *Table) {
 		switch {
 		case !t.has(from):
 			l.unknownColumn(o.Range, o.Table, t, from)
+		case t.Column(from) != nil && t.Column(from).Inherited:
+			l.inherited(o.Range, o.Table, from)
 		case t.Column(to) != nil || taken[to]:
 			l.problem(o.Range, "Name is taken", fmt.Sprintf("Another column of %s is called %s; %s cannot be renamed to it.", o.Table, to, from))
 		}

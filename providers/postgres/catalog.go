@@ -79,7 +79,8 @@ func (r *reader) version(cat *migrations.Catalog) error {
 	return nil
 }
 
-// find looks for the tables, and for each under the name that hiding gives it.
+// find looks for the tables, and for each under the name that hiding gives it, and
+// for what else has such a name.
 func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.Catalog) error {
 	var schemas, names []string
 	for _, t := range tables {
@@ -88,17 +89,18 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 	}
 	rows, err := r.conn.Query(ctx, `
 		select distinct c.oid, n.nspname, c.relname, coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), ''),
-		       greatest(c.reltuples, 0)::bigint, pg_catalog.pg_relation_size(c.oid),
+		       greatest(c.reltuples, 0)::bigint, case when c.relkind in ('r', 'p') then pg_catalog.pg_relation_size(c.oid) else 0 end,
 		       coalesce(pg_catalog.pg_get_partkeydef(c.oid), ''), c.relrowsecurity,
 		       coalesce((select case p.nspname when 'public' then '' else p.nspname || '.' end || k.relname
 		                 from pg_catalog.pg_inherits h join pg_catalog.pg_class k on k.oid = h.inhparent
 		                 join pg_catalog.pg_namespace p on p.oid = k.relnamespace
 		                 where h.inhrelid = c.oid and c.relispartition), ''),
 		       exists (select from pg_catalog.pg_depend d where d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.classid = 'pg_rewrite'::regclass),
-		       exists (select from pg_catalog.pg_publication)
+		       exists (select from pg_catalog.pg_publication),
+		       case when c.relkind in ('r', 'p') then '' else pg_catalog.pg_describe_object('pg_class'::regclass, c.oid, 0) end
 		from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) as wanted (schema, name)
 		join pg_catalog.pg_namespace n on n.nspname = wanted.schema
-		join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name and c.relkind in ('r', 'p')`, schemas, names)
+		join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.name`, schemas, names)
 	if err != nil {
 		return err
 	}
@@ -106,7 +108,15 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 	var name spec.Table
 	var t migrations.Table
 	var viewed, published bool
-	_, err = pgx.ForEachRow(rows, []any{&oid, &name.Schema, &name.Name, &t.Comment, &t.Rows, &t.Bytes, &t.Partitioned, &t.RowSecurity, &t.PartitionOf, &viewed, &published}, func() error {
+	var other string
+	_, err = pgx.ForEachRow(rows, []any{&oid, &name.Schema, &name.Name, &t.Comment, &t.Rows, &t.Bytes, &t.Partitioned, &t.RowSecurity, &t.PartitionOf, &viewed, &published, &other}, func() error {
+		if other != "" {
+			if cat.Others == nil {
+				cat.Others = map[string]string{}
+			}
+			cat.Others[name.String()] = other
+			return nil
+		}
 		r.partitioned, r.viewed, r.published = r.partitioned || t.Partitioned != "", r.viewed || viewed, published
 		found := t
 		found.Columns = []migrations.Column{}
@@ -173,15 +183,17 @@ func (r *reader) columns() {
 		                   and o.classid = 'pg_class'::regclass and o.refclassid = 'pg_class'::regclass
 		                 order by k.oid limit 1), ''),
 		       a.attacl is not null or a.attoptions is not null or coalesce(a.attstattarget, -1) >= 0
-		       or a.attstorage <> y.typstorage`+compressed+`
+		       or a.attstorage <> y.typstorage`+compressed+`,
+		       a.attinhcount > 0 and not k.relispartition
 		from pg_catalog.pg_attribute a
+		join pg_catalog.pg_class k on k.oid = a.attrelid
 		join pg_catalog.pg_type y on y.oid = a.atttypid
 		left join pg_catalog.pg_collation l on l.oid = a.attcollation
 		left join pg_catalog.pg_namespace n on n.oid = l.collnamespace
 		left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 		where a.attrelid = any($1::oid[]) and a.attnum > 0 and not a.attisdropped
 		order by a.attrelid, a.attnum`,
-		[]any{&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Identity, &c.Generated, &c.Collation, &c.Sequence, &c.Settings},
+		[]any{&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Identity, &c.Generated, &c.Collation, &c.Sequence, &c.Settings, &c.Inherited},
 		func(t *migrations.Table) { t.Columns = append(t.Columns, c) })
 }
 
@@ -287,22 +299,37 @@ func (r *reader) statistics() {
 		func(t *migrations.Table) { t.Statistics = append(t.Statistics, s) })
 }
 
-// dependents are views, by the rules that they are made of, and foreign keys
-// of other tables.
+// dependents are what would stop a drop: views, by the rules that they are made of,
+// rules of the table itself that name a column, foreign keys of other tables,
+// policies, functions whose bodies the server has read, whatever is of the type of
+// the table's rows, and defaults elsewhere that count with a sequence of the table.
 func (r *reader) dependents() {
 	var d migrations.Dependent
 	r.each(`
 		select distinct dep.refobjid, coalesce(a.attname, '') as attname,
-		       coalesce(pg_catalog.pg_describe_object('pg_class'::regclass, w.ev_class, 0),
+		       coalesce(pg_catalog.pg_describe_object('pg_class'::regclass, nullif(w.ev_class, dep.refobjid), 0),
 		                pg_catalog.pg_describe_object(dep.classid, dep.objid, 0)) as object
 		from pg_catalog.pg_depend dep
 		left join pg_catalog.pg_rewrite w on dep.classid = 'pg_rewrite'::regclass and w.oid = dep.objid
 		left join pg_catalog.pg_constraint f on dep.classid = 'pg_constraint'::regclass and f.oid = dep.objid
 		left join pg_catalog.pg_attribute a on a.attrelid = dep.refobjid and a.attnum = dep.refobjsubid and a.attnum > 0
 		where dep.refclassid = 'pg_class'::regclass and dep.refobjid = any($1::oid[]) and dep.deptype = 'n'
-		  and (w.ev_class <> dep.refobjid or f.contype = 'f' and f.conrelid <> dep.refobjid
-		       or dep.classid = 'pg_policy'::regclass)
-		order by dep.refobjid, object, attname`,
+		  and (w.ev_class <> dep.refobjid or w.ev_class = dep.refobjid and dep.refobjsubid > 0 or f.contype = 'f' and f.conrelid <> dep.refobjid
+		       or dep.classid in ('pg_policy'::regclass, 'pg_proc'::regclass))
+		union
+		select c.oid, '', pg_catalog.pg_describe_object(dep.classid, dep.objid, dep.objsubid)
+		from pg_catalog.pg_class c join pg_catalog.pg_type y on y.oid = c.reltype
+		join pg_catalog.pg_depend dep on dep.refclassid = 'pg_type'::regclass and dep.refobjid in (y.oid, y.typarray)
+		where c.oid = any($1::oid[]) and dep.deptype = 'n'
+		union
+		select own.refobjid, a.attname, pg_catalog.pg_describe_object(dep.classid, dep.objid, 0)
+		from pg_catalog.pg_depend own
+		join pg_catalog.pg_attribute a on a.attrelid = own.refobjid and a.attnum = own.refobjsubid
+		join pg_catalog.pg_depend dep on dep.refclassid = 'pg_class'::regclass and dep.refobjid = own.objid
+		join pg_catalog.pg_attrdef f on dep.classid = 'pg_attrdef'::regclass and f.oid = dep.objid and f.adrelid <> own.refobjid
+		where own.classid = 'pg_class'::regclass and own.refclassid = 'pg_class'::regclass and own.refobjid = any($1::oid[])
+		  and own.refobjsubid > 0 and own.deptype in ('a', 'i')
+		order by 1, 3, 2`,
 		[]any{&d.Column, &d.Object},
 		func(t *migrations.Table) { t.Dependents = append(t.Dependents, d) })
 }

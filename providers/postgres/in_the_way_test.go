@@ -1,0 +1,72 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+)
+
+const (
+	dropName  = "contract {\n\tdrop_column \"users\" \"name\" {}\n}"
+	dropUsers = "contract {\n\tdrop_table \"users\" {}\n}"
+)
+
+// What Postgres would refuse in the middle of a run is named before the first step.
+func TestWhatStandsInTheWayIsNamed(t *testing.T) {
+	const table = `create table users (id serial primary key, name text); create table other (id int);
+		create function f() returns trigger language plpgsql as 'begin return null; end';`
+	for name, test := range map[string]struct{ setup, change, want string }{
+		"a rule of its own": {
+			setup:  "create rule r as on update to users where new.name = 'x' do also insert into other values (new.id)",
+			change: dropName, want: "rule r on table public.users depends on it",
+		},
+		"a rule of its own, which goes with the table": {
+			setup:  "create rule r as on update to users where new.name = 'x' do also insert into other values (new.id)",
+			change: dropUsers, want: "no diagnostics",
+		},
+		"a rule of its own, and another type": {
+			setup:  "create rule r as on update to users where new.name = 'x' do also insert into other values (new.id)",
+			change: "change_type \"users\" \"name\" {\n\ttype = \"varchar(99)\"\n}", want: "cannot be replaced while there is: rule r on table public.users",
+		},
+		"a generated column":  {setup: "alter table users add upper text generated always as (upper(name)) stored", change: dropName, want: "generated column upper depends on it"},
+		"one that goes first": {setup: "alter table users add upper text generated always as (upper(name)) stored", change: "contract {\n\tdrop_column \"users\" \"upper\" {}\n\tdrop_column \"users\" \"name\" {}\n}", want: "no diagnostics"},
+		"a trigger":           {setup: "create trigger g after update of name on users for each row execute function f()", change: dropName, want: "trigger g depends on it"},
+		"a function's body":   {setup: "create function most() returns text begin atomic select max(name) from users; end", change: dropName, want: "function public.most() depends on it"},
+		"a function's body, and another type": {
+			setup:  "create function most() returns text begin atomic select max(name) from users; end",
+			change: "change_type \"users\" \"name\" {\n\ttype = \"varchar(99)\"\n}", want: "cannot be replaced while there is: function public.most()",
+		},
+		"a function's argument": {setup: "create function label(users) returns text language sql as 'select $1.name'", change: dropUsers, want: "function public.label(public.users) depends on it"},
+		"a column of its type":  {setup: "alter table other add was users[]", change: dropUsers, want: "column was of table public.other depends on it"},
+		"another's default": {
+			setup:  "alter table other alter id set default nextval('users_id_seq')",
+			change: dropUsers, want: "default value for column id of table public.other depends on it",
+		},
+		"another's default, and another type": {
+			setup:  "alter table other alter id set default nextval('users_id_seq')",
+			change: widerID, want: "no diagnostics",
+		},
+		"a view that has the name to come": {
+			setup:  "create view people as select 1 as one",
+			change: "rename_table \"users\" {\n\tto = \"people\"\n}", want: "Name is taken; There is a view public.people; table users cannot be renamed to that.",
+		},
+		"a column from elsewhere": {
+			setup:  "create table people (name text); alter table users inherit people",
+			change: dropName, want: "Inherited column; Column name of users comes from a table that this one inherits from",
+		},
+		"a column from elsewhere, and another type": {
+			setup:  "create table people (name text); alter table users inherit people",
+			change: "change_type \"users\" \"name\" {\n\ttype = \"varchar(99)\"\n}", want: "Inherited column; Column name of users comes from",
+		},
+		"a column from elsewhere, and another name": {
+			setup:  "create table people (name text); alter table users inherit people",
+			change: "rename_column \"users\" \"name\" {\n\tto = \"label\"\n\tserve = \"views\"\n}", want: "Inherited column; Column name of users comes from",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := lowered(t, table+test.setup, test.change); !strings.Contains(got, test.want) {
+				t.Errorf("got %s\nwant one that says %q", got, test.want)
+			}
+		})
+	}
+}
