@@ -70,6 +70,10 @@ func (o addColumn) expand(l *lowering) bool {
 		t.Columns = append(t.Columns, columnOf(a.declared, a.later))
 	}
 	u := l.unitOf(a, there)
+	if like := l.next.Table(o.Table).Column(o.Like); !there && like != nil && like.Settings {
+		// Whoever may use the one by its name may use the other by its.
+		u.Statements = append(u.Statements, sameSettings(o.Table, o.Like, o.Column.Name))
+	}
 	if !there && o.Like == "" {
 		l.askColumn(u.ID, o.Table, &Table{Columns: others}, o.Column, o.Range)
 	}

@@ -147,6 +147,7 @@ func (k *carrying) index(i Index) {
 	if renamed == rest {
 		return
 	}
+	renamed = inTablespace(renamed, i.Tablespace)
 	unique := ""
 	if strings.HasPrefix(head, "CREATE UNIQUE ") {
 		unique = "UNIQUE "
@@ -174,6 +175,42 @@ func (k *carrying) index(i Index) {
 	k.indexAnew(u.ID, i, renamed)
 }
 
+// validLike has a copy be valid if what it is a copy of is by then: of one that is not,
+// rows may be there that break it, or another change has yet to look at them.
+func validLike(u Unit, t spec.Table, of, name string, there bool) Unit {
+	u.Statements = []string{do(fmt.Sprintf(`
+begin
+  if (select k.convalidated from pg_catalog.pg_constraint k where k.conrelid = %[1]s::pg_catalog.regclass and k.conname = %[2]s) then
+    alter table %[3]s validate constraint %[4]s;
+  end if;
+end
+`, Literal(tableIdent(t)), Literal(of), tableIdent(t), Ident(name)))}
+	u.Does = append(u.Does, "if "+of+" is valid by then")
+	if there {
+		u.Applied, u.missing = true, nil
+	}
+	return u
+}
+
+// inTablespace has an index be where another is, which its definition does not say.
+func inTablespace(definition, tablespace string) string {
+	if tablespace == "" {
+		return definition
+	}
+	end, depth := len(definition), 0
+	for _, t := range lex(definition) {
+		switch {
+		case t.text == "(":
+			depth++
+		case t.text == ")":
+			depth--
+		case depth == 0 && t.text == "where":
+			end = t.start
+		}
+	}
+	return strings.TrimSpace(strings.TrimSpace(definition[:end]) + " TABLESPACE " + Ident(tablespace) + " " + definition[end:])
+}
+
 func missingUnless(u Unit, object string) Unit {
 	if !u.Applied {
 		u.missing = []string{object}
@@ -198,8 +235,11 @@ func (k *carrying) constraint(c Constraint) {
 	name := carriedName(c.Name)
 	made, parent := Constraint{Name: name, Definition: definition, Kind: c.Kind}, spec.ParseTable(c.References)
 	units := constraintUnits(k.table, parent, made, k.live.Constraint(name), k.source)
-	if k.live.Partitioned != "" && c.Kind == Foreign {
+	switch {
+	case k.live.Partitioned != "" && c.Kind == Foreign:
 		units = partedKeyUnits(k.table, parent, k.live.Partitions, made, k.live.Constraint(name), k.source)
+	case !c.Valid:
+		units[1] = validLike(units[1], k.table, c.Name, name, k.live.Constraint(name) != nil)
 	}
 	k.program.Validate = append(k.program.Validate, units...)
 	if c.Kind == Check {
@@ -247,7 +287,7 @@ func (k *carrying) statistics(s Statistics) {
 	u := Unit{
 		ID: "statistics." + beside.String(), Title: "statistics " + beside.String() + " of " + k.table.String(), Mode: InTransaction, Table: k.table,
 		Lock: ShareUpdateExclusive, UndoLock: ShareUpdateExclusive,
-		Statements: []string{fmt.Sprintf("CREATE STATISTICS %s%s%s FROM %s", tableIdent(beside), kinds, renamed, tableIdent(k.table))},
+		Statements: []string{fmt.Sprintf("CREATE STATISTICS %s%s%s FROM %s", tableIdent(beside), kinds, renamed, tableIdent(k.table)), sameStatistics(name, beside)},
 		Undo:       []string{"DROP STATISTICS IF EXISTS " + tableIdent(beside)}, UndoTitle: "drop statistics",
 		Applied: there != nil, Visible: true, Source: k.source,
 	}
@@ -256,6 +296,26 @@ func (k *carrying) statistics(s Statistics) {
 	if there == nil {
 		k.next.Statistics = append(k.next.Statistics, Statistics{Name: beside.String(), Definition: u.Statements[0]})
 	}
+}
+
+// sameStatistics gives extended statistics the owner and the target that others have,
+// as far as pleat's role may.
+func sameStatistics(from, to spec.Table) string {
+	return do(fmt.Sprintf(`
+declare
+  has record;
+begin
+  select s.stxowner, pg_catalog.pg_get_userbyid(s.stxowner) as owner, coalesce((pg_catalog.to_jsonb(s) ->> 'stxstattarget')::int, -1) as target into has
+  from pg_catalog.pg_statistic_ext s join pg_catalog.pg_namespace n on n.oid = s.stxnamespace
+  where n.nspname = %[1]s and s.stxname = %[2]s;
+  if has.target >= 0 then
+    execute %[3]s || ' set statistics ' || has.target;
+  end if;
+  if has.owner <> current_user and pg_catalog.pg_has_role(has.stxowner, 'member') then
+    execute %[3]s || ' owner to ' || pg_catalog.quote_ident(has.owner);
+  end if;
+end
+`, Literal(from.Schema), Literal(from.Name), Literal("alter statistics "+tableIdent(to))))
 }
 
 func renamedColumns(columns []string, names map[string]string) []string {
@@ -294,6 +354,9 @@ func (k *carrying) incoming(f ForeignKey) {
 	case k.live.Partitioned != "":
 		units[0].Also = partedLocks(k.table, k.live.Partitions, ShareRowExclusive)
 		units[0].UndoAlso = partedLocks(k.table, k.live.Partitions, AccessExclusive)
+	}
+	if !f.Valid && !f.Partitioned {
+		units[1] = validLike(units[1], child, f.Name, name, there != nil)
 	}
 	k.program.Validate = append(k.program.Validate, units...)
 	if there == nil {

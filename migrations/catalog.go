@@ -119,6 +119,8 @@ type Index struct {
 	Parent     string `json:"parent,omitempty"`     // the partitioned index that it is attached to
 	Identity   bool   `json:"identity,omitempty"`   // REPLICA IDENTITY USING INDEX
 	Comment    string `json:"comment,omitempty"`    // of the constraint, where it is one's
+	Tablespace string `json:"tablespace,omitempty"` // "" = the database's
+	Settings   bool   `json:"settings,omitempty"`   // its table is clustered by it, or it has statistics targets of its own
 
 	// Key is the columns of a unique index that puts all rows in order: one
 	// without condition, expressions and nulls. nil for any other.

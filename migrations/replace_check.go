@@ -36,10 +36,7 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 		l.unknownColumn(r.Range, r.Table, t, r.Column)
 		return
 	}
-	if r.Type != "" && r.Default == "" && !knownType(c.Type) && !sameType(c.Type, r.Type) && strings.Contains(c.Default, "::"+c.Type) {
-		l.problem(r.Range, "Default of the former type", fmt.Sprintf(
-			"%s.%s has the default %s, which is no value of %s. Give change_type a default.", r.Table, r.Column, c.Default, r.Type))
-	}
+	l.checkDefault(r, c)
 	l.checkEnds(r, t)
 	const instead = "Make another table with the column as it is to be, keep it in step by a sync of the author's own (sql), and let the releases move to it."
 	switch {
@@ -64,6 +61,24 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 		l.problem(r.Range, "Something else needs the column as it is", fmt.Sprintf(
 			"%s.%s cannot be replaced while there is: %s. Take it away in an sql block before, and make it again afterwards.",
 			r.Table, r.Column, strings.Join(found, "; ")))
+	}
+}
+
+// checkDefault refuses a type that could not have the default that the column has.
+func (l *lowering) checkDefault(r *spec.ReplaceColumn, c *Column) {
+	if r.Type == "" || r.Default != "" || c.Generated != "" {
+		return
+	}
+	from, to := comparedAs(c.Type), comparedAs(r.Type)
+	switch {
+	case c.Identity != "" && to != "" && !slices.Contains([]string{"smallint", "integer", "bigint"}, baseType(r.Type)):
+		l.problem(r.Range, "Identity column of another type", fmt.Sprintf(
+			"%s.%s is an identity column, which %s cannot be. Give change_type a default.", r.Table, r.Column, r.Type))
+	case c.Default == "":
+	case !knownType(c.Type) && !sameType(c.Type, r.Type) && strings.Contains(c.Default, "::"+c.Type),
+		from != "" && to != "" && to != "text" && from != to: // to text, everything is assigned
+		l.problem(r.Range, "Default of the former type", fmt.Sprintf(
+			"%s.%s has the default %s, which is no value of %s. Give change_type a default.", r.Table, r.Column, c.Default, r.Type))
 	}
 }
 

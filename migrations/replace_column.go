@@ -202,10 +202,10 @@ func exchange(r *spec.ReplaceColumn, was Column, former string) (there, back []s
 		back = append([]string{renameColumn(t, final, r.By)}, back...)
 	}
 	switch {
-	case was.Identity != "":
+	case was.Identity != "" && r.Default == "":
 		there = append(there, moveIdentity(t, was.Identity, away, final)...)
 		back = append(back, moveIdentity(t, was.Identity, r.By, r.Column)...)
-	case was.Sequence != "":
+	case was.Sequence != "" && r.Default == "":
 		there = append(there, moveSequence(t, was, r.Type, away, final)...)
 		back = append(back, moveSequence(t, was, former, r.By, r.Column)...)
 	case was.Default != "" || r.Default != "":
@@ -215,7 +215,9 @@ func exchange(r *spec.ReplaceColumn, was Column, former string) (there, back []s
 	}
 	if was.Settings {
 		there = append(there, sameSettings(t, away, final))
-		back = append(back, noSettings(t, r.By))
+		if !r.Keep { // which has had them from the beginning
+			back = append(back, noSettings(t, r.By))
+		}
 	}
 	if was.Comment != "" {
 		there = append(there, columnComment(t, final, was.Comment), columnComment(t, away, ""))
@@ -317,25 +319,6 @@ func moveSequence(t spec.Table, was Column, kind, from, to string) []string {
 		fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT, ALTER COLUMN %s SET DEFAULT %s", at, Ident(from), Ident(to), was.Default),
 		fmt.Sprintf("%s OWNED BY %s.%s", owned, at, Ident(to)),
 	}
-}
-
-// moveIdentity has the new sequence go on where the old one is. It is made
-// under the old one's lock on the table, so nobody counts between.
-func moveIdentity(t spec.Table, kind, from, to string) []string {
-	at := tableIdent(t)
-	body := fmt.Sprintf(`
-declare
-  former text := pg_catalog.pg_get_serial_sequence(%[1]s, %[2]s);
-  last bigint;
-  called boolean;
-begin
-  execute pg_catalog.format('select last_value, is_called from %%s', former) into last, called;
-  alter table %[3]s alter column %[4]s drop identity;
-  alter table %[3]s alter column %[5]s add generated %[6]s as identity;
-  perform pg_catalog.setval(pg_catalog.pg_get_serial_sequence(%[1]s, %[7]s), last, called);
-end
-`, Literal(at), Literal(from), at, Ident(from), Ident(to), kind, Literal(to))
-	return []string{do(body)}
 }
 
 // retire drops the old columns of a table, and gives what was made beside

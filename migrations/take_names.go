@@ -19,6 +19,9 @@ func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live 
 		if !l.hasCopy(t, live, i) {
 			continue
 		}
+		if i.Settings && live.Partitioned == "" {
+			before = append(before, sameStanding(t, i.Name, beside))
+		}
 		kind := live.keyKind(i.Name)
 		if kind == "" {
 			after = append(after, fmt.Sprintf("ALTER INDEX %s RENAME TO %s", Ident(t.Schema, beside), Ident(i.Name)))
@@ -55,6 +58,25 @@ func (l *lowering) takeNames(t spec.Table, replaced []*spec.ReplaceColumn, live 
 		drop = extended(drop, t, "DROP COLUMN IF EXISTS "+Ident(HiddenName(r.Column)))
 	}
 	return slices.Concat(before, drop, after)
+}
+
+// sameStanding has a table be clustered by an index if it is by another one, and gives it
+// the statistics targets of that.
+func sameStanding(t spec.Table, from, to string) string {
+	return do(fmt.Sprintf(`
+declare
+  has record;
+begin
+  if (select i.indisclustered from pg_catalog.pg_index i where i.indexrelid = %[1]s::pg_catalog.regclass) then
+    alter table %[2]s cluster on %[3]s;
+  end if;
+  for has in
+    select a.attnum, a.attstattarget from pg_catalog.pg_attribute a where a.attrelid = %[1]s::pg_catalog.regclass and a.attstattarget >= 0
+  loop
+    execute pg_catalog.format('alter index %%s alter column %%s set statistics %%s', %[4]s, has.attnum, has.attstattarget);
+  end loop;
+end
+`, Literal(Ident(t.Schema, from)), tableIdent(t), Ident(to), Literal(Ident(t.Schema, to))))
 }
 
 // hasCopy tells whether what was made beside an index is to replace it.

@@ -220,7 +220,9 @@ func (r *reader) indexes() {
 		       coalesce((select p.relname from pg_catalog.pg_inherits h join pg_catalog.pg_class p on p.oid = h.inhparent
 		                 where h.inhrelid = i.indexrelid), ''), i.indisreplident,
 		       coalesce(case when o.oid is null then pg_catalog.obj_description(i.indexrelid, 'pg_class')
-		                else pg_catalog.obj_description(o.oid, 'pg_constraint') end, ''), k.names
+		                else pg_catalog.obj_description(o.oid, 'pg_constraint') end, ''), k.names,
+		       coalesce((select s.spcname from pg_catalog.pg_tablespace s where s.oid = c.reltablespace), ''),
+		       i.indisclustered or exists (select from pg_catalog.pg_attribute a where a.attrelid = i.indexrelid and coalesce(a.attstattarget, -1) >= 0)
 		from pg_catalog.pg_index i
 		join pg_catalog.pg_class c on c.oid = i.indexrelid
 		join pg_catalog.pg_am m on m.oid = c.relam
@@ -234,7 +236,7 @@ func (r *reader) indexes() {
 		  on i.indisunique and i.indisvalid and i.indisready and i.indpred is null and i.indexprs is null and m.amname = 'btree'
 		where i.indrelid = any($1::oid[])
 		order by i.indrelid, c.relname collate "C"`,
-		[]any{&i.Name, &i.Definition, &i.Unique, &i.Valid, &i.Constraint, &i.Parent, &i.Identity, &i.Comment, &i.Key},
+		[]any{&i.Name, &i.Definition, &i.Unique, &i.Valid, &i.Constraint, &i.Parent, &i.Identity, &i.Comment, &i.Key, &i.Tablespace, &i.Settings},
 		func(t *migrations.Table) { t.Indexes = append(t.Indexes, i) })
 }
 

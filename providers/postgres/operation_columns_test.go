@@ -25,7 +25,8 @@ const numbered = "create table users (id serial primary key, name text not null)
 // noted is what hangs on both columns of a table, and what is said of it.
 const noted = `create index users_both on users (id, name);
 	create statistics seen (dependencies, mcv) on id, name from users;
-	comment on statistics seen is 'seen together'; comment on index users_both is 'both'; comment on constraint users_pkey on users is 'who';
+	create index users_next on users ((id + 1)); alter index users_next alter column 1 set statistics 300; alter table users cluster on users_both;
+	alter statistics seen set statistics 200; alter statistics seen owner to pg_monitor; comment on statistics seen is 'seen together'; comment on index users_both is 'both'; comment on constraint users_pkey on users is 'who';
 	comment on constraint orders_user_id_fkey on orders is 'whose';`
 
 // stored is how a text is kept.
@@ -34,6 +35,9 @@ const stored = "alter table users alter note set storage external;"
 // set is what users.id has of its own.
 const set = `grant select (id) on users to pg_monitor; grant select (id), update (id) on users to pg_read_all_stats with grant option;
 	alter table users alter id set statistics 200, alter id set (n_distinct = -1);`
+
+// countingRights is who may count with a sequence, and what is said of it.
+const countingRights = "grant usage, select on sequence numbers to renamer with grant option; grant usage on sequence numbers to public; comment on sequence numbers is 'who';"
 
 func unprepared(s shape) shape {
 	s.unprepared = true
@@ -195,6 +199,12 @@ func columnOperations(t testing.TB) []operation {
 			after:  shape{unprepared: true, read: names.read, writes: []string{"update users set note = 'much' where id = $1"}},
 		},
 		{
+			name: "change the type of an identity that counts in its own way", setup: renamerAlone + "create table users (id int generated always as identity (sequence name numbers start 7 increment 10 maxvalue 100000 cache 3) primary key, name text);" + countingRights,
+			change: written(t, widerID),
+			end:    renamerAlone + "create table users (name text, id bigint generated always as identity (sequence name numbers start 7 increment 10 maxvalue 100000 cache 3) primary key);" + countingRights,
+			before: unprepared(names), after: unprepared(names),
+		},
+		{
 			// No operator finds a json equal to another, and intervals are equal that are not the same.
 			name: "change the type of what equality does not tell apart", setup: usersTable + "alter table users add doc json, add wait interval, add rate numeric;",
 			change: written(t, `change_type "users" "doc" {
@@ -223,6 +233,16 @@ func columnOperations(t testing.TB) []operation {
 				writes: []string{"update users set doc = '{\"b\": 2}' where id = $1", "insert into users (name, wait) values ('Grace', '24:00:00')"},
 			},
 			agree: "select id from users where doc::jsonb is distinct from pleat_new_doc or wait::text is distinct from pleat_new_wait or rate::text is distinct from pleat_new_rate",
+		},
+		{
+			// Rows are there that break the key, and it stays as it is.
+			name: "change the type of a column of a key that is not valid", setup: usersTable + "create table orders (id int primary key, user_id int);",
+			fill: "insert into orders values (1, 100000), (2, 5); alter table orders add foreign key (user_id) references users not valid",
+			change: written(t, `change_type "orders" "user_id" {
+				type = "bigint"
+			}`),
+			end:    usersTable + "create table orders (id int primary key, user_id bigint); alter table orders add foreign key (user_id) references users not valid;",
+			before: unprepared(names), after: unprepared(names),
 		},
 		{
 			name: "change the type of a column that triggers name", setup: usersTable + "alter table users add note varchar(20);" + told,

@@ -37,7 +37,9 @@ const worn = usersTable + `
 	create index by_name on users (lower(name)) where name <> 'nobody';`
 
 // renamer is a role, which all databases of a server have together.
-const renamer = "do $$ begin create role renamer; exception when duplicate_object or unique_violation then end $$; grant usage on sequence users_id_seq to renamer;"
+const renamer = renamerAlone + "grant usage on sequence users_id_seq to renamer;"
+
+const renamerAlone = "do $$ begin create role renamer; exception when duplicate_object or unique_violation then end $$;"
 
 // notNullNamed gives a NOT NULL of users another name, on servers on which it
 // has one: from PostgreSQL 18 on. Renaming a column leaves it alone.
@@ -63,6 +65,20 @@ func shorthandOperations(t testing.TB) []operation {
 				unprepared: true,
 				read:       "select u.id, u.full_name, s.name from users u left join seen s using (id) where u.id = $1",
 				writes:     []string{"update users set full_name = 'Ada King' where id = $1", "insert into users (full_name) values ('Grace Hopper')"},
+			},
+			agree: "select id from users where name is distinct from full_name",
+		},
+		{
+			name: "rename a column of which rights are granted", setup: usersTable + renamer + "grant select (id, name), insert (name), update (name) on users to renamer;",
+			change: written(t, `rename_column "users" "name" {
+				to = "full_name"
+			}`),
+			end: "create table users (id bigserial primary key, name text, full_name text not null); alter table users drop name;" + renamer + "grant select (id, full_name), insert (full_name), update (full_name) on users to renamer;" +
+				notNullNamed("users_full_name_not_null", "users_name_not_null"),
+			before: shape{session: "set role renamer", unprepared: true, read: names.read, writes: names.writes},
+			after: shape{
+				session: "set role renamer", unprepared: true, read: "select full_name from users where id = $1",
+				writes: []string{"update users set full_name = 'Ada King' where id = $1", "insert into users (full_name) values ('Grace Hopper')"},
 			},
 			agree: "select id from users where name is distinct from full_name",
 		},
