@@ -22,13 +22,13 @@ func (t *Table) syncsBut(change string) []Trigger {
 
 // keeping says which change keeps two shapes of a table in step by the trigger, and
 // what it takes for that to end.
-func (c *Catalog) keeping(g Trigger, name spec.Table) string {
+func (c *Catalog) keeping(g Trigger, name spec.Table) Wait {
 	change, _, _ := strings.Cut(strings.TrimPrefix(g.Comment, "pleat:"), ":")
 	why := fmt.Sprintf("change.%s keeps two shapes of %s until it is contracted", change, name)
 	if c.Endless[change] {
 		why += ", and declares no contract"
 	}
-	return why
+	return Wait{change, why}
 }
 
 // handles tells whether a trigger of pleat's is about a column of that name.

@@ -125,7 +125,7 @@ type Unit struct {
 	like    string          // definition that the unit would make
 	other   *hcl.Diagnostic // why what was found under the unit's name is not what it would make, unless it did
 	refused *hcl.Diagnostic // why it cannot run as things are; nil: it can
-	waits   string          // what it cannot run before, of a change that comes to its end; "" for nothing
+	waits   Wait            // what it cannot run before, of a change that comes to its end
 }
 
 // reverse is a way back.

@@ -32,15 +32,21 @@ func (p *Program) Takes(rec Recorded) bool {
 // far as the record knows: then nothing takes it away.
 func (u Unit) WasThere(rec Recorded) bool { return u.ByRecord != "" && !rec.Units[u.ByRecord] }
 
-// Waits says what the expand of a change has to wait for that comes by itself:
-// the end of another change. "" where it can begin.
-func (p *Program) Waits(rec Recorded) string {
+// Wait is why the expand of a change cannot begin yet: another change has to come
+// first, or to its end. The zero value: it can begin.
+type Wait struct {
+	Change string // the other one
+	Why    string // what it does until then, as a sentence
+}
+
+// Waits says what the expand of a change has to wait for that comes by itself.
+func (p *Program) Waits(rec Recorded) Wait {
 	for _, u := range p.Expand {
-		if u.waits != "" && !u.done(rec) {
+		if u.waits != (Wait{}) && !u.done(rec) {
 			return u.waits
 		}
 	}
-	return ""
+	return Wait{}
 }
 
 func (p *Program) derive(rec Recorded) Phase {

@@ -85,12 +85,12 @@ func (o serveView) check(l *lowering, t *Table) bool {
 }
 
 // keptBySync says which change keeps two shapes of a table in step, so that it
-// cannot have other names yet; "" for none.
-func (c *Catalog) keptBySync(t *Table, name spec.Table) string {
+// cannot have other names yet.
+func (c *Catalog) keptBySync(t *Table, name spec.Table) Wait {
 	for _, g := range t.syncsBut("") {
 		return c.keeping(g, name)
 	}
-	return ""
+	return Wait{}
 }
 
 func (o serveView) checkColumns(l *lowering, t *Table) {

@@ -71,9 +71,9 @@ func (o syncOperation) expand(l *lowering) bool {
 }
 
 // inTurn says which other change replaces a column that this one replaces too, and
-// has not come to its end; "" for none. Their columns beside it have one name, and
-// so have the hidden ones.
-func (l *lowering) inTurn(t spec.Table) string {
+// has not come to its end. Their columns beside it have one name, and so have the
+// hidden ones.
+func (l *lowering) inTurn(t spec.Table) Wait {
 	for _, r := range l.replaced(t) {
 		for _, g := range l.live.Table(t).syncsBut(l.change.Name) {
 			if g.handles(carriedName(r.Column)) || g.handles(HiddenName(r.Column)) {
@@ -81,13 +81,13 @@ func (l *lowering) inTurn(t spec.Table) string {
 			}
 		}
 	}
-	return ""
+	return Wait{}
 }
 
 // chained says which other change's trigger sets a column that this sync is about.
 // What the second of two triggers sets the first does not see, and a write in the
 // shape of either has to reach the other: no order of the two does that.
-func (l *lowering) chained(o *spec.Sync) string {
+func (l *lowering) chained(o *spec.Sync) Wait {
 	for _, g := range l.live.Table(o.Table).syncsBut(l.change.Name) {
 		for _, columns := range []map[string]string{o.Forward, o.Backward} {
 			for c := range columns {
@@ -97,14 +97,14 @@ func (l *lowering) chained(o *spec.Sync) string {
 			}
 		}
 	}
-	return ""
+	return Wait{}
 }
 
 // anothers tells whether the column that is to take over a name is there for
 // another change that does the same.
 func (l *lowering) anothers(t spec.Table, column string) bool {
 	r := l.replacedBy(t, column)
-	return r != nil && column == carriedName(r.Column) && l.live.Table(t).trigger(TriggerName(l.change.Name)) == nil && l.inTurn(t) != ""
+	return r != nil && column == carriedName(r.Column) && l.live.Table(t).trigger(TriggerName(l.change.Name)) == nil && l.inTurn(t) != (Wait{})
 }
 
 // replaces makes the undo put back the trigger that is there: releases live

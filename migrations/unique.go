@@ -265,18 +265,18 @@ type KeyToCome struct {
 }
 
 // keyFirst says which change has yet to make a primary key of a column that this one
-// replaces; "" for none. What goes along with a column is what is there by then.
-func (l *lowering) keyFirst(t spec.Table) string {
+// replaces. What goes along with a column is what is there by then.
+func (l *lowering) keyFirst(t spec.Table) Wait {
 	table := l.live.Table(t)
 	if table == nil || table.KeyToCome == nil || table.KeyToCome.Change == l.change.Name {
-		return ""
+		return Wait{}
 	}
 	for _, r := range l.replaced(t) {
 		if slices.Contains(table.KeyToCome.Columns, r.Column) {
-			return fmt.Sprintf("change.%s makes the primary key of %s first", table.KeyToCome.Change, t)
+			return Wait{table.KeyToCome.Change, fmt.Sprintf("change.%s makes the primary key of %s first", table.KeyToCome.Change, t)}
 		}
 	}
-	return ""
+	return Wait{}
 }
 
 func (o addPrimaryKey) settle(l *lowering) {

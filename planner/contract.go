@@ -13,7 +13,7 @@ func (p *planning) contract(w world) []move {
 	}
 	var moves []move
 	for _, c := range p.changes {
-		if p.waiting[c.Name] != "" || c.Contract == nil || w.phases[c.Name] == migrations.Contracted {
+		if p.waits(c) || c.Contract == nil || w.phases[c.Name] == migrations.Contracted {
 			continue
 		}
 		why := p.needed(w, c)
@@ -25,19 +25,23 @@ func (p *planning) contract(w world) []move {
 		}
 		moves = append(moves, move{kind: moveDrop, change: c, deferred: why})
 	}
-	return append(moves, p.later()...)
+	return moves
 }
 
-// later are the changes that cannot begin before others are contracted.
-func (p *planning) later() []move {
+// later are the changes that cannot begin before others are contracted, and the
+// services that wait for them.
+func (p *planning) later(end world) []move {
+	if p.goal.Rollback {
+		return nil
+	}
 	var moves []move
 	reverted := set(p.goal.Revert)
 	for _, c := range p.changes {
-		if why := p.waiting[c.Name]; why != "" && !reverted[c.Name] {
-			moves = append(moves, move{kind: moveExpand, change: c, deferred: deferral{why: why}})
+		if p.waits(c) && !reverted[c.Name] {
+			moves = append(moves, move{kind: moveExpand, change: c, deferred: deferral{why: p.waiting[c.Name].Why}})
 		}
 	}
-	return moves
+	return append(moves, p.comeLate(end)...)
 }
 
 // needed says who still needs what a contract would take away, if anybody.
@@ -49,7 +53,7 @@ func (p *planning) needed(w world, c *spec.Change) deferral {
 	if first := blocked[0]; w.kept[first.service][first.version] {
 		return deferral{why: firstOf(p.stillKept(p.byName[first.service], sortedKeys(w.kept[first.service])), first.why)}
 	}
-	if s := p.byName[blocked[0].service]; s != nil && p.target(s) == blocked[0].version {
+	if s := p.byName[blocked[0].service]; s != nil && p.wanted(s) == blocked[0].version {
 		return deferral{why: blocked[0].why + ", and is wanted", untilSpec: true}
 	}
 	return deferral{why: blocked[0].why}

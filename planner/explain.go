@@ -168,8 +168,8 @@ func (d dead) stuck(c *spec.Change) string {
 		}
 		return ""
 	}
-	if why := d.waiting[c.Name]; why != "" {
-		return why
+	if d.waits(c) {
+		return d.waiting[c.Name].Why + prefixed(", and ", d.bars[c.Name])
 	}
 	for _, r := range c.RequiresAbsent {
 		if d.world.mix[r.Service.Name][r.Version] && d.world.phases[c.Name] == migrations.Absent {

@@ -169,7 +169,7 @@ func (k *knot) may(w world, to releaseKey) bool {
 func (k *knot) roll(w world, to releaseKey) move {
 	s := k.byName[to.service]
 	m := move{kind: moveRoll, service: s, version: to.version}
-	if k.keepsPrevious(s) && !k.offline(s) && to.version == k.target(s) {
+	if k.keepsPrevious(s) && !k.offline(s) && to.version == k.wanted(s) {
 		w.rollKeeping(to.service, to.version)
 		return m
 	}
@@ -220,9 +220,9 @@ func (p *planning) keep(moves []move, end world) {
 func (k *knot) retireAll(w world) []move {
 	var moves []move
 	for _, s := range k.services {
-		if kept := sortedKeys(w.kept[s.Name]); len(kept) > 0 {
+		if kept := sortedKeys(w.kept[s.Name]); len(kept) > 0 && k.stays(w, s) != "" {
+			moves = append(moves, move{kind: moveRetire, service: s, version: k.stays(w, s), kept: kept})
 			w.retire(s.Name)
-			moves = append(moves, move{kind: moveRetire, service: s, version: k.target(s), kept: kept})
 		}
 	}
 	return moves
@@ -243,7 +243,7 @@ func (k *knot) stopAll(w world, arrived bool) []move {
 // stopOne takes one service down, if its strategy is to be offline and anything
 // of it runs.
 func (k *knot) stopOne(w world, s *spec.Service) []move {
-	if !k.offline(s) || w.down[s.Name] || len(w.mix[s.Name]) == 0 {
+	if !k.offline(s) || k.isLate(s) || w.down[s.Name] || len(w.mix[s.Name]) == 0 {
 		return nil
 	}
 	w.down[s.Name] = true
@@ -264,12 +264,21 @@ func (k *knot) arrived(w world) bool {
 	return k.schemaDone(w)
 }
 
-// finished tells whether the service runs its target and nothing else.
-func (p *planning) finished(w world, s *spec.Service) bool { return w.at(s.Name, p.target(s)) }
+// finished tells whether the service runs its target and nothing else. One that
+// does not come to it yet is left as it is, but for what it keeps.
+func (p *planning) finished(w world, s *spec.Service) bool {
+	if p.isLate(s) {
+		return len(w.kept[s.Name]) == 0 || p.stays(w, s) == ""
+	}
+	return w.at(s.Name, p.target(s))
+}
 
 // rolledOut tells whether the service runs its target, be it beside releases
-// that are kept.
+// that are kept, or does not come to it yet.
 func (p *planning) rolledOut(w world, s *spec.Service) bool {
+	if p.isLate(s) {
+		return true
+	}
 	if w.down[s.Name] {
 		return false
 	}
@@ -277,8 +286,12 @@ func (p *planning) rolledOut(w world, s *spec.Service) bool {
 	return len(serving) == 1 && serving[p.target(s)]
 }
 
-// target is the release that the goal or the spec wants.
-func (p *planning) target(s *spec.Service) string {
+// target is the release that a service goes to: the one that is wanted, or in place
+// of that one which does not come yet another on the way.
+func (p *planning) target(s *spec.Service) string { return firstOf(p.via[s], p.wanted(s)) }
+
+// wanted is the release that the goal or the spec wants.
+func (p *planning) wanted(s *spec.Service) string {
 	if v, ok := p.goal.Releases[s.Name]; ok {
 		return v
 	}

@@ -6,6 +6,7 @@
 package planner
 
 import (
+	"cmp"
 	"maps"
 	"sort"
 	"time"
@@ -121,7 +122,10 @@ type planning struct {
 	instances map[string][]Instance          // by service
 	strangers []string                       // services that run and are in no spec
 	taken     []*spec.Change                 // those hidden or contracted at the start
-	waiting   map[string]string              // why changes cannot begin yet, by name
+	waiting   map[string]migrations.Wait     // why changes cannot begin yet, by name
+	delayed   map[*spec.Service]lateness     // services that do not come to their release yet
+	via       map[*spec.Service]string       // releases that some of those go to meanwhile
+	bars      map[string]string              // who keeps changes waiting for ever, by name
 	lines     map[releaseKey]map[string]bool // lineages that were asked for
 	bearings  map[releaseKey][]*spec.Change  // and what bears on releases
 	stops     map[string][]string            // required ones, by service
@@ -140,7 +144,7 @@ func newPlanning(sp *spec.Spec, st *State, goal Goal) *planning {
 		programs: map[string]*migrations.Program{},
 		byName:   map[string]*spec.Service{}, position: map[string]int{}, instances: map[string][]Instance{},
 		lines: map[releaseKey]map[string]bool{}, bearings: map[releaseKey][]*spec.Change{}, stops: map[string][]string{},
-		waiting: map[string]string{},
+		waiting: map[string]migrations.Wait{}, delayed: map[*spec.Service]lateness{}, via: map[*spec.Service]string{},
 	}
 	for _, s := range sp.Services {
 		p.byName[s.Name] = s
@@ -332,15 +336,18 @@ func (p *planning) lowerOne(c *spec.Change, part *migrations.Catalog) (*migratio
 	return program, phase
 }
 
+// waits tells whether a change cannot begin yet.
+func (p *planning) waits(c *spec.Change) bool { return p.waiting[c.Name] != (migrations.Wait{}) }
+
 // awaits remembers why a change cannot begin yet: for itself, or for a change
 // that comes before it.
 func (p *planning) awaits(c *spec.Change, program *migrations.Program) {
-	why := program.Waits(p.recorded(c))
+	wait := program.Waits(p.recorded(c))
 	for _, before := range c.After {
-		why = firstOf(why, p.waiting[before.Name])
+		wait = cmp.Or(wait, p.waiting[before.Name])
 	}
-	if why != "" {
-		p.waiting[c.Name] = why
+	if wait != (migrations.Wait{}) {
+		p.waiting[c.Name] = wait
 	}
 }
 

@@ -100,19 +100,19 @@ func (k *knot) unsettled(w world, to releaseKey) string {
 // liesBetween tells whether a release is on the way from what is live to the
 // target, by the code that each declares to contain. Where nothing is
 // declared, nothing speaks against it.
-func (k *knot) liesBetween(w world, r releaseKey) bool {
-	d := k.declared[r]
-	target := k.declared[releaseKey{r.service, k.target(k.byName[r.service])}]
+func (p *planning) liesBetween(w world, r releaseKey) bool {
+	d := p.declared[r]
+	target := p.declared[releaseKey{r.service, p.target(p.byName[r.service])}]
 	if d.release.Held != "" {
 		return false
 	}
-	if len(target.release.Ancestors) > 0 && !k.lineage(releaseKey{r.service, target.release.Version})[r.version] {
+	if len(target.release.Ancestors) > 0 && !p.lineage(releaseKey{r.service, target.release.Version})[r.version] {
 		return false
 	}
 	if len(d.release.Ancestors) == 0 || len(w.mix[r.service]) == 0 {
 		return true
 	}
-	line := k.lineage(r)
+	line := p.lineage(r)
 	return slices.ContainsFunc(sortedKeys(w.mix[r.service]), func(version string) bool { return line[version] })
 }
 

@@ -18,15 +18,31 @@ type dead struct {
 // search finds the order of moves, knot by knot, and then the contracts. A
 // knot without a way is in the second result.
 func (p *planning) search() ([]move, []dead) {
+	p.delay()
+	knots := p.knots()
+	for _, k := range knots {
+		k.checkTogether()
+	}
+	moves, stuck := p.arrange(knots)
+	p.via = nil
+	return moves, stuck
+}
+
+// arrange finds the order of moves while services are late, by releases in between
+// where they would wait for ever.
+func (p *planning) arrange(knots []*knot) ([]move, []dead) {
 	var roads [][]move
 	var stuck []dead
 	end := p.start.clone()
-	for _, k := range p.knots() {
-		k.checkTogether()
+	for _, k := range knots {
 		w := k.world()
 		moves, ok := k.solve(w)
 		if !ok {
-			stuck = append(stuck, dead{k, w, moves})
+			d := dead{k, w, moves}
+			if slices.ContainsFunc(k.services, p.comesLater) {
+				d = k.insist()
+			}
+			stuck = append(stuck, d)
 			continue
 		}
 		roads = append(roads, k.postpone(k.sections(moves)))
@@ -39,12 +55,19 @@ func (p *planning) search() ([]move, []dead) {
 	moves := merge(roads)
 	moves = p.reconcile(moves)
 	p.keep(moves, end)
-	taken := p.contract(end)
+	if barring := p.barring(end); len(barring) > 0 {
+		if p.detour(barring) {
+			return p.arrange(knots)
+		}
+		return nil, p.locked(knots)
+	}
+	taken, later := p.contract(end), p.later(end)
 	if parts {
 		title(moves, "besides · what has nothing to do with these parts")
 		title(taken, "at the end · what nothing needs any more is taken away")
+		title(later, "later · what has to wait for a change to come to its end")
 	}
-	return append(moves, taken...), nil
+	return slices.Concat(moves, taken, later), nil
 }
 
 // reconcile adds a visit to the services that run their release already: their
@@ -58,7 +81,7 @@ func (p *planning) reconcile(moves []move) []move {
 		}
 	}
 	for _, s := range p.spec.Services {
-		if rolled[s.Name] {
+		if rolled[s.Name] || p.isLate(s) {
 			continue
 		}
 		visit := move{kind: moveRoll, service: s, version: p.target(s)}
@@ -293,6 +316,9 @@ func (k *knot) replay(w world, way []turning) []move {
 // the target.
 func (k *knot) reason(w world, to releaseKey) string {
 	target := releaseKey{to.service, k.target(k.byName[to.service])}
+	if to == target && k.via[k.byName[to.service]] != "" {
+		return k.delayed[k.byName[to.service]].why
+	}
 	if to == target {
 		return ""
 	}

@@ -11,7 +11,7 @@ func (k *knot) expandAll(w world) []move {
 	var moves []move
 	reverted := set(k.goal.Revert)
 	for _, c := range k.changes {
-		if w.phases[c.Name] != migrations.Absent || reverted[c.Name] || k.waiting[c.Name] != "" || !mayExpand(w, c) {
+		if w.phases[c.Name] != migrations.Absent || reverted[c.Name] || k.waits(c) || !mayExpand(w, c) {
 			continue
 		}
 		w.phases[c.Name] = k.through(c, migrations.Expanded)
@@ -91,7 +91,7 @@ func (k *knot) schemaDone(w world) bool {
 		if reverted[c.Name] && w.phases[c.Name] != migrations.Absent {
 			return false
 		}
-		if !k.goal.Rollback && !reverted[c.Name] && k.waiting[c.Name] == "" && !w.phases[c.Name].AtLeast(migrations.Verified) {
+		if !k.goal.Rollback && !reverted[c.Name] && !k.waits(c) && !w.phases[c.Name].AtLeast(migrations.Verified) {
 			return false
 		}
 	}

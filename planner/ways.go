@@ -16,6 +16,11 @@ func (d dead) ways() []string {
 	if d.gaveUp {
 		return []string{fmt.Sprintf("The search was given up after %d states, so there may be a way. Name a release in between as the release of a service, and plan again from there.", d.limit())}
 	}
+	for _, c := range d.changes {
+		if d.bars[c.Name] != "" {
+			return []string{fmt.Sprintf("A release in between, which knows change.%s and does not need %s, gives it a way: roll that out first.", d.waiting[c.Name].Change, c.Address())}
+		}
+	}
 	var out []string
 	all := d.suggestions()
 	for _, w := range all[:min(len(all), mostTries)] {

@@ -61,28 +61,44 @@ func (w *world) releasesBefore(ctx context.Context) (map[string]string, error) {
 	return nil, nil
 }
 
-// brought are the releases that a plan starts.
+// brought are the releases that a plan starts, but for those that come later.
 func brought(plan *planner.Plan) []string {
 	var out []string
 	for _, s := range plan.Steps {
-		if a, ok := s.Action.(*planner.Start); ok {
+		if a, ok := s.Action.(*planner.Start); ok && s.Deferred == "" {
 			out = append(out, a.Service+"@"+a.Release)
 		}
 	}
 	return out
 }
 
-// replaced is the release of each service that a plan stopped for another.
+// replaced is the release of each service that a plan stopped for another. One that is
+// only kept for a while is, although its stop is put off; one whose successor is put off
+// too is not.
 func replaced(plan *planner.Plan) map[string]string {
-	started, out := map[string]string{}, map[string]string{}
+	started, out, later := map[string]string{}, map[string]string{}, comesLater(plan)
 	for _, s := range plan.Steps {
 		switch a := s.Action.(type) {
 		case *planner.Start:
-			started[a.Service] = a.Release
+			if s.Deferred == "" {
+				started[a.Service] = a.Release
+			}
 		case *planner.Stop:
-			if started[a.Service] != a.Release && out[a.Service] == "" {
+			stays := s.Deferred != "" && later[a.Service]
+			if started[a.Service] != a.Release && out[a.Service] == "" && !stays {
 				out[a.Service] = a.Release
 			}
+		}
+	}
+	return out
+}
+
+// comesLater are the services of which a plan puts off something that starts.
+func comesLater(plan *planner.Plan) map[string]bool {
+	out := map[string]bool{}
+	for _, s := range plan.Steps {
+		if a, ok := s.Action.(*planner.Start); ok && s.Deferred != "" {
+			out[a.Service] = true
 		}
 	}
 	return out

@@ -54,26 +54,61 @@ func reasonsNow(lines []string, plan, fresh *planner.Plan) []string {
 	return out
 }
 
-// pending says for each change whose contract is yet to come what that waits for, as a
-// plan that is made now would; nothing where none can be made.
-func (w *world) pending(st *planner.State, phases []planner.Phase) map[string]string {
-	due := map[string]bool{}
+// pending says for each change whose expand or contract is yet to come, and for each
+// service that has nothing of its release, what that waits for, as a plan that is made
+// now would; nothing where none can be made.
+func (w *world) pending(st *planner.State, phases []planner.Phase) map[spec.Address]string {
+	at, missing := map[spec.Address]migrations.Phase{}, w.missing(st)
 	for _, p := range phases {
-		if p.Phase == migrations.Verified || p.Phase == migrations.Hidden {
-			due["change."+p.Change] = true
-		}
+		at[spec.Address("change."+p.Change)] = p.Phase
 	}
-	if !slices.ContainsFunc(w.spec.Changes, func(c *spec.Change) bool { return c.Contract != nil && due[string(c.Address())] }) {
+	due := func(c *spec.Change) bool {
+		return goesOn(at[c.Address()], planner.KindExpand) || c.Contract != nil && goesOn(at[c.Address()], planner.KindContract)
+	}
+	if len(missing) == 0 && !slices.ContainsFunc(w.spec.Changes, due) {
 		return nil // most of the time, and a plan costs more than a look
 	}
 	plan, diags := planner.Make(w.spec, st, planner.Goal{})
 	if diags.HasErrors() {
 		return nil
 	}
-	out := map[string]string{}
+	out := map[spec.Address]string{}
 	for _, s := range plan.Steps {
-		if a := string(s.Address); due[a] && s.Kind == planner.KindContract && s.Deferred != "" && out[a] == "" {
-			out[a] = fmt.Sprintf("%s %s: %s", s.Kind, s.Title, s.Deferred)
+		if s.Deferred == "" || out[s.Address] != "" {
+			continue
+		}
+		if to := missing[s.Address]; to != "" {
+			out[s.Address] = fmt.Sprintf("not at %s yet: %s", to, s.Deferred)
+		}
+		if goesOn(at[s.Address], s.Kind) {
+			out[s.Address] = fmt.Sprintf("%s %s: %s", s.Kind, s.Title, s.Deferred)
+		}
+	}
+	return out
+}
+
+// goesOn tells whether a step of that kind is what a change in that phase waits for.
+func goesOn(at migrations.Phase, kind planner.Kind) bool {
+	switch at {
+	case migrations.Absent:
+		return kind == planner.KindExpand || kind == planner.KindSync
+	case migrations.Verified, migrations.Hidden:
+		return kind == planner.KindContract
+	}
+	return false
+}
+
+// missing are the releases of services of which nothing is there.
+func (w *world) missing(st *planner.State) map[spec.Address]string {
+	out := map[spec.Address]string{}
+	for _, s := range w.spec.Services {
+		out[s.Address()] = s.Release.Version
+	}
+	for _, o := range st.Orchestrators {
+		for _, i := range o.Instances {
+			if a := spec.Address("service." + i.Service); i.State != planner.Down && i.Release == out[a] {
+				delete(out, a)
+			}
 		}
 	}
 	return out

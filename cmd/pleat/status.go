@@ -24,7 +24,7 @@ func newStatusCommand(a *app) *cobra.Command {
 	var o statusOptions
 	c := &cobra.Command{
 		Use: "status", Short: "Say what is live", Args: cobra.NoArgs,
-		Long: "Shows the live releases of each service and which instances end again and again,\nhow far each change has come and what its contract waits for, releases on hold,\nwhen windows open and close, and the run that is on or was cut short." +
+		Long: "Shows the live releases of each service and which instances end again and again,\nhow far each change has come, what is put off and what that waits for, releases on\nhold, when windows open and close, and the run that is on or was cut short." +
 			exitHelp("0 shown", "1 something cannot be read", "130 interrupted while it watched"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.status(c.Context(), o) },
 	}
@@ -66,6 +66,8 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 	if s := w.spec; len(s.Services)+len(s.Changes)+len(s.Migrations) == 0 {
 		fmt.Fprintln(out, "The spec has no services, changes or migrations.")
 	}
+	phases := planner.Phases(w.spec, st)
+	waits := w.pending(st, phases)
 	var t sheet
 	for _, s := range w.spec.Services {
 		lines := releaseLines(s, st)
@@ -75,6 +77,9 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 		for _, line := range lines {
 			t.add(string(s.Address()), line)
 		}
+		if why := waits[s.Address()]; why != "" {
+			t.add("", why)
+		}
 		t.add("", restartLines(s.Name, st)...)
 	}
 	for _, name := range strangers(w.spec, st) {
@@ -82,11 +87,9 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 			t.add("service."+name, line+", not in the spec")
 		}
 	}
-	phases := planner.Phases(w.spec, st)
-	waits := w.pending(st, phases)
 	for _, p := range phases {
 		t.add("change."+p.Change, string(p.Phase))
-		if why := waits["change."+p.Change]; why != "" {
+		if why := waits[spec.Address("change."+p.Change)]; why != "" {
 			t.add("", why)
 		}
 	}
