@@ -41,9 +41,9 @@ func TestACleanupThatFailsTakesNothingBack(t *testing.T) {
 	if len(result.Done) != 2 || len(result.Summary.Deferred) != 2 || result.Summary.Failed != "" {
 		t.Errorf("done %q, deferred %q, failed %q", result.Done, result.Summary.Deferred, result.Summary.Failed)
 	}
-	for _, line := range result.Summary.Deferred {
-		if !strings.Contains(line, "users 1.0.0 web 1 could not be stopped: ") || !strings.Contains(line, "division by zero") {
-			t.Errorf("%q does not say why", line)
+	for _, off := range result.Summary.Deferred {
+		if !strings.Contains(off.Reason, "users 1.0.0 web 1 could not be stopped: ") || !strings.Contains(off.Reason, "division by zero") {
+			t.Errorf("%q does not say why", off)
 		}
 	}
 	if !slices.ContainsFunc(w.told, func(e executor.StepChanged) bool {

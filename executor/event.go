@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"pleat/executor/journal"
@@ -249,10 +250,29 @@ type Summary struct {
 	Unfinished string   `json:"unfinished,omitempty"` // begun; what goes on finds out how far it came, a rollback had nothing to undo
 	Undone     []string `json:"undone,omitempty"`
 	NotStarted []string `json:"not_started,omitempty"`
-	Deferred   []string `json:"deferred,omitempty"`   // with the reason
+	Deferred   []PutOff `json:"deferred,omitempty"`
 	UntilSpec  bool     `json:"until_spec,omitempty"` // all of that waits for a spec that wants another release
 	Blocked    bool     `json:"blocked,omitempty"`    // a gate or a window is closed, or an approval is missing
 	// Gates are what kept a run from its first step; none where it began.
 	Gates   []GateAnswer `json:"gates,omitempty"`
 	Seconds float64      `json:"seconds"`
+}
+
+// PutOff is a step that a run did not get to, and why.
+type PutOff struct {
+	ID     string `json:"id,omitempty"` // of the step
+	Step   string `json:"step"`         // as Done names it
+	Reason string `json:"reason"`
+}
+
+// UnmarshalJSON also reads one line of text, which is what journals have of runs before
+// PutOff was: "3 start users 2.0.0 web 1 of 3: not yet".
+func (p *PutOff) UnmarshalJSON(b []byte) error {
+	var line string
+	if json.Unmarshal(b, &line) == nil {
+		p.Step, p.Reason, _ = strings.Cut(line, ": ")
+		return nil
+	}
+	type plain PutOff
+	return json.Unmarshal(b, (*plain)(p))
 }

@@ -170,11 +170,11 @@ func (r *run) summary(status Status) Summary {
 		case StepUndone:
 			sum.Undone = append(sum.Undone, line)
 		case StepDeferred:
-			sum.Deferred = append(sum.Deferred, line+": "+r.why[s.ID])
+			sum.Deferred = append(sum.Deferred, PutOff{s.ID, line, r.why[s.ID]})
 			more = more || !s.UntilSpec
 		case StepFailed:
 			if why := r.why[s.ID]; why != "" {
-				sum.Deferred, more = append(sum.Deferred, line+": "+why), true
+				sum.Deferred, more = append(sum.Deferred, PutOff{s.ID, line, why}), true
 				continue
 			}
 			sum.Failed = line

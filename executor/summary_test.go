@@ -1,6 +1,7 @@
 package executor_test
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 
@@ -59,5 +60,23 @@ func TestASummaryLeavesNoStepOut(t *testing.T) {
 				t.Errorf("%d rows are filled", got)
 			}
 		})
+	}
+}
+
+// What a run put off is told by the step's ID and the reason. A journal of a run from
+// before that had a line of text is read as well.
+func TestWhatWasPutOffIsReadBack(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]executor.PutOff{
+		`{"id": "change.names/expand", "step": "1 expand users", "reason": "not: yet"}`: {ID: "change.names/expand", Step: "1 expand users", Reason: "not: yet"},
+		`"1 expand users: not: yet"`: {Step: "1 expand users", Reason: "not: yet"},
+	} {
+		e, err := executor.ReadEvent(json.RawMessage(`{"type": "run", "status": "deferred", "summary": {"deferred": [` + text + `]}}`))
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if got := e.(executor.RunChanged).Summary.Deferred; !slices.Equal(got, []executor.PutOff{want}) {
+			t.Errorf("%s is read as %+v", text, got)
+		}
 	}
 }

@@ -58,8 +58,8 @@ func TestNothingRunsWhileItsWindowIsClosed(t *testing.T) {
 	if result.Status != executor.Deferred || !result.Blocked || len(result.Done) != 1 || len(result.Deferred) != 2 {
 		t.Fatalf("%s; done %q, deferred %q", result.Status, result.Done, result.Deferred)
 	}
-	if !strings.Contains(result.Deferred[0], "window days opens Tue 08:00 UTC") {
-		t.Errorf("deferred: %q", result.Deferred[0])
+	if off := result.Deferred[0]; off.ID != "kept" || !strings.Contains(off.Reason, "window days opens Tue 08:00 UTC") {
+		t.Errorf("deferred: %q", off)
 	}
 }
 

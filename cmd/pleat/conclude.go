@@ -108,11 +108,11 @@ func (a *app) sum(kind string, s executor.Summary) {
 	case executor.Deferred:
 		if shut(s) {
 			a.talk("")
-			a.list("Deferred", s.Deferred)
+			a.list("Deferred", putOff(s.Deferred))
 			return // the error says the rest
 		}
 		a.talk("\nDone as far as it goes now: %s in %.1fs.", count(len(s.Done), "step"), s.Seconds)
-		a.list("Deferred", s.Deferred)
+		a.list("Deferred", putOff(s.Deferred))
 		a.talk("Next: pleat %s%s takes it up again%s.", kind, withWords(s.Deferred), onceChanged(s))
 		return
 	}
@@ -130,7 +130,7 @@ func (a *app) sum(kind string, s executor.Summary) {
 	}
 	a.list("Undone", s.Undone)
 	a.list("Not started", first(s.NotStarted))
-	a.list("Deferred", s.Deferred)
+	a.list("Deferred", putOff(s.Deferred))
 }
 
 // fewLines is how many steps that were not even begun are named.
@@ -153,12 +153,21 @@ func onceChanged(s executor.Summary) string {
 	return " once the spec wants a release that knows it"
 }
 
+// putOff are lines that say which steps were put off, and why.
+func putOff(steps []executor.PutOff) []string {
+	var lines []string
+	for _, s := range steps {
+		lines = append(lines, s.Step+": "+s.Reason)
+	}
+	return lines
+}
+
 // withWords are the arguments without which none of what is deferred goes on;
 // "" where some of it does.
-func withWords(deferred []string) string {
+func withWords(deferred []executor.PutOff) string {
 	var words []string
 	for _, d := range deferred {
-		wanted := planner.WordsIn(d)
+		wanted := planner.WordsIn(d.Reason)
 		if len(wanted) == 0 {
 			return ""
 		}

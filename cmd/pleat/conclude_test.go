@@ -26,9 +26,9 @@ func TestASummaryFitsATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := newApp(streams{strings.NewReader(""), screen, screen}, nil)
-	a.sum("apply", executor.Summary{Status: executor.Deferred, Deferred: []string{
-		"7 contract hide users.name and all that it is for: shop r1 does not know split_name, and is wanted",
-		"8 contract drop users.name: hidden for 2s first",
+	a.sum("apply", executor.Summary{Status: executor.Deferred, Deferred: []executor.PutOff{
+		{Step: "7 contract hide users.name and all that it is for", Reason: "shop r1 does not know split_name, and is wanted"},
+		{Step: "8 contract drop users.name", Reason: "hidden for 2s first"},
 	}})
 	a.talk("end")
 	for out := bufio.NewScanner(keyboard); out.Scan() && out.Text() != "end"; {
@@ -43,7 +43,7 @@ func TestABlockedRunIsSaidOnce(t *testing.T) {
 	var out strings.Builder
 	a := newApp(streams{strings.NewReader(""), &out, &out}, nil)
 	a.report(a.conclude("apply", executor.Result{Summary: executor.Summary{
-		Status: executor.Deferred, Blocked: true, Deferred: []string{"1 expand users: window office opens Mon 09:00"},
+		Status: executor.Deferred, Blocked: true, Deferred: []executor.PutOff{{Step: "1 expand users", Reason: "window office opens Mon 09:00"}},
 	}}))
 	want := "\nDeferred:\n  1 expand users: window office opens Mon 09:00\nError: blocked: nothing could be done\nNext: pleat apply asks again\n"
 	if out.String() != want {

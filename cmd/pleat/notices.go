@@ -85,7 +85,7 @@ func doneText(s *executor.Summary) string {
 	}
 	text := count(len(s.Done), "step") + " done"
 	if len(s.Deferred) > 0 {
-		text += ", put off: " + s.Deferred[0]
+		text += ", put off: " + putOff(s.Deferred)[0]
 	}
 	return text
 }

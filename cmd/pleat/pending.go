@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"pleat/executor"
 	"pleat/migrations"
@@ -29,27 +29,21 @@ func (r *runner) asOfNow(ctx context.Context, plan *planner.Plan, sum *executor.
 	}
 }
 
-// reasonsNow are lines of a summary, each with the reason of the fresh plan where it
-// had that of the plan. What waits for a person's word keeps its own.
-func reasonsNow(lines []string, plan, fresh *planner.Plan) []string {
+// reasonsNow are the steps that a run put off, those that the plan had put off already
+// with the reason of the fresh plan. What waits for a person's word keeps its own.
+func reasonsNow(off []executor.PutOff, plan, fresh *planner.Plan) []executor.PutOff {
 	now := map[string]string{}
 	for _, s := range fresh.Steps {
 		now[s.ID] = s.Deferred
 	}
-	was := map[string]string{} // end of a line → the same by now
 	for _, s := range plan.Steps {
-		if why := now[s.ID]; s.Deferred != "" && why != "" && len(planner.WordsIn(s.Deferred)) == 0 {
-			head := string(s.Kind) + " " + s.Title + ": "
-			was[head+s.Deferred] = head + why
+		if s.Deferred == "" || len(planner.WordsIn(s.Deferred)) > 0 {
+			delete(now, s.ID)
 		}
 	}
-	out := make([]string, len(lines))
-	for i, line := range lines {
-		number, rest, _ := strings.Cut(line, " ")
-		out[i] = line
-		if text := was[rest]; text != "" {
-			out[i] = number + " " + text
-		}
+	out := slices.Clone(off)
+	for i, o := range out {
+		out[i].Reason = cmp.Or(now[o.ID], o.Reason)
 	}
 	return out
 }
