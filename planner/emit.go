@@ -114,7 +114,7 @@ func (e *emitter) follow(m move) {
 		e.world.versions[m.directory.Name] = m.file.Version
 		e.parted = append(e.parted, e.parting...) // while services are down
 	case moveHide:
-		e.hidden = true
+		e.contracts(m.change)
 		fallthrough
 	default:
 		e.world.phases[m.change.Name] = e.phaseOf(m)

@@ -261,7 +261,7 @@ func (e *emitter) backfill(c *spec.Change) {
 		phase := phaseAfter(i, len(program.Backfills), e.through(c, migrations.Backfilled))
 		s := Step{
 			ID: string(c.Address()) + "/" + b.ID, Address: c.Address(), Kind: KindBackfill,
-			Title: b.Table.String() + " rows", Cause: "rows from before " + string(c.Address()) + " have no new shape yet",
+			Title: b.Table.String() + " rows", Cause: whyFill(c, b.Table),
 			Safety: Idempotent, Lock: b.Lock(), Table: b.Table.String(), Source: e.source(b.Source),
 			Undo: &Undo{Title: "may stay half done"}, Limits: e.limits(c.Database), Estimate: b.Rows,
 			Action: &Backfill{
@@ -322,7 +322,7 @@ func (e *emitter) verify(c *spec.Change) {
 		}
 		s := e.unit(c, u, phase)
 		s.Kind = KindValidate
-		s.Cause = "every row of " + tableName(u.Table) + " is filled, so that it can hold for all of them"
+		s.Cause = e.whyValidate(c, u.Table)
 		e.add("data", s)
 	}
 	for i, v := range c.Verifies {

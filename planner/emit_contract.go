@@ -90,7 +90,7 @@ func (e *emitter) hide(m move) {
 	for i, u := range pending {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Hidden))
 		s.Title = firstOf(u.Verb, "hide") + " " + u.Title
-		s.Cause = "the old shape of " + string(c.Address()) + " is not needed any more"
+		s.Cause = e.whyHide(c)
 		s.Needs = append(e.arrivals(c), e.before(c)...)
 		s.Guards = append(append(e.evidence(c), e.statements(c)...), soak)
 		s.confirm()
@@ -185,7 +185,7 @@ func (e *emitter) drop(m move) {
 	for i, u := range pending {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Contracted))
 		s.Title = firstOf(u.Verb, dropVerb) + " " + u.Title
-		s.Cause = "the old shape of " + string(c.Address()) + " is hidden, and nobody missed it"
+		s.Cause = e.whyDrop(c)
 		s.Needs = append(e.arrivals(c), e.before(c)...)
 		s.Guards = e.evidence(c)
 		s.confirm()

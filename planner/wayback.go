@@ -19,7 +19,7 @@ type wayBack struct {
 	gone   map[releaseKey]bool // of the able ones: has to be started again
 	kept   map[releaseKey]bool // is up, without requests
 	barred bool                // a primary was promoted: the run cannot go back to before
-	hidden bool                // something was hidden that has to be un-hidden first
+	first  string              // what has to be done before anything comes back, "" for nothing
 	unkept []*spec.Change      // with two shapes that no sync keeps in step
 	went   []releaseKey        // what the plan rolled out
 	missed string              // what the able ones would not find, "" for nothing
@@ -114,6 +114,16 @@ func (b *wayBack) strands(m move) bool {
 	return slices.ContainsFunc(b.able, cannot) || slices.ContainsFunc(b.unable, cannot) || slices.ContainsFunc(b.went, cannot)
 }
 
+// contracts tells that the first part of a change's contract is done.
+func (b *wayBack) contracts(c *spec.Change) {
+	switch {
+	case b.hides(c):
+		b.first = "un-hiding"
+	case b.first == "" && len(b.programs[c.Name].Hide) > 0:
+		b.first = "taking back what is enforced"
+	}
+}
+
 // wrote tells that a release has run, and so may have written.
 func (b *wayBack) wrote(by releaseKey) {
 	b.went = append(b.went, by)
@@ -158,8 +168,8 @@ func (b *wayBack) back() string {
 // manner is what it takes to bring releases back.
 func (b *wayBack) manner() string {
 	switch {
-	case b.hidden:
-		return " by un-hiding first"
+	case b.first != "":
+		return " by " + b.first + " first"
 	case len(b.gone) > 0:
 		return " by starting it again"
 	case len(b.kept) > 0:
