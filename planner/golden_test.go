@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"golang.org/x/tools/txtar"
 
@@ -20,7 +22,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestGolden plans every testdata/plan/*.txtar: spec files and state.json in,
-// plan.txt out, and plan.md and plan.html where the file has them. phases.json says
+// plan.txt out, and plan.40.txt, plan.md and plan.html where the file has them. phases.json says
 // how far changes have come, goal.json what the plan is for.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("../testdata/plan/*.txtar")
@@ -51,6 +53,8 @@ func golden(t *testing.T, file string) {
 			got = written(t, plan.WriteMarkdown)
 		case "plan.html":
 			got = written(t, plan.WriteHTML)
+		case "plan.40.txt":
+			got = inColumns(t, plan, 40)
 		default:
 			continue
 		}
@@ -83,7 +87,7 @@ func world(t *testing.T, a *txtar.Archive) (*spec.Spec, *planner.State, planner.
 	st, goal, phases := &planner.State{}, planner.Goal{}, map[string]migrations.Phase{}
 	for _, f := range a.Files {
 		switch f.Name {
-		case "plan.txt", "plan.md", "plan.html":
+		case "plan.txt", "plan.40.txt", "plan.md", "plan.html":
 		case "state.json":
 			decode(t, f.Data, st)
 		case "phases.json":
@@ -165,7 +169,26 @@ func render(t *testing.T, sp *spec.Spec, st *planner.State, goal planner.Goal) (
 	if !bytes.Equal(first, encode(t, back)) {
 		t.Fatal("decoding and encoding gave other bytes")
 	}
+	for _, width := range []int{40, 60, 78, 79} {
+		fits(t, inColumns(t, plan, width), width)
+	}
 	return out.String(), plan
+}
+
+func inColumns(t *testing.T, plan *planner.Plan, width int) string {
+	return written(t, func(w io.Writer) error { return plan.WriteText(w, planner.RenderOptions{Width: width}) })
+}
+
+// fits wants no line of a plan wider than the terminal, but for words that a column
+// has no room for.
+func fits(t *testing.T, text string, width int) {
+	const column = 13 // the narrowest of the table
+	for _, line := range strings.Split(text, "\n") {
+		long := func(word string) bool { return utf8.RuneCountInString(word) > column }
+		if n := utf8.RuneCountInString(line); n > width && !slices.ContainsFunc(strings.Fields(line), long) {
+			t.Errorf("%d of %d columns: %s", n, width, line)
+		}
+	}
 }
 
 func encode(t *testing.T, p *planner.Plan) []byte {

@@ -57,13 +57,16 @@ func (c *Checkpoint) line() string {
 	return fmt.Sprintf("── checkpoint %s · %s", c.Name, c.Back)
 }
 
+// irreversible is what a step says of its failing that has no way back.
+const irreversible = "IRREVERSIBLE"
+
 // row is a step in columns.
 type row struct{ Number, Kind, Title, Waits, Lock, Fails string }
 
 func rowOf(n int, s Step) row {
 	r := row{
 		Number: fmt.Sprint(n), Kind: string(s.Kind), Title: s.Title,
-		Waits: strings.Join(s.Waits, ", "), Lock: lockText(s), Fails: "IRREVERSIBLE",
+		Waits: strings.Join(s.Waits, ", "), Lock: lockText(s), Fails: irreversible,
 	}
 	if s.Estimate > 0 {
 		r.Title = s.Title + ", about " + thousands(s.Estimate)

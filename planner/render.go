@@ -15,8 +15,9 @@ type RenderOptions struct {
 	Color bool // ANSI colours
 }
 
-// wide is from how many columns on locks have a column of their own.
-const wide = 100
+// wide is from how many columns on locks have a column of their own, narrow up to
+// how many there is no room for any: steps are a list then.
+const wide, narrow = 100, 78
 
 const (
 	bold, dim, red, yellow, reset = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
@@ -127,18 +128,20 @@ func (t *text) plan(p *Plan) {
 		return
 	}
 	t.line("", "")
-	t.row("", row{Number: "#", Kind: "step", Waits: "waits for", Lock: "lock", Fails: "if it fails"})
+	if t.options.Width > narrow {
+		t.row("", row{Number: "#", Kind: "step", Waits: "waits for", Lock: "lock", Fails: "if it fails"})
+	}
 	t.steps(p.Steps)
 	t.line("", "")
 	if words := p.Words(); len(words) > fewWords {
-		t.line("", "What is to be dropped wants a word each:")
+		t.wrapped("", "What is to be dropped wants a word each:")
 		for _, w := range words {
 			t.line("", "  "+w)
 		}
 		t.line("", "")
 	}
 	if p.Deferred() > 0 {
-		t.line(dim, "~ deferred: not now, for the reason below")
+		t.wrapped(dim, "~ deferred: not now, for the reason below")
 	}
 	t.wrapped(bold, p.Verdict())
 	t.line(dim, "fingerprint "+p.Fingerprint)
@@ -213,21 +216,48 @@ func lockText(s Step) string {
 
 // row prints one line of the table, cells wrapped under themselves.
 func (t *text) row(color string, r row) {
-	var cells []cell
-	if t.options.Width >= wide {
+	switch {
+	case t.options.Width >= wide:
 		rest := t.options.Width - 97
-		cells = []cell{{r.Kind, 9}, {r.Title, 28 + rest/2}, {dash(r.Waits), 17 + rest - rest/2}, {dash(r.Lock), 23}, {r.Fails, 14}}
-	} else {
+		t.numbered(color, r.Number, layout([]cell{{r.Kind, 9}, {r.Title, 28 + rest/2}, {dash(r.Waits), 17 + rest - rest/2}, {dash(r.Lock), 23}, {r.Fails, 14}}))
+	case t.options.Width > narrow:
 		both := strings.Trim(r.Waits+", "+r.Lock, ", ")
-		cells = []cell{{r.Kind, 8}, {r.Title, 26}, {dash(both), 23}, {r.Fails, 13}}
+		t.numbered(color, r.Number, layout([]cell{{r.Kind, 8}, {r.Title, 26}, {dash(both), 23}, {r.Fails, 13}}))
+	default:
+		t.listed(color, r)
 	}
-	lines := layout(cells)
-	for i, l := range lines {
-		prefix := "    "
-		if i == 0 {
-			prefix = pad(r.Number, 4, true)
-		}
-		t.line(color, strings.TrimRight(prefix+"  "+l, " "))
+}
+
+// listed prints a step where columns have no room: what it is, and below that
+// what the other columns would say.
+func (t *text) listed(color string, r row) {
+	room := t.options.Width - len("    ") - len("  ")
+	var beside []string
+	if r.Waits != "" {
+		beside = append(beside, "waits for "+r.Waits)
+	}
+	if r.Lock != "" {
+		beside = append(beside, "lock "+r.Lock)
+	}
+	switch r.Fails {
+	case "-":
+	case irreversible:
+		beside = append(beside, irreversible)
+	default:
+		beside = append(beside, "if it fails: "+r.Fails)
+	}
+	lines := spec.Wrap(r.Kind+" "+r.Title, room)
+	if len(beside) > 0 {
+		lines = append(lines, spec.Wrap(strings.Join(beside, " · "), room)...)
+	}
+	t.numbered(color, r.Number, lines)
+}
+
+// numbered prints lines with the number of their step before the first.
+func (t *text) numbered(color, number string, lines []string) {
+	for _, l := range lines {
+		t.line(color, strings.TrimRight(pad(number, 4, true)+"  "+l, " "))
+		number = ""
 	}
 }
 
