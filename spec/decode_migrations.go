@@ -68,7 +68,7 @@ func (l *loader) sameTable(n *node, m *Migrations) {
 func (l *loader) index(root *os.Root, n *node, dir string) *migrate.Migrations {
 	entries, err := fs.ReadDir(root.FS(), dir)
 	if err != nil {
-		l.add(n.at("source"), "Unreadable directory", "%s: %s.", dir, fileReason(err))
+		l.add(n.at("source"), "Unreadable directory", "%s: %s.", dir, rootReason(root, err))
 		return nil
 	}
 	index, ok := migrate.NewMigrations(), true

@@ -102,12 +102,12 @@ func digestFunction(root *os.Root) function.Function {
 	return pathFunction(func(path string) (string, error) {
 		f, err := root.Open(path)
 		if err != nil {
-			return "", fileReason(err)
+			return "", rootReason(root, err)
 		}
 		sum := sha256.New()
 		_, err = io.Copy(sum, f)
 		if err := errors.Join(err, f.Close()); err != nil {
-			return "", fileReason(err)
+			return "", rootReason(root, err)
 		}
 		return hex.EncodeToString(sum.Sum(nil)), nil
 	})

@@ -193,7 +193,29 @@ func TestMigrationsOutside(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(dir, "db/audit")); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, dir, "db/core/000009_secret.up.sql: path escapes from parent", "db/audit: path escapes from parent")
+	const why = ": a symlink on the way to it leads out of the spec's directory, or is an absolute one"
+	refused(t, dir, "db/core/000009_secret.up.sql"+why, "db/audit"+why)
+}
+
+// A spec file that is a link says what it may lead to.
+func TestSpecFileOutside(t *testing.T) {
+	dir, outside := t.TempDir(), directory(t, map[string]string{"main.pleat.hcl": ""})
+	within := directory(t, map[string]string{"real": ""})
+	for link, to := range map[string]string{
+		filepath.Join(dir, "main.pleat.hcl"):        filepath.Join(outside, "main.pleat.hcl"),
+		filepath.Join(within, "absolute.pleat.hcl"): filepath.Join(within, "real"),
+		filepath.Join(within, "relative.pleat.hcl"): "real",
+	} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const why = ": a symlink on the way to it leads out of the spec's directory, or is an absolute one"
+	refused(t, dir, "main.pleat.hcl"+why, "link to it there by a relative path")
+	refused(t, within, "absolute.pleat.hcl"+why)
+	if _, diags := spec.Load(within, spec.Options{}); len(diags) != 1 {
+		t.Errorf("the relative one within is refused: %v", diags)
+	}
 }
 
 func TestShipsOfReleaseThatMigratesOnStart(t *testing.T) {

@@ -33,6 +33,7 @@ var (
 	errTooLarge = errors.New("larger than 1 MiB")
 	errNotPlain = errors.New("no plain file")
 	errNotText  = errors.New("no text: it has a zero byte")
+	errLeadsOut = errors.New("a symlink on the way to it leads out of the spec's directory, or is an absolute one, and a plan is made of nothing but what lies there and was reviewed with it; put what it leads to into the directory, or link to it there by a relative path")
 )
 
 // readLimited reads a file that lies in root, symlinks followed only within it.
@@ -40,18 +41,18 @@ var (
 func readLimited(root *os.Root, name string) ([]byte, error) {
 	info, err := root.Stat(name)
 	if err != nil {
-		return nil, fileReason(err)
+		return nil, rootReason(root, err)
 	}
 	if !info.IsDir() && !info.Mode().IsRegular() {
 		return nil, errNotPlain
 	}
 	f, err := root.Open(name)
 	if err != nil {
-		return nil, fileReason(err)
+		return nil, rootReason(root, err)
 	}
 	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, fileReason(err)
+		return nil, rootReason(root, err)
 	}
 	if len(src) > maxFile {
 		return nil, errTooLarge
@@ -66,6 +67,15 @@ func fileReason(err error) error {
 		return pathErr.Err
 	}
 	return err
+}
+
+// rootReason is fileReason of what was looked for in root.
+func rootReason(root *os.Root, err error) error {
+	_, out := root.Lstat("..")
+	if reason := fileReason(err); !errors.Is(reason, fileReason(out)) {
+		return reason
+	}
+	return errLeadsOut
 }
 
 // source is a file and its syntax.
