@@ -35,7 +35,7 @@ func Literal(s string) string {
 func HiddenName(name string) string { return shorten(hiddenPrefix + name) }
 
 // What pleat calls a thing that is made beside another, and one that is hidden.
-const newPrefix, hiddenPrefix = "pleat_new_", "pleat_hidden_"
+const newPrefix, hiddenPrefix = spec.NewPrefix, "pleat_hidden_"
 
 // isBeside tells whether a name is one of those, and thus not an author's.
 func isBeside(name string) bool {

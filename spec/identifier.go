@@ -10,6 +10,10 @@ import (
 // maxIdentifier is the length at which Postgres silently cuts names off.
 const maxIdentifier = 63
 
+// NewPrefix begins the names of what pleat makes beside something that it is to
+// replace, until it takes over the name.
+const NewPrefix = "pleat_new_"
+
 // identifierProblem says what is wrong with the name of a database object, or
 // "".
 func identifierProblem(name string) string {

@@ -38,7 +38,7 @@ func (l *loader) shorthand(n *node, c *Change) {
 func (s *shorthand) changeType() {
 	table, column := s.tableLabel(0), s.labels[1]
 	s.node.problems.identifierAt(s.labelRange(1), column)
-	by := "pleat_new_" + column
+	by := NewPrefix + column
 	if reason := identifierProblem(by); reason != "" {
 		s.node.problems.add(s.labelRange(1), "Name too long", "Until it takes over the name, the new column is called %s, and %s.", quote(by), reason)
 		return
