@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pleat/executor/lease"
+	"pleat/migrations/conn"
 	"pleat/planner"
 	"pleat/spec"
 )
@@ -93,6 +94,7 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 			t.add("", why)
 		}
 	}
+	w.plainly(&t)
 	for _, d := range w.spec.Databases {
 		for _, name := range st.Databases[d.Name].Left {
 			t.add("change."+name, fmt.Sprintf("half way in %s, and not in the spec", d.Address()))
@@ -122,6 +124,23 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 		t.add("run", runLines(st.Journal.Open, holding(ctx, w))...)
 	}
 	return t.write(out, a.width(a.out)-1)
+}
+
+// plainly adds which databases of the spec, and the state where it is in none of them,
+// may be talked to without TLS.
+func (w *world) plainly(t *sheet) {
+	say := func(name string, url spec.Text) {
+		if host := conn.Plain(url); host != "" {
+			t.add(name, planner.WithoutTLS(host))
+		}
+	}
+	for _, d := range w.spec.Databases {
+		say(string(d.Address()), d.URL)
+	}
+	state := w.spec.State
+	if state != nil && !slices.ContainsFunc(w.spec.Databases, func(d *spec.Database) bool { return d.URL == state.URL }) {
+		say("state", state.URL)
+	}
 }
 
 // versionLine is where a golang-migrate directory is: "1681826233".

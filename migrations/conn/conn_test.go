@@ -205,6 +205,31 @@ func TestABrokenURLSaysWhichPart(t *testing.T) {
 	}
 }
 
+// A session on this machine, or one that has TLS whatever the server says, is none that
+// somebody between could read.
+func TestPlainIsAHostElsewhereWithoutTLS(t *testing.T) {
+	for _, x := range []struct{ url, host string }{
+		{"postgres://u:p@db.example.com/d?sslmode=disable", "db.example.com"},
+		{"postgres://u:p@db.example.com/d?sslmode=allow", "db.example.com"},
+		{"postgres://u:p@db.example.com/d?sslmode=prefer", "db.example.com"},
+		{"postgres://u:p@db.example.com/d", "db.example.com"},
+		{"host=10.0.0.7 user=u dbname=d", "10.0.0.7"},
+		{"postgres://u:p@localhost,db.example.com/d", "db.example.com"},
+		{"postgres://u:p@[fe80::1]/d", "fe80::1"},
+		{"postgres://u:p@db.example.com/d?sslmode=require", ""},
+		{"postgres://u:p@db.example.com/d?sslmode=verify-full", ""},
+		{"postgres://u:p@localhost/d", ""},
+		{"postgres://u:p@127.0.0.5/d?sslmode=disable", ""},
+		{"postgres://u:p@[::1]/d", ""},
+		{"postgres://u:p@/d?host=/var/run/postgresql", ""},
+		{"mysql://u:p@db.example.com/d", ""},
+	} {
+		if got := conn.Plain(spec.Secret("var.url", x.url)); got != x.host {
+			t.Errorf("%s: %q, want %q", x.url, got, x.host)
+		}
+	}
+}
+
 func noSecret(t *testing.T, err error) {
 	t.Helper()
 	for e := err; e != nil; e = errors.Unwrap(e) {

@@ -3,6 +3,7 @@ package conn
 import (
 	"errors"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -37,6 +38,32 @@ func parse(url spec.Text) (*pgx.ConnConfig, error) {
 		return nil, &URLError{Ref: url.Ref(), Reason: why, hint: hint}
 	}
 	return config, nil
+}
+
+// Plain is the other host to which a URL may lead without TLS: its sslmode, which
+// may be given by PGSSLMODE too, is disable, allow or prefer, or there is none,
+// which is prefer. "" where sessions stay on this machine or have TLS.
+func Plain(url spec.Text) string {
+	config, err := parse(url)
+	if err != nil {
+		return "" // Open says why
+	}
+	if config.TLSConfig == nil && isRemote(config.Host) {
+		return config.Host
+	}
+	for _, f := range config.Fallbacks {
+		if f.TLSConfig == nil && isRemote(f.Host) {
+			return f.Host
+		}
+	}
+	return ""
+}
+
+// isRemote tells a host that is reached over a network from a socket and from this
+// machine.
+func isRemote(host string) bool {
+	ip := net.ParseIP(host)
+	return !strings.HasPrefix(host, "/") && !strings.HasPrefix(host, "@") && host != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
 // sslModes are the ways in which libpq speaks TLS.
