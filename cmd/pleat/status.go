@@ -25,7 +25,7 @@ func newStatusCommand(a *app) *cobra.Command {
 	var o statusOptions
 	c := &cobra.Command{
 		Use: "status", Short: "Say what is live", Args: cobra.NoArgs,
-		Long: "Shows the live releases of each service and which instances end again and again,\nhow far each change has come, what is put off and what that waits for, releases on\nhold, when windows open and close, and the run that is on or was cut short." +
+		Long: "Shows the live releases of each service and which instances end again and again,\nhow far each change has come, what is put off and why, releases on hold, when\nwindows open and close, and the run that is on or was cut short." +
 			exitHelp("0 shown", "1 something cannot be read", "130 interrupted while it watched"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.status(c.Context(), o) },
 	}
