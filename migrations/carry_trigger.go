@@ -61,9 +61,13 @@ func (l *lowering) carryTriggers(u *Unit, t spec.Table) {
 			continue
 		}
 		if state == original {
-			u.Statements = append(u.Statements, moveTriggers(t, HiddenName(r.Column), r.Final()))
+			u.Statements = append(u.Statements, moveTriggers(t, HiddenName(r.Column), r.Final(), ""))
 		}
-		u.Undo = append(u.Undo, moveTriggers(t, r.By, r.Column))
+		beside := ""
+		if r.Keep {
+			beside = r.By
+		}
+		u.Undo = append(u.Undo, moveTriggers(t, r.By, r.Column, beside))
 		for _, g := range found {
 			if !slices.Contains(names, g.Name) {
 				names = append(names, g.Name)
@@ -75,18 +79,52 @@ func (l *lowering) carryTriggers(u *Unit, t spec.Table) {
 	}
 }
 
+// widenTriggers has triggers with a column in UPDATE OF fire as well for the one that
+// is written under its new name, once the back-fill has written that.
+func (l *lowering) widenTriggers(t spec.Table) {
+	live := l.live.Table(t)
+	for _, r := range l.replaced(t) {
+		var names []string
+		applied := true
+		for _, g := range live.naming(r.Column) {
+			if slices.Contains(g.Columns, r.Column) {
+				names, applied = append(names, g.Name), applied && slices.Contains(g.Columns, r.By)
+			}
+		}
+		if !r.Keep || len(names) == 0 || swapState(live, r) != original {
+			continue
+		}
+		l.program.Validate = append(l.program.Validate, Unit{
+			ID: "triggers." + t.String() + "." + r.By, Title: "trigger " + strings.Join(names, ", trigger ") + " of " + t.String() + ", also by " + r.By,
+			Mode: InTransaction, Table: t, Lock: AccessExclusive, UndoLock: AccessExclusive,
+			Statements: []string{moveTriggers(t, r.Column, r.Column, r.By)},
+			Undo:       []string{moveTriggers(t, r.By, r.Column, "")}, UndoTitle: "by " + r.Column + " alone",
+			Applied: applied, Visible: true, Source: r.Range,
+		})
+	}
+}
+
 // moveTriggers makes the author's triggers that name a column again for another,
-// as they are otherwise. While the definitions are read the column has a name that
-// is nothing else in them.
-func moveTriggers(t spec.Table, from, to string) string {
+// as they are otherwise: in UPDATE OF, where that names the other one already, it is
+// left out, and the one beside comes behind it, "" for none. While the definitions are
+// read the column has a name that is nothing else in them.
+func moveTriggers(t spec.Table, from, to, beside string) string {
+	listed := Ident(to)
+	if beside != "" {
+		listed += ", " + Ident(beside)
+	}
+	replacement := func(text string) string { return Literal(strings.ReplaceAll(text, `\`, `\\`)) }
 	body := fmt.Sprintf(`
 declare
   kept pg_catalog.jsonb;
   it pg_catalog.jsonb;
+  make text;
+  events text;
 begin
   alter table %[1]s rename column %[2]s to pleat_moving;
   select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
     'name', pg_catalog.quote_ident(g.tgname), 'make', pg_catalog.pg_get_triggerdef(g.oid), 'comment', pg_catalog.obj_description(g.oid, 'pg_trigger'),
+    'listed', exists (select from pg_catalog.pg_attribute o where o.attrelid = g.tgrelid and o.attname = %[6]s and o.attnum = any (g.tgattr::pg_catalog.int2[])),
     'state', case g.tgenabled when 'D' then 'disable' when 'R' then 'enable replica' when 'A' then 'enable always' end) order by g.tgname) into kept
   from pg_catalog.pg_trigger g
   where g.tgrelid = %[3]s::pg_catalog.regclass and not g.tgisinternal and coalesce(pg_catalog.obj_description(g.oid, 'pg_trigger'), '') not like 'pleat:%%'
@@ -95,8 +133,14 @@ begin
       where d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass and d.objid = g.oid and d.refobjid = g.tgrelid and a.attname = 'pleat_moving');
   alter table %[1]s rename column pleat_moving to %[2]s;
   for it in select * from pg_catalog.jsonb_array_elements(kept) loop
+    make := it ->> 'make';
+    events := substring(make from '^(?:.*?) ON ');
+    make := pg_catalog.substr(make, pg_catalog.length(events) + 1);
+    if (it ->> 'listed')::boolean then
+      events := pg_catalog.regexp_replace(events, '\mpleat_moving, |, pleat_moving\M', '');
+    end if;
     execute 'drop trigger ' || (it ->> 'name') || ' on ' || %[3]s;
-    execute pg_catalog.regexp_replace(it ->> 'make', '\mpleat_moving\M', %[4]s, 'g');
+    execute pg_catalog.regexp_replace(events, '\mpleat_moving\M', %[5]s) || pg_catalog.regexp_replace(make, '\mpleat_moving\M', %[4]s, 'g');
     if it ->> 'state' is not null then
       execute 'alter table ' || %[3]s || ' ' || (it ->> 'state') || ' trigger ' || (it ->> 'name');
     end if;
@@ -105,6 +149,6 @@ begin
     end if;
   end loop;
 end
-`, tableIdent(t), Ident(from), Literal(tableIdent(t)), Literal(strings.ReplaceAll(Ident(to), `\`, `\\`)))
+`, tableIdent(t), Ident(from), Literal(tableIdent(t)), replacement(Ident(to)), replacement(listed), Literal(to))
 	return do(body)
 }

@@ -150,8 +150,6 @@ func triggersInTheWay(r *spec.ReplaceColumn, t *Table) []string {
 		switch {
 		case r.Keep && g.BeforeRow:
 			found = append(found, "trigger "+g.Name+", which fires before a row has by one name what is written by the other")
-		case r.Keep && slices.Contains(g.Columns, r.Column):
-			found = append(found, "trigger "+g.Name+", which would not know what is written by the new name")
 		case r.Keep && slices.Contains(g.Says, r.Column):
 			found = append(found, "trigger "+g.Name+", whose function says the former name")
 		case g.Stays != "":

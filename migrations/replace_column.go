@@ -114,6 +114,7 @@ func (o replaceColumn) contract(l *lowering, _ int) bool {
 		return true
 	}
 	l.carry(o.Table, t)
+	l.widenTriggers(o.Table)
 	l.makeBeside(o.Table)
 	l.swap(o.Table)
 	l.retire(o.Table)

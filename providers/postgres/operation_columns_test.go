@@ -103,10 +103,14 @@ var throughViews = shape{
 	},
 }
 
-// told is what fires on users.note, in all the ways that there are.
-const told = `
+// saying is what a trigger may run that others can tell.
+const saying = `
 	create table said (id bigserial primary key, what text);
 	create function say() returns trigger language plpgsql as 'begin insert into said (what) values (tg_name); return null; end';
+`
+
+// told is what fires on users.note, in all the ways that there are.
+const told = saying + `
 	create function fill() returns trigger language plpgsql as 'begin new.note := ''none''; return new; end';
 	create trigger "A first" before insert on users for each row when (new.note is null) execute function fill();
 	create trigger changed after update of note, name on users for each row when (old.note is distinct from new.note and new.name <> 'note') execute function say();

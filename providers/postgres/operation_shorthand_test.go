@@ -50,7 +50,7 @@ func notNullNamed(from, to string) string {
 func shorthandOperations(t testing.TB) []operation {
 	return []operation{
 		{
-			name: "rename a column by a copy", setup: worn + "create view seen as select id, name from users where name <> ''; create view \"Both\" as select * from seen union all select id, lower(name) from users;",
+			name: "rename a column by a copy", setup: worn + "create view seen as select id, name from users where name <> ''; create view \"Both\" as select * from seen union all select id, lower(name) from users;" + saying + "create trigger named after insert or update of name on users for each row when (new.name <> '') execute function say();",
 			change: written(t, `rename_column "users" "name" {
 				to   = "full_name"
 			}`),
@@ -58,7 +58,7 @@ func shorthandOperations(t testing.TB) []operation {
 				alter table users add full_name text not null default 'nobody', add constraint named check (full_name <> ''), add constraint once unique (id, full_name);
 				comment on column users.full_name is 'who it is';
 				create index by_name on users (lower(full_name)) where full_name <> 'nobody';
-				create view seen as select id, full_name as name from users where full_name <> ''; create view "Both" as select * from seen union all select id, lower(full_name) from users;
+				create view seen as select id, full_name as name from users where full_name <> ''; create view "Both" as select * from seen union all select id, lower(full_name) from users;` + saying + `create trigger named after insert or update of full_name on users for each row when (new.full_name <> '') execute function say();
 				alter table users drop name;` + notNullNamed("users_full_name_not_null", "users_name_not_null"),
 			before: unprepared(names),
 			after: shape{
