@@ -117,6 +117,7 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 			return Result{}, err
 		}
 	}
+	r.askAgain()
 	return r.forward(ctx)
 }
 

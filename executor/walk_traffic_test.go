@@ -75,3 +75,41 @@ func TestWhoWentByItselfGetsRequestsOnceItIsBack(t *testing.T) {
 		})
 	}
 }
+
+// Who was tried before a run was cut short, and has started again since, is tried again
+// before it gets requests.
+func TestWhoWasTriedByARunThatWasCutShortIsTriedAgain(t *testing.T) {
+	old := shape{Release: 1, Strategy: "rolling", Web: 1, Router: true}
+	fresh := old
+	fresh.Release, fresh.Smoke = 2, true
+	for _, s := range []shape{old, fresh} {
+		s.spec(t)
+	}
+	const attach = 3 // the call
+	for name, c := range map[string]struct {
+		again []incident
+		want  executor.Status
+	}{
+		"and passes":        {nil, executor.Complete},
+		"and does not pass": {[]incident{{What: "fail", At: 1}}, executor.RolledBack},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w *walker
+			var ends []string
+			synctest.Test(t, func(*testing.T) {
+				w = newWalker()
+				w.routed = true
+				w.arrive(t, old)
+				w.calls, w.incidents = 0, []incident{{What: "die before", At: attach}}
+				ends = append(ends, w.turn(t, turn{Shape: fresh}))
+				w.system.Crash("users", "r2", "web.1")
+				w.system.ComeBack("users", "r2", "web.1")
+				w.calls, w.incidents = 0, c.again
+				ends = append(ends, w.turn(t, turn{Shape: fresh}))
+			})
+			if len(w.broken) > 0 || ends[0] != "killed" || ends[1] != string(c.want) {
+				t.Errorf("%s: %s\n%s", ends, w.broken, strings.Join(w.story, "\n"))
+			}
+		})
+	}
+}
