@@ -126,16 +126,7 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 func Back(ctx context.Context, c Config) (Result, error) {
 	r := newRun(c)
 	r.next = "pleat rollback takes the run back"
-	if err := r.recall(ctx); err != nil {
-		return Result{}, err
-	}
-	if err := r.lookBack(ctx); err != nil {
-		return Result{}, err
-	}
-	if err := r.settleLosses(ctx); err != nil {
-		return Result{}, err
-	}
-	if _, err := r.wayBack(); err != nil {
+	if _, err := r.findBack(ctx); err != nil {
 		return Result{}, err
 	}
 	if err := r.resume(ctx); err != nil {
@@ -150,15 +141,12 @@ type Way struct {
 	Kept   []planner.Step // schema steps that stay: the release before lives with them
 }
 
-// WayBack tells what Back would do. It changes nothing. The error is a
-// *NoWayBackError where Back would refuse; Back, which asks the providers, may
-// also refuse for a step that was cut short.
+// WayBack tells what Back would do, and fails where Back would refuse: with a
+// *NoWayBackError where there is none. Nothing is changed. Without Providers, which
+// are asked what became of a step that was cut short, Back may yet refuse for such a
+// step; whoever gives them holds the lease.
 func WayBack(ctx context.Context, c Config) (Way, error) {
-	r := newRun(c)
-	if err := r.recall(ctx); err != nil {
-		return Way{}, err
-	}
-	return r.wayBack()
+	return newRun(c).findBack(ctx)
 }
 
 // NoWayBackError says that a run cannot be taken back.

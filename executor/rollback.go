@@ -103,6 +103,23 @@ func (r *run) settleLosses(ctx context.Context) error {
 	return nil
 }
 
+// findBack reads what the run did, and what a rollback to the start does about it.
+func (r *run) findBack(ctx context.Context) (Way, error) {
+	if err := r.recall(ctx); err != nil {
+		return Way{}, err
+	}
+	if r.Providers == nil {
+		return r.wayBack()
+	}
+	if err := r.lookBack(ctx); err != nil {
+		return Way{}, err
+	}
+	if err := r.settleLosses(ctx); err != nil {
+		return Way{}, err
+	}
+	return r.wayBack()
+}
+
 // wayBack sorts the steps of a rollback to the start for who reads it.
 func (r *run) wayBack() (Way, error) {
 	var way Way

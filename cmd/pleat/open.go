@@ -102,7 +102,7 @@ func (a *app) checkOpen(ctx context.Context, sp *spec.Spec) (shown bool, err err
 		a.talk("Run %s, a rollback, was cut short; pleat rollback goes on with it:", open.ID)
 		return true, a.showPlan(plan)
 	}
-	return true, a.showWayBack(ctx, j, open.ID, plan)
+	return true, a.showWayBack(ctx, executor.Config{Plan: plan, Journal: j, Ticket: planner.Ticket{Run: open.ID}, Now: now})
 }
 
 // rollbackOpen takes back the run that was cut short, or goes on with it if it
@@ -154,7 +154,7 @@ func unfinishedBack(open *journal.Run) error {
 
 // takeBack shows what taking the open run back does, asks, and does it.
 func (r *runner) takeBack(ctx context.Context, plan *planner.Plan, o rollbackOptions) error {
-	if err := r.app.showWayBack(ctx, r.journal, r.ticket.Run, plan); err != nil {
+	if err := r.app.showWayBack(ctx, r.config(plan, r.warned)); err != nil {
 		return err
 	}
 	if !o.autoApprove {
@@ -167,12 +167,12 @@ func (r *runner) takeBack(ctx context.Context, plan *planner.Plan, o rollbackOpt
 
 // showWayBack prints what taking a run back that was cut short would do, and
 // what of it stays.
-func (a *app) showWayBack(ctx context.Context, j *journal.Journal, run string, plan *planner.Plan) error {
-	way, err := executor.WayBack(ctx, executor.Config{Plan: plan, Journal: j, Ticket: planner.Ticket{Run: run}, Now: now})
+func (a *app) showWayBack(ctx context.Context, c executor.Config) error {
+	way, err := executor.WayBack(ctx, c)
 	if err != nil {
 		return err
 	}
-	a.talk("Run %s was cut short. Taking it back means:", run)
+	a.talk("Run %s was cut short. Taking it back means:", c.Ticket.Run)
 	for _, s := range way.Undone {
 		a.talk("  %s: %s", s.Undo.Title, s.Title)
 	}
