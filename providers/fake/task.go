@@ -40,15 +40,14 @@ func (s *System) Tasks() []TaskRun {
 // applyTask runs the program for all instances together. One of an earlier call
 // that still runs is taken up, one of another step ends first.
 func (o Orchestrator) applyTask(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Task, report func(planner.Report)) error {
-	mine := func(r *TaskRun) bool { return r.State == TaskRunning && r.Run == t.Run && r.Step == s.ID }
-	others := func(r *TaskRun) bool { return r.State == TaskRunning && r.is(a) && !mine(r) }
+	others := func(r *TaskRun) bool { return r.State == TaskRunning && r.is(a) && !r.of(t, s) }
 	if err := o.await(ctx, 0, when(func() bool { return !slices.ContainsFunc(o.tasks, others) })); err != nil {
 		return err
 	}
 	s.Limits.Run = 0 // each run of the program has its own time
 	err := o.apply(ctx, t, s, report, func(f Fault) work {
 		return func() ([]planner.Report, condition, error) {
-			return nil, when(func() bool { return !slices.ContainsFunc(o.tasks, mine) }), o.run(t, s, a, f)
+			return nil, when(func() bool { return !o.underWay(t, s) }), o.run(t, s, a, f)
 		}
 	})
 	if ctx.Err() != nil {
@@ -60,6 +59,14 @@ func (o Orchestrator) applyTask(ctx context.Context, t planner.Ticket, s planner
 	return err
 }
 
+// of tells whether it is what a run asked for by that step.
+func (r *TaskRun) of(t planner.Ticket, s planner.Step) bool { return r.Run == t.Run && r.Step == s.ID }
+
+// underWay tells whether a program of the step runs. The lock is held.
+func (s *System) underWay(t planner.Ticket, step planner.Step) bool {
+	return slices.ContainsFunc(s.tasks, func(r *TaskRun) bool { return r.State == TaskRunning && r.of(t, step) })
+}
+
 func (r *TaskRun) is(a *planner.Task) bool {
 	return r.Service == a.Service && r.Release == a.Release && r.Task == a.Task
 }
@@ -67,7 +74,7 @@ func (r *TaskRun) is(a *planner.Task) bool {
 // latest is the last run of a step for an instance, nil for none. The lock is held.
 func (s *System) latest(t planner.Ticket, step planner.Step, i planner.Placement) *TaskRun {
 	for _, r := range slices.Backward(s.tasks) {
-		if r.Run == t.Run && r.Step == step.ID && r.Instance == i.Instance {
+		if r.of(t, step) && r.Instance == i.Instance {
 			return r
 		}
 	}
@@ -163,7 +170,7 @@ func (s *System) kill(t planner.Ticket, step planner.Step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.tasks {
-		if r.Run == t.Run && r.Step == step.ID && r.State == TaskRunning {
+		if r.of(t, step) && r.State == TaskRunning {
 			r.State = TaskFailed
 		}
 	}

@@ -222,25 +222,44 @@ func (f *taskRun) tell(text string, end bool) {
 }
 
 // probeTask is done when it is for every instance or, where it is for one of them,
-// for any. One that still runs is not: it is taken up again.
+// for any. One that still runs is not: it is taken up again. One of a role is waited
+// for as long as ctx: while it runs nobody can tell who is what.
 func (p *Provider) probeTask(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Task) (planner.Outcome, error) {
+	for {
+		done, running, err := p.ran(ctx, t, s, a)
+		switch {
+		case err != nil:
+			return planner.Unknown, err
+		case done == len(a.Instances) || a.Of != "" && done > 0:
+			return planner.Done, nil
+		case a.Of == "" || running == 0:
+			return planner.NotDone, nil
+		}
+		if err := pause(ctx); err != nil {
+			return planner.Unknown, fmt.Errorf("task %s of %s %s still runs: %w", a.Task, a.Service, a.Release, err)
+		}
+	}
+}
+
+// ran counts the instances for which a step's task is done, and those for which it
+// runs.
+func (p *Provider) ran(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Task) (done, running int, err error) {
 	members, missing := p.fleet.Read(ctx)
-	done := 0
 	for _, i := range a.Instances {
 		m, ok := fleet.On(members, i.Host)
 		if !ok {
-			return planner.Unknown, absent(i.Host, missing)
+			return 0, 0, absent(i.Host, missing)
 		}
 		state, err := m.TaskState(ctx, taskKey(t.Run+"/"+s.ID, i), 0)
 		if err != nil {
-			return planner.Unknown, err
+			return 0, 0, err
 		}
-		if state.Status == api.TaskDone {
+		switch state.Status {
+		case api.TaskDone:
 			done++
+		case api.TaskRunning:
+			running++
 		}
 	}
-	if done == len(a.Instances) || a.Of != "" && done > 0 {
-		return planner.Done, nil
-	}
-	return planner.NotDone, nil
+	return done, running, nil
 }

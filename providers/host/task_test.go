@@ -102,6 +102,40 @@ func TestWhatInstancesSayIsWaitedForThroughAnAgentsRestart(t *testing.T) {
 	}
 }
 
+// TestAProbeWaitsForWhoIsPromoted: while that runs, nobody can tell who is what.
+func TestAProbeWaitsForWhoIsPromoted(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	a := w.start("r1", 1)
+	w.mustApply("s1", a)
+	agenttest.Say(t, w.agents[0].Await(agenttest.Ref("r1", "web.1"), planner.Up).Address, "PLEAT_ROLE", "sync")
+	on := filepath.Join(w.dir, "go")
+	promote := w.task("promote", fmt.Sprintf("until test -e %s; do sleep 0.05; done", on))
+	promote.Instances, promote.Each, promote.Of = a.Instances, true, planner.Sync
+	ended := make(chan error, 1)
+	go func() { ended <- w.apply("s2", promote) }()
+	agenttest.Until(t, "the task to run", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		outcome, err := w.Probe(ctx, holder, planner.Step{ID: "s2", Action: promote})
+		if outcome == planner.Done {
+			t.Fatal("it is done, and runs")
+		}
+		if outcome != planner.Unknown || err == nil {
+			return fmt.Errorf("the probe says %v, %v", outcome, err)
+		}
+		return nil
+	})
+	if err := os.WriteFile(on, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.probeOf("s2", promote); got != planner.Done {
+		t.Errorf("the probe says %v", got)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestATaskThatFailsSaysWhatItWrote: also without a last newline, and no secret.
 func TestATaskThatFailsSaysWhatItWrote(t *testing.T) {
 	w := newWorld(t, agenttest.Options{})
