@@ -147,8 +147,29 @@ func (p *planning) checkCluster(s *spec.Service, to *declaration) {
 	}
 	if reason := unfit(live, roles, len(live) > len(old), min(p.countOf(s, old[0]), to.release.process(s.Clustered.Name).Count)); reason != "" {
 		p.diags = append(p.diags, problem("Cluster is not whole",
-			fmt.Sprintf("%s %s: %s. A rollout primary_last touches a cluster only where it has a primary, a synchronous copy and one more, all of them up.", s.Address(), s.Clustered.Name, reason), s.ReleaseRange))
+			fmt.Sprintf("%s %s: %s. A rollout primary_last touches a cluster only where it has a primary, a synchronous copy and one more, all of them up.%s", s.Address(), s.Clustered.Name, reason, p.wholeBy(s, live)), s.ReleaseRange))
 	}
+}
+
+// wholeBy says how a cluster of one release gets what it lacks, "" where no command
+// of pleat brings that.
+func (p *planning) wholeBy(s *spec.Service, live []Instance) string {
+	version := live[0].Release
+	d := p.declared[releaseKey{s.Name, version}]
+	if d == nil || slices.ContainsFunc(live, func(i Instance) bool { return i.Release != version }) {
+		return ""
+	}
+	process := d.release.process(s.Clustered.Name)
+	back := fmt.Sprintf("pleat rollback %s=%s", s.Name, version)
+	switch {
+	case process == nil:
+		return ""
+	case process.Count > len(live):
+		return fmt.Sprintf(" %s starts what %s lacks.", back, version)
+	case process.Count < 3:
+		return fmt.Sprintf(" %s is to have %d; with a count of 3, %s starts what it lacks.", version, process.Count, back)
+	}
+	return ""
 }
 
 // countOf is how many instances a release was to have of an instance's process;

@@ -467,7 +467,7 @@ func namesOf(doomed []string, version string) []string {
 func (r *rollout) start(p ProcessDefinition, names []string) {
 	placed := r.place(p.Process, names)
 	title := r.title(r.to.Version, p.Process, names, r.capacity(p))
-	there := r.mine(r.wanted)
+	there := r.there()
 	r.once(spec.BeforeStart)
 	r.started = true
 	r.remove(r.to.Version, names)
@@ -505,6 +505,16 @@ func (r *rollout) undoStart(p ProcessDefinition, placed []Placement) *Undo {
 		Process: p.Process, Drain: p.Drain, Instances: placed, Wait: true,
 		Exclusive: r.exclusive() || r.service.Strategy.Kind == spec.Offline,
 	}}
+}
+
+// there are the release's instances that no failure takes away: those that run and,
+// where no other release does, those that went by themselves. Whoever keeps them brings
+// them back, whatever becomes of a start that wanted to be there first.
+func (r *rollout) there() []Instance {
+	if mix := r.emitter.start.mix[r.service.Name]; len(mix) != 1 || !mix[r.to.Version] {
+		return r.mine(r.wanted)
+	}
+	return slices.DeleteFunc(slices.Clone(r.present[r.service.Name]), func(i Instance) bool { return !r.wanted(i) })
 }
 
 // fresh leaves out the instances that are there already.
