@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pleat/executor"
 	"pleat/planner"
 	"pleat/providers/fake"
 )
@@ -74,6 +75,64 @@ func TestASmallerClusterIsWhole(t *testing.T) {
 	})
 	if len(w.broken) > 0 {
 		t.Errorf("%s\n%s", w.broken, strings.Join(w.story, "\n"))
+	}
+}
+
+// A member that went by itself stays one where a start of it takes too long and the
+// run goes back: it comes up in its own time, and the cluster is whole again.
+func TestAMemberThatComesBackLateStaysOne(t *testing.T) {
+	old := shape{Release: 1, Strategy: "primary_last", Web: 3}
+	fresh := old
+	fresh.Release = 2
+	for _, s := range []shape{old, fresh} {
+		s.spec(t)
+	}
+	var w *walker
+	end := ""
+	synctest.Test(t, func(*testing.T) {
+		w = newWalker()
+		w.cluster(setting{Cluster: true})
+		w.arrive(t, old)
+		w.crash(2)
+		w.calls, w.incidents = 0, []incident{{What: "lags", At: 1}}
+		end = w.turn(t, turn{Shape: old})
+		w.arrive(t, fresh)
+	})
+	if len(w.broken) > 0 || end != string(executor.RolledBack) {
+		t.Errorf("%s: %s\n%s", end, w.broken, strings.Join(w.story, "\n"))
+	}
+}
+
+// Whenever pleat dies, and with a program that it runs not at its end, a rollback
+// that follows makes no second primary: one that is being promoted has to be it, or
+// not, before the old one is started again.
+func TestNobodyTakesWritesBesideOneThatIsPromoted(t *testing.T) {
+	old := shape{Release: 1, Strategy: "primary_last", Promote: true, Web: 3}
+	fresh := old
+	fresh.Release = 2
+	for _, s := range []shape{old, fresh} {
+		s.spec(t)
+	}
+	met := false
+	for at := range 20 {
+		var w *walker
+		synctest.Test(t, func(*testing.T) {
+			w = newWalker()
+			w.cluster(setting{Cluster: true, Promote: true})
+			w.arrive(t, old)
+			w.calls, w.incidents = 0, []incident{{What: "die while", At: at + 1}}
+			if end := w.turn(t, turn{Shape: fresh}); end == "killed" {
+				met = true
+				w.turn(t, turn{Shape: fresh, Back: true})
+			}
+			w.arrive(t, fresh)
+		})
+		if len(w.broken) > 0 {
+			t.Errorf("%s\n%s", w.broken, strings.Join(w.story, "\n"))
+		}
+	}
+	if !met {
+		t.Error("pleat never died")
 	}
 }
 

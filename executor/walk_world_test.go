@@ -30,7 +30,7 @@ type killed struct{}
 var mishaps = []string{
 	"refuse", "lost", "slow", "too slow", "fail", "crash", "missing", "double", "reverse", "linger", "linger for long", "twice",
 	"blind", "bad", "closed", "silent", "decline", "an instance crashes", "an instance crashes later", "stop", "cancel",
-	"die before", "die after", "die before a write", "die after a write", "the journal fails", "comes slowly", "comes too slowly", "lags", "fails over",
+	"die before", "die while", "die after", "die before a write", "die after a write", "the journal fails", "comes slowly", "comes too slowly", "lags", "fails over",
 }
 
 // incident is a mishap, at a call of a provider.
@@ -83,22 +83,25 @@ type walker struct {
 	fault        fake.Fault
 	twice, blind bool
 	bad, diesNow bool
+	diesWhile    bool
 	diesWriting  bool
 	diesWritten  bool
 
 	// What the clock does comes from beside.
 	mutex   sync.Mutex
 	story   []string
-	crashes []string // releases
+	crashes []string          // releases
+	coming  map[string]coming // by instance
 }
 
 func newWalker() *walker {
-	w := &walker{tried: map[string]bool{}, promises: map[string]promise{}}
+	w := &walker{tried: map[string]bool{}, promises: map[string]promise{}, coming: map[string]coming{}}
 	w.system = fake.New(fake.Options{
 		Orchestrator: orchestratorAt, Router: routerAt, Hosts: hosts,
 		Artifacts: map[string]string{"r1": digest(1), "r2": digest(2), "r3": digest(3)},
 		Script:    func(planner.Step) fake.Fault { return w.fault },
 		Changed: func(i planner.Instance) {
+			w.comes(i)
 			if w.members != nil {
 				w.members.changed(i)
 			}
@@ -157,7 +160,7 @@ func (w *walker) word() string {
 // call has happen what goes wrong at the next call of a provider.
 func (w *walker) call() {
 	w.calls++
-	w.fault, w.twice, w.bad, w.diesNow = fake.Fault{}, false, false, false
+	w.fault, w.twice, w.bad, w.diesNow, w.diesWhile = fake.Fault{}, false, false, false, false
 	for _, i := range w.incidents {
 		if i.At == w.calls {
 			w.tell("  %s", i.What)
@@ -225,6 +228,8 @@ func (w *walker) happen(i incident) {
 		w.cancel()
 	case "die before":
 		panic(killed{})
+	case "die while":
+		w.fault.Linger, w.diesWhile = 20*time.Second, true
 	case "die after":
 		w.diesNow = true
 	case "die before a write":
@@ -341,7 +346,7 @@ func (p provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, r
 	p.asked(s)
 	began := time.Now()
 	before, crashes := map[string]int{"web": sum(p.serving("web")), "job": sum(p.serving("job"))}, p.crashed("")
-	err := p.inner.Apply(ctx, t, s, report)
+	err := p.applies(ctx, t, s, report)
 	if a, ok := s.Action.(*planner.Start); ok && p.fault.Crash {
 		for range a.Instances {
 			p.went(a.Release)
@@ -351,14 +356,32 @@ func (p provider) Apply(ctx context.Context, t planner.Ticket, s planner.Step, r
 		err = p.inner.Apply(ctx, t, s, report)
 	}
 	p.tell("  %s %s: %v", s.Kind, s.Title, err)
-	if most := s.Limits.Progress; most > 0 && err == nil && p.fault.Slow > most && time.Since(began) >= p.fault.Slow {
-		p.breaks("%s %s: for %s none more came up, where %s were given", s.Kind, s.Title, p.fault.Slow, most)
+	if a, ok := s.Action.(*planner.Start); ok && err == nil && s.Limits.Progress > 0 {
+		if idle := p.idle(a, began); idle > s.Limits.Progress {
+			p.breaks("%s %s: for %s none more came up, where %s were given", s.Kind, s.Title, idle, s.Limits.Progress)
+		}
 	}
 	p.did(s, before, p.crashed("")-crashes, err)
 	if p.diesNow {
 		panic(killed{})
 	}
 	return err
+}
+
+// applies may have the process end while a program runs, which that does not end.
+func (p provider) applies(ctx context.Context, t planner.Ticket, s planner.Step, report func(planner.Report)) error {
+	if _, ok := s.Action.(*planner.Task); !ok || !p.diesWhile {
+		return p.inner.Apply(ctx, t, s, report)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.inner.Apply(context.WithoutCancel(ctx), t, s, func(planner.Report) {}) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(time.Second):
+		p.tell("  dies while it runs: %s %s", s.Kind, s.Title)
+		panic(killed{})
+	}
 }
 
 // asked looks at what is asked for, whatever comes of it.
