@@ -63,6 +63,9 @@ func (o addColumn) expand(l *lowering) bool {
 		a.begin(l.next.Table(o.Table))
 	}
 	if !there {
+		if of := l.next.Table(o.Table).PartitionOf; of != "" {
+			l.problem(o.Range, "Column of a partition", fmt.Sprintf("%s is a partition of %s, which has the columns. Add it there.", o.Table, of))
+		}
 		l.checkServed(o, o.Table)
 		l.checkAddable(o.AddColumn, a)
 		t := l.next.Table(o.Table)

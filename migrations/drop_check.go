@@ -23,8 +23,21 @@ func (l *lowering) checkDropColumn(o *spec.DropColumn, position int) {
 		l.problem(o.Range, "Column is in the primary key", fmt.Sprintf(
 			"Column %s is part of the primary key of %s; dropping it would drop the key.", o.Column, o.Table))
 	}
-	if c := t.Column(o.Column); c != nil && c.Inherited {
+	switch c := t.Column(o.Column); {
+	case c != nil && c.Inherited:
 		l.inherited(o.Range, o.Table, o.Column)
+	case t.PartitionOf != "":
+		l.problem(o.Range, "Column of a partition", fmt.Sprintf(
+			"%s is a partition of %s, which has the columns. Drop it there.", o.Table, t.PartitionOf))
+	case mentions(t.Partitioned, o.Column) || mentions(t.Partitioned, HiddenName(o.Column)):
+		l.problem(o.Range, "Column tells partitions apart", fmt.Sprintf(
+			"%s is partitioned by %s, and Postgres drops no column of that.", o.Table, t.Partitioned))
+	}
+	for _, g := range t.Triggers {
+		if g.isAuthors() && slices.Contains(g.Says, o.Column) && !slices.Contains(g.Names, o.Column) {
+			l.warn(o.Range, "Trigger may read the column by its name", fmt.Sprintf(
+				"What the trigger %s of %s runs has the word %s in it. If that is the column, writes fail once it is hidden: have the function do without it before.", g.Name, o.Table, o.Column))
+		}
 	}
 	for _, i := range t.Indexes {
 		if i.Identity && (slices.Contains(i.Key, o.Column) || slices.Contains(i.Key, HiddenName(o.Column))) {

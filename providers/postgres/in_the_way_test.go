@@ -30,7 +30,23 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		"a generated column":  {setup: "alter table users add upper text generated always as (upper(name)) stored", change: dropName, want: "generated column upper depends on it"},
 		"one that goes first": {setup: "alter table users add upper text generated always as (upper(name)) stored", change: "contract {\n\tdrop_column \"users\" \"upper\" {}\n\tdrop_column \"users\" \"name\" {}\n}", want: "no diagnostics"},
 		"a trigger":           {setup: "create trigger g after update of name on users for each row execute function f()", change: dropName, want: "trigger g depends on it"},
-		"a function's body":   {setup: "create function most() returns text begin atomic select max(name) from users; end", change: dropName, want: "function public.most() depends on it"},
+		"a column of a partition": {
+			setup:  "create table days (at date, note text) partition by range (at); create table days_rest partition of days default",
+			change: "contract {\n\tdrop_column \"days_rest\" \"note\" {}\n}", want: "Column of a partition; days_rest is a partition of days",
+		},
+		"a column that tells partitions apart": {
+			setup:  "create table days (at date, note text) partition by range (at)",
+			change: "contract {\n\tdrop_column \"days\" \"at\" {}\n}", want: "Column tells partitions apart; days is partitioned by RANGE (at)",
+		},
+		"a column for a partition": {
+			setup:  "create table days (at date, note text) partition by range (at); create table days_rest partition of days default",
+			change: "expand {\n\tadd_column \"days_rest\" \"more\" {\n\t\ttype = \"text\"\n\t}\n}", want: "days_rest is a partition of days",
+		},
+		"what a trigger runs": {
+			setup:  "create function g() returns trigger language plpgsql as 'begin new.name := upper(new.name); return new; end'; create trigger g before update on users for each row execute function g()",
+			change: dropName, want: "Trigger may read the column by its name; What the trigger g of users runs has the word name in it. If that is the column, writes fail once it is hidden",
+		},
+		"a function's body": {setup: "create function most() returns text begin atomic select max(name) from users; end", change: dropName, want: "function public.most() depends on it"},
 		"a function's body, and another type": {
 			setup:  "create function most() returns text begin atomic select max(name) from users; end",
 			change: "change_type \"users\" \"name\" {\n\ttype = \"varchar(99)\"\n}", want: "cannot be replaced while there is: function public.most()",
