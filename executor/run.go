@@ -359,10 +359,12 @@ func (r *run) soft(ctx context.Context, s planner.Step) (context.Context, contex
 // The first result says that it is done.
 func (r *run) settle(ctx context.Context, s planner.Step) (bool, error) {
 	outcome, err := r.probe(ctx, s)
-	switch outcome {
-	case planner.Done:
+	switch {
+	case outcome == planner.Done && s.Limits.Stay > 0: // it is up, and has yet to stay so
+		return false, nil
+	case outcome == planner.Done:
 		return true, r.change(ctx, s, StepSettled, "an earlier attempt had done it", nil)
-	case planner.NotDone:
+	case outcome == planner.NotDone:
 		return false, nil
 	}
 	if s.Safety == planner.Idempotent && err == nil {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pleat/executor"
 )
@@ -64,5 +65,29 @@ func TestWhatIsOnItsWayOutServesNobody(t *testing.T) {
 	})
 	if story := strings.Join(w.story, "\n"); len(w.broken) > 0 || !strings.Contains(story, "stop users r3 web 1") {
 		t.Errorf("%s\n%s", w.broken, story)
+	}
+}
+
+// An instance has to stay up for a moment, also where the answer was lost that it is up.
+func TestAStartWhoseAnswerWasLostHasToStay(t *testing.T) {
+	old := shape{Release: 1, Strategy: "rolling", Web: 1}
+	fresh := old
+	fresh.Release, fresh.Strategy = 2, "stop_first"
+	for _, s := range []shape{old, fresh} {
+		s.spec(t)
+	}
+	const start = 2 // the call
+	var w *walker
+	end := ""
+	synctest.Test(t, func(*testing.T) {
+		w = newWalker()
+		w.arrive(t, old)
+		w.calls, w.incidents = 0, []incident{{What: "lost", At: start}}
+		time.AfterFunc(500*time.Millisecond, func() { w.crash(0) })
+		end = w.turn(t, turn{Shape: fresh})
+	})
+	story := strings.Join(w.story, "\n")
+	if len(w.broken) > 0 || end != string(executor.RolledBack) || !strings.Contains(story, "r2 web.1 crashes") {
+		t.Errorf("%s: %s\n%s", end, w.broken, story)
 	}
 }

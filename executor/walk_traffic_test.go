@@ -53,7 +53,7 @@ func TestWhoWentByItselfGetsRequestsOnceItIsBack(t *testing.T) {
 		"back before it was tried":  {smoked, []incident{later, {What: "too slow", At: 2}}, executor.Complete},
 		"back while a program ran":  {worked, []incident{later, {What: "too slow", At: 2}}, executor.Complete},
 		"gone when it was its turn": {fresh, []incident{{What: "an instance crashes", At: 2, Which: firstOfNew}}, executor.RolledBack},
-		"gone, and its answer lost": {fresh, []incident{{What: "lost", At: 1}, {What: "an instance crashes", At: 2, Which: firstOfNew}}, executor.RolledBack},
+		"gone, and its answer lost": {fresh, []incident{{What: "lost", At: 1}, {What: "an instance crashes", At: 3, Which: firstOfNew}}, executor.RolledBack},
 		"gone after it was tried":   {smoked, []incident{{What: "an instance crashes", At: 3, Which: firstOfNew}}, executor.RolledBack},
 	} {
 		t.Run(name, func(t *testing.T) {
