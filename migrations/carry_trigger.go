@@ -26,7 +26,7 @@ func (c *Catalog) keeping(g Trigger, name spec.Table) Wait {
 	change, _, _ := strings.Cut(strings.TrimPrefix(g.Comment, "pleat:"), ":")
 	why := fmt.Sprintf("change.%s keeps two shapes of %s until it is contracted", change, name)
 	if c.Endless[change] {
-		why += ", and declares no contract"
+		why += "; declare a contract in it"
 	}
 	return Wait{change, why}
 }

@@ -68,6 +68,14 @@ func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
 			setup: "create view calls as select id from users where name <> 'A'", change: lengthOfName,
 			want: "view public.calls (with the new type it would not be valid: ",
 		},
+		"an index by an operator class of the former type": {
+			setup: "create index by_name on users (id, name text_pattern_ops desc)", change: lengthOfName,
+			want: `index by_name (with the new type it would not be valid: operator class "text_pattern_ops" does not accept data type integer)`,
+		},
+		"an index by a method without a class for the type": {
+			setup: "create index by_name on users using hash (name)", change: "change_type \"users\" \"name\" {\n\ttype = \"json\"\n\tusing = \"to_json(name)\"\n}",
+			want: `index by_name (with the new type it would not be valid: data type json has no default operator class for access method "hash")`,
+		},
 		"a trigger's condition": {
 			setup: `create function f() returns trigger language plpgsql as 'begin return null; end';
 				create trigger g after insert on users for each row when (new.name like 'A%') execute function f()`,
@@ -107,6 +115,29 @@ func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
 			t.Parallel()
 			if got := lowered(t, table+test.setup, test.change); !strings.Contains(got, test.want) {
 				t.Errorf("got %s\nwant one that says %q", got, test.want)
+			}
+		})
+	}
+}
+
+// What an index takes by a cast that changes nothing, or for any type of a kind, is no
+// obstacle.
+func TestIndexesThatCanBeMadeOfOtherTypesAreNoObstacle(t *testing.T) {
+	for _, test := range []struct{ column, index, to string }{
+		{"varchar(9)", "(c text_pattern_ops, id)", "text"},
+		{"text", "using hash (c)", "varchar(20)"},
+		{"text", "(c)", "size"},
+		{"integer", "(id) include (c)", "json"},
+		{"integer", "(c)", "few"},
+		{"text[]", "using gin (c)", "integer[]"},
+		{"int4range", "using gist (c)", "int8range"},
+		{"size", "(c)", "text"},
+	} {
+		t.Run(test.column+" to "+test.to, func(t *testing.T) {
+			t.Parallel()
+			setup := fmt.Sprintf("create type size as enum ('small'); create domain few as smallint; create table users (id int primary key, c %s); create index i on users %s", test.column, test.index)
+			if got := lowered(t, setup, fmt.Sprintf("change_type \"users\" \"c\" {\n\ttype = %q\n}", test.to)); strings.Contains(got, "index i ") {
+				t.Errorf("got %s", got)
 			}
 		})
 	}
