@@ -57,7 +57,7 @@ func (o renameTableOperation) check(l *lowering, from, to *Table) bool {
 	case from == nil:
 		return true
 	case l.live.Others[o.Renamed().String()] != "":
-		l.problem(o.Range, "Name is taken", fmt.Sprintf("There is a %s; table %s cannot be renamed to that.", l.live.Others[o.Renamed().String()], o.Table))
+		l.problem(o.Range, "Name is taken", fmt.Sprintf("The %s has that name; table %s cannot be renamed to it.", l.live.Others[o.Renamed().String()], o.Table))
 	case from.RowSecurity && l.live.Version < 15:
 		l.problem(o.Range, "Row security would not hold", fmt.Sprintf(
 			"Before PostgreSQL 15 a view reads its table with the rights of its owner, whom the policies of %s do not bind. Use an sql block.", o.Table))

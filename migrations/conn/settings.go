@@ -23,6 +23,9 @@ func required(opts Options) []setting {
 		{"default_transaction_isolation", "read committed"},
 		// What policies would hide is an error, not a row that is left out.
 		{"row_security", "off"},
+		// Texts and definitions are written and read in one way, whatever the database says.
+		{"standard_conforming_strings", "on"},
+		{"quote_all_identifiers", "off"},
 		{"statement_timeout", shown(cmp.Or(opts.StatementTimeout, 30*time.Second))},
 		{"lock_timeout", shown(cmp.Or(opts.LockTimeout, 5*time.Second))},
 		{"idle_in_transaction_session_timeout", shown(10 * time.Second)},

@@ -30,6 +30,14 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		"a generated column":  {setup: "alter table users add upper text generated always as (upper(name)) stored", change: dropName, want: "generated column upper depends on it"},
 		"one that goes first": {setup: "alter table users add upper text generated always as (upper(name)) stored", change: "contract {\n\tdrop_column \"users\" \"upper\" {}\n\tdrop_column \"users\" \"name\" {}\n}", want: "no diagnostics"},
 		"a trigger":           {setup: "create trigger g after update of name on users for each row execute function f()", change: dropName, want: "trigger g depends on it"},
+		"nothing, in a database with settings of its own": {
+			setup: `create index by_name on users (lower(name)) where name <> 'a\b'; create view seen as select name from users;
+				do $$ begin
+				  execute format('alter database %I set standard_conforming_strings = off', current_database());
+				  execute format('alter database %I set quote_all_identifiers = on', current_database());
+				end $$`,
+			change: "change_type \"users\" \"name\" {\n\ttype = \"varchar(99)\"\n}", want: "no diagnostics",
+		},
 		"a column of a partition": {
 			setup:  "create table days (at date, note text) partition by range (at); create table days_rest partition of days default",
 			change: "contract {\n\tdrop_column \"days_rest\" \"note\" {}\n}", want: "Column of a partition; days_rest is a partition of days",
@@ -63,7 +71,7 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		},
 		"a view that has the name to come": {
 			setup:  "create view people as select 1 as one",
-			change: "rename_table \"users\" {\n\tto = \"people\"\n}", want: "Name is taken; There is a view public.people; table users cannot be renamed to that.",
+			change: "rename_table \"users\" {\n\tto = \"people\"\n}", want: "Name is taken; The view public.people has that name; table users cannot be renamed to it.",
 		},
 		"a column from elsewhere": {
 			setup:  "create table people (name text); alter table users inherit people",
