@@ -113,3 +113,29 @@ func TestWhoWasTriedByARunThatWasCutShortIsTriedAgain(t *testing.T) {
 		})
 	}
 }
+
+// Shares that a rollout of another strategy left are not what a cluster comes by.
+func TestAClusterGetsRequestsWhereSharesWereLeft(t *testing.T) {
+	old := shape{Release: 1, Strategy: "rolling", Web: 3, Router: true}
+	taken, next := old, old
+	taken.Release, taken.Strategy = 2, "blue_green"
+	next.Release, next.Strategy = 3, "primary_last"
+	for _, s := range []shape{old, taken, next} {
+		s.spec(t)
+	}
+	const all = 4 // the call that gives r2 all of the requests
+	var w *walker
+	end := ""
+	synctest.Test(t, func(*testing.T) {
+		w = newWalker()
+		w.routed = true
+		w.cluster(setting{Cluster: true})
+		w.arrive(t, old)
+		w.calls, w.incidents = 0, []incident{{What: "die after", At: all}}
+		end = w.turn(t, turn{Shape: taken})
+		w.arrive(t, next)
+	})
+	if len(w.broken) > 0 || end != "killed" {
+		t.Errorf("%s: %s\n%s", end, w.broken, strings.Join(w.story, "\n"))
+	}
+}

@@ -27,6 +27,7 @@ func (e *emitter) roll(s *spec.Service, version string) {
 		r.even()
 		r.cycle()
 	case s.Clustered != nil:
+		r.even()
 		r.primaryLast()
 	default:
 		r.even()
