@@ -1,12 +1,37 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"pleat/planner"
 	"pleat/spec"
 )
+
+// A release that comes later has replaced nothing yet, and never served; one that is only
+// kept for a while was replaced.
+func TestNobodyGoesBackFromWhatComesLater(t *testing.T) {
+	start := func(service, release, deferred string) planner.Step {
+		return planner.Step{Action: &planner.Start{Service: service, Release: release}, Deferred: deferred}
+	}
+	stop := func(service, release, deferred string) planner.Step {
+		return planner.Step{Action: &planner.Stop{Service: service, Release: release}, Deferred: deferred}
+	}
+	plan := &planner.Plan{Steps: []planner.Step{
+		start("other", "r2", ""), stop("other", "r1", ""),
+		start("kept", "r2", ""), stop("kept", "r1", "kept r1 kept for 30m"),
+		stop("first", "r1", "it comes later"), start("first", "r2", "it comes later"),
+		start("later", "r2", "it comes later"), stop("later", "r1", "it comes later"),
+	}}
+	if got, want := replaced(plan), map[string]string{"other": "r1", "kept": "r1"}; !maps.Equal(got, want) {
+		t.Errorf("it replaced %v, want %v", got, want)
+	}
+	if got, want := brought(plan), []string{"other@r2", "kept@r2"}; !slices.Equal(got, want) {
+		t.Errorf("it brought %v, want %v", got, want)
+	}
+}
 
 // TestRollbackLeavesTheOthersWhereTheyAre: a service that is not named stays,
 // in whatever state its instances are, and is never rolled out to what the spec
