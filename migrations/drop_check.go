@@ -80,9 +80,36 @@ func (t *Table) inside(column string, gone []string) []Dependent {
 func (d Dependent) own() bool { return strings.HasPrefix(d.Object, "rule ") }
 
 func (l *lowering) checkDropTable(o *spec.DropTable, position int) {
-	if t := l.live.Table(o.Table); t != nil {
-		l.checkDependents(t, position, o, func(d Dependent) bool { return !d.own() })
+	t := l.live.Table(o.Table)
+	if t == nil {
+		return
 	}
+	l.checkDependents(t, position, o, func(d Dependent) bool { return !d.own() })
+	before := l.change.Contract.Operations[:position]
+	if slices.ContainsFunc(before, func(op spec.Operation) bool { _, says := op.(*spec.SQL); return says }) {
+		return
+	}
+	for _, child := range t.Children {
+		if !dropsTable(before, spec.ParseTable(child)) {
+			l.problem(o.Range, "Something else needs it", fmt.Sprintf(
+				"Table %s inherits from %s, so Postgres would refuse the drop. Drop it before this one, or have it inherit no more (ALTER TABLE … NO INHERIT) in an sql block.", child, o.Table))
+		}
+	}
+}
+
+func dropsTable(operations []spec.Operation, t spec.Table) bool {
+	return slices.ContainsFunc(operations, func(op spec.Operation) bool {
+		drop, ok := op.(*spec.DropTable)
+		return ok && drop.Table == t
+	})
+}
+
+// goesBefore tells whether what depends is part of a table that is dropped earlier.
+func (d Dependent) goesBefore(operations []spec.Operation) bool {
+	return slices.ContainsFunc(operations, func(op spec.Operation) bool {
+		drop, ok := op.(*spec.DropTable)
+		return ok && strings.HasSuffix(d.Object, " table "+drop.Table.Schema+"."+drop.Table.Name)
+	})
 }
 
 // checkDependents says at plan time what the server would say at the last
@@ -105,7 +132,7 @@ func (l *lowering) checkDependents(t *Table, position int, op spec.Operation, co
 		all = slices.Concat(all, t.inside(o.Column, gone), t.inside(HiddenName(o.Column), gone))
 	}
 	for _, d := range all {
-		if concerns(d) {
+		if concerns(d) && !d.goesBefore(l.change.Contract.Operations[:position]) {
 			l.problem(op.Source(), "Something else needs it", fmt.Sprintf(
 				"The %s depends on it, so Postgres would refuse the drop. Take it away in an sql block before this one.", d.Object))
 		}

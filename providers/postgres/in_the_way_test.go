@@ -38,6 +38,8 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 				end $$`,
 			change: "change_type \"users\" \"name\" {\n\ttype = \"varchar(99)\"\n}", want: "no diagnostics",
 		},
+		"a table that inherits":              {setup: "create table admins () inherits (users); alter table admins alter id drop default", change: dropUsers, want: "Table admins inherits from users, so Postgres would refuse the drop"},
+		"a table that inherits, gone before": {setup: "create table admins () inherits (users)", change: "contract {\n\tdrop_table \"admins\" {}\n\tdrop_table \"users\" {}\n}", want: "no diagnostics"},
 		"a column of a partition": {
 			setup:  "create table days (at date, note text) partition by range (at); create table days_rest partition of days default",
 			change: "contract {\n\tdrop_column \"days_rest\" \"note\" {}\n}", want: "Column of a partition; days_rest is a partition of days",
