@@ -56,6 +56,11 @@ func (m *matrix) newLane(first string) (*lane, error) {
 	if err := artifacts(filepath.Join(dir, "bin")); err != nil {
 		return nil, err
 	}
+	if first == replicated {
+		if err := l.makeCluster(); err != nil {
+			return nil, err
+		}
+	}
 	if err := l.startAgent(); err != nil {
 		return nil, err
 	}
@@ -90,6 +95,9 @@ func (m *matrix) firstRelease(l *lane) error {
 		return fmt.Errorf("the first release: exit %d\n%s", e.code, e.output)
 	}
 	l.live = "r1"
+	if l.first == replicated {
+		return nil // its clients come with each case
+	}
 	l.traffic = newTrickle(http.MethodGet, "http://"+l.listen+"/")
 	return nil
 }
@@ -178,6 +186,7 @@ func (l *lane) close(ctx context.Context) {
 	}
 	l.agent.Process.Kill()
 	l.agent.Wait()
+	l.endServers()
 	os.RemoveAll(l.dir)
 }
 
@@ -238,8 +247,11 @@ func (t *trickle) fail(err error) {
 	t.errors = append(t.errors, err.Error())
 }
 
-// failed gives the errors since it was asked last.
+// failed gives the errors since it was asked last, of nobody none.
 func (t *trickle) failed() []string {
+	if t == nil {
+		return nil
+	}
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	all := t.errors

@@ -43,6 +43,7 @@ func (s *sequence) applyAgain() {
 		s.ends(e, exitDone)
 		s.is("planned", s.planned())
 		s.once()
+		s.startedOnce()
 		return
 	}
 	s.isOld(e)
@@ -58,6 +59,9 @@ func (s *sequence) rollBack() {
 	switch {
 	case e.code == exitDone:
 		s.isOld(e)
+		if open && s.lost() {
+			s.t.Errorf("it went back from where there is no way back\n%s", e.output)
+		}
 		if s.world.exit == exitDone && started != s.held() {
 			s.t.Errorf("a start of the release was begun: %t, and it is on hold: %t", started, s.held())
 		}
@@ -70,6 +74,9 @@ func (s *sequence) rollBack() {
 		if open && !strings.Contains(e.output, "pleat apply") {
 			s.t.Errorf("the refusal does not say how to go on:\n%s", e.output)
 		}
+		if open && strings.Contains(e.output, "Taking it back") {
+			s.t.Errorf("it is refused, and says what it does:\n%s", e.output)
+		}
 	}
 	if s.world.exit == exitDone && (!s.frozen || e.code != exitDone) {
 		s.applyAfter()
@@ -80,6 +87,7 @@ func (s *sequence) rollBack() {
 func (s *sequence) applyAfter() {
 	s.t.Helper()
 	held := s.held()
+	s.whole()
 	e := s.lane.pleat("", "apply", "--auto-approve")
 	if held {
 		s.ends(e, exitBlocked)
@@ -228,6 +236,7 @@ func (s *sequence) settled() {
 	s.journal()
 	s.rows()
 	s.tasks()
+	s.confirmed()
 	if failed := s.lane.traffic.failed(); len(failed) > 0 {
 		s.t.Errorf("%d requests failed: %s", len(failed), failed[0])
 	}
@@ -430,7 +439,9 @@ func (s *sequence) started() bool {
 }
 
 // lost tells whether a step took effect that nothing takes back.
-func (s *sequence) lost() bool { return s.yes("select from pleat.mark where step like '%/drop.%'") }
+func (s *sequence) lost() bool {
+	return s.yes("select from pleat.mark where step like '%/drop.%'") || s.world.clustered() && len(s.noteOf("promoted")) > 0
+}
 
 // worldNamed is the world of that name, nil for none.
 func worldNamed(name string) *matrixWorld {

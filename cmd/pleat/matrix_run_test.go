@@ -176,9 +176,10 @@ type sequence struct {
 	wanted   string // the release that the plan goes to
 	db       *pgx.Conn
 	writer   *writer
-	frozen   bool // an apply sleeps, with its sessions
-	idle     bool // the apply that came after had nothing to do: it left the lease to expire
-	finished bool // the lane is given back
+	nodes    *rowWriter // nil: the world is of no cluster
+	frozen   bool       // an apply sleeps, with its sessions
+	idle     bool       // the apply that came after had nothing to do: it left the lease to expire
+	finished bool       // the lane is given back
 }
 
 // begin prepares a lane for one case. finish gives it back; without that it ends
@@ -204,6 +205,7 @@ func (m *matrix) begin(t *testing.T, w *matrixWorld) *sequence {
 		t.Fatal(err)
 	}
 	s.writer = newWriter(t, l.url, w.serves)
+	s.beginCluster()
 	return s
 }
 
@@ -231,6 +233,9 @@ func (s *sequence) prelude() {
 func (m *matrix) crashed(t *testing.T, w *matrixWorld, p place, action string) {
 	s := m.begin(t, w)
 	s.prelude()
+	if w.clustered() && p.point == "rollout.answered" && action == "rollback" {
+		s.promoting(8) // what comes after the death is there before it is done
+	}
 	e := s.lane.pleat(p.String(), w.command(), "--auto-approve")
 	if p.timed() && e.code == w.exit {
 		s.writer.stop()

@@ -63,6 +63,7 @@ var matrixWorlds = []*matrixWorld{
 	{name: "W3-invalid", setup: usersTable + invalidIndex, wish: addIndex, repeats: true, slow: true},
 	{name: "W3-cut", setup: usersTable, wish: addIndex, prelude: place{"index.building", 3}, held: true, repeats: true},
 	{name: "W3-cut-back", setup: usersTable, wish: addIndex, prelude: place{"index.building", 3}, held: true, verb: "rollback", forward: "W3", repeats: true},
+	{name: "W5", setup: usersTable, serves: true, rolls: replicated, first: replicated},
 	{name: "W4-waits", setup: usersTable, wish: soaking, only: "apply", point: "lease.before_heartbeat", slow: true},
 }
 
@@ -239,9 +240,13 @@ func (w *matrixWorld) wanted(l *lane) string {
 
 // service runs from, and wants to; only to knows the change.
 func (l *lane) service(from, to, rolls, more string) string {
-	more = strings.ReplaceAll(more, "DIR", l.dir)
-	return strings.NewReplacer("ROLLS", rolls, "MORE", more, "SOCKET", l.socket(), "LISTEN", l.listen, "FROM", from, "TO", to, "SCHEMA", "[change.split_name]",
-		"FAILING", failing[to]).Replace(serviceSpec)
+	text := serviceSpec
+	if rolls == replicated {
+		text = clusterSpec
+	}
+	rolls, more = strings.ReplaceAll(rolls, "DIR", l.dir), strings.ReplaceAll(more, "DIR", l.dir)
+	return strings.NewReplacer("SHARED", l.cluster(), "ROLLS", rolls, "MORE", more, "SOCKET", l.socket(), "LISTEN", l.listen, "FROM", from, "TO", to, "SCHEMA", "[change.split_name]",
+		"FAILING", failing[to]).Replace(text)
 }
 
 // failing are releases that do not come up, by the arguments that make them.

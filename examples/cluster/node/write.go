@@ -20,7 +20,6 @@ const (
 type writer struct {
 	cluster
 	conn      *pgx.Conn
-	next      int
 	confirmed []int
 	longest   time.Duration // without a confirmation
 }
@@ -55,16 +54,15 @@ func write(ctx context.Context, c cluster) error {
 }
 
 // one gets a row in, wherever the primary is by then. A row whose confirmation
-// was lost may be there or not, and is not counted: the next one has a number of
-// its own.
+// was lost may be there or not, and is not counted: the cluster gives each one a
+// number of its own.
 func (w *writer) one(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		w.next++
-		err := w.insert(ctx, w.next)
+		n, err := w.insert(ctx)
 		if err == nil {
-			w.confirmed = append(w.confirmed, w.next)
+			w.confirmed = append(w.confirmed, n)
 			return nil
 		}
 		if w.conn != nil {
@@ -77,22 +75,22 @@ func (w *writer) one(ctx context.Context) error {
 	}
 }
 
-func (w *writer) insert(ctx context.Context, n int) error {
+func (w *writer) insert(ctx context.Context) (n int, err error) {
 	if w.conn == nil {
 		conn, err := w.toPrimary(ctx)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		w.conn = conn
-		if _, err := conn.Exec(ctx, "create table if not exists written (n int primary key)"); err != nil {
-			return err
+		if _, err := conn.Exec(ctx, "create table if not exists written (n int generated always as identity primary key)"); err != nil {
+			return 0, err
 		}
 	}
 	// A primary that does not hear from its synchronous standby waits.
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := w.conn.Exec(ctx, "insert into written values ($1)", n)
-	return err
+	err = w.conn.QueryRow(ctx, "insert into written default values returning n").Scan(&n)
+	return n, err
 }
 
 func (w *writer) toPrimary(ctx context.Context) (*pgx.Conn, error) {
