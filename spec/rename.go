@@ -35,7 +35,8 @@ func renameColumns(sql string, renamed func(string) string) string {
 	var b strings.Builder
 	last := byte(0) // the last byte before this place that is not white space
 	depth := 0
-	ofType := false // what the last byte is of is a type's name
+	ofType := false           // what the last byte is of is a type's name
+	word, stored := "", false // the last one outside of parentheses; it says how an index is stored
 	for i := 0; i < len(sql); {
 		n := span(sql[i:])
 		piece := sql[i : i+n]
@@ -44,7 +45,8 @@ func renameColumns(sql string, renamed func(string) string) string {
 		called := strings.HasPrefix(sql[i+n:], "(") && piece[0] != '"'
 		column := !typed && !called
 		if read {
-			column = columns.at[i] || columns.lists && depth == 1 && (last == '(' || last == ',') && !called
+			call := strings.HasPrefix(sql[i+n:], "(") // of a function in quotes, too, where it is called as a key word is
+			column = columns.at[i] || columns.lists && depth == 1 && !stored && (last == '(' || last == ',') && !call
 		}
 		if name != "" && column {
 			by = renamed(name)
@@ -56,9 +58,15 @@ func renameColumns(sql string, renamed func(string) string) string {
 		}
 		switch piece {
 		case "(":
+			if depth == 0 {
+				stored = word == "WITH"
+			}
 			depth++
 		case ")":
 			depth--
+		}
+		if depth == 0 && name != "" {
+			word = piece
 		}
 		if strings.TrimSpace(piece) != "" {
 			last, ofType = piece[n-1], typed || ofType && piece == "."

@@ -22,6 +22,7 @@ func TestRenameColumnsLeavesAloneWhatIsNoColumn(t *testing.T) {
 		{`date '2026-01-01' < date`, `date '2026-01-01' < "day"`},
 		{`(pair).age + t . age`, `(pair).age + t . "new_age"`},
 		{`CHECK ((extract(date from age) > 0)) NOT VALID`, `CHECK ((extract(date from "new_age") > 0)) NOT VALID`},
+		{`btree (age, "age"(date, 1)) WITH (age='70') WHERE ("age"(date, 1) > 0)`, `btree ("new_age", "age"("day", 1)) WITH (age='70') WHERE ("age"("day", 1) > 0)`},
 		{`btree (age, age(date) DESC, (time::date)) INCLUDE ("Id") WHERE (date(age) IS NOT NULL AND time = CAST(age AS date))`,
 			`btree ("new_age", age("day") DESC, ("moment"::date)) INCLUDE ("other") WHERE (date("new_age") IS NOT NULL AND "moment" = CAST("new_age" AS date))`},
 		{`UNIQUE (age, "Id")`, `UNIQUE ("new_age", "other")`},
