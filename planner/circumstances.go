@@ -16,9 +16,9 @@ type Circumstances struct {
 	Version int    `json:"version,omitempty"` // server_version_num
 	User    string `json:"user"`              // who looked
 	Role    string `json:"role"`              // who changes tables: the database's role, or the user
-	// Plain is the host that the database may be talked to at without TLS, over a
-	// network; "" where it is not.
-	Plain string `json:"plain,omitempty"`
+	// Unverified is the other host that is spoken to without TLS, or without looking
+	// which server answers; "" where there is none.
+	Unverified string `json:"unverified,omitempty"`
 	// Becomes says whether the user may take the role on.
 	Becomes bool `json:"becomes"`
 	// Creates says whether the role may make schemas in the database, Installs
@@ -83,8 +83,8 @@ func (p *Plan) remarks(st *State) []string {
 			continue
 		}
 		v := &view{plan: p, db: db, at: databaseAddress(name)}
-		if host := db.Circumstances.Plain; host != "" && !p.Empty() {
-			out = append(out, fmt.Sprintf("%s: %s", v.at, WithoutTLS(host)))
+		if host := db.Circumstances.Unverified; host != "" && !p.Empty() {
+			out = append(out, fmt.Sprintf("%s: %s", v.at, UnverifiedHost(host)))
 		}
 		if len(v.steps()) == 0 {
 			continue
@@ -102,9 +102,10 @@ func (p *Plan) remarks(st *State) []string {
 	return out
 }
 
-// WithoutTLS says of a host of Circumstances.Plain what that means, and what to do.
-func WithoutTLS(host string) string {
-	return fmt.Sprintf("sessions with %s may be without TLS, and then whoever is between reads the password and all rows; sslmode=verify-full in the url has them encrypted, and the server known", host)
+// UnverifiedHost says of a host of Circumstances.Unverified what that means, and what
+// to do.
+func UnverifiedHost(host string) string {
+	return fmt.Sprintf("sessions with %s may be without TLS, or with another server: whoever is between can read the password and all rows; sslmode=verify-full in the url has them encrypted, and the server known", host)
 }
 
 // view is a plan seen from one database.

@@ -11,6 +11,7 @@ import (
 
 func (l *loader) database(n *node, d *Database) {
 	d.URL = n.secret("url", string(d.Address())+".url")
+	d.Insecure = n.flag("insecure")
 	d.Role = n.str("role")
 	if n.has("role") {
 		l.identifierAt(n.at("role"), d.Role)
@@ -53,11 +54,11 @@ func (l *loader) state() {
 	}
 	if len(blocks) > 0 {
 		n := blocks[0]
-		l.spec.State = &StateStore{URL: n.secret("url", "state.url"), Range: n.rng()}
+		l.spec.State = &StateStore{URL: n.secret("url", "state.url"), Insecure: n.flag("insecure"), Range: n.rng()}
 		return
 	}
 	if d, ok := l.databases.only(); ok {
-		l.spec.State = &StateStore{URL: d.URL, Range: d.Range}
+		l.spec.State = &StateStore{URL: d.URL, Insecure: d.Insecure, Range: d.Range}
 		return
 	}
 	if len(l.databases.names) > 1 {

@@ -49,8 +49,9 @@ type Spec struct {
 // `state` block it is the only database of the spec; it is nil when there is
 // no database at all.
 type StateStore struct {
-	URL   Text
-	Range hcl.Range
+	URL      Text
+	Insecure bool // as of a database
+	Range    hcl.Range
 }
 
 // Database is a Postgres database whose schema pleat changes.
@@ -58,7 +59,10 @@ type Database struct {
 	Name string
 	URL  Text // always sensitive
 	Role string
-	Lock LockBudget
+	// Insecure allows sessions with another host in which nobody is certain that it
+	// is the one meant, and that nobody between reads them.
+	Insecure bool
+	Lock     LockBudget
 	// FreeDisk is a query for the bytes that are free on the server's disk; "":
 	// they are known only where the server is on this machine.
 	FreeDisk string

@@ -37,7 +37,8 @@ var stateTable = &block{
 	name: "state", single: true,
 	doc: "Where runs, releases and leases are recorded. Without it, the only database.",
 	attributes: []attribute{
-		{name: "url", kind: kindText, required: true, doc: "Postgres connection URL; never shown."},
+		{name: "url", kind: kindText, required: true, doc: "Postgres connection URL; never shown. With another host it needs `sslmode=verify-full`."},
+		{name: "insecure", kind: kindBool, fallback: "false", doc: "Another host is spoken to also without `sslmode=verify-full`: whoever is between may read the password and all rows."},
 	},
 }
 
@@ -45,7 +46,8 @@ var databaseTable = &block{
 	name: "database", labels: []string{"NAME"},
 	doc: "A Postgres database whose schema is changed here.",
 	attributes: []attribute{
-		{name: "url", kind: kindText, required: true, doc: "Postgres connection URL; never shown."},
+		{name: "url", kind: kindText, required: true, doc: "Postgres connection URL; never shown. With another host it needs `sslmode=verify-full`."},
+		{name: "insecure", kind: kindBool, fallback: "false", doc: "Another host is spoken to also without `sslmode=verify-full`: whoever is between may read the password and all rows."},
 		{name: "role", kind: kindString, doc: "Role that each step takes on with `SET LOCAL ROLE`."},
 		{name: "free_disk_sql", kind: kindString, doc: "A query for the bytes that are free on the server's disk. Without it, they are known only over a unix socket."},
 	},

@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"pleat/migrations/conn"
+	"pleat/planner"
 	"pleat/spec"
 )
 
@@ -110,11 +114,34 @@ func (a *app) load() (*spec.Spec, error) {
 	if sp != nil {
 		a.sources, a.redact = sp.Sources, sp.Redact
 	}
+	if !diags.HasErrors() {
+		diags = append(diags, unverified(sp)...)
+	}
 	if diags.HasErrors() {
 		return nil, &diagnosticsError{diags}
 	}
 	a.warn(diags)
 	return sp, nil
+}
+
+// unverified refuses databases on other hosts that may be spoken to without knowing
+// which server it is, unless the spec says so aloud: a password that was sent is known.
+func unverified(sp *spec.Spec) (diags hcl.Diagnostics) {
+	refuse := func(url spec.Text, insecure bool, at hcl.Range) {
+		if host := conn.Unverified(url); host != "" && !insecure {
+			diags = append(diags, &hcl.Diagnostic{
+				Severity: hcl.DiagError, Summary: "Unverified connection", Subject: at.Ptr(),
+				Detail: planner.UnverifiedHost(host) + ". Where that is meant: insecure = true.",
+			})
+		}
+	}
+	for _, d := range sp.Databases {
+		refuse(d.URL, d.Insecure, d.Range)
+	}
+	if state := sp.State; state != nil && !slices.ContainsFunc(sp.Databases, func(d *spec.Database) bool { return d.Range == state.Range }) {
+		refuse(state.URL, state.Insecure, state.Range)
+	}
+	return diags
 }
 
 // getenv looks a variable up in the environment that run was given.

@@ -94,7 +94,7 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 			t.add("", why)
 		}
 	}
-	w.plainly(&t)
+	w.insecure(&t)
 	for _, d := range w.spec.Databases {
 		for _, name := range st.Databases[d.Name].Left {
 			t.add("change."+name, fmt.Sprintf("half way in %s, and not in the spec", d.Address()))
@@ -126,12 +126,12 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 	return t.write(out, a.width(a.out)-1)
 }
 
-// plainly adds which databases of the spec, and the state where it is in none of them,
-// may be talked to without TLS.
-func (w *world) plainly(t *sheet) {
+// insecure adds which databases of the spec, and the state where it is in none of them,
+// are spoken to without anybody knowing them for certain.
+func (w *world) insecure(t *sheet) {
 	say := func(name string, url spec.Text) {
-		if host := conn.Plain(url); host != "" {
-			t.add(name, planner.WithoutTLS(host))
+		if host := conn.Unverified(url); host != "" {
+			t.add(name, planner.UnverifiedHost(host))
 		}
 	}
 	for _, d := range w.spec.Databases {

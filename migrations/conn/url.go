@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"pleat/spec"
 )
@@ -40,20 +41,19 @@ func parse(url spec.Text) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// Plain is the other host to which a URL may lead without TLS: its sslmode, which
-// may be given by PGSSLMODE too, is disable, allow or prefer, or there is none,
-// which is prefer. "" where sessions stay on this machine or have TLS.
-func Plain(url spec.Text) string {
+// Unverified is the other host with which a URL may have sessions that are without
+// TLS, or with any server that answers: its sslmode, which may be given by PGSSLMODE
+// too, is another than verify-full. "" where sessions stay on this machine or the
+// host is known for certain.
+func Unverified(url spec.Text) string {
 	config, err := parse(url)
 	if err != nil {
 		return "" // Open says why
 	}
-	if config.TLSConfig == nil && isRemote(config.Host) {
-		return config.Host
-	}
-	for _, f := range config.Fallbacks {
-		if f.TLSConfig == nil && isRemote(f.Host) {
-			return f.Host
+	ways := append([]*pgconn.FallbackConfig{{Host: config.Host, TLSConfig: config.TLSConfig}}, config.Fallbacks...)
+	for _, w := range ways {
+		if isRemote(w.Host) && (w.TLSConfig == nil || w.TLSConfig.InsecureSkipVerify) {
+			return w.Host
 		}
 	}
 	return ""

@@ -26,7 +26,7 @@ type around struct {
 
 // circumstances reads what surrounds the schema. It fails nothing.
 func (w *work) circumstances(ctx context.Context, tables []spec.Table) *planner.Circumstances {
-	a := &around{work: w, found: &planner.Circumstances{Plain: conn.Plain(w.db.URL), Schemas: map[string]bool{}, Tables: map[string]planner.TableCircumstance{}}}
+	a := &around{work: w, found: &planner.Circumstances{Unverified: conn.Unverified(w.db.URL), Schemas: map[string]bool{}, Tables: map[string]planner.TableCircumstance{}}}
 	for _, t := range tables {
 		a.names = append(a.names, t.String())
 		a.schemas, a.relations = append(a.schemas, t.Schema), append(a.relations, t.Name)
