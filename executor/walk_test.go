@@ -97,6 +97,7 @@ func takeWalk(t *testing.T, r *rapid.T, ends *tally) {
 	var w *walker
 	synctest.Test(t, func(*testing.T) {
 		w = newWalker()
+		defer func() { w.left.Wait() }() // once this ends, no clock goes on for them
 		defer func() {
 			if v := recover(); v != nil {
 				w.breaks("%v\n%s", v, debug.Stack())

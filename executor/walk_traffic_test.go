@@ -139,3 +139,32 @@ func TestAClusterGetsRequestsWhereSharesWereLeft(t *testing.T) {
 		t.Errorf("%s: %s\n%s", end, w.broken, strings.Join(w.story, "\n"))
 	}
 }
+
+// A way back that was refused leaves a member of a cluster without requests, whoever
+// that is. It is one all the same, and the next release takes the place of all.
+func TestAMemberWithoutRequestsIsReplaced(t *testing.T) {
+	old := shape{Release: 1, Strategy: "primary_last", Web: 4, Router: true}
+	fresh := old
+	fresh.Release = 2
+	for _, s := range []shape{old, fresh} {
+		s.spec(t)
+	}
+	const roles = 3 // the call after start and attach
+	for which := range old.Web {
+		var w *walker
+		end := ""
+		synctest.Test(t, func(*testing.T) {
+			w = newWalker()
+			w.routed = true
+			w.cluster(setting{Cluster: true})
+			w.arrive(t, old)
+			w.crash(which)
+			w.calls, w.incidents = 0, []incident{{What: "refuse", At: roles}}
+			end = w.turn(t, turn{Shape: old})
+			w.arrive(t, fresh)
+		})
+		if len(w.broken) > 0 || end != string(executor.RolledBack) {
+			t.Errorf("member %d: %s: %s\n%s", which, end, w.broken, strings.Join(w.story, "\n"))
+		}
+	}
+}

@@ -84,6 +84,7 @@ type walker struct {
 	twice, blind bool
 	bad, diesNow bool
 	diesWhile    bool
+	left         sync.WaitGroup // of calls whose process is gone
 	diesWriting  bool
 	diesWritten  bool
 
@@ -374,7 +375,7 @@ func (p provider) applies(ctx context.Context, t planner.Ticket, s planner.Step,
 		return p.inner.Apply(ctx, t, s, report)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- p.inner.Apply(context.WithoutCancel(ctx), t, s, func(planner.Report) {}) }()
+	p.left.Go(func() { ended <- p.inner.Apply(context.WithoutCancel(ctx), t, s, func(planner.Report) {}) })
 	select {
 	case err := <-ended:
 		return err

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,7 +28,9 @@ func (r *rollout) primaryLast() {
 
 func (r *rollout) cluster(p ProcessDefinition) {
 	leaving := r.mine(func(i Instance) bool { return i.Process == p.Process && !r.wanted(i) })
-	slices.SortStableFunc(leaving, func(a, b Instance) int { return rank[a.Role] - rank[b.Role] })
+	slices.SortStableFunc(leaving, func(a, b Instance) int {
+		return cmp.Or(rank[a.Role]-rank[b.Role], r.use(a)-r.use(b))
+	})
 	missing := r.work(p).Missing
 	up := func() {
 		if len(missing) > 0 {

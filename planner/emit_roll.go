@@ -319,20 +319,23 @@ func (r *rollout) processes() []strategy.Process {
 // idleFirst has those go first that are not up, and then those that get no requests:
 // the strategy takes whatever is to go for something that serves until then.
 func (r *rollout) idleFirst(doomed []string) {
-	up := map[string]bool{}
-	for _, i := range r.mine(func(i Instance) bool { return i.State == Up }) {
-		up[i.Release+"/"+i.Name] = true
+	use := map[string]int{}
+	for _, i := range r.mine(func(Instance) bool { return true }) {
+		use[i.Release+"/"+i.Name] = r.use(i)
 	}
-	serves := func(name string) int {
-		switch {
-		case !up[name]:
-			return 0
-		case !r.backends[r.service.Name+"/"+name]:
-			return 1
-		}
-		return 2
+	slices.SortStableFunc(doomed, func(a, b string) int { return use[a] - use[b] })
+}
+
+// use is more for what gets requests than for what does not, and none for what is not
+// up.
+func (r *rollout) use(i Instance) int {
+	switch {
+	case i.State != Up:
+		return 0
+	case !r.routed(i.Release, i.Name):
+		return 1
 	}
-	slices.SortStableFunc(doomed, func(a, b string) int { return serves(a) - serves(b) })
+	return 2
 }
 
 // work is what a process of the release lacks. Where nothing may run beside the
@@ -718,6 +721,10 @@ func (r *rollout) floor(m strategy.Move, routed bool) int {
 	p := r.to.process(m.Process)
 	if p == nil || routed != (p.Routed && r.service.Router != nil) {
 		return 0
+	}
+	if c := r.service.Clustered; routed && c != nil && c.Name == m.Process {
+		// A member that a way back left without requests is one of the cluster all the same.
+		return min(r.promised(m), len(r.mine(func(i Instance) bool { return i.Process == m.Process && r.routed(i.Release, i.Name) })))
 	}
 	return r.promised(m)
 }
