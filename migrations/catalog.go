@@ -11,7 +11,7 @@ type Catalog struct {
 
 	Tables map[string]*Table `json:"tables"` // by spec.Table's text form; a table that does not exist is absent
 
-	// Others are relations that have the name of a table which the spec names and are
+	// Others are relations that have the name of a table or an index which the spec names and are
 	// none, by the same form, as Postgres describes them: "view people".
 	Others map[string]string `json:"-"`
 

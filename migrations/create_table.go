@@ -68,6 +68,7 @@ func (o createTable) expand(l *lowering) bool {
 		u.missing = []string{u.Title}
 	}
 	u.other = o.another(l)
+	l.nameFree(u, o.Table)
 	l.program.Expand = append(l.program.Expand, u)
 	if l.next.Table(o.Table) == nil {
 		o.make(l.next)

@@ -71,6 +71,7 @@ func (o addExclusion) checkElement(l *lowering, element string) {
 // server that makes the constraint.
 func (o addExclusion) ask(l *lowering) {
 	unit, t := o.id(), l.next.Table(o.Table)
+	l.nameFree(o.unit(l), spec.Table{Schema: o.Table.Schema, Name: o.Name})
 	for i, element := range o.Elements {
 		l.askElement(expression{
 			unit: unit, at: o.At.Of(spec.Element("elements", i), o.Range), table: o.Table, of: t,

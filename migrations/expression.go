@@ -150,12 +150,32 @@ func (l *lowering) askIndex(unit string, t *Table, o *spec.CreateIndex) {
 		name, _ := spec.IndexColumn(c)
 		l.needColumn(asked{unit: unit, at: e.at, table: o.Table}, t, name)
 	}
+	l.askOrder(unit, t, o)
 	for i, c := range o.Include {
 		l.needColumn(asked{unit: unit, at: o.At.Of(spec.Element("include", i), o.Range), table: o.Table}, t, c)
 	}
 	if o.Where != "" {
 		e.at, e.what, e.kind, e.sql, e.test = o.At.Of("where", o.Range), "the condition of index "+o.Name, "index condition", o.Where, true
 		l.askExpression(e)
+	}
+}
+
+// askOrder asks whether there is an order of the columns that a btree has by their names
+// alone, for which their types need an operator class.
+func (l *lowering) askOrder(unit string, t *Table, o *spec.CreateIndex) {
+	if o.Method != "" && o.Method != "btree" {
+		return
+	}
+	for i, c := range o.Columns {
+		name, order := spec.IndexColumn(c)
+		rows, ok := l.rows(o.Table, t, Ident(name))
+		if !ok || order != "" || strings.HasPrefix(strings.TrimSpace(c), "(") || !t.has(name) {
+			continue
+		}
+		l.ask(asked{
+			unit: unit, at: o.At.Of(spec.Element("columns", i), o.Range), table: o.Table, codes: []string{noFunction},
+			say: saying("Column without an order", fmt.Sprintf("column %s of index %s", name, o.Name)),
+		}, "SELECT FROM "+rows+" ORDER BY "+Ident(name))
 	}
 }
 

@@ -37,6 +37,7 @@ func (o createIndex) expand(l *lowering) bool {
 	if whole := &units[len(units)-1]; t.Partitioned != "" {
 		whole.Statements = append(whole.Statements, namedParts(spec.Table{Schema: o.Table.Schema, Name: o.Name}, t, o.Name))
 	}
+	l.nameFree(units[len(units)-1], spec.Table{Schema: o.Table.Schema, Name: o.Name})
 	units[len(units)-1].other = o.another(l, units[len(units)-1].ID)
 	l.program.Expand = append(l.program.Expand, units...)
 	l.askIndex(units[len(units)-1].ID, t, o.CreateIndex)

@@ -75,9 +75,11 @@ func expandOrder(ops []spec.Operation) []operation {
 }
 
 func (l *lowering) problem(at hcl.Range, summary, detail string) {
-	l.diags = append(l.diags, &hcl.Diagnostic{
-		Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: at.Ptr(),
-	})
+	l.diags = append(l.diags, refused(at, summary, detail))
+}
+
+func refused(at hcl.Range, summary, detail string) *hcl.Diagnostic {
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: at.Ptr()}
 }
 
 func (l *lowering) warn(at hcl.Range, summary, detail string) {

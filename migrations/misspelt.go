@@ -81,5 +81,5 @@ func (l *lowering) askDropped(u Unit, name spec.Table, kind string) {
 }
 
 func unknown(kind, detail string, at hcl.Range) *hcl.Diagnostic {
-	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown " + kind, Detail: detail, Subject: at.Ptr()}
+	return refused(at, "Unknown "+kind, detail)
 }

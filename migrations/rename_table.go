@@ -119,6 +119,7 @@ func (o retireName) takeAway(l *lowering, to Phase) {
 	if t == nil {
 		return
 	}
+	delete(l.next.Others, o.Table.String())
 	t.removeView(o.Table)
 	if to == Hidden {
 		t.addView(hiddenTable(o.Table))

@@ -129,6 +129,7 @@ func (c *Catalog) clone() *Catalog {
 	copied := &shared
 	copied.Tables, copied.Former, copied.Enums = map[string]*Table{}, map[string]bool{}, maps.Clone(c.Enums)
 	maps.Copy(copied.Former, c.Former)
+	copied.Others = maps.Clone(c.Others)
 	for name, t := range c.Tables {
 		table := *t
 		table.Columns = slices.Clone(t.Columns)

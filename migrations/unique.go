@@ -29,6 +29,8 @@ func (k keyed) build(l *lowering) Unit {
 	if k.there {
 		u.Applied, u.missing = true, nil
 	}
+	l.nameFree(u, k.indexName())
+	l.askOrder(u.ID, l.next.Table(k.table), k.index)
 	return u
 }
 

@@ -11,14 +11,19 @@ import (
 	"pleat/spec"
 )
 
-// lowered are the problems that a change has with the schema that DDL makes.
+// lowered is what is said of a change before any of it runs.
 func lowered(t *testing.T, setup, blocks string) string {
 	t.Helper()
 	w := newWorld(t, setup)
 	c := written(t, blocks)
-	db := w.observe(c)
-	_, diags := migrations.Lower(c, db.Catalog)
-	return diags.Error()
+	cat := w.observe(c).Catalog
+	p, _ := migrations.Lower(c, cat)
+	var err error
+	if cat.Refusals, cat.Wordings, err = w.provider.Read(t.Context(), p.Readings(migrations.Recorded{})); err != nil {
+		t.Fatal(err)
+	}
+	p, diags := migrations.Lower(c, cat)
+	return append(diags, p.Conflicts(migrations.Recorded{})...).Error()
 }
 
 const (

@@ -54,6 +54,43 @@ func tablesOf(ctx context.Context, c *pgx.Conn, indexes []spec.Table) ([]spec.Ta
 	return tables, nil
 }
 
+// others adds what has the name of an index and is none. Tables that the catalog has
+// are not among them.
+func others(ctx context.Context, c *pgx.Conn, indexes []spec.Table, cat *migrations.Catalog) error {
+	names := make([]string, len(indexes))
+	for i, index := range indexes {
+		names[i] = migrations.Ident(index.Schema, index.Name)
+	}
+	rows, err := c.Query(ctx, `
+		select n.nspname, c.relname, pg_catalog.pg_describe_object('pg_class'::regclass, c.oid, 0)
+		from pg_catalog.unnest($1::text[]) as wanted (name)
+		join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(wanted.name) and c.relkind not in ('i', 'I')
+		join pg_catalog.pg_namespace n on n.oid = c.relnamespace`, names)
+	if err != nil {
+		return fmt.Errorf("looking for what has the names of indexes: %w", err)
+	}
+	var name spec.Table
+	var other string
+	_, err = pgx.ForEachRow(rows, []any{&name.Schema, &name.Name, &other}, func() error {
+		if cat.Table(name) == nil {
+			taken(cat, name, other)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("looking for what has the names of indexes: %w", err)
+	}
+	return nil
+}
+
+// taken notes that a relation which is no table of the catalog has a name.
+func taken(cat *migrations.Catalog, name spec.Table, other string) {
+	if cat.Others == nil {
+		cat.Others = map[string]string{}
+	}
+	cat.Others[name.String()] = other
+}
+
 // reader fills tables by their oid. What it asks about all of them goes to the
 // server at once: a round trip may be longer than all the answers.
 type reader struct {
@@ -111,10 +148,7 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 	var other string
 	_, err = pgx.ForEachRow(rows, []any{&oid, &name.Schema, &name.Name, &t.Comment, &t.Rows, &t.Bytes, &t.Partitioned, &t.RowSecurity, &t.PartitionOf, &viewed, &published, &other}, func() error {
 		if other != "" {
-			if cat.Others == nil {
-				cat.Others = map[string]string{}
-			}
-			cat.Others[name.String()] = other
+			taken(cat, name, other)
 			return nil
 		}
 		r.partitioned, r.viewed, r.published = r.partitioned || t.Partitioned != "", r.viewed || viewed, published

@@ -75,6 +75,30 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 			setup:  "create view people as select 1 as one",
 			change: "rename_table \"users\" {\n\tto = \"people\"\n}", want: "Name is taken; The view public.people has that name; table users cannot be renamed to it.",
 		},
+		"a view that has the name of a unique constraint": {
+			setup: "create view people as select 1 as one", change: "expand {\n\tadd_unique \"users\" \"people\" {\n\t\tcolumns = [\"name\"]\n\t}\n}",
+			want: "Name is taken; The view public.people has the name people already",
+		},
+		"a table that has the name of an index": {
+			change: "expand {\n\tcreate_index \"other\" {\n\t\ttable = \"users\"\n\t\tcolumns = [\"name\"]\n\t}\n}",
+			want:   "Name is taken; The table public.other has the name other already",
+		},
+		"a sequence that has the name of a primary key": {
+			setup: "create sequence seen", change: "expand {\n\tadd_primary_key \"other\" \"seen\" {\n\t\tcolumns = [\"id\"]\n\t}\n}",
+			want: "Name is taken; The sequence public.seen has the name seen already",
+		},
+		"an index of another table that has the name": {
+			setup: "create index seen on other (id)", change: "expand {\n\tcreate_index \"seen\" {\n\t\ttable = \"users\"\n\t\tcolumns = [\"name\"]\n\t}\n}",
+			want: "Name is taken; The index seen of table other has the name seen already",
+		},
+		"a view that has the name of a table to come": {
+			setup: "create view people as select 1 as one", change: "expand {\n\tcreate_table \"people\" {\n\t\tcolumn \"id\" {\n\t\t\ttype = \"int\"\n\t\t}\n\t}\n}",
+			want: "Name is taken; The view public.people has the name people already",
+		},
+		"a type without an order": {
+			setup: "alter table users add doc json", change: "expand {\n\tadd_unique \"users\" \"docs\" {\n\t\tcolumns = [\"doc\"]\n\t}\n}",
+			want: "could not identify an ordering operator for type json",
+		},
 		"a column from elsewhere": {
 			setup:  "create table people (name text); alter table users inherit people",
 			change: dropName, want: "Inherited column; Column name of users comes from a table that this one inherits from",

@@ -75,6 +75,9 @@ func observe(ctx context.Context, c *pgx.Conn, scope Scope, db *planner.Database
 	if db.Catalog, err = catalog(ctx, c, append(owners, scope.Tables...)); err != nil {
 		return err
 	}
+	if err = others(ctx, c, scope.Indexes, db.Catalog); err != nil {
+		return err
+	}
 	if err = fit(ctx, c, db.Catalog, scope.Retyped); err != nil {
 		return err
 	}
