@@ -97,6 +97,7 @@ type Unit struct {
 	Loses      string     // what the undo loses: "what was written to users.first, users.last"; "" = nothing
 	Hazards    []Hazard   //
 	Does       []string   // what a person should read that the title does not say
+	Fill       *Backfill  // rows that have to be filled before it; nil: none
 	// UndoHazards are those of Undo, where it is an author's.
 	UndoHazards []Hazard
 	// Author is what Statements do, where an author wrote them.

@@ -160,9 +160,30 @@ func (o setNotNull) contract(l *lowering, _ int) bool {
 	units := l.notNull(o.Table, o.Column, o.Range).kept()
 	enforce, validate, settle := units[0], units[1], units[2]
 	enforce.Verb, validate.Verb, settle.Verb = "enforce", "validate", "set"
+	if o.Fill != "" && !validate.Applied {
+		validate.Fill = l.fillAgain(o.SetNotNull)
+	}
 	l.program.Hide = append(l.program.Hide, enforce)
 	l.program.Drop = append(l.program.Drop, validate, settle)
 	return true
+}
+
+// fillAgain is for rows that were written without a value after the back-fill and before
+// the check. What the contract hides has another name by then.
+func (l *lowering) fillAgain(o *spec.SetNotNull) *Backfill {
+	hidden := map[string]string{}
+	for _, op := range l.change.Contract.Operations {
+		if d, ok := op.(*spec.DropColumn); ok && d.Table == o.Table {
+			hidden[d.Column] = HiddenName(d.Column)
+		}
+	}
+	again := spec.Backfill{Table: o.Table, Range: o.Range}
+	if i := slices.IndexFunc(l.change.Backfills, func(b *spec.Backfill) bool { return b.Table == o.Table }); i >= 0 {
+		again = *l.change.Backfills[i]
+	}
+	b := l.backfillOf(&again, l.next.Table(o.Table), map[string]string{o.Column: spec.RenameColumns(o.Filled(), hidden)}, nil)
+	b.ID += "." + o.Column
+	return &b
 }
 
 func (o setNotNull) uncontract(l *lowering) { l.next.Table(o.Table).remember(o.Column, false) }

@@ -258,27 +258,31 @@ func (e *emitter) unhide(c *spec.Change) {
 func (e *emitter) backfill(c *spec.Change) {
 	program := e.programs[c.Name]
 	for i, b := range program.Backfills {
-		phase := phaseAfter(i, len(program.Backfills), e.through(c, migrations.Backfilled))
-		s := Step{
-			ID: string(c.Address()) + "/" + b.ID, Address: c.Address(), Kind: KindBackfill,
-			Title: b.Table.String() + " rows", Cause: whyFill(c, b.Table),
-			Safety: Idempotent, Lock: b.Lock(), Table: b.Table.String(), Source: e.source(b.Source),
-			Undo: &Undo{Title: "may stay half done"}, Limits: e.limits(c.Database), Estimate: b.Rows,
-			Action: &Backfill{
-				Database: c.Database.Name, Change: c.Name, Unit: b.ID, Table: b.Table, Key: b.Key, Set: b.Set, Where: b.Where, Batch: b.Batch,
-				Workers: b.Workers, Throttle: b.Throttle, Sample: true, Backward: b.Backward, Lossy: b.Lossy, Cursor: b.Digest, Phase: phase, Digest: program.Digest,
-			},
-		}
+		s := e.fill(c, b, phaseAfter(i, len(program.Backfills), e.through(c, migrations.Backfilled)))
 		if !synced(c) {
 			s.Needs = e.rollouts(c.Database)
 			s.Guards = e.only(c.Database, "", func(k releaseKey) bool { return e.declared[k].knows[c.Name] })
 		}
-		s.Waits = append(s.Waits, throttleText(b.Throttle)...)
-		if b.Lossy {
-			s.Hazards = append(s.Hazards, migrations.NewHazard("lossy_backfill", "rows may not come back as they were; the spec accepts it"))
-		}
 		e.add("data", s)
 	}
+}
+
+func (e *emitter) fill(c *spec.Change, b migrations.Backfill, phase migrations.Phase) Step {
+	s := Step{
+		ID: string(c.Address()) + "/" + b.ID, Address: c.Address(), Kind: KindBackfill,
+		Title: b.Table.String() + " rows", Cause: whyFill(c, b.Table),
+		Safety: Idempotent, Lock: b.Lock(), Table: b.Table.String(), Source: e.source(b.Source),
+		Undo: &Undo{Title: "may stay half done"}, Limits: e.limits(c.Database), Estimate: b.Rows,
+		Action: &Backfill{
+			Database: c.Database.Name, Change: c.Name, Unit: b.ID, Table: b.Table, Key: b.Key, Set: b.Set, Where: b.Where, Batch: b.Batch,
+			Workers: b.Workers, Throttle: b.Throttle, Sample: true, Backward: b.Backward, Lossy: b.Lossy, Cursor: b.Digest, Phase: phase, Digest: e.programs[c.Name].Digest,
+		},
+		Waits: throttleText(b.Throttle),
+	}
+	if b.Lossy {
+		s.Hazards = append(s.Hazards, migrations.NewHazard("lossy_backfill", "rows may not come back as they were; the spec accepts it"))
+	}
+	return s
 }
 
 // throttleText names the limits that keep a back-fill waiting in earnest.

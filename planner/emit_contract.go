@@ -182,6 +182,7 @@ func (e *emitter) drop(m move) {
 	e.begins(c)
 	program := e.programs[c.Name]
 	pending := unapplied(program.Drop, e.recorded(c))
+	e.fillAgain(c, pending, m.deferred)
 	for i, u := range pending {
 		s := e.unit(c, u, phaseAfter(i, len(pending), migrations.Contracted))
 		s.Title = firstOf(u.Verb, dropVerb) + " " + u.Title
@@ -202,13 +203,35 @@ func (e *emitter) drop(m move) {
 			})
 			s.Waits = append(s.Waits, "hidden "+shortDuration(u.HideFor))
 		}
-		before := e.off[e.last[c.Address()]]
-		if e.shuts[before.why] {
-			before = deferral{} // the window may be open by then, and what is hidden is not hidden for longer
-		}
-		s.putOff(cmp.Or(s.deferral(), before, deferral{why: e.hideLeft(c, u.HideFor)}))
+		s.putOff(cmp.Or(s.deferral(), e.offBefore(c), deferral{why: e.hideLeft(c, u.HideFor)}))
 		e.add("drop", s)
 	}
+}
+
+// fillAgain fills what was written without a value after the back-fill. It comes before
+// all that is dropped: the values may be made of that.
+func (e *emitter) fillAgain(c *spec.Change, pending []migrations.Unit, deferred deferral) {
+	for _, u := range pending {
+		if u.Fill == nil {
+			continue
+		}
+		s := e.fill(c, *u.Fill, "")
+		s.Title += " that came since"
+		s.Cause = "rows may have been written without a value since the back-fill"
+		s.Needs = append(e.arrivals(c), e.before(c)...)
+		s.putOff(cmp.Or(deferred, e.offBefore(c)))
+		e.add("drop", s)
+	}
+}
+
+// offBefore is why the last step of the change was put off. A window that was shut then
+// may be open by now, and what is hidden is not hidden for longer.
+func (e *emitter) offBefore(c *spec.Change) deferral {
+	before := e.off[e.last[c.Address()]]
+	if e.shuts[before.why] {
+		return deferral{}
+	}
+	return before
 }
 
 // soak is the guard of a change's quiet time, and why it cannot be met within

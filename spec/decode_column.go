@@ -39,7 +39,7 @@ func dropColumn(n *node) *DropColumn {
 
 func setNotNull(n *node) *SetNotNull {
 	table, column := n.columnLabels()
-	return &SetNotNull{Table: table, Column: column, Range: n.rng()}
+	return &SetNotNull{Table: table, Column: column, Fill: n.str("fill"), Range: n.rng()}
 }
 
 func dropNotNull(n *node) *DropNotNull {
@@ -78,8 +78,7 @@ func (l *loader) fills(c *Change, ops []Operation, kept bool) {
 // fill gives rows that have no value in a column one. Those that have one are
 // right already.
 func (l *loader) fill(c *Change, o *SetNotNull, kept bool) {
-	n := l.operationNodes[o]
-	expression := "coalesce(" + quotedName(o.Column) + ", (" + n.str("fill") + "))"
+	n, expression := l.operationNodes[o], o.Filled()
 	for _, b := range c.Backfills {
 		if b.Table == o.Table {
 			b.Set = maps.Clone(b.Set)

@@ -3,10 +3,12 @@ package spec
 import "github.com/hashicorp/hcl/v2"
 
 // SetNotNull has a column that is there refuse nulls. In expand it does so at
-// once, in contract when nobody is left who may write them.
+// once, in contract when nobody is left who may write them. Fill is the value of rows
+// that have none; "" = there are none.
 type SetNotNull struct {
 	Table  Table
 	Column string
+	Fill   string `json:",omitempty"`
 	Range  hcl.Range
 }
 
@@ -43,6 +45,11 @@ type CommentOn struct {
 	Column  string
 	Comment string
 	Range   hcl.Range
+}
+
+// Filled is what the column is to have, which leaves alone what is there.
+func (o *SetNotNull) Filled() string {
+	return "coalesce(" + quotedName(o.Column) + ", (" + o.Fill + "))"
 }
 
 func (o *SetNotNull) operation()  {}
