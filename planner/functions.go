@@ -24,7 +24,7 @@ func (e *emitter) called(c *spec.Change, s *Step) {
 	if db == nil || db.Circumstances == nil {
 		return
 	}
-	for _, use := range usesOf(c) {
+	for _, use := range append(usesOf(c), formerNames(c)...) {
 		for _, f := range db.Circumstances.Functions {
 			switch {
 			case f.reads(use):
@@ -34,6 +34,17 @@ func (e *emitter) called(c *spec.Change, s *Step) {
 			}
 		}
 	}
+}
+
+// formerNames are those of tables that a contract retires.
+func formerNames(c *spec.Change) []Use {
+	var out []Use
+	for _, op := range c.Contract.Operations {
+		if o, ok := op.(*spec.RetireName); ok {
+			out = append(out, Use{Table: o.Table})
+		}
+	}
+	return out
 }
 
 // reads tells by the grammar, for bodies that are SQL.
