@@ -11,6 +11,14 @@ import (
 // isAuthors tells a trigger that is not pleat's.
 func (t Trigger) isAuthors() bool { return !strings.HasPrefix(t.Comment, "pleat:") }
 
+// FiredByUpdate tells whether the trigger is an author's, is on, and fires for each row of
+// which an UPDATE sets the columns.
+func (t Trigger) FiredByUpdate(columns []string) bool {
+	events, _, _ := strings.Cut(t.Definition, " ON ")
+	return t.isAuthors() && !t.Off && strings.Contains(events, " UPDATE") && strings.Contains(t.Definition, " FOR EACH ROW") &&
+		(len(t.Columns) == 0 || slices.ContainsFunc(t.Columns, func(c string) bool { return slices.Contains(columns, c) }))
+}
+
 // syncsBut are the triggers of changes that keep two shapes of the table in step,
 // but for that of one change.
 func (t *Table) syncsBut(change string) []Trigger {

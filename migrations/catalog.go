@@ -146,6 +146,7 @@ type Trigger struct {
 	Names      []string `json:"names,omitempty"`   // columns of the table that it names: of UPDATE OF, and in WHEN
 	Says       []string `json:"says,omitempty"`    // columns of the table whose names are words of its function's source, or of what that is called with
 	Stays      string   `json:"stays,omitempty"`   // why it cannot be made again; "" = it can
+	Off        bool     `json:"off,omitempty"`     // it does not fire for what sessions of clients write
 }
 
 // Constraint is one constraint of a table.

@@ -93,6 +93,7 @@ func (p *Plan) remarks(st *State) []string {
 			out = append(out, "as it is now, apply would be refused: "+o.Text)
 		}
 		out = append(out, v.sizes()...)
+		out = append(out, v.fired()...)
 		out = append(out, v.waits()...)
 		out = append(out, v.slots()...)
 		for _, unseen := range db.Circumstances.Unseen {
@@ -154,6 +155,32 @@ func (v *view) sizes() []string {
 			out = append(out, fmt.Sprintf("%s; its back-fill (step %d) writes about %s of WAL", about, s.number, sized(written(s.Step, t))))
 		case *BuildIndex:
 			out = append(out, fmt.Sprintf("%s; the index of step %d takes about %s", about, s.number, sized(written(s.Step, t))))
+		}
+	}
+	return out
+}
+
+// fired says which triggers the rows of back-fills fire, such as one that notes when a
+// row was changed.
+func (v *view) fired() []string {
+	var out []string
+	for _, s := range v.steps() {
+		a, fills := s.Action.(*Backfill)
+		t := v.table(s)
+		if !fills || t == nil {
+			continue
+		}
+		var columns, names []string
+		for _, set := range a.Set {
+			columns = append(columns, set.Column)
+		}
+		for _, g := range t.Triggers {
+			if g.FiredByUpdate(columns) {
+				names = append(names, g.Name)
+			}
+		}
+		if len(names) > 0 {
+			out = append(out, fmt.Sprintf("%s: each row that the back-fill (step %d) writes fires the trigger %s, as any UPDATE", s.Table, s.number, strings.Join(names, " and the trigger ")))
 		}
 	}
 	return out

@@ -290,11 +290,12 @@ func (r *reader) triggers() {
 		       array(select a.attname::text from pg_catalog.pg_attribute a
 		             where a.attrelid = g.tgrelid and a.attnum > 0 and not a.attisdropped and g.tgname not like 'zzz\_pleat\_%'
 		               and f.prosrc || ' ' || pg_catalog.replace(pg_catalog.encode(g.tgargs, 'escape'), '\000', ' ') ~*
-		                   ('(^|\W)' || pg_catalog.regexp_replace(a.attname, '(\W)', '\\\1', 'g') || '(\W|$)') order by a.attnum)
+		                   ('(^|\W)' || pg_catalog.regexp_replace(a.attname, '(\W)', '\\\1', 'g') || '(\W|$)') order by a.attnum),
+		       g.tgenabled in ('D', 'R')
 		from pg_catalog.pg_trigger g join pg_catalog.pg_proc f on f.oid = g.tgfoid
 		where g.tgrelid = any($1::oid[]) and not g.tgisinternal
 		order by g.tgrelid, g.tgname collate "C"`,
-		[]any{&g.Name, &g.Definition, &g.Function, &g.BeforeRow, &g.Comment, &g.Columns, &g.Names, &g.Says},
+		[]any{&g.Name, &g.Definition, &g.Function, &g.BeforeRow, &g.Comment, &g.Columns, &g.Names, &g.Says, &g.Off},
 		func(t *migrations.Table) { t.Triggers = append(t.Triggers, g) })
 }
 
