@@ -63,6 +63,7 @@ func (o addColumn) expand(l *lowering) bool {
 		a.begin(l.next.Table(o.Table))
 	}
 	if !there {
+		l.typed(o.Range, o.Table, l.next.Table(o.Table))
 		if of := l.next.Table(o.Table).PartitionOf; of != "" {
 			l.problem(o.Range, "Column of a partition", fmt.Sprintf("%s is a partition of %s, which has the columns. Add it there.", o.Table, of))
 		}

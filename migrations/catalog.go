@@ -74,6 +74,7 @@ type Table struct {
 	Partitioned    string       `json:"partitioned,omitempty"`    // pg_get_partkeydef(); "" = it has no partitions
 	Partitions     []Partition  `json:"partitions,omitempty"`     // by name
 	PartitionOf    string       `json:"partition_of,omitempty"`   // as spec.Table's text
+	Typed          string       `json:"typed,omitempty"`          // the type that it is a table OF, from which it has its columns
 	Children       []string     `json:"children,omitempty"`       // that inherit from it and are no partitions
 	Publications   []string     `json:"publications,omitempty"`   // by name
 	RowSecurity    bool         `json:"row_security,omitempty"`

@@ -24,6 +24,7 @@ func (l *lowering) checkDropColumn(o *spec.DropColumn, position int) {
 			"Column %s is part of the primary key of %s; dropping it would drop the key.", o.Column, o.Table))
 	}
 	switch c := t.Column(o.Column); {
+	case l.typed(o.Range, o.Table, t):
 	case c != nil && c.Inherited:
 		l.inherited(o.Range, o.Table, o.Column)
 	case t.PartitionOf != "":
@@ -56,6 +57,17 @@ func (l *lowering) checkDropColumn(o *spec.DropColumn, position int) {
 }
 
 // inherited refuses what Postgres does with a column only where it comes from.
+// typed refuses to change the columns of a table that has them from a type. What SQL
+// does with the table that is to run before is not known.
+func (l *lowering) typed(at hcl.Range, table spec.Table, t *Table) bool {
+	if t.Typed == "" || l.live.spokenOf(table.Name) {
+		return false
+	}
+	l.problem(at, "Columns of a type", fmt.Sprintf(
+		"%[1]s has the columns of the type %[2]s (CREATE TABLE … OF), and Postgres changes them there only. In an sql block of a change before this one: ALTER TABLE %[1]s NOT OF.", tableIdent(table), t.Typed))
+	return true
+}
+
 func (l *lowering) inherited(at hcl.Range, table spec.Table, column string) {
 	l.problem(at, "Inherited column", fmt.Sprintf(
 		"Column %s of %s comes from a table that this one inherits from: Postgres renames it and drops it there, for all tables at once, and not here.", column, table))

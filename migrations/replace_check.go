@@ -40,6 +40,8 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 	l.checkEnds(r, t)
 	const instead = "Make another table with the column as it is to be, keep it in step by a sync of the author's own (sql), and let the releases move to it."
 	switch {
+	case l.typed(r.Range, r.Table, t):
+		return
 	case t.PartitionOf != "":
 		l.problem(r.Range, "Table is one of several", fmt.Sprintf(
 			"%s is a partition of %s, and has the columns of that. Replace the column of %[2]s.", r.Table, t.PartitionOf))
@@ -75,11 +77,20 @@ func (l *lowering) checkDefault(r *spec.ReplaceColumn, c *Column) {
 		l.problem(r.Range, "Identity column of another type", fmt.Sprintf(
 			"%s.%s is an identity column, which %s cannot be. Give change_type a default.", r.Table, r.Column, r.Type))
 	case c.Default == "":
-	case !knownType(c.Type) && !sameType(c.Type, r.Type) && strings.Contains(c.Default, "::"+c.Type),
+	case !knownType(c.Type) && !sameType(c.Type, r.Type) && !elementsFit(c.Type, r.Type) && strings.Contains(c.Default, "::"+c.Type),
 		from != "" && to != "" && to != "text" && from != to: // to text, everything is assigned
 		l.problem(r.Range, "Default of the former type", fmt.Sprintf(
 			"%s.%s has the default %s, which is no value of %s. Give change_type a default.", r.Table, r.Column, c.Default, r.Type))
 	}
+}
+
+// elementsFit tells whether an array can be assigned to one of another type, as far as
+// their elements are well known.
+func elementsFit(from, to string) bool {
+	from, array := strings.CutSuffix(baseType(from), "[]")
+	to, both := strings.CutSuffix(baseType(to), "[]")
+	a, b := comparedAs(from), comparedAs(to)
+	return array && both && a != "" && b != "" && (a == b || b == "text")
 }
 
 // checkEnds refuses a type that the other end of a foreign key cannot be compared

@@ -74,6 +74,7 @@ func (o serveView) check(l *lowering, t *Table) bool {
 	case other != "":
 		l.problem(o.Range, "Table is in the middle of another change", fmt.Sprintf(
 			"The %s shows %s under other names. Rename once the change of that view is contracted.", other, o.Table))
+	case len(o.Columns) > 0 && l.typed(o.Range, o.Table, t):
 	case t.PartitionOf != "" && len(o.Columns) > 0:
 		l.problem(o.Range, "Column of a partition", fmt.Sprintf(
 			"%s is a partition of %s, which has the columns. Rename it there.", o.Table, t.PartitionOf))

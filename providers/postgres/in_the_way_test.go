@@ -99,6 +99,34 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 			setup: "alter table users add doc json", change: "expand {\n\tadd_unique \"users\" \"docs\" {\n\t\tcolumns = [\"doc\"]\n\t}\n}",
 			want: "could not identify an ordering operator for type json",
 		},
+		"a column of a type": {
+			setup:  "create type person as (name text); create table people of person",
+			change: "contract {\n\tdrop_column \"people\" \"name\" {}\n}", want: `Columns of a type; "public"."people" has the columns of the type public.person`,
+		},
+		"a column for a table of a type": {
+			setup:  "create type person as (name text); create table people of person",
+			change: "expand {\n\tadd_column \"people\" \"more\" {\n\t\ttype = \"text\"\n\t}\n}", want: "Columns of a type",
+		},
+		"a column of a type, and another type": {
+			setup:  "create type person as (name text); create table people of person (primary key (name))",
+			change: "change_type \"people\" \"name\" {\n\ttype = \"varchar(99)\"\n}", want: "Columns of a type",
+		},
+		"a column of a type, and another name": {
+			setup:  "create type person as (name text); create table people of person (primary key (name))",
+			change: "rename_column \"people\" \"name\" {\n\tto = \"label\"\n\tserve = \"views\"\n}", want: "Columns of a type",
+		},
+		"a table of a type, which gets another name": {
+			setup:  "create type person as (name text); create table people of person",
+			change: "rename_table \"people\" {\n\tto = \"persons\"\n}", want: "no diagnostics",
+		},
+		"a default that is an array of another type": {
+			setup:  "alter table users add tags varchar[] default '{}'",
+			change: "change_type \"users\" \"tags\" {\n\ttype = \"integer[]\"\n}", want: "Default of the former type",
+		},
+		"a default that is an array, of which the elements fit": {
+			setup:  "alter table users add tags varchar[] default '{}'",
+			change: "change_type \"users\" \"tags\" {\n\ttype = \"text[]\"\n}", want: "no diagnostics",
+		},
 		"a column from elsewhere": {
 			setup:  "create table people (name text); alter table users inherit people",
 			change: dropName, want: "Inherited column; Column name of users comes from a table that this one inherits from",
