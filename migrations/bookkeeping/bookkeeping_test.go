@@ -48,6 +48,21 @@ func TestMigrateTwiceIsMigrateOnce(t *testing.T) {
 	complete(t, pgtest.Connect(t, url))
 }
 
+// The server writes to no table that is published unless it can tell its rows apart.
+func TestTablesCanBePublished(t *testing.T) {
+	url := pgtest.New(t).Database(t)
+	pgtest.Exec(t, url, "create publication everything for all tables")
+	if err := bookkeeping.Migrate(t.Context(), spec.Plain(url)); err != nil {
+		t.Fatal(err)
+	}
+	blind := pgtest.Value[int](t, pgtest.Connect(t, url), `
+		select count(*) from pg_class c where relnamespace = 'pleat'::regnamespace and relkind = 'r' and relreplident <> 'f'
+		  and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)`)
+	if blind > 0 {
+		t.Errorf("of %d tables the rows cannot be told apart", blind)
+	}
+}
+
 func TestTenMigrateAtOnce(t *testing.T) {
 	url := pgtest.New(t).Database(t)
 	var all sync.WaitGroup

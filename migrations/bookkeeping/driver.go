@@ -152,5 +152,10 @@ func ensureVersionTable(ctx context.Context, tx conn.Tx) error {
 		}
 	}
 	_, err = tx.Exec(ctx, "create table if not exists pleat.schema_version (version integer not null)")
+	if err != nil {
+		return err
+	}
+	// Where all tables are published, the server deletes no row that it cannot tell apart.
+	_, err = tx.Exec(ctx, "alter table pleat.schema_version replica identity full")
 	return err
 }
