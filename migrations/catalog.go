@@ -15,6 +15,10 @@ type Catalog struct {
 	// none, by the same form, as Postgres describes them: "view people".
 	Others map[string]string `json:"-"`
 
+	// Dotted are relations and extended statistics with a dot in their names or in that of
+	// their schema, by the same form, which names something else then.
+	Dotted map[string]bool `json:"-"`
+
 	// Enums are the labels of enum types, in their order, by spec.Table's text
 	// form; one that does not exist is absent.
 	Enums map[string][]string `json:"enums,omitempty"`

@@ -2,6 +2,9 @@ package migrations
 
 import (
 	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"pleat/spec"
 )
@@ -31,4 +34,44 @@ func (l *lowering) holder(name spec.Table) string {
 		return ""
 	}
 	return l.live.Others[name.String()]
+}
+
+// dotted refuses to make again, or to put together, what hangs on a table and cannot be
+// named: a text has one dot, behind the schema.
+func (l *lowering) dotted(at hcl.Range, name spec.Table, t *Table) bool {
+	var found []string
+	add := func(name string) {
+		if l.live.Dotted[name] {
+			found = append(found, fmt.Sprintf("%q", name))
+		}
+	}
+	for _, v := range t.Views {
+		add(v.Name)
+	}
+	for _, k := range t.References {
+		add(k.Table)
+		addPartitions(k.Partitions, add)
+	}
+	for _, k := range t.Constraints {
+		add(k.References)
+	}
+	for _, s := range t.Statistics {
+		add(s.Name)
+	}
+	for _, c := range t.Columns {
+		add(c.Sequence)
+	}
+	addPartitions(t.Partitions, add)
+	if len(found) == 0 {
+		return false
+	}
+	l.problem(at, "Name with a dot in it", fmt.Sprintf(
+		"What hangs on %s has a dot in its name, by which pleat tells a schema from what is in it: %s. Give it another name by ALTER … RENAME before.", name, strings.Join(found, ", ")))
+	return true
+}
+
+func addPartitions(partitions []Partition, add func(name string)) {
+	for _, p := range partitions {
+		add(p.Table)
+	}
 }

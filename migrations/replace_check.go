@@ -36,6 +36,9 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 		l.unknownColumn(r.Range, r.Table, t, r.Column)
 		return
 	}
+	if l.dotted(r.Range, r.Table, t) {
+		return
+	}
 	l.checkDefault(r, c)
 	l.checkEnds(r, t)
 	const instead = "Make another table with the column as it is to be, keep it in step by a sync of the author's own (sql), and let the releases move to it."

@@ -83,6 +83,28 @@ func others(ctx context.Context, c *pgx.Conn, indexes []spec.Table, cat *migrati
 	return nil
 }
 
+// dotted are the relations and extended statistics with a dot in their names or in that
+// of their schema; nil: none.
+func dotted(ctx context.Context, c *pgx.Conn) (map[string]bool, error) {
+	rows, err := c.Query(ctx, `
+		select case n.nspname when 'public' then '' else n.nspname || '.' end || o.name
+		from (select relnamespace, relname from pg_catalog.pg_class union all select stxnamespace, stxname from pg_catalog.pg_statistic_ext) as o (schema, name)
+		join pg_catalog.pg_namespace n on n.oid = o.schema
+		where pg_catalog.strpos(o.name, '.') > 0 or pg_catalog.strpos(n.nspname, '.') > 0`)
+	if err != nil {
+		return nil, fmt.Errorf("looking for names with a dot: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	found := map[string]bool{}
+	for _, name := range names {
+		found[name] = true
+	}
+	return found, nil
+}
+
 // taken notes that a relation which is no table of the catalog has a name.
 func taken(cat *migrations.Catalog, name spec.Table, other string) {
 	if cat.Others == nil {

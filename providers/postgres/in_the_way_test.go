@@ -127,6 +127,22 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 			setup:  "alter table users add tags varchar[] default '{}'",
 			change: "change_type \"users\" \"tags\" {\n\ttype = \"text[]\"\n}", want: "no diagnostics",
 		},
+		"a key of a table with a dot": {
+			setup: `create table "a.b" (u int references users)`, change: widerID, want: `Name with a dot in it; What hangs on users has a dot in its name, by which pleat tells a schema from what is in it: "a.b"`,
+		},
+		"a view with a dot": {
+			setup: `create view "my.view" as select id from users; create view top as select id from "my.view"`, change: widerID, want: `what is in it: "my.view". `,
+		},
+		"a sequence and statistics with a dot": {
+			setup: `alter sequence users_id_seq rename to "s.q"; create statistics "s.t" on id, name from users`, change: widerID, want: `what is in it: "s.t", "s.q". `,
+		},
+		"a partition with a dot": {
+			setup:  `create table days (at date) partition by range (at); create table "days.rest" partition of days default`,
+			change: "expand {\n\tcreate_index \"days_at\" {\n\t\ttable = \"days\"\n\t\tcolumns = [\"at\"]\n\t}\n}", want: `what is in it: "days.rest". `,
+		},
+		"a dot behind a schema": {
+			setup: `create schema a; create table a.b (u int references users); create table "c.d" ()`, change: widerID, want: "no diagnostics",
+		},
 		"a column from elsewhere": {
 			setup:  "create table people (name text); alter table users inherit people",
 			change: dropName, want: "Inherited column; Column name of users comes from a table that this one inherits from",

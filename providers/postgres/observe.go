@@ -78,6 +78,9 @@ func observe(ctx context.Context, c *pgx.Conn, scope Scope, db *planner.Database
 	if err = others(ctx, c, scope.Indexes, db.Catalog); err != nil {
 		return err
 	}
+	if db.Catalog.Dotted, err = dotted(ctx, c); err != nil {
+		return err
+	}
 	if err = fit(ctx, c, db.Catalog, scope.Retyped); err != nil {
 		return err
 	}
