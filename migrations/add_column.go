@@ -67,6 +67,7 @@ func (o addColumn) expand(l *lowering) bool {
 		if of := l.next.Table(o.Table).PartitionOf; of != "" {
 			l.problem(o.Range, "Column of a partition", fmt.Sprintf("%s is a partition of %s, which has the columns. Add it there.", o.Table, of))
 		}
+		l.checkRoom(o.Range, o.Table)
 		l.checkServed(o, o.Table)
 		l.checkAddable(o.AddColumn, a)
 		t := l.next.Table(o.Table)

@@ -90,6 +90,10 @@ type Table struct {
 	// catalog that is projected to a phase before that.
 	KeyToCome *KeyToCome `json:"-"`
 
+	// Used is how many columns it has had, dropped ones among them, where that is near
+	// what a table can have; 0 = it is not.
+	Used int `json:"-"`
+
 	// Rows and Bytes are estimates; they decide nothing and are in no read set.
 	Rows  int64 `json:"rows,omitempty"`
 	Bytes int64 `json:"bytes,omitempty"`

@@ -28,6 +28,19 @@ func (l *lowering) checkPart(what, sql string, c spec.Column, at hcl.Range) bool
 	return false
 }
 
+// checkRoom refuses one more column than a table can have.
+func (l *lowering) checkRoom(at hcl.Range, name spec.Table) {
+	const most = 1600
+	t := l.next.Table(name)
+	if t.Used == 0 {
+		return
+	}
+	if t.Used++; t.Used > most {
+		l.problem(at, "No room for a column", fmt.Sprintf(
+			"A table can have %d columns, and those that were dropped count. %s has room for no more: have the column in another table, or copy the rows to a table of their own.", most, name))
+	}
+}
+
 // checkAddable refuses what breaks the releases that write the table, or
 // rewrites it under a lock that nobody can pass.
 func (l *lowering) checkAddable(o *spec.AddColumn, a addition) {

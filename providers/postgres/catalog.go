@@ -150,6 +150,7 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 		select distinct c.oid, n.nspname, c.relname, coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), ''),
 		       greatest(c.reltuples, 0)::bigint, case when c.relkind in ('r', 'p') then pg_catalog.pg_relation_size(c.oid) else 0 end,
 		       coalesce(pg_catalog.pg_get_partkeydef(c.oid), ''), c.relrowsecurity,
+		       case when c.relnatts < 1500 then 0 else c.relnatts end,
 		       case when c.reloftype = 0 then '' else pg_catalog.format_type(c.reloftype, null) end,
 		       coalesce((select case p.nspname when 'public' then '' else p.nspname || '.' end || k.relname
 		                 from pg_catalog.pg_inherits h join pg_catalog.pg_class k on k.oid = h.inhparent
@@ -169,7 +170,7 @@ func (r *reader) find(ctx context.Context, tables []spec.Table, cat *migrations.
 	var t migrations.Table
 	var viewed, published bool
 	var other string
-	_, err = pgx.ForEachRow(rows, []any{&oid, &name.Schema, &name.Name, &t.Comment, &t.Rows, &t.Bytes, &t.Partitioned, &t.RowSecurity, &t.Typed, &t.PartitionOf, &viewed, &published, &other}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &name.Schema, &name.Name, &t.Comment, &t.Rows, &t.Bytes, &t.Partitioned, &t.RowSecurity, &t.Used, &t.Typed, &t.PartitionOf, &viewed, &published, &other}, func() error {
 		if other != "" {
 			taken(cat, name, other)
 			return nil

@@ -143,6 +143,13 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		"a dot behind a schema": {
 			setup: `create schema a; create table a.b (u int references users); create table "c.d" ()`, change: widerID, want: "no diagnostics",
 		},
+		"columns that were dropped, and one for which there is no room": {
+			setup: `do $$ begin
+				execute (select 'alter table users ' || string_agg('add c' || i || ' bool', ', ') from generate_series(1, 1597) i);
+				alter table users drop c1;
+			end $$`,
+			change: "expand {\n\tadd_column \"users\" \"one\" {\n\t\ttype = \"text\"\n\t}\n\tadd_column \"users\" \"two\" {\n\t\ttype = \"text\"\n\t}\n}", want: "a.pleat.hcl:9,2-26: No room for a column; A table can have 1600 columns",
+		},
 		"a column from elsewhere": {
 			setup:  "create table people (name text); alter table users inherit people",
 			change: dropName, want: "Inherited column; Column name of users comes from a table that this one inherits from",
