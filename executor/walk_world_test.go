@@ -504,7 +504,7 @@ func (w *walker) did(s planner.Step, before map[string]int, crashed int, err err
 	}
 	promised := w.promises[w.ticket.Run]
 	for process, was := range before {
-		floor := w.floor(promised, process, back(s))
+		floor := w.floor(promised, process, s)
 		if after := sum(w.serving(process)); after < min(was, floor)-crashed {
 			w.breaks("%s %s: %d of %s serve after it and %d before, where %d were promised", s.Kind, s.Title, after, process, was, floor)
 		}
@@ -532,14 +532,17 @@ func (w *walker) joined(a *planner.Attach) {
 
 // floor is how many of a process a run keeps: on the way back it goes to what is left
 // there, and what of the old went by itself holds nothing up where nobody gives it
-// requests.
-func (w *walker) floor(p promise, process string, back bool) int {
+// requests. A canary that fails loses its share at once, however many the others are.
+func (w *walker) floor(p promise, process string, s planner.Step) int {
 	floor, least := p.floor[process], 0
-	switch {
-	case back && w.gives(process):
+	if w.gives(process) {
 		least = min(floor, 1)
-		fallthrough
-	case back:
+	}
+	weigh, ok := s.Action.(*planner.Weigh)
+	switch {
+	case back(s) && ok && len(weigh.Shares) > 0 && share(weigh.Split, weigh.Release) == 0:
+		return least
+	case back(s):
 		return max(floor-(w.crashed("")-p.crashes), least)
 	case !w.gives(process):
 		return floor - (w.crashed(p.shape.version()) - p.old)

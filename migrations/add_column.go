@@ -64,7 +64,7 @@ func (o addColumn) expand(l *lowering) bool {
 	}
 	if !there {
 		l.typed(o.Range, o.Table, l.next.Table(o.Table))
-		if of := l.next.Table(o.Table).PartitionOf; of != "" {
+		if of := l.next.Table(o.Table).PartitionOf; of != "" && !isBeside(o.Column.Name) {
 			l.problem(o.Range, "Column of a partition", fmt.Sprintf("%s is a partition of %s, which has the columns. Add it there.", o.Table, of))
 		}
 		l.checkRoom(o.Range, o.Table)

@@ -69,9 +69,9 @@ func (o addExclusion) checkElement(l *lowering, element string) {
 
 // ask leaves operators, and what else is behind a column or an expression, to the
 // server that makes the constraint.
-func (o addExclusion) ask(l *lowering) {
+func (o addExclusion) ask(l *lowering, u Unit) {
 	unit, t := o.id(), l.next.Table(o.Table)
-	l.nameFree(o.unit(l), spec.Table{Schema: o.Table.Schema, Name: o.Name})
+	l.nameFree(u, spec.Table{Schema: o.Table.Schema, Name: o.Name})
 	for i, element := range o.Elements {
 		l.askElement(expression{
 			unit: unit, at: o.At.Of(spec.Element("elements", i), o.Range), table: o.Table, of: t,
@@ -121,8 +121,9 @@ func (o addExclusion) warn(l *lowering, u *Unit) {
 
 func (o addExclusion) expand(l *lowering) bool {
 	if o.check(l) {
-		l.program.Expand = append(l.program.Expand, o.unit(l))
-		o.ask(l)
+		u := o.unit(l)
+		l.program.Expand = append(l.program.Expand, u)
+		o.ask(l, u)
 		o.appear(l)
 	}
 	return true
@@ -134,7 +135,7 @@ func (o addExclusion) contract(l *lowering, _ int) bool {
 		u := o.unit(l)
 		u.Verb = "enforce"
 		l.program.Hide = append(l.program.Hide, u)
-		o.ask(l)
+		o.ask(l, u)
 	}
 	return true
 }
