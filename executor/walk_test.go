@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -25,6 +26,14 @@ const (
 	fewWalks  = 1_200
 	manyWalks = 100_000 // with PLEAT_TEST_LONG
 )
+
+// What broke is printed with the seed that repeats it. A file of it would have it
+// walked again whenever the test is, by whoever asks for other walks.
+func init() {
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
+		panic(err)
+	}
+}
 
 // TestWalks has a service go from release to release by any strategy, again and
 // again, while answers are late, lost or doubled, instances fail, crash or do not
