@@ -52,7 +52,7 @@ demo: build ## releases and a schema change under load, then one that fails; les
 	@CGO_ENABLED=0 $(BUILD) -o bin/demo ./examples/users/demo
 	@$(WITH_POSTGRES) bin/demo
 
-test: build ## the whole suite; 7 to 15 minutes on two cores
+test: build ## the whole suite; 10 to 20 minutes on two cores
 	@mkdir -p .build && rm -f .build/again.txt
 	@$(WITH_CC) && $(WITH_PROMETHEUS) && $(WITH_POSTGRES) $(TWICE); status=$$?; \
 		if [ -s .build/again.txt ]; then echo "tried again:"; cat .build/again.txt; fi; exit $$status

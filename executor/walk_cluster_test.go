@@ -3,10 +3,8 @@ package executor_test
 import (
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pleat/executor"
@@ -65,17 +63,11 @@ func TestASmallerClusterIsWhole(t *testing.T) {
 	for _, s := range []shape{four, three, next} {
 		s.spec(t)
 	}
-	var w *walker
-	synctest.Test(t, func(*testing.T) {
-		w = newWalker()
-		w.cluster(setting{Cluster: true, Promote: true})
+	told(t, setting{Cluster: true, Promote: true}, func(w *walker) {
 		for _, s := range []shape{four, three, next} {
 			w.arrive(t, s)
 		}
 	})
-	if len(w.broken) > 0 {
-		t.Errorf("%s\n%s", w.broken, strings.Join(w.story, "\n"))
-	}
 }
 
 // A member that went by itself stays one where a start of it takes too long and the
@@ -87,19 +79,16 @@ func TestAMemberThatComesBackLateStaysOne(t *testing.T) {
 	for _, s := range []shape{old, fresh} {
 		s.spec(t)
 	}
-	var w *walker
 	end := ""
-	synctest.Test(t, func(*testing.T) {
-		w = newWalker()
-		w.cluster(setting{Cluster: true})
+	w := told(t, setting{Cluster: true}, func(w *walker) {
 		w.arrive(t, old)
 		w.crash(2)
 		w.calls, w.incidents = 0, []incident{{What: "lags", At: 1}}
 		end = w.turn(t, turn{Shape: old})
 		w.arrive(t, fresh)
 	})
-	if len(w.broken) > 0 || end != string(executor.RolledBack) {
-		t.Errorf("%s: %s\n%s", end, w.broken, strings.Join(w.story, "\n"))
+	if end != string(executor.RolledBack) {
+		t.Errorf("%s\n%s", end, w.text())
 	}
 }
 
@@ -115,10 +104,7 @@ func TestNobodyTakesWritesBesideOneThatIsPromoted(t *testing.T) {
 	}
 	met := false
 	for at := range 20 {
-		var w *walker
-		synctest.Test(t, func(*testing.T) {
-			w = newWalker()
-			w.cluster(setting{Cluster: true, Promote: true})
+		told(t, setting{Cluster: true, Promote: true}, func(w *walker) {
 			w.arrive(t, old)
 			w.calls, w.incidents = 0, []incident{{What: "die while", At: at + 1}}
 			if end := w.turn(t, turn{Shape: fresh}); end == "killed" {
@@ -127,9 +113,6 @@ func TestNobodyTakesWritesBesideOneThatIsPromoted(t *testing.T) {
 			}
 			w.arrive(t, fresh)
 		})
-		if len(w.broken) > 0 {
-			t.Errorf("%s\n%s", w.broken, strings.Join(w.story, "\n"))
-		}
 	}
 	if !met {
 		t.Error("pleat never died")

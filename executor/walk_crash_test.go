@@ -3,7 +3,6 @@ package executor_test
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pleat/executor"
@@ -30,18 +29,16 @@ func TestACrashTakesNothingElseDown(t *testing.T) {
 		"fewer":          {with(1, "rolling", 1), incident{What: "an instance crashes", At: 1, Which: 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var w *walker
 			end := ""
 			one.spec(t)
 			c.to.spec(t)
-			synctest.Test(t, func(*testing.T) {
-				w = newWalker()
+			w := told(t, setting{}, func(w *walker) {
 				w.arrive(t, one)
 				w.calls, w.incidents = 0, []incident{c.what}
 				end = w.turn(t, turn{Shape: c.to})
 			})
-			if len(w.broken) > 0 || end != string(executor.RolledBack) {
-				t.Errorf("%s: %s\n%s", end, w.broken, strings.Join(w.story, "\n"))
+			if end != string(executor.RolledBack) {
+				t.Errorf("%s\n%s", end, w.text())
 			}
 		})
 	}
@@ -55,16 +52,14 @@ func TestWhatIsOnItsWayOutServesNobody(t *testing.T) {
 	for _, s := range []shape{old, fresh, last} {
 		s.spec(t)
 	}
-	var w *walker
-	synctest.Test(t, func(*testing.T) {
-		w = newWalker()
+	w := told(t, setting{}, func(w *walker) {
 		w.arrive(t, old)
 		w.calls, w.incidents = 0, []incident{{What: "linger for long", At: 2}}
 		w.turn(t, turn{Shape: fresh})
 		w.turn(t, turn{Shape: last})
 	})
-	if story := strings.Join(w.story, "\n"); len(w.broken) > 0 || !strings.Contains(story, "stop users r3 web 1") {
-		t.Errorf("%s\n%s", w.broken, story)
+	if story := w.text(); !strings.Contains(story, "stop users r3 web 1") {
+		t.Error(story)
 	}
 }
 
@@ -77,17 +72,15 @@ func TestAStartWhoseAnswerWasLostHasToStay(t *testing.T) {
 		s.spec(t)
 	}
 	const start = 2 // the call
-	var w *walker
 	end := ""
-	synctest.Test(t, func(*testing.T) {
-		w = newWalker()
+	w := told(t, setting{}, func(w *walker) {
 		w.arrive(t, old)
 		w.calls, w.incidents = 0, []incident{{What: "lost", At: start}}
 		time.AfterFunc(500*time.Millisecond, func() { w.crash(0) })
 		end = w.turn(t, turn{Shape: fresh})
 	})
-	story := strings.Join(w.story, "\n")
-	if len(w.broken) > 0 || end != string(executor.RolledBack) || !strings.Contains(story, "r2 web.1 crashes") {
-		t.Errorf("%s: %s\n%s", end, w.broken, story)
+	story := w.text()
+	if end != string(executor.RolledBack) || !strings.Contains(story, "r2 web.1 crashes") {
+		t.Errorf("%s\n%s", end, story)
 	}
 }

@@ -2,9 +2,7 @@ package executor_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pleat/planner"
@@ -61,16 +59,13 @@ func TestALateCallIsNoLackOfProgress(t *testing.T) {
 	for _, s := range []shape{old, fresh} {
 		s.spec(t)
 	}
-	var w *walker
 	end := ""
-	synctest.Test(t, func(*testing.T) {
-		w = newWalker()
-		w.cluster(setting{Cluster: true})
+	w := told(t, setting{Cluster: true}, func(w *walker) {
 		w.arrive(t, old)
 		w.calls, w.incidents = 0, []incident{{What: "too slow", At: 1}, {What: "comes too slowly", At: 1}}
 		end = w.turn(t, turn{Shape: fresh})
 	})
-	if len(w.broken) > 0 || end != "complete" {
-		t.Errorf("%s: %s\n%s", end, w.broken, strings.Join(w.story, "\n"))
+	if end != "complete" {
+		t.Errorf("%s\n%s", end, w.text())
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -26,14 +25,6 @@ const (
 	fewWalks  = 1_200
 	manyWalks = 100_000 // with PLEAT_TEST_LONG
 )
-
-// What broke is printed with the seed that repeats it. A file of it would have it
-// walked again whenever the test is, by whoever asks for other walks.
-func init() {
-	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
-		panic(err)
-	}
-}
 
 // TestWalks has a service go from release to release by any strategy, again and
 // again, while answers are late, lost or doubled, instances fail, crash or do not
@@ -106,7 +97,7 @@ func takeWalk(t *testing.T, r *rapid.T, ends *tally) {
 	var w *walker
 	synctest.Test(t, func(*testing.T) {
 		w = newWalker()
-		defer func() { w.left.Wait() }() // once this ends, no clock goes on for them
+		defer w.left.Wait() // once this ends, no clock goes on for them
 		defer func() {
 			if v := recover(); v != nil {
 				w.breaks("%v\n%s", v, debug.Stack())
@@ -116,9 +107,30 @@ func takeWalk(t *testing.T, r *rapid.T, ends *tally) {
 		w.walk(t, turns, incidents, ends)
 	})
 	if len(w.broken) > 0 {
-		r.Fatalf("%s\n%s", strings.Join(w.broken, "\n"), strings.Join(w.story, "\n"))
+		r.Fatalf("%s\n%s", strings.Join(w.broken, "\n"), w.text())
 	}
 }
+
+// told is a walk that goes as it is written, in a world with or without a router. What
+// breaks in it is an error.
+func told(t *testing.T, in setting, story func(w *walker)) *walker {
+	t.Helper()
+	var w *walker
+	synctest.Test(t, func(*testing.T) {
+		w = newWalker()
+		defer w.left.Wait() // once this ends, no clock goes on for them
+		w.routed = in.Router
+		w.cluster(in)
+		story(w)
+	})
+	if len(w.broken) > 0 {
+		t.Errorf("%s\n%s", strings.Join(w.broken, "\n"), w.text())
+	}
+	return w
+}
+
+// text is what happened, line by line.
+func (w *walker) text() string { return strings.Join(w.story, "\n") }
 
 // walk begins and ends where nothing goes wrong.
 func (w *walker) walk(t *testing.T, turns []turn, incidents []incident, ends *tally) {

@@ -3,7 +3,6 @@ package executor_test
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"pleat/executor"
 )
@@ -20,18 +19,15 @@ func TestWhoWasReplacedGetsNothingWhileAnotherIsRolledOut(t *testing.T) {
 		s.spec(t)
 	}
 	const all = 4 // the call that gives r1 all of the requests
-	var w *walker
 	var ends []string
-	synctest.Test(t, func(*testing.T) {
-		w = newWalker()
-		w.routed = true
+	w := told(t, setting{Router: true}, func(w *walker) {
 		w.arrive(t, old)
 		w.calls, w.incidents = 0, []incident{{What: "die after", At: all}}
 		ends = append(ends, w.turn(t, turn{Shape: taken}), w.turn(t, turn{Shape: next}))
 	})
-	story := strings.Join(w.story, "\n")
-	if len(w.broken) > 0 || ends[0] != "killed" || ends[1] != string(executor.Complete) || !strings.Contains(story, "weight users r1 100%: <nil>\nkilled") {
-		t.Errorf("%s: %s\n%s", ends, w.broken, story)
+	story := w.text()
+	if ends[0] != "killed" || ends[1] != string(executor.Complete) || !strings.Contains(story, "weight users r1 100%: <nil>\nkilled") {
+		t.Errorf("%s\n%s", ends, story)
 	}
 }
 
@@ -57,20 +53,16 @@ func TestWhoWentByItselfGetsRequestsOnceItIsBack(t *testing.T) {
 		"gone after it was tried":   {smoked, []incident{{What: "an instance crashes", At: 3, Which: firstOfNew}}, executor.RolledBack},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var w *walker
 			end := ""
 			old.spec(t)
 			c.to.spec(t)
-			synctest.Test(t, func(*testing.T) {
-				w = newWalker()
-				w.routed = true
-				w.cluster(setting{Cluster: true})
+			w := told(t, setting{Cluster: true, Router: true}, func(w *walker) {
 				w.arrive(t, old)
 				w.calls, w.incidents = 0, c.incidents
 				end = w.turn(t, turn{Shape: c.to})
 			})
-			if story := strings.Join(w.story, "\n"); len(w.broken) > 0 || end != string(c.want) || !strings.Contains(story, "r2 web.1 crashes") {
-				t.Errorf("%s: %s\n%s", end, w.broken, story)
+			if story := w.text(); end != string(c.want) || !strings.Contains(story, "r2 web.1 crashes") {
+				t.Errorf("%s\n%s", end, story)
 			}
 		})
 	}
@@ -94,11 +86,8 @@ func TestWhoWasTriedByARunThatWasCutShortIsTriedAgain(t *testing.T) {
 		"and does not pass": {[]incident{{What: "fail", At: 1}}, executor.RolledBack},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var w *walker
 			var ends []string
-			synctest.Test(t, func(*testing.T) {
-				w = newWalker()
-				w.routed = true
+			w := told(t, setting{Router: true}, func(w *walker) {
 				w.arrive(t, old)
 				w.calls, w.incidents = 0, []incident{{What: "die before", At: attach}}
 				ends = append(ends, w.turn(t, turn{Shape: fresh}))
@@ -107,8 +96,8 @@ func TestWhoWasTriedByARunThatWasCutShortIsTriedAgain(t *testing.T) {
 				w.calls, w.incidents = 0, c.again
 				ends = append(ends, w.turn(t, turn{Shape: fresh}))
 			})
-			if len(w.broken) > 0 || ends[0] != "killed" || ends[1] != string(c.want) {
-				t.Errorf("%s: %s\n%s", ends, w.broken, strings.Join(w.story, "\n"))
+			if ends[0] != "killed" || ends[1] != string(c.want) {
+				t.Errorf("%s\n%s", ends, w.text())
 			}
 		})
 	}
@@ -124,19 +113,15 @@ func TestAClusterGetsRequestsWhereSharesWereLeft(t *testing.T) {
 		s.spec(t)
 	}
 	const all = 4 // the call that gives r2 all of the requests
-	var w *walker
 	end := ""
-	synctest.Test(t, func(*testing.T) {
-		w = newWalker()
-		w.routed = true
-		w.cluster(setting{Cluster: true})
+	w := told(t, setting{Cluster: true, Router: true}, func(w *walker) {
 		w.arrive(t, old)
 		w.calls, w.incidents = 0, []incident{{What: "die after", At: all}}
 		end = w.turn(t, turn{Shape: taken})
 		w.arrive(t, next)
 	})
-	if len(w.broken) > 0 || end != "killed" {
-		t.Errorf("%s: %s\n%s", end, w.broken, strings.Join(w.story, "\n"))
+	if end != "killed" {
+		t.Errorf("%s\n%s", end, w.text())
 	}
 }
 
@@ -151,20 +136,16 @@ func TestAMemberWithoutRequestsIsReplaced(t *testing.T) {
 	}
 	const roles = 3 // the call after start and attach
 	for which := range old.Web {
-		var w *walker
 		end := ""
-		synctest.Test(t, func(*testing.T) {
-			w = newWalker()
-			w.routed = true
-			w.cluster(setting{Cluster: true})
+		w := told(t, setting{Cluster: true, Router: true}, func(w *walker) {
 			w.arrive(t, old)
 			w.crash(which)
 			w.calls, w.incidents = 0, []incident{{What: "refuse", At: roles}}
 			end = w.turn(t, turn{Shape: old})
 			w.arrive(t, fresh)
 		})
-		if len(w.broken) > 0 || end != string(executor.RolledBack) {
-			t.Errorf("member %d: %s: %s\n%s", which, end, w.broken, strings.Join(w.story, "\n"))
+		if end != string(executor.RolledBack) {
+			t.Errorf("member %d: %s\n%s", which, end, w.text())
 		}
 	}
 }

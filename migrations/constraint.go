@@ -218,11 +218,9 @@ func (l *lowering) anotherDefinition(u Unit) {
 }
 
 func anotherDefinition(u Unit) *hcl.Diagnostic {
-	return &hcl.Diagnostic{
-		Severity: hcl.DiagError, Summary: "Constraint with another definition", Subject: u.Source.Ptr(),
-		Detail: fmt.Sprintf("There is a %s already:\n  %s\nThis change would make:\n  %s\nGive it another name, or write it as it is there.",
-			u.Title, u.unlike, u.like),
-	}
+	return refused(u.Source, "Constraint with another definition", fmt.Sprintf(
+		"There is a %s already:\n  %s\nThis change would make:\n  %s\nGive it another name, or write it as it is there.",
+		u.Title, u.unlike, u.like))
 }
 
 // Conflicts are about what stands in the way of units that did not run: objects

@@ -105,11 +105,9 @@ func (o createTable) another(l *lowering) *hcl.Diagnostic {
 	if len(lacks) == 0 {
 		return nil
 	}
-	return &hcl.Diagnostic{
-		Severity: hcl.DiagError, Summary: "Table with other columns", Subject: o.Range.Ptr(),
-		Detail: fmt.Sprintf("There is a table %s already, without %s of this change: it has %s. Give this one another name, write it as it is there, or add to that by add_column in another change.",
-			o.Table, strings.Join(lacks, ", "), strings.Join(have, ", ")),
-	}
+	return refused(o.Range, "Table with other columns", fmt.Sprintf(
+		"There is a table %s already, without %s of this change: it has %s. Give this one another name, write it as it is there, or add to that by add_column in another change.",
+		o.Table, strings.Join(lacks, ", "), strings.Join(have, ", ")))
 }
 
 // locks are those that dropping the table takes, its own before its partitions'.

@@ -56,7 +56,6 @@ func (l *lowering) checkDropColumn(o *spec.DropColumn, position int) {
 	})
 }
 
-// inherited refuses what Postgres does with a column only where it comes from.
 // typed refuses to change the columns of a table that has them from a type. What SQL
 // does with the table that is to run before is not known.
 func (l *lowering) typed(at hcl.Range, table spec.Table, t *Table) bool {
@@ -68,6 +67,7 @@ func (l *lowering) typed(at hcl.Range, table spec.Table, t *Table) bool {
 	return true
 }
 
+// inherited refuses what Postgres does with a column only where it comes from.
 func (l *lowering) inherited(at hcl.Range, table spec.Table, column string) {
 	l.problem(at, "Inherited column", fmt.Sprintf(
 		"Column %s of %s comes from a table that this one inherits from: Postgres renames it and drops it there, for all tables at once, and not here.", column, table))

@@ -70,17 +70,17 @@ func (o addExclusion) checkElement(l *lowering, element string) {
 // ask leaves operators, and what else is behind a column or an expression, to the
 // server that makes the constraint.
 func (o addExclusion) ask(l *lowering, u Unit) {
-	unit, t := o.id(), l.next.Table(o.Table)
+	t := l.next.Table(o.Table)
 	l.nameFree(u, spec.Table{Schema: o.Table.Schema, Name: o.Name})
 	for i, element := range o.Elements {
 		l.askElement(expression{
-			unit: unit, at: o.At.Of(spec.Element("elements", i), o.Range), table: o.Table, of: t,
+			unit: u.ID, at: o.At.Of(spec.Element("elements", i), o.Range), table: o.Table, of: t,
 			what: "an element of " + o.Name, kind: "element", sql: element,
 		})
 	}
 	if o.Where != "" {
 		l.askExpression(expression{
-			unit: unit, at: o.At.Of("where", o.Range), table: o.Table, of: t, what: "the condition of " + o.Name, kind: "condition", sql: o.Where, test: true,
+			unit: u.ID, at: o.At.Of("where", o.Range), table: o.Table, of: t, what: "the condition of " + o.Name, kind: "condition", sql: o.Where, test: true,
 		})
 	}
 }

@@ -57,11 +57,9 @@ func (o createIndex) another(l *lowering, unit string) *hcl.Diagnostic {
 		live.Unique == wanted.Unique && (sameIndex(live.rest(), wanted.rest()) || l.sameParts(unit, o.Table, live.rest(), wanted.rest())) {
 		return nil
 	}
-	return &hcl.Diagnostic{
-		Severity: hcl.DiagError, Summary: "Index with another definition", Subject: o.Range.Ptr(),
-		Detail: fmt.Sprintf("There is an index %s on %s already:\n  %s\nThis change would make:\n  %s\nGive it another name, write it as it is there, or have it replaced by replace_index in another change.",
-			index, o.Table, live.Definition, wanted.Definition),
-	}
+	return refused(o.Range, "Index with another definition", fmt.Sprintf(
+		"There is an index %s on %s already:\n  %s\nThis change would make:\n  %s\nGive it another name, write it as it is there, or have it replaced by replace_index in another change.",
+		index, o.Table, live.Definition, wanted.Definition))
 }
 
 // units build the index; where the table has partitions, their indexes are named

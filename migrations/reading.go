@@ -78,9 +78,9 @@ type inquiry struct {
 // ask has the server read SQL, and says what it had against it.
 func (l *lowering) ask(a asked, sql string) {
 	i := inquiry{Reading: Reading{Schema: a.table.Schema, SQL: sql}, unit: a.unit, until: a.until}
-	if r, refused := l.live.refusal(i.Reading); refused && slices.Contains(a.codes, r.Code) && !l.live.excuses(r) && !l.said(a, r) {
+	if r, known := l.live.refusal(i.Reading); known && slices.Contains(a.codes, r.Code) && !l.live.excuses(r) && !l.said(a, r) {
 		summary, detail := a.say(r)
-		i.why = &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: a.at.Ptr()}
+		i.why = refused(a.at, summary, detail)
 	}
 	l.program.inquiries = append(l.program.inquiries, i)
 }
@@ -105,9 +105,7 @@ func (l *lowering) needColumn(a asked, t *Table, column string) {
 	if t == nil || t.has(column) || l.live.spokenOf(column) {
 		return
 	}
-	l.program.inquiries = append(l.program.inquiries, inquiry{unit: a.unit, until: a.until, why: &hcl.Diagnostic{
-		Severity: hcl.DiagError, Summary: "Unknown column", Detail: noSuchColumn(a.table, t, column), Subject: a.at.Ptr(),
-	}})
+	l.program.inquiries = append(l.program.inquiries, inquiry{unit: a.unit, until: a.until, why: unknown("column", noSuchColumn(a.table, t, column), a.at)})
 }
 
 func (c *Catalog) refusal(q Reading) (Refusal, bool) {

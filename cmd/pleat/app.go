@@ -127,21 +127,35 @@ func (a *app) load() (*spec.Spec, error) {
 // unverified refuses databases on other hosts that may be spoken to without knowing
 // which server it is, unless the spec says so aloud: a password that was sent is known.
 func unverified(sp *spec.Spec) (diags hcl.Diagnostics) {
-	refuse := func(url spec.Text, insecure bool, at hcl.Range) {
-		if host := conn.Unverified(url); host != "" && !insecure {
+	for _, s := range stores(sp) {
+		if host := conn.Unverified(s.url); host != "" && !s.insecure {
 			diags = append(diags, &hcl.Diagnostic{
-				Severity: hcl.DiagError, Summary: "Unverified connection", Subject: at.Ptr(),
+				Severity: hcl.DiagError, Summary: "Unverified connection", Subject: s.at.Ptr(),
 				Detail: planner.UnverifiedHost(host) + ". Where that is meant: insecure = true.",
 			})
 		}
 	}
-	for _, d := range sp.Databases {
-		refuse(d.URL, d.Insecure, d.Range)
-	}
-	if state := sp.State; state != nil && !slices.ContainsFunc(sp.Databases, func(d *spec.Database) bool { return d.Range == state.Range }) {
-		refuse(state.URL, state.Insecure, state.Range)
-	}
 	return diags
+}
+
+// store is a place in the spec that has a database's url.
+type store struct {
+	name     string
+	url      spec.Text
+	insecure bool
+	at       hcl.Range
+}
+
+// stores are the databases, and the state where it has a block of its own.
+func stores(sp *spec.Spec) []store {
+	var all []store
+	for _, d := range sp.Databases {
+		all = append(all, store{string(d.Address()), d.URL, d.Insecure, d.Range})
+	}
+	if s := sp.State; s != nil && !slices.ContainsFunc(all, func(d store) bool { return d.at == s.Range }) {
+		all = append(all, store{"state", s.URL, s.Insecure, s.Range})
+	}
+	return all
 }
 
 // getenv looks a variable up in the environment that run was given.

@@ -126,20 +126,15 @@ func (a *app) writeStatus(ctx context.Context, out io.Writer, w *world, st *plan
 	return t.write(out, a.width(a.out)-1)
 }
 
-// insecure adds which databases of the spec, and the state where it is in none of them,
-// are spoken to without anybody knowing them for certain.
+// insecure adds which databases, each once, are spoken to without anybody knowing them
+// for certain.
 func (w *world) insecure(t *sheet) {
-	say := func(name string, url spec.Text) {
-		if host := conn.Unverified(url); host != "" {
-			t.add(name, planner.UnverifiedHost(host))
+	said := map[spec.Text]bool{}
+	for _, s := range stores(w.spec) {
+		if host := conn.Unverified(s.url); host != "" && !(s.name == "state" && said[s.url]) {
+			t.add(s.name, planner.UnverifiedHost(host))
 		}
-	}
-	for _, d := range w.spec.Databases {
-		say(string(d.Address()), d.URL)
-	}
-	state := w.spec.State
-	if state != nil && !slices.ContainsFunc(w.spec.Databases, func(d *spec.Database) bool { return d.URL == state.URL }) {
-		say("state", state.URL)
+		said[s.url] = true
 	}
 }
 
