@@ -119,6 +119,32 @@ func TestNobodyTakesWritesBesideOneThatIsPromoted(t *testing.T) {
 	}
 }
 
+// A way back takes nobody away who alone has what a primary had that is not there. It
+// stops there, and goes on once the primary is back.
+func TestAWayBackLeavesTheOnlyCopy(t *testing.T) {
+	for _, promote := range []bool{false, true} {
+		old := shape{Release: 2, Strategy: "primary_last", Promote: promote, Web: 4}
+		fresh := old
+		fresh.Release = 1
+		for _, s := range []shape{old, fresh} {
+			s.spec(t)
+		}
+		const stop, back = 2, 12 // the calls that stop the first old one, and take back the first new one
+		var ends []string
+		w := told(t, setting{Cluster: true, Promote: promote}, func(w *walker) {
+			w.arrive(t, old)
+			w.calls, w.incidents = 0, []incident{{What: "fails over", At: stop}, {What: "an instance crashes", At: back, Which: 2}}
+			ends = append(ends, w.turn(t, turn{Shape: fresh}))
+			time.Sleep(2 * restarted)
+			ends = append(ends, w.turn(t, turn{Shape: fresh}))
+			w.arrive(t, fresh)
+		})
+		if want := []string{string(executor.Failed), string(executor.RolledBack)}; !slices.Equal(ends, want) {
+			t.Errorf("with promote %t it ended as %q, want %q\n%s", promote, ends, want, w.text())
+		}
+	}
+}
+
 // changed is what the fake tells of an instance.
 func (e *ensemble) changed(i planner.Instance) {
 	if i.Process != "web" || i.Service != "users" {

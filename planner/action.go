@@ -271,8 +271,9 @@ type Start struct {
 //
 // Role is set for instances of a cluster: what they were when the stop was planned.
 // Where one of them is up, one of the process has to say that it is the primary: one of
-// them if Role is that, otherwise one that stays. Else it fails, and nothing is
-// changed.
+// them if Role is that, otherwise one that stays. With AnyRole it is either, and where
+// it is one of them, one that stays has to say that it is the synchronous one. Else it
+// fails, and nothing is changed.
 type Stop struct {
 	Orchestrator spec.Address `json:"orchestrator"`
 	Service      string       `json:"service"`

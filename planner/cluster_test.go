@@ -2,6 +2,7 @@ package planner_test
 
 import (
 	"bytes"
+	"regexp"
 	"testing"
 
 	"golang.org/x/tools/txtar"
@@ -44,5 +45,57 @@ func TestClusterKeepsItsCopies(t *testing.T) {
 	}
 	if stops != 3 {
 		t.Errorf("%d of 3 stops are of the cluster", stops)
+	}
+}
+
+// TestWhatCameIntoAClusterGoesBackByItsRole: a start in a cluster is undone only while
+// another one leads it or, where nobody has to be promoted, has all that is confirmed.
+// Where there was none before all of it goes.
+func TestWhatCameIntoAClusterGoesBackByItsRole(t *testing.T) {
+	for name, c := range map[string]struct {
+		promoted, there bool
+		want            planner.Role
+	}{
+		"one has to be promoted":           {promoted: true, there: true, want: planner.Async},
+		"they see to a primary themselves": {there: true, want: planner.AnyRole},
+		"there was none":                   {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, err := txtar.ParseFile("../testdata/plan/primary_last.txtar")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, f := range a.Files {
+				if f.Name == "pg.pleat.hcl" && !c.promoted {
+					a.Files[i].Data = regexp.MustCompile(`(?s)    promote \{.*?\}\n`).ReplaceAll(f.Data, nil)
+				}
+			}
+			sp, st, goal := world(t, a)
+			if !c.there {
+				st.Orchestrators["orchestrator.host.local"].Instances = nil
+			}
+			plan, diags := planner.Make(sp, st, goal)
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			starts := 0
+			for _, s := range plan.Steps {
+				a, ok := s.Action.(*planner.Start)
+				if !ok {
+					continue
+				}
+				want := c.want
+				if a.Definition.Process != "db" {
+					want = ""
+				}
+				starts++
+				if got := s.Undo.Action.(*planner.Stop).Role; got != want {
+					t.Errorf("%s is undone as %q, want %q", s.Title, got, want)
+				}
+			}
+			if starts < 2 {
+				t.Errorf("%d starts", starts)
+			}
+		})
 	}
 }

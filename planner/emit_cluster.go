@@ -86,6 +86,21 @@ func (r *rollout) roleOf(version, process string, placed []Placement) Role {
 	return ""
 }
 
+// roleBack is as what an instance that came into a cluster may be taken away again, ""
+// where there was none. Meanwhile it may have become the primary: it goes then only
+// where the others see to another one themselves.
+func (r *rollout) roleBack(process string) Role {
+	c := r.service.Clustered
+	said := func(i Instance) bool { return i.Process == process && i.Role != "" }
+	switch {
+	case c == nil || c.Name != process || !slices.ContainsFunc(r.instances[r.service.Name], said):
+		return ""
+	case r.service.Strategy.Cluster.Promote != nil:
+		return Async
+	}
+	return AnyRole
+}
+
 // roles waits for what the release's instances say of themselves.
 func (r *rollout) roles(p ProcessDefinition, want ...Role) {
 	var words []string

@@ -507,7 +507,7 @@ func (r *rollout) undoStart(p ProcessDefinition, placed []Placement) *Undo {
 	return &Undo{Title: "stop it", Action: &Stop{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: r.to.Version,
 		Process: p.Process, Drain: p.Drain, Instances: placed, Wait: true,
-		Exclusive: r.exclusive() || r.service.Strategy.Kind == spec.Offline,
+		Exclusive: r.exclusive() || r.service.Strategy.Kind == spec.Offline, Role: r.roleBack(p.Process),
 	}}
 }
 

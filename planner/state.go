@@ -150,6 +150,10 @@ const (
 	Async   Role = "async"   // has it a little later
 )
 
+// AnyRole is no word of an instance's: a stop that has it is of one that may have
+// become the primary.
+const AnyRole Role = "any"
+
 // Router is one router's live facts.
 type Router struct {
 	Identity string    `json:"identity"`

@@ -90,8 +90,9 @@ type Start struct {
 // and nothing is changed. It also fails when, once it is done, one of release by that
 // was up before is not any more. Both are unwell. With role, which instances of a
 // cluster have, and one of them up, one of the process has to say that it is primary:
-// one of them where role is primary, otherwise one that stays. Else it fails, nothing
-// is changed, and that is unwell, too.
+// one of them where role is primary, otherwise one that stays. Where role is any it
+// may be one of them if one that stays says that it is sync. Else it fails, nothing is
+// changed, and that is unwell, too.
 type Stop struct {
 	Service   string   `json:"service"`
 	Release   string   `json:"release"`

@@ -39,23 +39,27 @@ func (o Orchestrator) applyStop(ctx context.Context, t planner.Ticket, s planner
 
 // standing is what a stop leaves of the process.
 type standing struct {
-	up    []key // others that are up
-	down  []key // others of the successor that are not
-	going bool  // one of those to stop is up
-	leads bool  // one of those to stop says that it is the primary
-	led   bool  // one of the others does
+	up     []key // others that are up
+	down   []key // others of the successor that are not
+	going  bool  // one of those to stop is up
+	leads  bool  // one of those to stop says that it is the primary
+	led    bool  // one of the others does
+	copied bool  // one of the others says that it is the synchronous one
 }
 
-// standing looks at nothing for a stop without a successor. The lock is held.
+// standing looks at nothing for a stop without a successor, and not of a cluster. The
+// lock is held.
 func (o Orchestrator) standing(a *planner.Stop) (s standing) {
-	if a.By == "" {
+	if a.By == "" && a.Role == "" {
 		return s
 	}
 	for k, i := range o.instances {
 		leaving := k.release == a.Release && slices.ContainsFunc(a.Instances, func(p planner.Placement) bool { return p.Instance == k.name })
 		mine := k.service == a.Service && i.Process == a.Process
-		leads := mine && o.says(k.service, k.release, k.name) == planner.Primary
+		says := o.says(k.service, k.release, k.name)
+		leads := mine && says == planner.Primary
 		s.led = s.led || leads && !leaving
+		s.copied = s.copied || mine && says == planner.Sync && !leaving
 		switch {
 		case !mine:
 		case leaving:
@@ -74,13 +78,26 @@ func (s standing) enough(a *planner.Stop) error {
 	if !s.going {
 		return nil
 	}
-	if a.Role == planner.Primary && !s.leads || a.Role != "" && a.Role != planner.Primary && !s.led {
-		return fmt.Errorf("%w: %s %s %s was to go as %s, and the primary is another one", planner.ErrUnwell, a.Service, a.Release, a.Instances[0].Instance, a.Role)
+	if !s.ledBy(a.Role) {
+		return fmt.Errorf("%w: %s %s %s was to go as %s, and the cluster is led otherwise", planner.ErrUnwell, a.Service, a.Release, a.Instances[0].Instance, a.Role)
 	}
 	if len(s.up) >= a.Floor || len(s.down) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: %d of %s %s would be up, and %d must be: %s %s is not", planner.ErrUnwell, len(s.up), a.Service, a.Process, a.Floor, a.By, s.down[0].name)
+}
+
+// ledBy tells whether the cluster is led as it has to be for one to go that has that role.
+func (s standing) ledBy(r planner.Role) bool {
+	switch r {
+	case "":
+		return true
+	case planner.Primary:
+		return s.leads
+	case planner.AnyRole:
+		return s.led || s.leads && s.copied
+	}
+	return s.led
 }
 
 // still tells which of the successor's instances was up before and is no more.

@@ -39,21 +39,22 @@ func (c *call) stop(ctx context.Context, a *planner.Stop) error {
 
 // standing is what a stop leaves.
 type standing struct {
-	up    map[place]api.Instance // others of the process that are up
-	down  []api.Instance         // others of release By that are not, or not for long
-	going int                    // of those to stop that are up
-	leads bool                   // one of those to stop says that it is the primary
-	led   bool                   // one of the others does
+	up     map[place]api.Instance // others of the process that are up
+	down   []api.Instance         // others of release By that are not, or not for long
+	going  int                    // of those to stop that are up
+	leads  bool                   // one of those to stop says that it is the primary
+	led    bool                   // one of the others does
+	copied bool                   // one of the others says that it is the synchronous one
 
 	members []fleet.Member
 	missing error // agents of which nothing is known
 }
 
-// standing looks at the agents that answer. A stop without a successor is not looked
-// at.
+// standing looks at the agents that answer. A stop without a successor, and not of a
+// cluster, is not looked at.
 func (c *call) standing(ctx context.Context, a *planner.Stop) standing {
 	s := standing{up: map[place]api.Instance{}}
-	if a.By == "" {
+	if a.By == "" && a.Role == "" {
 		return s
 	}
 	s.members, s.missing = c.fleet.Read(ctx)
@@ -65,14 +66,15 @@ func (c *call) standing(ctx context.Context, a *planner.Stop) standing {
 		for _, i := range m.Instances {
 			at := place{i.Host, i.Ref}
 			mine := i.Service == a.Service && i.Process == a.Process
-			s.led = s.led || mine && !leaving[at] && leads(i)
+			s.led = s.led || mine && !leaving[at] && says(i, planner.Primary)
+			s.copied = s.copied || mine && !leaving[at] && says(i, planner.Sync)
 			switch {
 			case !mine:
 			case leaving[at]:
 				if i.State == planner.Up {
 					s.going++
 				}
-				s.leads = s.leads || leads(i)
+				s.leads = s.leads || says(i, planner.Primary)
 			case i.State == planner.Up && !(i.Release == a.By && i.Shaky):
 				s.up[at] = i
 			case i.Release == a.By:
@@ -111,7 +113,7 @@ func (s standing) enough(a *planner.Stop) error {
 // before its time, one beside it that may have all there is where no primary is there.
 func (s standing) ledBy(a *planner.Stop) error {
 	switch {
-	case a.Role == "":
+	case a.Role == "", a.Role == planner.AnyRole && s.leads && s.copied:
 		return nil
 	case a.Role == planner.Primary && !s.leads:
 		return fmt.Errorf("%w: %s %s %s was the primary of %s, and is not any more", planner.ErrUnwell, a.Service, a.Release, a.Instances[0].Instance, a.Process)
@@ -121,8 +123,8 @@ func (s standing) ledBy(a *planner.Stop) error {
 	return nil
 }
 
-func leads(i api.Instance) bool {
-	return i.State == planner.Up && planner.Role(i.Role) == planner.Primary
+func says(i api.Instance, r planner.Role) bool {
+	return i.State == planner.Up && planner.Role(i.Role) == r
 }
 
 // still tells which instance of the successor was up before and is not any more.

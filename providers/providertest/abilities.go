@@ -180,6 +180,33 @@ func (s *suite) clusterStop() {
 	s.wantLive(a, 0)
 }
 
+// clusterBack: what came into a cluster and is taken away again, with no successor,
+// leaves somebody there who has all that is confirmed.
+func (s *suite) clusterBack() {
+	a := s.Start("1.0.0", 3, Works)
+	s.must(a)
+	back := func(n int, role planner.Role) *planner.Stop {
+		one := stopOf(a)
+		one.Role, one.Instances = role, a.Instances[n:n+1]
+		return one
+	}
+	s.Say(a, a.Instances[0], planner.Sync)
+	s.Say(a, a.Instances[1], planner.Async)
+	s.Say(a, a.Instances[2], planner.Async)
+	for _, role := range []planner.Role{planner.Async, planner.AnyRole} {
+		s.refused("a way back where there is no primary", s.apply(back(0, role)))
+	}
+	s.Say(a, a.Instances[0], planner.Primary)
+	for _, role := range []planner.Role{planner.Async, planner.AnyRole} {
+		s.refused("a way back of the primary without a copy", s.apply(back(0, role)))
+	}
+	s.Say(a, a.Instances[1], planner.Sync)
+	s.refused("a way back of the primary, which would have to be promoted", s.apply(back(0, planner.Async)))
+	s.wantLive(a, 3)
+	s.must(back(2, planner.Async), back(0, planner.AnyRole))
+	s.wantLive(a, 1)
+}
+
 // roleTask: a task of one role stays with the instance for which it was begun, and is
 // for nobody where one is the primary.
 func (s *suite) roleTask() {

@@ -165,6 +165,7 @@ var cases = []question{
 	{"a task that is cancelled", false, Tasks, (*suite).cancelledTask},
 	{"roles are waited for", false, Clusters, (*suite).roles},
 	{"a cluster is led as planned", false, Clusters, (*suite).clusterStop},
+	{"a way back leaves a cluster its copy", false, Clusters, (*suite).clusterBack},
 	{"a task of one role", false, Clusters, (*suite).roleTask},
 	{"handover that is said", false, TakingOver, (*suite).handoverSaid},
 	{"a drain waits for requests", true, Requests, (*suite).busyDrain},
