@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"pleat/planner"
 	"pleat/providers/host/api"
@@ -53,4 +54,19 @@ func (p *Provider) locate(ctx context.Context, a *planner.Attach, report func(pl
 		out = append(out, api.Backend{Ref: ref, Host: live.Host, Address: live.Address, Checks: live.Checks, HTTP2: live.HTTP2})
 	}
 	return out, nil
+}
+
+// attached tells whether requests go to where the instances listen: one that was
+// started anew in between may do so at another address. Where that cannot be found
+// out, attaching them once more says why.
+func (p *Provider) attached(ctx context.Context, a *planner.Attach, live api.Route) planner.Outcome {
+	joining, err := p.locate(ctx, a, func(planner.Report) {})
+	if err != nil {
+		return planner.NotDone
+	}
+	return outcome(!slices.ContainsFunc(joining, func(j api.Backend) bool {
+		return !slices.ContainsFunc(live.Backends, func(b api.Backend) bool {
+			return b.Ref == j.Ref && b.Host == j.Host && b.Address == j.Address && !b.Draining
+		})
+	}))
 }

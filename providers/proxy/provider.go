@@ -143,46 +143,36 @@ func (p *Provider) Probe(ctx context.Context, t planner.Ticket, s planner.Step) 
 	if err != nil {
 		return planner.Unknown, err
 	}
-	var live *planner.Router
+	var state api.State
 	err = fleet.Patient(ctx, func(func()) (err error) {
-		live, err = p.Observe(ctx)
+		state, err = p.agent.State(ctx)
 		return err
 	})
 	if err != nil {
-		return planner.Unknown, err
+		return planner.Unknown, fmt.Errorf("reading %s: %w", p.address, err)
 	}
+	live := route(state, p.listen)
 	switch a := s.Action.(type) {
 	case *planner.HoldTraffic: // nobody knows how long it is held for: it is asked again
 		return planner.NotDone, nil
 	case *planner.Attach:
-		return all(a.Instances, func(i planner.Placement) bool {
-			return slices.Contains(live.Backends, planner.Backend{Service: a.Service, Release: a.Release, Instance: i.Instance})
-		}), nil
+		return p.attached(ctx, a, live), nil
 	case *planner.Drain:
-		return all(a.Instances, func(i planner.Placement) bool {
-			return !slices.ContainsFunc(live.Backends, func(b planner.Backend) bool {
-				return b.Service == a.Service && b.Release == a.Release && b.Instance == i.Instance
-			})
-		}), nil
+		return outcome(!slices.ContainsFunc(live.Backends, func(b api.Backend) bool {
+			return b.Service == a.Service && b.Release == a.Release &&
+				slices.ContainsFunc(a.Instances, func(i planner.Placement) bool { return i.Instance == b.Instance })
+		})), nil
 	case *planner.Bound:
-		if live.Limits != a.Limits {
-			return planner.NotDone, nil
-		}
-		return planner.Done, nil
+		return outcome(live.Limits == a.Limits), nil
 	case *planner.Weigh:
-		if !live.Split.Equal(a.Split) {
-			return planner.NotDone, nil
-		}
-		return planner.Done, nil
+		return outcome(live.Split.Equal(a.Split)), nil
 	}
 	return planner.Unknown, p.foreign(s.Action)
 }
 
-func all(instances []planner.Placement, good func(planner.Placement) bool) planner.Outcome {
-	for _, i := range instances {
-		if !good(i) {
-			return planner.NotDone
-		}
+func outcome(done bool) planner.Outcome {
+	if done {
+		return planner.Done
 	}
-	return planner.Done
+	return planner.NotDone
 }

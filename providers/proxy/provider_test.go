@@ -279,6 +279,38 @@ func TestAttachAndDrain(t *testing.T) {
 	}
 }
 
+// One that was started anew listens elsewhere: requests to where it was before are
+// nobody's.
+func TestAttachedMeansWhereItListens(t *testing.T) {
+	w := newWorld(t, agenttest.Options{})
+	w.up("1.0.0", 1)
+	r := agenttest.Ref("1.0.0", "web.1")
+	before, _ := w.agents[0].Instance(r)
+	w.mustApply(w.stop("1.0.0", 1), w.start("1.0.0", 1))
+	if now, _ := w.agents[0].Instance(r); now.Address == before.Address {
+		t.Fatalf("it listens on %s again", now.Address)
+	}
+	attach := w.attach("1.0.0", 1)
+	if got := w.probe(attach); got != planner.NotDone {
+		t.Errorf("Probe = %v, want NotDone", got)
+	}
+	w.mustApply(attach)
+	if got := w.probe(attach); got != planner.Done {
+		t.Errorf("Probe after another Attach = %v, want Done", got)
+	}
+	if err := request(http.DefaultClient, 1, "http://"+w.spec.Listen); err != nil {
+		t.Error(err)
+	}
+	w.mustApply(w.stop("1.0.0", 1))
+	if got := w.probe(attach); got != planner.NotDone {
+		t.Errorf("Probe once it is gone = %v, want NotDone", got)
+	}
+	attach.Again = true
+	if got := w.probe(attach); got != planner.Done {
+		t.Errorf("Probe of those that are there, once none is = %v, want Done", got)
+	}
+}
+
 func TestInstanceThatIsNotUpIsNotAttached(t *testing.T) {
 	w := newWorld(t, agenttest.Options{})
 	err := w.apply(w.attach("1.0.0", 1))
