@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"pleat/providers/host/api"
@@ -29,7 +30,8 @@ type backend struct {
 	up        *atomic.Bool // kept by whoever watches the instance
 	draining  atomic.Bool
 	inFlight  atomic.Int64
-	refused   atomic.Int64 // until when it is asked last, Unix nanoseconds
+	refused   atomic.Int64  // until when it is asked last, Unix nanoseconds
+	missed    chan struct{} // has room for one: somebody found nobody there; for watch
 	conns     connections
 	transport *http.Transport
 
@@ -38,7 +40,7 @@ type backend struct {
 }
 
 func newBackend(b api.Backend, up *atomic.Bool) *backend {
-	out := &backend{spec: b, up: up, gone: make(chan struct{})}
+	out := &backend{spec: b, up: up, missed: make(chan struct{}, 1), gone: make(chan struct{})}
 	out.transport = &http.Transport{
 		DialContext:           out.conns.dial,
 		DisableCompression:    true, // what the client and the backend agree on is theirs
@@ -86,6 +88,9 @@ func (b *backend) send(req *http.Request) (*http.Response, error) {
 		if refused(err) {
 			b.refused.Store(time.Now().Add(rest).UnixNano())
 		}
+		if absent(err) {
+			b.miss()
+		}
 		return nil, err
 	}
 	resp.Body = counted(resp.Body, b.release)
@@ -96,6 +101,18 @@ func (b *backend) send(req *http.Request) (*http.Response, error) {
 func refused(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// absent tells that nobody listens there: the process has ended, which one that is
+// slow or out of reach has not.
+func absent(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+// miss has watch know that nobody listens there. It does not block.
+func (b *backend) miss() {
+	select {
+	case b.missed <- struct{}{}:
+	default: // that is known already
+	}
 }
 
 // cutOff ends what is left of a backend that is out of its route, and counts

@@ -37,6 +37,8 @@ type Router struct {
 	work  chan func(context.Context) // to Run
 	over  chan struct{}              // closed when Run takes no more
 
+	judged chan struct{} // has room for one: a watched backend has another verdict than was saved
+
 	before <-chan struct{} // closed once a process before this one is done; nil: there was none
 
 	mu      sync.Mutex
@@ -62,11 +64,12 @@ func New(dir, host string, log *slog.Logger) (*Router, error) {
 // backend.
 func Succeed(dir, host string, log *slog.Logger, sockets map[string]net.Listener, before <-chan struct{}) (*Router, error) {
 	r := &Router{
-		before: before,
-		host:   host, file: filepath.Join(dir, "routes.json"), log: log, account: newAccount(),
+		before: before, judged: make(chan struct{}, 1),
+		host: host, file: filepath.Join(dir, "routes.json"), log: log, account: newAccount(),
 		work: make(chan func(context.Context)), over: make(chan struct{}),
 		secured: map[string]*api.TLS{}, limits: map[string]spec.RouterLimits{}, routes: map[string]*route{}, health: map[api.Ref]*atomic.Bool{},
 	}
+	r.found = append(r.found, r.keepVerdicts)
 	var saved []api.Route
 	if err := disk.ReadJSON(r.file, &saved); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("reading routes: %w", err)
@@ -81,7 +84,7 @@ func Succeed(dir, host string, log *slog.Logger, sockets map[string]net.Listener
 		r.routes[s.Listen] = opened
 		r.found = append(r.found, func(ctx context.Context) { r.serve(ctx, opened) })
 		for _, b := range s.Backends {
-			b := r.backend(b)
+			b := r.known(b)
 			opened.put(b)
 			r.found = append(r.found, func(ctx context.Context) { r.watch(ctx, b) })
 		}
@@ -162,6 +165,19 @@ func (r *Router) backend(b api.Backend) *backend {
 	return newBackend(b, up)
 }
 
+// known makes one that an earlier router had. What its last verdict was counts for
+// one that is watched: where its checks had failed, it gets no request before they
+// are good again, although it may accept some. All others get requests at once, as
+// when they were attached. They do not wait for an answer: all verdicts would be
+// missing then, and a restart would leave the service without any backend.
+func (r *Router) known(b api.Backend) *backend {
+	out := r.backend(b)
+	if len(r.watched(b)) > 0 {
+		out.up.Store(b.Serving)
+	}
+	return out
+}
+
 // Attach adds backends to the route on listen, opening it where it is not open
 // yet, and takes back the draining of those that are there. It is durable when
 // it returns.
@@ -215,6 +231,7 @@ func (r *Router) attach(listen string, backends []api.Backend) (work []func(cont
 		joining := r.backend(b)
 		if old := o.find(b.Ref); old != nil && old.same(joining) {
 			old.stay()
+			old.up.Store(joining.up.Load()) // who attaches it has seen that it is up
 			continue
 		}
 		o.put(joining)
@@ -223,7 +240,7 @@ func (r *Router) attach(listen string, backends []api.Backend) (work []func(cont
 	return work, r.save()
 }
 
-// save makes the routes durable. A draining backend is left out: nothing of
+// save makes the routes durable, and the verdicts of watched backends. A draining backend is left out: nothing of
 // what it has in flight would be left after a restart.
 func (r *Router) save() error {
 	if r.frozen {
