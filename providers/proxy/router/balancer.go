@@ -188,7 +188,6 @@ func (b *balancer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil && req.Body != http.NoBody {
 		body = &untouched{ReadCloser: req.Body}
 		req.Body = body
-		defer body.ReadCloser.Close()
 	}
 	var tried []*backend
 	var last error = errNoBackend
@@ -252,6 +251,7 @@ func (u *untouched) Read(p []byte) (int, error) {
 	return u.ReadCloser.Read(p)
 }
 
-// Close does nothing: the transport closes the body after each attempt, even
-// after one that sent nothing.
+// Close does nothing: the transport closes the body after each attempt, even after
+// one that sent nothing. The proxy, whose it is, does once the request is over; not
+// before, since an answer may begin while the client still has something to say.
 func (u *untouched) Close() error { return nil }

@@ -30,9 +30,9 @@ type handing struct {
 // a connection that is still open is answered as the successor would, and the
 // client is told to use another one.
 func (r *route) handed(next http.Handler, log *slog.Logger) http.Handler {
-	relays := map[bool]*httputil.ReverseProxy{} // by whether they speak HTTP/2, as the client does
+	relays := map[bool]http.Handler{} // by whether they speak HTTP/2, as the client does
 	for _, second := range []bool{false, true} {
-		relays[second] = &httputil.ReverseProxy{
+		relays[second] = duplex(&httputil.ReverseProxy{
 			Rewrite: func(p *httputil.ProxyRequest) {
 				p.SetURL(&url.URL{Scheme: r.scheme(), Host: r.listener.Addr().String()})
 				p.Out.Host = p.In.Host
@@ -40,7 +40,7 @@ func (r *route) handed(next http.Handler, log *slog.Logger) http.Handler {
 			Transport:  r.toSuccessor(second),
 			BufferPool: &buffers{},
 			ErrorLog:   slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		}
+		})
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.direct.Add(1)

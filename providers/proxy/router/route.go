@@ -56,7 +56,7 @@ func open(listen string, secured *api.TLS, listener net.Listener, log *slog.Logg
 	if err := r.secure(secured, log); err != nil {
 		return nil, err
 	}
-	handler := r.handed(a.of(listen, r.limited(a, r.patient(r.known(r.proxy(log))))), log)
+	handler := r.handed(a.of(listen, r.limited(a, r.patient(r.known(duplex(r.proxy(log)))))), log)
 	r.front = &front{listener: listener, setUp: func() *http.Server {
 		return &http.Server{
 			Handler:   handler,
@@ -105,6 +105,15 @@ func (r *route) proxy(log *slog.Logger) *httputil.ReverseProxy {
 		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ErrorHandler: r.apologize,
 	}
+}
+
+// duplex lets an answer begin before its request has ended. Without it the server takes
+// in what is left of a request then, under HTTP/1.1, and the backend never gets it.
+func duplex(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex() // not known to HTTP/2, which always is
+		next.ServeHTTP(w, req)
+	})
 }
 
 func (r *route) apologize(w http.ResponseWriter, req *http.Request, err error) {
