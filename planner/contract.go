@@ -28,22 +28,6 @@ func (p *planning) contract(w world) []move {
 	return moves
 }
 
-// later are the changes that cannot begin before others are contracted, and the
-// services that wait for them.
-func (p *planning) later(end world) []move {
-	if p.goal.Rollback {
-		return nil
-	}
-	var moves []move
-	reverted := set(p.goal.Revert)
-	for _, c := range p.changes {
-		if p.waits(c) && !reverted[c.Name] {
-			moves = append(moves, move{kind: moveExpand, change: c, deferred: deferral{why: p.waiting[c.Name].Why}})
-		}
-	}
-	return append(moves, p.comeLate(end)...)
-}
-
 // needed says who still needs what a contract would take away, if anybody.
 func (p *planning) needed(w world, c *spec.Change) deferral {
 	blocked := p.blocked(w, c, migrations.Hidden)

@@ -21,8 +21,8 @@ func (p *planning) delay() {
 	if p.goal.Rollback || len(p.waiting) == 0 {
 		return
 	}
-	for n := -1; n != len(p.delayed); {
-		n = len(p.delayed)
+	for n := -1; n != len(p.delayed)+len(p.waiting); {
+		n = len(p.delayed) + len(p.waiting)
 		for _, s := range p.spec.Services {
 			if p.comesLater(s) || p.start.mix[s.Name][p.target(s)] {
 				continue
@@ -31,7 +31,33 @@ func (p *planning) delay() {
 				p.delayed[s] = l
 			}
 		}
+		for _, c := range p.changes {
+			if wait := p.heldBy(c); wait != (migrations.Wait{}) {
+				p.waiting[c.Name] = wait
+			}
+		}
 	}
+}
+
+// heldBy says what keeps a change from its expand: a service that is late and runs a
+// release which it wants gone, or a change before it that waits. Where that service
+// comes to no release but by this change, nothing would ever end it.
+func (p *planning) heldBy(c *spec.Change) migrations.Wait {
+	if p.waits(c) || p.start.phases[c.Name] != migrations.Absent {
+		return migrations.Wait{}
+	}
+	for _, before := range c.After {
+		if p.waits(before) {
+			return p.waiting[before.Name]
+		}
+	}
+	for _, r := range c.RequiresAbsent {
+		l, late := p.delayed[r.Service]
+		if late && p.start.mix[r.Service.Name][r.Version] && !p.declared[releaseKey{r.Service.Name, p.wanted(r.Service)}].knows[c.Name] {
+			return migrations.Wait{Change: l.awaited, Why: fmt.Sprintf("the expand of %s waits until %s %s is gone: %s", c.Name, r.Service.Name, r.Version, l.why)}
+		}
+	}
+	return migrations.Wait{}
 }
 
 // comesLater tells whether a service does not come to its release yet, isLate whether
@@ -162,22 +188,61 @@ func (p *planning) locked(knots []*knot) []dead {
 	return out
 }
 
-// comeLate are the moves of the services that are late, those last that come
-// after others.
-func (p *planning) comeLate(end world) []move {
-	var moves []move
-	come := map[*spec.Service]bool{}
-	for n := -1; n != len(come); {
-		n = len(come)
-		for _, s := range p.spec.Services {
-			first := slices.ContainsFunc(s.After, func(before *spec.Service) bool { return p.comesLater(before) && !come[before] })
-			if p.comesLater(s) && !come[s] && !first {
-				come[s] = true
-				moves = append(moves, p.comesLate(s, sortedKeys(end.mix[s.Name]))...)
-			}
+// later are the moves that do not come yet: the expands of changes that wait, and the
+// services that are late, each behind what it comes after.
+func (p *planning) later(end world) []move {
+	if p.goal.Rollback {
+		return nil
+	}
+	l := lateComers{planning: p, end: end, made: set(p.goal.Revert), come: map[*spec.Service]bool{}}
+	for n := -1; n != len(l.moves); {
+		n = len(l.moves)
+		l.expand(l.mayBegin)
+		l.rollOut(l.mayCome)
+	}
+	// What waits for each other comes in no order.
+	l.expand(func(*spec.Change) bool { return true })
+	l.rollOut(func(*spec.Service) bool { return true })
+	return l.moves
+}
+
+// lateComers are the moves that do not come yet, as they are put in order.
+type lateComers struct {
+	*planning
+	end   world
+	made  map[string]bool // changes that need no expand any more
+	come  map[*spec.Service]bool
+	moves []move
+}
+
+func (l *lateComers) expand(may func(*spec.Change) bool) {
+	for _, c := range l.changes {
+		if l.waits(c) && !l.made[c.Name] && may(c) {
+			l.made[c.Name] = true
+			l.moves = append(l.moves, move{kind: moveExpand, change: c, deferred: deferral{why: l.waiting[c.Name].Why}})
 		}
 	}
-	return moves
+}
+
+func (l *lateComers) mayBegin(c *spec.Change) bool {
+	waits := slices.ContainsFunc(c.After, func(before *spec.Change) bool { return l.waits(before) && !l.made[before.Name] })
+	held := slices.ContainsFunc(c.RequiresAbsent, func(r *spec.Release) bool { return l.comesLater(r.Service) && !l.come[r.Service] })
+	return !waits && !held
+}
+
+func (l *lateComers) rollOut(may func(*spec.Service) bool) {
+	for _, s := range l.spec.Services {
+		if l.comesLater(s) && !l.come[s] && may(s) {
+			l.come[s] = true
+			l.moves = append(l.moves, l.comesLate(s, sortedKeys(l.end.mix[s.Name]))...)
+		}
+	}
+}
+
+func (l *lateComers) mayCome(s *spec.Service) bool {
+	needs := l.declared[releaseKey{s.Name, l.wanted(s)}].knows
+	return !slices.ContainsFunc(s.After, func(before *spec.Service) bool { return l.comesLater(before) && !l.come[before] }) &&
+		!slices.ContainsFunc(l.changes, func(c *spec.Change) bool { return l.waits(c) && !l.made[c.Name] && needs[c.Name] })
 }
 
 // comesLate are the moves of a service by which it comes to its release from those
