@@ -3,6 +3,7 @@ package migrations
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // anew is a question about what is made of the new columns as it was of the former
@@ -32,9 +33,13 @@ func (k *carrying) checkAnew(unit string, c Constraint, definition string) {
 // indexAnew asks about the parts of an index, of which rebuilt is what follows USING.
 func (k *carrying) indexAnew(unit string, i Index, rebuilt string) {
 	e := k.anew(unit, "index", i.Name, i.Definition, "drop_index in a change before this one, and make it by create_index")
-	list, condition, _ := indexParts(rebuilt)
-	for _, e.sql = range list {
+	list, condition, rest := indexParts(rebuilt)
+	method, _, _ := strings.Cut(rest, " ")
+	for _, element := range list {
+		e.sql = element
 		k.askElement(e)
+		_, e.sql = leading(element)
+		k.askClass(e, method, strings.TrimPrefix(element, e.sql))
 	}
 	if condition != "" {
 		e.sql, e.test = condition, true

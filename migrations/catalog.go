@@ -130,7 +130,6 @@ type Index struct {
 	Comment    string `json:"comment,omitempty"`    // of the constraint, where it is one's
 	Tablespace string `json:"tablespace,omitempty"` // "" = the database's
 	Settings   bool   `json:"settings,omitempty"`   // its table is clustered by it, or it has statistics targets of its own
-	Stays      string `json:"stays,omitempty"`      // why it cannot be made of the types that its columns are to have; "" = it can
 
 	// Key is the columns of a unique index that puts all rows in order: one
 	// without condition, expressions and nulls. nil for any other.

@@ -70,9 +70,12 @@ func (l *lowering) checkAddable(o *spec.AddColumn, a addition) {
 }
 
 // isSerial tells a shorthand that is written where a type is.
-func isSerial(sql string) bool { return slices.Contains(serialTypes, canonicalType(sql)) }
+func isSerial(sql string) bool { return serialTypes[canonicalType(sql)] != "" }
 
-var serialTypes = []string{"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"}
+// serialTypes are what is no type, to the one that a column so declared has.
+var serialTypes = map[string]string{
+	"smallserial": "smallint", "serial2": "smallint", "serial": "integer", "serial4": "integer", "bigserial": "bigint", "serial8": "bigint",
+}
 
 // steady are the functions in defaults of which Postgres knows that they do
 // not change within a statement, and keywords that look like a call. They count

@@ -82,6 +82,10 @@ func (o createTable) expand(l *lowering) bool {
 	for _, i := range o.Indexes {
 		l.askIndex(u.ID, tableOf(o.CreateTable), i)
 	}
+	l.askClasses(u.ID, tableOf(o.CreateTable), &spec.CreateIndex{Name: o.Table.Name + "_pkey", Table: o.Table, Columns: o.PrimaryKey, Range: o.Range})
+	for _, k := range o.Uniques {
+		l.askClasses(u.ID, tableOf(o.CreateTable), &spec.CreateIndex{Name: k.Name, Table: o.Table, Columns: k.Columns, Range: k.Range, At: k.At})
+	}
 	return true
 }
 

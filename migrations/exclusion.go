@@ -67,16 +67,18 @@ func (o addExclusion) checkElement(l *lowering, element string) {
 	}
 }
 
-// ask leaves operators, and what else is behind a column or an expression, to the
-// server that makes the constraint.
+// ask leaves operators to the server that makes the constraint.
 func (o addExclusion) ask(l *lowering, u Unit) {
 	t := l.next.Table(o.Table)
 	l.nameFree(u, spec.Table{Schema: o.Table.Schema, Name: o.Name})
 	for i, element := range o.Elements {
-		l.askElement(expression{
+		e := expression{
 			unit: u.ID, at: o.At.Of(spec.Element("elements", i), o.Range), table: o.Table, of: t,
 			what: "an element of " + o.Name, kind: "element", sql: element,
-		})
+		}
+		l.askElement(e)
+		_, e.sql = leading(element)
+		l.askClass(e, o.Method, strings.TrimPrefix(element, e.sql))
 	}
 	if o.Where != "" {
 		l.askExpression(expression{

@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,8 +24,10 @@ type expression struct {
 	what  string // as a person reads it: "the check positive"
 	kind  string // what is wrong if it is: "check"
 	sql   string
-	as    string // the type that it is given; "" = what it has
+	as    string // the type of the column that it is assigned to; "" = what it has
 	test  bool   // it is a condition
+	// back is whose column the expression is the former value of.
+	back *spec.ReplaceColumn
 	// saying is what is said of a refusal; nil: the ordinary.
 	saying func(Refusal) (summary, detail string)
 }
@@ -44,14 +47,22 @@ func (l *lowering) askExpression(e expression) {
 		say = e.say
 	}
 	condition := parenthesized(e.sql)
-	if e.as != "" {
-		condition = "CAST(" + condition + " AS " + e.as + ")"
-	}
-	if !e.test {
+	switch {
+	case e.as != "":
+		condition = "CAST(" + condition + " AS " + e.as + ") IS NULL AND " + assigned(condition, e.as)
+	case !e.test:
 		condition += " IS NULL"
 	}
 	l.ask(asked{unit: e.unit, until: e.until, at: e.at, table: e.table, codes: senseless, say: say}, "SELECT FROM "+rows+" WHERE "+condition)
 }
+
+// assigned has the server convert an expression as where it writes a column, for which
+// not every cast will do. In a query there is one place for that: XMLTABLE.
+func assigned(sql, kind string) string {
+	return "EXISTS (SELECT FROM " + assigning + "('' PASSING CAST(NULL AS xml) COLUMNS c " + kind + " DEFAULT " + sql + ") AS t)"
+}
+
+const assigning = "XMLTABLE" // by which the server's message names the place
 
 // rows is a query of the columns that an expression names, by their table's name:
 // the server reads the expression over it as over the table. It is false for one
@@ -89,6 +100,12 @@ func (l *lowering) rows(name spec.Table, t *Table, sql string) (string, bool) {
 
 func (e expression) say(r Refusal) (summary, detail string) {
 	switch {
+	case r.Code == otherType && strings.Contains(r.Message, assigning) && e.back != nil:
+		return "No way back from the new type", fmt.Sprintf(
+			"Releases of before read %s.%s as %s, which Postgres does not make of %s by itself. Say how: back = \"CAST(%[2]s AS %[3]s)\", or another expression of the new value.",
+			e.table, e.back.Column, e.as, e.back.Type)
+	case r.Code == otherType && strings.Contains(r.Message, assigning):
+		return "Value of another type", fmt.Sprintf("%s is %q, of which Postgres makes no %s by itself. Say how, such as: CAST(%[2]s AS %[3]s)", capital(e.what), e.sql, e.as)
 	case r.Code == noColumn && e.of == nil:
 		return "Invalid default", fmt.Sprintf("%s is %q, and a default names no column. A text has quotes in SQL: \"'%s'\"", capital(e.what), e.sql, bare(r.Name))
 	case r.Code == noColumn:
@@ -150,7 +167,7 @@ func (l *lowering) askIndex(unit string, t *Table, o *spec.CreateIndex) {
 		name, _ := spec.IndexColumn(c)
 		l.needColumn(asked{unit: unit, at: e.at, table: o.Table}, t, name)
 	}
-	l.askOrder(unit, t, o)
+	l.askClasses(unit, t, o)
 	for i, c := range o.Include {
 		l.needColumn(asked{unit: unit, at: o.At.Of(spec.Element("include", i), o.Range), table: o.Table}, t, c)
 	}
@@ -160,23 +177,52 @@ func (l *lowering) askIndex(unit string, t *Table, o *spec.CreateIndex) {
 	}
 }
 
-// askOrder asks whether there is an order of the columns that a btree has by their names
-// alone, for which their types need an operator class.
-func (l *lowering) askOrder(unit string, t *Table, o *spec.CreateIndex) {
-	if o.Method != "" && o.Method != "btree" {
+// askClasses asks whether an index can be made of the columns with their types.
+func (l *lowering) askClasses(unit string, t *Table, o *spec.CreateIndex) {
+	for i, c := range o.Columns {
+		_, sql := leading(c)
+		behind := strings.TrimPrefix(c, sql)
+		if !strings.HasPrefix(strings.TrimSpace(c), "(") {
+			var name string
+			name, behind = spec.IndexColumn(c)
+			sql = Ident(name)
+		}
+		l.askClass(expression{
+			unit: unit, at: o.At.Of(spec.Element("columns", i), o.Range), table: o.Table, of: t, what: "a column of index " + o.Name, sql: sql,
+		}, o.Method, behind)
+	}
+}
+
+// askClass asks for the operator class of an element of an index: the one that is
+// named behind it, or a default one for its type.
+func (l *lowering) askClass(e expression, method, behind string) {
+	rows, ok := l.rows(e.table, e.of, e.sql)
+	if !ok || checkExpression(e.sql) != nil {
 		return
 	}
-	for i, c := range o.Columns {
-		name, order := spec.IndexColumn(c)
-		rows, ok := l.rows(o.Table, t, Ident(name))
-		if !ok || order != "" || strings.HasPrefix(strings.TrimSpace(c), "(") || !t.has(name) {
-			continue
+	say := e.saying
+	if say == nil {
+		say = func(r Refusal) (string, string) {
+			return "No operator class", fmt.Sprintf("Postgres says of %s: %s. Have it of an expression or a type that there is one for, by another method, or with the name of a class behind it.", e.what, r.Message)
 		}
-		l.ask(asked{
-			unit: unit, at: o.At.Of(spec.Element("columns", i), o.Range), table: o.Table, codes: []string{noFunction},
-			say: saying("Column without an order", fmt.Sprintf("column %s of index %s", name, o.Name)),
-		}, "SELECT FROM "+rows+" ORDER BY "+Ident(name))
 	}
+	l.askReading(asked{unit: e.unit, at: e.at, table: e.table, codes: []string{noObject, otherType}, say: say},
+		Reading{SQL: "SELECT " + e.sql + " FROM " + rows, Method: cmp.Or(method, "btree"), Class: operatorClass(behind)})
+}
+
+// operatorClass is the name of the one that stands behind an element of an index; ""
+// for none.
+func operatorClass(behind string) string {
+	r := reader{tokens: lex(behind)}
+	if r.skip("collate") {
+		r.name()
+	}
+	for _, word := range []string{"asc", "desc", "nulls", "with"} {
+		if r.skip(word) {
+			return ""
+		}
+	}
+	return r.name()
 }
 
 // askElement asks about a column, a call or an expression in parentheses, with
@@ -209,9 +255,21 @@ func (l *lowering) askAssigned(e expression, p spec.Places, argument string, set
 		if c := e.of.Column(column); c != nil {
 			e.as = c.Type
 		}
+		e.back = l.assignedBack(e.table, column, set[column])
 		e.what, e.kind = "what column "+column+" of table "+e.table.String()+" is set to", "expression"
 		l.askExpression(e)
 	}
+}
+
+// assignedBack is the replacement, if there is one, by which a column gets back the
+// other one's value as it is.
+func (l *lowering) assignedBack(t spec.Table, column, sql string) *spec.ReplaceColumn {
+	for _, r := range l.replaced(t) {
+		if r.Column == column && r.Type != "" && sql == Ident(r.By) {
+			return r
+		}
+	}
+	return nil
 }
 
 // askVerify asks about a question over tables as they are. Types may be others by

@@ -17,6 +17,10 @@ type Reading struct {
 	SQL    string
 	Index  bool // what it selects from is an index, if there is one of that name
 	Write  bool // how the server writes what it selects is wanted; it is planned then, too
+
+	// Method is an access method of which there must be an operator class for the type
+	// of what it selects: Class, as SQL names it, or where that is "" a default one.
+	Method, Class string
 }
 
 // Refusal is why a server can make no sense of a reading.
@@ -37,13 +41,16 @@ const (
 	noLiteral  = "22P02" // a constant that is no value of its type
 )
 
+// otherType is the error of types that do not go together.
+const otherType = "42804"
+
 // senseless are the errors that an expression is refused for. Others may say that
 // it was asked about otherwise than it will be used.
 var senseless = []string{
 	noColumn, noFunction, noObject, noLiteral,
-	"42601",                   // syntax
-	"42725",                   // more than one function
-	"42804",                   // types that do not go together
+	"42601", // syntax
+	"42725", // more than one function
+	otherType,
 	"42846",                   // no cast
 	"22003", "22007", "22008", // constants out of range, times
 	"42803", "42P20", // aggregates, windows
@@ -76,8 +83,11 @@ type inquiry struct {
 }
 
 // ask has the server read SQL, and says what it had against it.
-func (l *lowering) ask(a asked, sql string) {
-	i := inquiry{Reading: Reading{Schema: a.table.Schema, SQL: sql}, unit: a.unit, until: a.until}
+func (l *lowering) ask(a asked, sql string) { l.askReading(a, Reading{SQL: sql}) }
+
+func (l *lowering) askReading(a asked, r Reading) {
+	r.Schema = a.table.Schema
+	i := inquiry{Reading: r, unit: a.unit, until: a.until}
 	if r, known := l.live.refusal(i.Reading); known && slices.Contains(a.codes, r.Code) && !l.live.excuses(r) && !l.said(a, r) {
 		summary, detail := a.say(r)
 		i.why = refused(a.at, summary, detail)
@@ -91,7 +101,7 @@ func (l *lowering) said(a asked, r Refusal) bool {
 	if r.Code == noFunction && a.now {
 		return r.Nearest == ""
 	}
-	if r.Code != noObject {
+	if r.Code != noObject || r.Name == "" {
 		return false
 	}
 	before := slices.Contains(l.unknown, r.Name)

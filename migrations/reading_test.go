@@ -64,6 +64,12 @@ func TestWhatTheServerCanMakeNoSenseOfIsSaid(t *testing.T) {
 			migrations.Refusal{Code: "42703", Name: "m"}, "Table t has no column m. Did you mean n? It has n."},
 		{"expression of an index", expand(&spec.CreateIndex{Name: "i", Table: users, Columns: []string{"(lower(nmae)) text_pattern_ops desc"}}), nil, "(lower(nmae))", noColumn, "Unknown column: A column of index i is"},
 		{"condition of an index", expand(&spec.CreateIndex{Name: "i", Table: users, Columns: []string{"name"}, Where: "nmae > ''"}), nil, "nmae", noColumn, "Unknown column: The condition of index i is"},
+		{"element without a class", expand(&spec.CreateIndex{Name: "i", Table: users, Columns: []string{"name"}, Method: "gin"}), nil, `SELECT "name"`,
+			migrations.Refusal{Code: "42704", Message: `data type text has no default operator class for access method "gin"`}, "No operator class: Postgres says of a column of index i: data type text has no default"},
+		{"element with a class that an extension may bring", expand(&spec.CreateIndex{Name: "i", Table: users, Columns: []string{"name gin_trgm_ops"}, Method: "gin"}), []migrations.Promise{{SQL: "create extension pg_trgm"}}, `SELECT "name"`,
+			migrations.Refusal{Code: "42704", Name: "gin_trgm_ops"}, ""},
+		{"element of an exclusion without a class", expand(&spec.AddExclusion{Table: users, Name: "x", Method: "gist", Elements: []string{"id WITH ="}}), nil, "SELECT id FROM",
+			migrations.Refusal{Code: "42704", Message: `data type bigint has no default operator class for access method "gist"`}, `No operator class: Postgres says of an element of x: data type bigint has no default`},
 		{"element of an exclusion", expand(&spec.AddExclusion{Table: users, Name: "x", Method: "gist", Elements: []string{"int4range(id, nmae) WITH &&"}}), nil, "int4range(id, nmae)", noColumn, "Unknown column: An element of x is"},
 		{"what a sync computes", expand(first, sync("lower(nmae)", "first")), nil, "nmae", noColumn, "Unknown column: What column first of table users is set to is"},
 		{"what a back-fill computes", filled("users", "name", "lower(nmae)"), nil, "nmae", noColumn, "Unknown column: What column name of table users is set to is"},
@@ -142,8 +148,8 @@ func TestAnExpressionIsReadOverTheColumnsThatItNames(t *testing.T) {
 	cat.Promised = []migrations.Promise{{Name: "mood"}}
 	cat.Tables["users"].Columns = append(cat.Tables["users"].Columns, migrations.Column{Name: "mood", Type: "mood"})
 	for expression, want := range map[string]string{
-		"lower(users.name)":           `SELECT FROM (SELECT CAST(NULL AS text) AS "name") AS "users" WHERE CAST((lower(users.name)) AS text) IS NULL`,
-		"'name'":                      `SELECT FROM (SELECT ) AS "users" WHERE CAST(('name') AS text) IS NULL`,
+		"lower(users.name)":           `SELECT FROM (SELECT CAST(NULL AS text) AS "name") AS "users" WHERE CAST((lower(users.name)) AS text) IS NULL AND EXISTS (SELECT FROM XMLTABLE('' PASSING CAST(NULL AS xml) COLUMNS c text DEFAULT (lower(users.name))) AS t)`,
+		"'name'":                      `SELECT FROM (SELECT ) AS "users" WHERE CAST(('name') AS text) IS NULL AND EXISTS (SELECT FROM XMLTABLE('' PASSING CAST(NULL AS xml) COLUMNS c text DEFAULT ('name')) AS t)`,
 		"users::text":                 "", // the row
 		"(users.*)::text":             "",
 		"mood::text":                  "", // of a type that is not there

@@ -210,9 +210,6 @@ func inTheWay(t *Table, c *Column) []string {
 		if i.Identity && slices.Contains(i.Key, c.Name) {
 			found = append(found, "index "+i.Name+", by which replication tells rows apart (REPLICA IDENTITY USING INDEX)")
 		}
-		if columns, _ := indexedColumns(i.Definition); i.Stays != "" && slices.Contains(columns, c.Name) {
-			found = append(found, "index "+i.Name+" ("+i.Stays+")")
-		}
 	}
 	for _, k := range t.Constraints {
 		if slices.Contains(k.Columns, c.Name) && (k.Kind == Exclusion || strings.Contains(k.Definition, " DEFERRABLE") && k.Kind == Unique) {

@@ -174,6 +174,12 @@ func (l *lowering) swap(t spec.Table) {
 			u.Applied = false
 			u.missing = append(u.missing, "column "+t.String()+"."+r.Final()+" with "+cmp.Or(r.Type, "what "+r.Column+" has"))
 			there, back := exchange(r, *live.Column(r.Column), live.Column(r.Column).Type)
+			if r.Default != "" {
+				l.askExpression(expression{
+					unit: u.ID, at: r.Range, table: t, sql: r.Default, as: r.Type, kind: "default",
+					what: fmt.Sprintf("the default of column %s of table %s", r.Column, t),
+				})
+			}
 			u.Statements, u.Undo = append(u.Statements, there...), slices.Concat(back, u.Undo)
 			continue
 		}

@@ -160,7 +160,7 @@ func tableOf(o *spec.CreateTable) *Table {
 // set apart from its declaration; "" = none.
 func columnOf(c spec.Column, later string) Column {
 	column := Column{
-		Name: c.Name, Type: canonicalType(c.Type), NotNull: c.NotNull || c.Identity,
+		Name: c.Name, Type: cmp.Or(serialTypes[canonicalType(c.Type)], canonicalType(c.Type)), NotNull: c.NotNull || c.Identity || isSerial(c.Type),
 		Default: cmp.Or(later, c.Default, c.Generated), Comment: c.Comment,
 	}
 	if c.Identity {

@@ -30,7 +30,7 @@ func (k keyed) build(l *lowering) Unit {
 		u.Applied, u.missing = true, nil
 	}
 	l.nameFree(u, k.indexName())
-	l.askOrder(u.ID, l.next.Table(k.table), k.index)
+	l.askClasses(u.ID, l.next.Table(k.table), k.index)
 	return u
 }
 

@@ -112,7 +112,7 @@ var changeTypeTable = &block{
 	attributes: []attribute{
 		{name: "type", kind: kindString, required: true, doc: "The new Postgres type."},
 		{name: "using", kind: kindString, doc: "The new value as a SQL expression of the old row. Without it, a cast."},
-		{name: "back", kind: kindString, doc: "The old value as a SQL expression, in which the column has its new type. Without it, the new value as it is."},
+		{name: "back", kind: kindString, doc: "The old value as a SQL expression, in which the column has its new type. Without it, the new value as it is, which Postgres has to make the former type of by itself."},
 		{name: "default", kind: kindString, doc: "A SQL expression. Without it, the default that the column has."},
 		hideArgument,
 	},

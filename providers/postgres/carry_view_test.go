@@ -75,11 +75,15 @@ func TestViewsThatASwapCannotMakeAgainAreRefused(t *testing.T) {
 		},
 		"an index by an operator class of the former type": {
 			setup: "create index by_name on users (id, name text_pattern_ops desc)", change: lengthOfName,
-			want: `index by_name (with the new type it would not be valid: operator class "text_pattern_ops" does not accept data type integer)`,
+			want: `The index by_name of users is made anew for the column of the new type, and Postgres says of it there: operator class "text_pattern_ops" does not accept data type integer.`,
 		},
 		"an index by a method without a class for the type": {
 			setup: "create index by_name on users using hash (name)", change: "change_type \"users\" \"name\" {\n\ttype = \"json\"\n\tusing = \"to_json(name)\"\n}",
-			want: `index by_name (with the new type it would not be valid: data type json has no default operator class for access method "hash")`,
+			want: `Postgres says of it there: data type json has no default operator class for access method "hash".`,
+		},
+		"an index of an expression that has no class then": {
+			setup: "alter table users add doc jsonb; create index by_doc on users ((doc -> 'a'))", change: "change_type \"users\" \"doc\" {\n\ttype = \"json\"\n}",
+			want: `The index by_doc of users is made anew for the column of the new type, and Postgres says of it there: data type json has no default operator class for access method "btree".`,
 		},
 		"a trigger's condition": {
 			setup: `create function f() returns trigger language plpgsql as 'begin return null; end';

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -27,8 +26,8 @@ var unfit = []string{
 	"22003", "22007", "22008",
 }
 
-// fit asks the server whether the views, triggers and indexes of tables would still mean
-// something with other types of some columns, and notes why not. The table's name is given to a
+// fit asks the server whether the views and triggers of tables would still mean something
+// with other types of some columns, and notes why not. The table's name is given to a
 // query of its columns for that, and those of the views to theirs: nothing is made,
 // and nothing is executed.
 func fit(ctx context.Context, c *pgx.Conn, cat *migrations.Catalog, types map[spec.Table]map[string]string) error {
@@ -58,9 +57,6 @@ func fit(ctx context.Context, c *pgx.Conn, cat *migrations.Catalog, types map[sp
 		if err := fitTriggers(ctx, c, table, t, retyped); err != nil {
 			return err
 		}
-		if err := fitIndexes(ctx, c, table, t, retyped); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -87,60 +83,6 @@ func fitTriggers(ctx context.Context, c *pgx.Conn, table spec.Table, t *migratio
 	}
 	return nil
 }
-
-// fitIndexes looks whether indexes could be made of columns of other types: the operator
-// class that one names must take the type, and for one that names none there must be a
-// default.
-func fitIndexes(ctx context.Context, c *pgx.Conn, table spec.Table, t *migrations.Table, retyped map[string]string) error {
-	columns := slices.Sorted(maps.Keys(retyped))
-	types := make([]string, len(columns))
-	for i, name := range columns {
-		types[i] = retyped[name]
-	}
-	_, err := ask(ctx, c, table, func() error {
-		rows, err := c.Query(ctx, classless, migrations.Ident(table.Schema, table.Name), columns, types)
-		if err != nil {
-			return err
-		}
-		var name, why string
-		_, err = pgx.ForEachRow(rows, []any{&name, &why}, func() error {
-			at := slices.IndexFunc(t.Indexes, func(i migrations.Index) bool { return i.Name == name })
-			if at >= 0 {
-				t.Indexes[at].Stays = invalid + why
-			}
-			return nil
-		})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("asking whether indexes of %s fit: %w", table, err)
-	}
-	return nil
-}
-
-// classless are the indexes of a table for which there is no operator class of the
-// types that columns are to have, with why.
-const classless = `
-	select x.relname, case when own.opcdefault
-	         then pg_catalog.format('data type %s has no default operator class for access method "%s"', pg_catalog.format_type(y.oid, null), m.amname)
-	         else pg_catalog.format('operator class "%s" does not accept data type %s', own.opcname, pg_catalog.format_type(y.oid, null)) end
-	from pg_catalog.pg_index i
-	join pg_catalog.pg_class x on x.oid = i.indexrelid
-	join pg_catalog.pg_am m on m.oid = x.relam
-	cross join rows from (pg_catalog.unnest(i.indkey::int2[]), pg_catalog.unnest(i.indclass::oid[])) as k (num, class)
-	join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.num
-	join pg_catalog.pg_opclass own on own.oid = k.class
-	join rows from (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[])) as r (name, type) on r.name = a.attname
-	join pg_catalog.pg_type named on named.oid = pg_catalog.to_regtype(r.type)
-	join pg_catalog.pg_type y on y.oid = case named.typtype when 'd' then named.typbasetype else named.oid end
-	where i.indrelid = pg_catalog.to_regclass($1) and y.typtype <> 'd' and not exists (
-	  select from pg_catalog.pg_opclass d join pg_catalog.pg_type o on o.oid = d.opcintype
-	  where d.opcmethod = m.oid and case when own.opcdefault then d.opcdefault else d.oid = own.oid end
-	    and (o.oid = y.oid or o.typname in ('any', 'anyelement')
-	         or o.typname = case y.typtype when 'e' then 'anyenum' when 'r' then 'anyrange' when 'm' then 'anymultirange' when 'c' then 'record' end
-	         or o.typname = 'anyarray' and y.typcategory = 'A'
-	         or exists (select from pg_catalog.pg_cast c where c.castsource = y.oid and c.casttarget = o.oid and c.castmethod = 'b' and c.castcontext = 'i')))
-	order by 1, 2`
 
 const invalid = "with the new type it would not be valid: "
 

@@ -10,6 +10,10 @@ const (
 	dropUsers = "contract {\n\tdrop_table \"users\" {}\n}"
 )
 
+func indexed(method, column string) string {
+	return "expand {\n\tcreate_index \"seen\" {\n\t\ttable = \"users\"\n\t\tmethod = \"" + method + "\"\n\t\tcolumns = [\"" + column + "\"]\n\t}\n}"
+}
+
 // What Postgres would refuse in the middle of a run is named before the first step.
 func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 	const table = `create table users (id serial primary key, name text); create table other (id int);
@@ -97,8 +101,48 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		},
 		"a type without an order": {
 			setup: "alter table users add doc json", change: "expand {\n\tadd_unique \"users\" \"docs\" {\n\t\tcolumns = [\"doc\"]\n\t}\n}",
-			want: "could not identify an ordering operator for type json",
+			want: `No operator class; Postgres says of a column of index docs: data type json has no default operator class for access method "btree"`,
 		},
+		"a key of a new table over a type without an order": {
+			change: "expand {\n\tcreate_table \"docs\" {\n\t\tcolumn \"doc\" {\n\t\t\ttype = \"json\"\n\t\t}\n\t\tprimary_key = [\"doc\"]\n\t}\n}", want: `Postgres says of a column of index docs_pkey: data type json has no default operator class for access method "btree"`,
+		},
+		"a key, a check and an index of a new table over a serial column": {
+			change: "expand {\n\tcreate_table \"docs\" {\n\t\tcolumn \"id\" {\n\t\t\ttype = \"bigserial\"\n\t\t}\n\t\tprimary_key = [\"id\"]\n\t\tcheck \"few\" {\n\t\t\tcheck = \"id < 9\"\n\t\t}\n\t\tindex \"near\" {\n\t\t\tcolumns = [\"(id + 1)\"]\n\t\t}\n\t}\n}", want: "no diagnostics",
+		},
+		"a type without a hash": {
+			setup: "alter table users add doc json", change: indexed("hash", "doc"), want: `No operator class; Postgres says of a column of index seen: data type json has no default operator class for access method "hash"`,
+		},
+		"an expression of a type without an order": {
+			setup: "alter table users add doc json", change: indexed("btree", "(doc -> 'a') desc"), want: `data type json has no default operator class for access method "btree"`,
+		},
+		"a method that has no class for a type": {change: indexed("gin", "name"), want: `data type text has no default operator class for access method "gin"`},
+		"a class of another type":               {change: indexed("btree", "id text_pattern_ops"), want: `operator class "text_pattern_ops" does not accept data type integer`},
+		"a class that is not there":             {change: indexed("btree", "name collate \\\"C\\\" none_ops desc"), want: `operator class "none_ops" does not exist for access method "btree"`},
+		"a class of the type":                   {change: indexed("btree", "name collate \\\"C\\\" text_pattern_ops desc"), want: "no diagnostics"},
+		"a class in its schema":                 {setup: "alter table users add tags jsonb", change: indexed("gin", "(tags) pg_catalog.jsonb_path_ops"), want: "no diagnostics"},
+		"classes for any type of a kind, and for what a domain is of": {
+			setup:  "create domain few as smallint; create type size as enum ('small'); alter table users add few few, add size size, add parts text[]",
+			change: "expand {\n\tcreate_index \"seen\" {\n\t\ttable = \"users\"\n\t\tmethod = \"hash\"\n\t\tcolumns = [\"few\", \"size\", \"parts\"]\n\t}\n}", want: "no diagnostics",
+		},
+		"a type of which the server makes the former by no cast": {
+			setup: "create type mood as enum ('ok'); alter table users add feels mood", change: "change_type \"users\" \"feels\" {\n\ttype = \"text\"\n}",
+			want: `a.pleat.hcl:5,1-28: No way back from the new type; Releases of before read users.feels as public.mood, which Postgres does not make of text by itself. Say how: back = "CAST(feels AS public.mood)"`,
+		},
+		"a type of which the server makes the former where it is told to": {
+			setup: "create type mood as enum ('ok'); alter table users add feels mood", change: "change_type \"users\" \"feels\" {\n\ttype = \"text\"\n\tback = \"CAST(feels AS mood)\"\n}",
+			want: "no diagnostics",
+		},
+		"a number that is to be a truth": {
+			setup: "alter table users add active int", change: "change_type \"users\" \"active\" {\n\ttype = \"boolean\"\n}",
+			want: `which Postgres does not make of boolean by itself. Say how: back = "CAST(active AS integer)"`,
+		},
+		"a text that is to be a number":            {change: "change_type \"users\" \"name\" {\n\ttype = \"int\"\n}", want: "no diagnostics"},
+		"a way there that gives another type":      {change: "change_type \"users\" \"name\" {\n\ttype = \"int\"\n\tusing = \"name || '1'\"\n}", want: `Value of another type; What column pleat_new_name of table users is set to is "name || '1'", of which Postgres makes no integer by itself. Say how, such as: CAST(name || '1' AS integer)`},
+		"a type that there is no cast to":          {setup: "alter table users add doc json", change: "change_type \"users\" \"doc\" {\n\ttype = \"text[]\"\n\tusing = \"ARRAY[doc::text]\"\n}", want: "cannot cast type text[] to json"},
+		"a default of another type":                {change: "expand {\n\tadd_column \"users\" \"seen\" {\n\t\ttype = \"int\"\n\t\tdefault = \"true\"\n\t}\n}", want: `The default of column seen of table users is "true", of which Postgres makes no int by itself. Say how, such as: CAST(true AS int)`},
+		"a default of another type of a new type":  {change: "change_type \"users\" \"name\" {\n\ttype = \"int\"\n\tdefault = \"true\"\n}", want: `The default of column name of table users is "true", of which Postgres makes no int by itself`},
+		"a default that the server makes one of":   {change: "expand {\n\tadd_column \"users\" \"seen\" {\n\t\ttype = \"int\"\n\t\tdefault = \"2.5\"\n\t}\n}", want: "no diagnostics"},
+		"what is filled in, which is another type": {change: "expand {\n\tadd_column \"users\" \"seen\" {\n\t\ttype = \"int\"\n\t}\n}\nbackfill \"users\" {\n\tset = {\n\t\tseen = \"name\"\n\t}\n}", want: `Value of another type; What column seen of table users is set to is "name"`},
 		"a column of a type": {
 			setup:  "create type person as (name text); create table people of person",
 			change: "contract {\n\tdrop_column \"people\" \"name\" {}\n}", want: `Columns of a type; "public"."people" has the columns of the type public.person`,

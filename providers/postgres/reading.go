@@ -71,12 +71,16 @@ func (s sense) readIn(ctx context.Context, c *pgx.Conn, tx conn.Tx, schema strin
 	if err := setLocal(ctx, tx, settings); err != nil {
 		return err
 	}
-	return s.read(ctx, c, readings)
+	kinds, err := s.read(ctx, c, readings)
+	if err != nil {
+		return err
+	}
+	return s.classes(ctx, tx, kinds)
 }
 
 // read sends all of it at once, each between the same savepoint and the way back
-// to it.
-func (s sense) read(ctx context.Context, c *pgx.Conn, readings []migrations.Reading) (err error) {
+// to it. Kinds are the types of what those select that are about one.
+func (s sense) read(ctx context.Context, c *pgx.Conn, readings []migrations.Reading) (kinds map[migrations.Reading]uint32, err error) {
 	p := c.PgConn().StartPipeline(ctx)
 	defer func() { err = errors.Join(err, p.Close()) }()
 	send := func(sql string) {
@@ -94,34 +98,77 @@ func (s sense) read(ctx context.Context, c *pgx.Conn, readings []migrations.Read
 		send("rollback to savepoint pleat_reading")
 	}
 	if err := p.Flush(); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := upToSync(p); err != nil {
-		return err
+		return nil, err
 	}
+	kinds = map[migrations.Reading]uint32{}
 	for _, r := range readings {
-		answer, err := upToSync(p)
-		var said *pgconn.PgError
+		said, err := upToSync(p)
+		var against *pgconn.PgError
 		switch {
-		case errors.As(err, &said):
-			position := int(said.Position)
+		case errors.As(err, &against):
+			position := int(against.Position)
 			if r.Write {
 				position -= len(explain)
 			}
-			s.refused[r] = migrations.Refusal{Code: said.Code, Message: said.Message, Hint: said.Hint, Name: nameAt(r.SQL, position)}
+			s.refused[r] = migrations.Refusal{Code: against.Code, Message: against.Message, Hint: against.Hint, Name: nameAt(r.SQL, position)}
 		case err != nil:
-			return err
+			return nil, err
 		case r.Write:
-			if s.wordings[r], err = output(answer); err != nil {
-				return err
+			if s.wordings[r], err = output(said.value); err != nil {
+				return nil, err
 			}
+		case r.Method != "":
+			kinds[r] = said.kind
 		}
 		if _, err := upToSync(p); err != nil {
-			return err
+			return nil, err
+		}
+	}
+	return kinds, nil
+}
+
+// classes looks for the operator classes that readings are about.
+func (s sense) classes(ctx context.Context, tx conn.Tx, kinds map[migrations.Reading]uint32) error {
+	for r, kind := range kinds {
+		var code, message string
+		err := tx.QueryRow(ctx, classless, r.Method, r.Class, kind).Scan(&code, &message)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+		case err != nil:
+			return fmt.Errorf("looking for operator classes: %w", err)
+		default:
+			s.refused[r] = migrations.Refusal{Code: code, Message: message, Name: r.Class}
 		}
 	}
 	return nil
 }
+
+// classless is why an access method has no operator class, by a name or by default, for a
+// type; no row where it has.
+const classless = `
+	with asked as (
+	  select m.oid as method, m.amname, y.oid as type, y.typtype, y.typcategory, pg_catalog.parse_ident(nullif($2, '')) as named
+	  from pg_catalog.pg_type y join pg_catalog.pg_am m on m.amname = $1 where y.oid = $3
+	), classes as (
+	  select d.opcintype
+	  from asked a join pg_catalog.pg_opclass d on d.opcmethod = a.method join pg_catalog.pg_namespace n on n.oid = d.opcnamespace
+	  where case pg_catalog.cardinality(a.named) when 1 then d.opcname = a.named[1] and pg_catalog.pg_opclass_is_visible(d.oid)
+	          when 2 then n.nspname = a.named[1] and d.opcname = a.named[2] else d.opcdefault end
+	)
+	select case when a.named is null or not exists (select from classes) then '42704' else '42804' end,
+	  case when a.named is null then pg_catalog.format('data type %s has no default operator class for access method "%s"', pg_catalog.format_type(a.type, null), a.amname)
+	       when not exists (select from classes) then pg_catalog.format('operator class "%s" does not exist for access method "%s"', $2, a.amname)
+	       else pg_catalog.format('operator class "%s" does not accept data type %s', $2, pg_catalog.format_type(a.type, null)) end
+	from asked a
+	where not exists (
+	  select from classes d join pg_catalog.pg_type o on o.oid = d.opcintype
+	  where o.oid = a.type or o.typname in ('any', 'anyelement')
+	     or o.typname = case a.typtype when 'e' then 'anyenum' when 'r' then 'anyrange' when 'm' then 'anymultirange' when 'c' then 'record' end
+	     or o.typname = 'anyarray' and a.typcategory = 'A'
+	     or exists (select from pg_catalog.pg_cast c where c.castsource = a.type and c.casttarget = o.oid and c.castmethod = 'b' and c.castcontext = 'i'))`
 
 // explain asks for the plan of a statement, which does not run.
 const explain = "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) "
@@ -137,14 +184,20 @@ func output(explained []byte) (string, error) {
 	return strings.Join(plans[0].Plan.Output, ", "), nil
 }
 
-// upToSync reads what became of what was sent up to a sync, and the first value of
-// its answer.
-func upToSync(p *pgconn.Pipeline) (value []byte, failed error) {
+// answer is the first value of what a statement gives, and of one that was only
+// prepared its type.
+type answer struct {
+	value []byte
+	kind  uint32
+}
+
+// upToSync reads what became of what was sent up to a sync.
+func upToSync(p *pgconn.Pipeline) (said answer, failed error) {
 	for {
 		results, err := p.GetResults()
 		if err != nil {
 			if failed = err; !isServers(err) {
-				return nil, err
+				return answer{}, err
 			}
 			continue
 		}
@@ -152,12 +205,16 @@ func upToSync(p *pgconn.Pipeline) (value []byte, failed error) {
 		case *pgconn.ResultReader:
 			result := r.Read()
 			if failed = cmp.Or(failed, result.Err); len(result.Rows) > 0 {
-				value = result.Rows[0][0]
+				said.value = result.Rows[0][0]
+			}
+		case *pgconn.StatementDescription:
+			if len(r.Fields) > 0 {
+				said.kind = r.Fields[0].DataTypeOID
 			}
 		case *pgconn.PipelineSync:
-			return value, failed
+			return said, failed
 		case nil:
-			return nil, errors.Join(failed, errors.New("the server's answers end early"))
+			return answer{}, errors.Join(failed, errors.New("the server's answers end early"))
 		}
 	}
 }
