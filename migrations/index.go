@@ -30,7 +30,7 @@ func (o createIndex) unexpand(l *lowering) { l.next.Table(o.Table).removeIndex(o
 // invalid index that an interrupted build leaves.
 func (o createIndex) expand(l *lowering) bool {
 	t := l.table(o.Table, o.Range)
-	if t == nil || !l.checkIndex(o.CreateIndex) || t.Partitioned != "" && l.dotted(o.Range, o.Table, t) {
+	if t == nil || !l.checkIndex(o.CreateIndex) || l.dotted(o.Range, o.Table, partitionNames(t.Partitions)) {
 		return true
 	}
 	units := o.units(l, t, o.Name)

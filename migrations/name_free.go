@@ -2,6 +2,8 @@ package migrations
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -38,30 +40,13 @@ func (l *lowering) holder(name spec.Table) string {
 
 // dotted refuses to make again, or to put together, what hangs on a table and cannot be
 // named: a text has one dot, behind the schema.
-func (l *lowering) dotted(at hcl.Range, name spec.Table, t *Table) bool {
+func (l *lowering) dotted(at hcl.Range, name spec.Table, made []string) bool {
 	var found []string
-	add := func(name string) {
-		if l.live.Dotted[name] {
-			found = append(found, fmt.Sprintf("%q", name))
+	for _, other := range made {
+		if l.live.Dotted[other] && !slices.Contains(found, strconv.Quote(other)) {
+			found = append(found, strconv.Quote(other))
 		}
 	}
-	for _, v := range t.Views {
-		add(v.Name)
-	}
-	for _, k := range t.References {
-		add(k.Table)
-		addPartitions(k.Partitions, add)
-	}
-	for _, k := range t.Constraints {
-		add(k.References)
-	}
-	for _, s := range t.Statistics {
-		add(s.Name)
-	}
-	for _, c := range t.Columns {
-		add(c.Sequence)
-	}
-	addPartitions(t.Partitions, add)
 	if len(found) == 0 {
 		return false
 	}
@@ -70,8 +55,39 @@ func (l *lowering) dotted(at hcl.Range, name spec.Table, t *Table) bool {
 	return true
 }
 
-func addPartitions(partitions []Partition, add func(name string)) {
-	for _, p := range partitions {
-		add(p.Table)
+// madeAgain are the names of what is made again, beside what is there, for a column
+// that is replaced.
+func (t *Table) madeAgain(c *Column) []string {
+	var names []string
+	for _, v := range t.ShownBy([]string{c.Name}) {
+		names = append(names, v.Name)
 	}
+	parts := slices.ContainsFunc(t.Indexes, func(i Index) bool { return mentions(i.Definition, c.Name) })
+	for _, k := range t.References {
+		if slices.Contains(k.Referenced, c.Name) {
+			names, parts = append(append(names, k.Table), partitionNames(k.Partitions)...), true
+		}
+	}
+	for _, k := range t.Constraints {
+		if k.Kind == Foreign && slices.Contains(k.Columns, c.Name) {
+			names, parts = append(names, k.References), true
+		}
+	}
+	for _, s := range t.Statistics {
+		if mentions(s.Definition, c.Name) {
+			names = append(names, s.Name)
+		}
+	}
+	if names = append(names, c.Sequence); parts {
+		names = append(names, partitionNames(t.Partitions)...)
+	}
+	return names
+}
+
+func partitionNames(partitions []Partition) []string {
+	names := make([]string, len(partitions))
+	for i, p := range partitions {
+		names[i] = p.Table
+	}
+	return names
 }

@@ -36,7 +36,7 @@ func (l *lowering) checkReplace(r *spec.ReplaceColumn, t *Table) {
 		l.unknownColumn(r.Range, r.Table, t, r.Column)
 		return
 	}
-	if l.dotted(r.Range, r.Table, t) {
+	if l.dotted(r.Range, r.Table, t.madeAgain(c)) {
 		return
 	}
 	l.checkDefault(r, c)

@@ -91,6 +91,27 @@ func TestTheKeyOfAPartitionedTableTakesWhatWasBuilt(t *testing.T) {
 	}
 }
 
+// A column of which nothing is made in each partition changes its type whatever they are
+// called.
+func TestAPartitionWithADotGoesAlong(t *testing.T) {
+	w := newWorld(t, `create table days (at date primary key, note text not null) partition by range (at);
+		create table "days.rest" partition of days default; insert into days select date '2025-01-01' + i, i from generate_series(1, 100) i`)
+	c := written(t, "change_type \"days\" \"note\" {\n\ttype = \"int\"\n}\ncontract {\n}")
+	const kinds = "select string_agg(format_type(atttypid, null) || ' ' || attnotnull, ', ' order by attrelid::regclass::text) from pg_attribute where attname = 'note' and not attisdropped"
+	w.advance(c, migrations.Hidden)
+	w.retreat(c)
+	if got := w.value(kinds); got != "text true, text true" {
+		t.Errorf("after the way back: %s", got)
+	}
+	w.advance(c, migrations.Contracted)
+	if got := w.value(kinds); got != "integer true, integer true" {
+		t.Errorf("at the end: %s", got)
+	}
+	if left := w.leftovers(); left != "" {
+		t.Errorf("left over: %s", left)
+	}
+}
+
 // The table takes over the foreign keys of its partitions without a look at a row. A
 // partition that comes in between stops that.
 func TestTheForeignKeyOfAPartitionedTableIsThatOfItsParts(t *testing.T) {

@@ -184,6 +184,15 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 			setup:  `create table days (at date) partition by range (at); create table "days.rest" partition of days default`,
 			change: "expand {\n\tcreate_index \"days_at\" {\n\t\ttable = \"days\"\n\t\tcolumns = [\"at\"]\n\t}\n}", want: `what is in it: "days.rest". `,
 		},
+		"a partition with a dot, and a column of an index": {
+			setup:  `create table days (at date, note text) partition by range (at); create table "days.rest" partition of days default; create index on days (lower(note))`,
+			change: "change_type \"days\" \"note\" {\n\ttype = \"varchar(99)\"\n}", want: `what is in it: "days.rest". `,
+		},
+		"names with a dot that have nothing to do with the column": {
+			setup: `alter table users add code int default 1 unique; create sequence "s.q" owned by users.code; create table "a.b" (c int unique references users (code)); alter table users add foreign key (code) references "a.b" (c) not valid;
+				create statistics "s.t" on code, name from users; create view "my.view" as select code from users`,
+			change: widerID, want: "no diagnostics",
+		},
 		"a dot behind a schema": {
 			setup: `create schema a; create table a.b (u int references users); create table "c.d" ()`, change: widerID, want: "no diagnostics",
 		},
