@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -61,7 +62,10 @@ func (l *lowering) misspeltColumn(d *spec.DropColumn) *hcl.Diagnostic {
 }
 
 func (o dropConstraint) misspelt(l *lowering, t *Table) *hcl.Diagnostic {
-	if t.whole() || t.named(o.Name) || !l.live.unmade(constraintTitle(o.Table, o.Name), o.Name) || spec.Nearest(o.Name, t.constraintNames()) == "" {
+	if t.whole() || t.named(o.Name) || !l.live.unmade(constraintTitle(o.Table, o.Name), o.Name) {
+		return nil
+	}
+	if near := spec.Nearest(o.Name, t.constraintNames()); near == "" || numbered(o.Name, near) {
 		return nil
 	}
 	return unknown("constraint", noSuchConstraint(o.Table, t, o.Name), o.Range)
@@ -74,10 +78,17 @@ func (l *lowering) askDropped(u Unit, name spec.Table, kind string) {
 		return
 	}
 	i := inquiry{Reading: Reading{Schema: name.Schema, SQL: "SELECT FROM " + tableIdent(name), Index: kind == "index"}, unit: u.ID, found: true}
-	if r, refused := l.live.refusal(i.Reading); refused && r.Code == noTable && r.Nearest != "" {
+	if r, refused := l.live.refusal(i.Reading); refused && r.Code == noTable && r.Nearest != "" && !(i.Index && numbered(name.Name, r.Nearest)) {
 		i.why = unknown(kind, fmt.Sprintf("There is no %s %s. Did you mean %s?", kind, name, spec.Table{Schema: name.Schema, Name: r.Nearest}), u.Source)
 	}
 	l.program.inquiries = append(l.program.inquiries, i)
+}
+
+// numbered tells whether one of two names is the other with the number that the server
+// puts behind a name of its own where that is taken: there were two of them.
+func numbered(a, b string) bool {
+	without := func(name string) string { return strings.TrimRight(name, "0123456789") }
+	return a != b && (without(a) == b || without(b) == a)
 }
 
 func unknown(kind, detail string, at hcl.Range) *hcl.Diagnostic {

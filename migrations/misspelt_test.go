@@ -48,6 +48,23 @@ func TestWhatIsMisspeltIsNotTakenForDropped(t *testing.T) {
 	}
 }
 
+// The server numbers the names that it gives: a number more or less is another one's.
+func TestANumberBehindANameIsAnothersName(t *testing.T) {
+	for name, change := range map[string]*spec.Change{
+		"index":      contract(&spec.DropIndex{Schema: "public", Name: "nearby1"}),
+		"constraint": contract(&spec.DropConstraint{Table: users, Name: "nearby1"}),
+	} {
+		for near, want := range map[string]bool{"nearby": false, "nearby2": true} {
+			cat := live()
+			cat.Tables["users"].Constraints = []migrations.Constraint{{Name: near, Kind: migrations.Check, Definition: "CHECK ((name <> 'x'::text))", Valid: true}}
+			said, _ := refusing(change, cat, migrations.Recorded{}, "nearby1", migrations.Refusal{Code: "42P01", Nearest: near})
+			if strings.Contains(said, "Did you mean "+near) != want {
+				t.Errorf("%s nearby1 beside %s: said %q", name, near, said)
+			}
+		}
+	}
+}
+
 // What only takes a thing away does not say that its name is right.
 func TestNamedIsWhatIsMade(t *testing.T) {
 	key := &spec.AddUnique{Table: users, Name: "k", Columns: []string{"name"}}

@@ -203,6 +203,14 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 			end $$`,
 			change: "expand {\n\tadd_column \"users\" \"one\" {\n\t\ttype = \"text\"\n\t}\n\tadd_column \"users\" \"two\" {\n\t\ttype = \"text\"\n\t}\n}", want: "a.pleat.hcl:9,2-26: No room for a column; A table can have 1600 columns",
 		},
+		"an index that is gone, beside one that the server gave a number": {
+			setup:  "create index on users (name); create index on users (name); drop index users_name_idx",
+			change: "contract {\n\tdrop_index \"users_name_idx\" {}\n}", want: "no diagnostics",
+		},
+		"an index that is gone, beside one of which the name is like it": {
+			setup:  "create index users_name_idx on users (name)",
+			change: "contract {\n\tdrop_index \"users_nmae_idx\" {}\n}", want: "Did you mean users_name_idx?",
+		},
 		"a column from elsewhere": {
 			setup:  "create table people (name text); alter table users inherit people",
 			change: dropName, want: "Inherited column; Column name of users comes from a table that this one inherits from",
