@@ -63,6 +63,29 @@ func TestTablesCanBePublished(t *testing.T) {
 	}
 }
 
+// An event trigger's function that names a table without its schema works in the sessions
+// of whoever wrote it. What pleat's own tables use is the server's all the same.
+func TestEventTriggersFindWhatTheyName(t *testing.T) {
+	url := pgtest.New(t).Database(t)
+	pgtest.Exec(t, url, `
+		create schema audit; create table audit.ddl (tag text);
+		create function audit.clock_timestamp() returns timestamptz language sql as 'select null::timestamptz';
+		create function audit.ended() returns event_trigger language plpgsql as $$ begin insert into ddl select command_tag from pg_event_trigger_ddl_commands(); end $$;
+		create event trigger ended on ddl_command_end execute function audit.ended();
+		do $$ begin execute format('alter database %I set search_path = audit, pg_catalog', current_database()); end $$`)
+	if err := bookkeeping.Migrate(t.Context(), spec.Plain(url)); err != nil {
+		t.Fatal(err)
+	}
+	c := pgtest.Connect(t, url)
+	complete(t, c)
+	if n := pgtest.Value[int](t, c, "select count(*) from audit.ddl where tag = 'CREATE TABLE'"); n == 0 {
+		t.Error("the trigger saw no table that was made")
+	}
+	if n := pgtest.Value[int](t, c, "select count(*) from pg_depend where refobjid = 'audit.clock_timestamp()'::regprocedure"); n > 0 {
+		t.Errorf("%d defaults call another schema's function", n)
+	}
+}
+
 func TestTenMigrateAtOnce(t *testing.T) {
 	url := pgtest.New(t).Database(t)
 	var all sync.WaitGroup

@@ -83,6 +83,9 @@ func (d *driver) SetVersion(version int, dirty bool) error {
 		return nil
 	}
 	return conn.InTransaction(d.ctx, d.conn, func(tx conn.Tx) error {
+		if err := showTriggers(d.ctx, tx); err != nil {
+			return err
+		}
 		if err := ensureVersionTable(d.ctx, tx); err != nil {
 			return err
 		}
@@ -91,6 +94,18 @@ func (d *driver) SetVersion(version int, dirty bool) error {
 		}
 		return record(d.ctx, tx, version)
 	})
+}
+
+// showTriggers has event triggers find what they name without a schema where they find
+// it in any session of the role, behind what the server itself has.
+func showTriggers(ctx context.Context, tx conn.Tx) error {
+	_, err := tx.Exec(ctx, `
+		select pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog', nullif(reset_val, '')), true)
+		from pg_catalog.pg_settings where name = 'search_path'`)
+	if err != nil {
+		return fmt.Errorf("setting the path for event triggers: %w", err)
+	}
+	return nil
 }
 
 func record(ctx context.Context, tx conn.Tx, version int) error {

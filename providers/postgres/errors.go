@@ -25,6 +25,8 @@ const (
 	uniqueViolation      = "23505"
 	insufficientRight    = "42501"
 	undefinedTable       = "42P01"
+	undefinedFunction    = "42883"
+	undefinedObject      = "42704"
 	tooManyConnections   = "53300"
 	diskFull             = "53100"
 	duplicateTable       = "42P07"
@@ -213,8 +215,38 @@ func (e *FullError) Hint() string {
 	return "make room on the server's disk; apply goes on behind what is done, and an index begins anew"
 }
 
-// explain says what a person can do about an error that is a missing right, or a
-// full disk.
+// PathError is a name that a function of the author's, such as that of an event trigger,
+// does not find in a session of pleat's.
+type PathError struct {
+	within string // as the server tells where it was
+	cause  error
+}
+
+func (e *PathError) Error() string { return e.cause.Error() }
+
+// Unwrap gives the server's own error.
+func (e *PathError) Unwrap() error { return e.cause }
+
+// Hint is what to do about it.
+func (e *PathError) Hint() string {
+	return "that is in the " + e.within + ": pleat's sessions find names without a schema in that of the table and in public. " +
+		"Write the schema there, or give the function a path of its own: ALTER FUNCTION … SET search_path"
+}
+
+// lostIn is the function that does not find a name; "" where an error is another.
+func lostIn(e *pgconn.PgError) string {
+	if !slices.Contains([]string{undefinedTable, undefinedFunction, undefinedObject}, e.Code) {
+		return ""
+	}
+	innermost, _, _ := strings.Cut(e.Where, "\n")
+	if !strings.Contains(innermost, "function ") || strings.Contains(innermost, "inline_code_block") {
+		return ""
+	}
+	return innermost
+}
+
+// explain says what a person can do about an error that is a missing right, a name that
+// is not found, or a full disk.
 func (w *work) explain(err error) error {
 	var told *MigrationError
 	if errors.As(err, &told) {
@@ -224,8 +256,14 @@ func (w *work) explain(err error) error {
 		return &FullError{err}
 	}
 	var refusal *pgconn.PgError
-	if errors.As(err, &refusal) && refusal.Code == insufficientRight {
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	if refusal.Code == insufficientRight {
 		return &RightError{hint: w.grant(refusal.Message), cause: refusal}
+	}
+	if where := lostIn(refusal); where != "" {
+		return &PathError{where, err}
 	}
 	return err
 }
