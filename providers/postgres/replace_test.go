@@ -146,3 +146,19 @@ func (w *world) replaceUntil(c *spec.Change, to migrations.Phase, write string) 
 		w.Fatalf("phase is %s after the drop", got)
 	}
 }
+
+// What is built beside an index is where that is, which its definition does not say.
+func TestAnIndexStaysInItsTablespace(t *testing.T) {
+	w := newWorld(t, usersTable)
+	if w.value("select current_setting('server_version_num')") < "150000" {
+		t.Skip("a tablespace needs a directory of the server's before PostgreSQL 15")
+	}
+	w.exec("set allow_in_place_tablespaces = on")
+	w.exec("create tablespace aside location ''")
+	w.exec(`create index by_name on users (name) tablespace aside; create index few on users (lower(name)) with (fillfactor = 70) tablespace aside where name <> 'x'; create index here on users (name)`)
+	w.advance(written(t, "change_type \"users\" \"name\" {\n\ttype = \"varchar(99)\"\n}\ncontract {\n}"), migrations.Contracted)
+	got := w.value("select string_agg(c.relname || ' ' || coalesce(s.spcname, '-'), ', ' order by c.relname) from pg_class c left join pg_tablespace s on s.oid = c.reltablespace where c.relname in ('by_name', 'few', 'here')")
+	if want := "by_name aside, few aside, here -"; got != want {
+		t.Errorf("indexes are in %s, want %s", got, want)
+	}
+}
