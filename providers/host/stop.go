@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"pleat/planner"
@@ -103,6 +104,12 @@ func (s standing) enough(a *planner.Stop) error {
 	if err := s.ledBy(a); err != nil {
 		return err
 	}
+	if a.Floor == 0 && a.Release != a.By { // a router says who serves, but not who only does between two ends
+		n := slices.IndexFunc(s.down, func(i api.Instance) bool { return i.Shaky })
+		if n >= 0 {
+			return fmt.Errorf("%w: %s did not stay up: %s", planner.ErrUnwell, s.down[n].Ref, unwell(s.down[n]))
+		}
+	}
 	if len(s.up) >= a.Floor || len(s.down) == 0 {
 		return nil
 	}
@@ -193,6 +200,9 @@ func unwell(i api.Instance) string {
 	text := fmt.Sprintf("%s on %s is %s", i.Ref, i.Host, i.State)
 	if i.Restarts > 0 {
 		text += " after it ended by itself"
+	}
+	if i.Restarts > 0 && i.Ended != "" {
+		text += ", at last with " + i.Ended
 	}
 	if i.Error != "" {
 		text += ", " + i.Error
