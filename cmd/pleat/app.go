@@ -198,8 +198,9 @@ func (a *app) interactive() bool {
 	return ok && a.getenv("CI") == ""
 }
 
+// talk says a line, which may have in it what others said.
 func (a *app) talk(format string, args ...any) {
-	fmt.Fprintf(a.err, format+"\n", args...)
+	fmt.Fprintln(a.err, safe(fmt.Sprintf(format, args...)))
 }
 
 func (a *app) printJSON(v any) error {

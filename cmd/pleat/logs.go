@@ -197,13 +197,3 @@ func (p *logPrinter) print(l api.LogLine) error {
 	_, err := fmt.Fprintf(p.out, "%-*s | %s\n", p.width, who, safe(l.Line))
 	return err
 }
-
-// safe leaves out what would do something to a terminal.
-func safe(line string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, line)
-}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // age prints a duration as a person says it.
@@ -35,4 +36,14 @@ func cut(s string, width int) string {
 		return s
 	}
 	return string(runes[:width-1]) + "…"
+}
+
+// safe leaves out what would do something to a terminal. Lines stay lines.
+func safe(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' && r != '\n' {
+			return -1
+		}
+		return r
+	}, text)
 }

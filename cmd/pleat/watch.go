@@ -317,7 +317,9 @@ const (
 	bold, dim, red, yellow, reset = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 )
 
+// paint is for all that somebody else may have said, such as an instance.
 func (w *watcher) paint(color, s string) string {
+	s = safe(s)
 	if !w.color || color == "" {
 		return s
 	}

@@ -52,6 +52,25 @@ func instance(state, trouble string) executor.InstanceChanged {
 	return e
 }
 
+// TestWhatInstancesSayDoesNothingToATerminal: nor do errors in which it is.
+func TestWhatInstancesSayDoesNothingToATerminal(t *testing.T) {
+	const evil = "\x1b[2Jred\x1b]0;title\x07\r\u009b1m\tend"
+	for _, tty := range []bool{false, true} {
+		w := watching(tty, 200)
+		w.see(step(executor.StepStarted, nil), instance("down", evil), executor.Warned{Text: evil}, executor.Wrote{Source: "migrate", Line: evil},
+			step(executor.StepFailed, func(e *executor.StepChanged) { e.Error, e.Detail = evil, evil }))
+		if out := w.out.String(); strings.ContainsAny(out, "\x1b\x07\r\u009b") || !strings.Contains(out, "[2Jred]0;title") {
+			t.Errorf("on a terminal (%t): %q", tty, out)
+		}
+	}
+	var out bytes.Buffer
+	a := newApp(streams{err: &out}, nil)
+	a.talk("Error: %s", evil)
+	if out.String() != "Error: [2Jred]0;title1m\tend\n" {
+		t.Errorf("said %q", out.String())
+	}
+}
+
 func TestALogSaysATroubleOnceAndBeatsWhileAStepRuns(t *testing.T) {
 	w := watching(false, 80)
 	w.see(step(executor.StepStarted, nil), instance("starting", ""))
