@@ -112,6 +112,20 @@ func (a *Agent) Kill() { a.signal(syscall.SIGKILL) }
 // Terminate ends the agent as an init system would: SIGTERM.
 func (a *Agent) Terminate() { a.signal(syscall.SIGTERM) }
 
+// Freeze has the agent stand still, as on a host that does, until Thaw. What it keeps
+// goes on.
+func (a *Agent) Freeze() { a.tell(syscall.SIGSTOP) }
+
+// Thaw has it go on.
+func (a *Agent) Thaw() { a.tell(syscall.SIGCONT) }
+
+func (a *Agent) tell(s syscall.Signal) {
+	a.t.Helper()
+	if err := a.cmd.Process.Signal(s); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
 // Missed returns once somebody asked for an agent that was killed, on a socket, and
 // got no answer.
 func (a *Agent) Missed() {
@@ -138,9 +152,7 @@ func (a *Agent) Missed() {
 
 func (a *Agent) signal(s syscall.Signal) {
 	a.t.Helper()
-	if err := a.cmd.Process.Signal(s); err != nil {
-		a.t.Fatal(err)
-	}
+	a.tell(s)
 	if err := a.cmd.Wait(); err != nil && s != syscall.SIGKILL {
 		a.t.Errorf("agent %s ended with %v\n%s", a.Host, err, a.log)
 	}

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -31,15 +32,19 @@ const answerTime = 15 * time.Second
 type Options struct {
 	Token string
 	CA    []byte // PEM certificates that sign the agent's; nil = the system's
+	// Answer is how long the agent has for what it does at once, and how often it is
+	// asked whether it is there while it does what takes longer; default 15 s.
+	Answer time.Duration
 }
 
 // Client talks to one agent. It may be used from several goroutines; there is
 // nothing to close.
 type Client struct {
-	agent string
-	base  string
-	token string
-	http  *http.Client
+	agent  string
+	base   string
+	token  string
+	http   *http.Client
+	answer time.Duration
 
 	// lost counts calls that were to change something and were not answered: they
 	// may still arrive. settled is how many of them cannot any more.
@@ -53,15 +58,21 @@ func NewClient(agent string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("agent %q: %w", agent, err)
 	}
+	c := &Client{agent: agent, token: o.Token, answer: o.Answer}
+	if c.answer == 0 {
+		c.answer = answerTime
+	}
 	switch {
 	case u.Scheme == "unix" && u.Path != "":
-		return &Client{agent: agent, base: "http://agent", http: &http.Client{Transport: overSocket(u.Path)}}, nil
+		c.base, c.token, c.http = "http://agent", "", &http.Client{Transport: overSocket(u.Path)}
+		return c, nil
 	case u.Scheme == "https" && u.Host != "":
 		t, err := overTLS(o.CA)
 		if err != nil {
 			return nil, fmt.Errorf("agent %s: %w", agent, err)
 		}
-		return &Client{agent: agent, base: "https://" + u.Host, token: o.Token, http: &http.Client{Transport: t}}, nil
+		c.base, c.http = "https://"+u.Host, &http.Client{Transport: t}
+		return c, nil
 	}
 	return nil, fmt.Errorf("agent %q: want unix:///path or https://host:port", agent)
 }
@@ -132,7 +143,7 @@ func (c *Client) HasArtifact(ctx context.Context, sha256 string) (bool, error) {
 // PutArtifact uploads an artifact. The agent keeps it only if what arrived has
 // that digest.
 func (c *Client) PutArtifact(ctx context.Context, sha256 string, content io.Reader) error {
-	return c.call(ctx, http.MethodPut, "/v1/artifacts/"+sha256, content, nil)
+	return c.long(ctx, http.MethodPut, "/v1/artifacts/"+sha256, content, nil)
 }
 
 // PutInstance makes the agent keep an instance running. It returns once that
@@ -173,6 +184,10 @@ func (c *Client) Upgrade(ctx context.Context, sha256 string) (Upgraded, error) {
 // Follow calls f with each event after since, in order, without a gap and
 // without a duplicate, until f or the connection fails or ctx ends.
 func (c *Client) Follow(ctx context.Context, since int64, f func(Event) error) error {
+	return c.attended(ctx, false, func(ctx context.Context) error { return c.follow(ctx, since, f) })
+}
+
+func (c *Client) follow(ctx context.Context, since int64, f func(Event) error) error {
 	path := "/v1/events/follow?since=" + strconv.FormatInt(since, 10)
 	resp, err := c.sendUntilMoved(ctx, http.MethodGet, path, nil)
 	if err != nil {
@@ -204,7 +219,7 @@ func (c *Client) Follow(ctx context.Context, since int64, f func(Event) error) e
 // own time.
 func (c *Client) Ask(ctx context.Context, r Ref, a Ask) (Answer, error) {
 	var out Answer
-	return out, c.call(ctx, http.MethodPost, instancePath(r)+"/ask", a, &out)
+	return out, c.long(ctx, http.MethodPost, instancePath(r)+"/ask", a, &out)
 }
 
 // Attach adds backends to the route on listen, and opens it where it is not
@@ -224,7 +239,7 @@ func (c *Client) Detach(ctx context.Context, listen string, d Detach) error {
 // agent goes on draining when ctx ends.
 func (c *Client) Drain(ctx context.Context, listen string, d Drain) (Drained, error) {
 	var out Drained
-	return out, c.call(ctx, http.MethodPost, routePath(listen)+"/drain", d, &out)
+	return out, c.long(ctx, http.MethodPost, routePath(listen)+"/drain", d, &out)
 }
 
 // Weigh spreads the requests of the route on listen, and says how they are
@@ -254,13 +269,67 @@ func routePath(listen string) string { return "/v1/routes/" + url.PathEscape(lis
 
 // quick is for what an agent does at once: one that takes longer is stuck.
 func (c *Client) quick(ctx context.Context, method, path string, in, out any) error {
-	bounded, cancel := context.WithTimeout(ctx, answerTime)
+	bounded, cancel := context.WithTimeout(ctx, c.answer)
 	defer cancel()
 	err := c.call(bounded, method, path, in, out)
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return &UnreachableError{Agent: c.agent, Err: fmt.Errorf("no answer within %s", answerTime), Sent: true}
+		return c.silent(true)
 	}
 	return err
+}
+
+func (c *Client) silent(sent bool) error {
+	return &UnreachableError{Agent: c.agent, Err: fmt.Errorf("no answer within %s", c.answer), Sent: sent}
+}
+
+// long is for what an agent may take its time for.
+func (c *Client) long(ctx context.Context, method, path string, in, out any) error {
+	return c.attended(ctx, true, func(ctx context.Context) error { return c.call(ctx, method, path, in, out) })
+}
+
+// attended calls f, which waits for the agent, and ends it once the agent answers
+// nothing else either: it stands still, or its host does, and may never go on. changes
+// tells whether what f asked for may have had its effect then.
+func (c *Client) attended(ctx context.Context, changes bool, f func(context.Context) error) error {
+	waiting, cancel := context.WithCancel(ctx)
+	var still bool
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		if still = c.standsStill(waiting); still {
+			cancel()
+		}
+	})
+	err := f(waiting)
+	cancel()
+	looking.Wait()
+	if err != nil && still && ctx.Err() == nil {
+		return c.silent(changes)
+	}
+	return err
+}
+
+// standsStill returns once the agent takes too long to answer, or when ctx ends. What
+// refuses or closes the connection is not still: who waits for it hears of that.
+func (c *Client) standsStill(ctx context.Context) bool {
+	tick := time.NewTicker(c.answer)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+		bounded, cancel := context.WithTimeout(ctx, c.answer)
+		resp, err := c.send(bounded, http.MethodGet, "/v1/state", nil)
+		late := err != nil && bounded.Err() != nil
+		cancel()
+		if err == nil {
+			_ = resp.Body.Close() // nothing was read
+		}
+		if late {
+			return ctx.Err() == nil
+		}
+	}
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {

@@ -64,13 +64,13 @@ func LogQueryOf(r *http.Request) (LogQuery, error) {
 func (c *Client) Logs(ctx context.Context, q LogQuery, f func(LogLine) error) error {
 	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
-	late := time.AfterFunc(answerTime, cancel)
+	late := time.AfterFunc(c.answer, cancel)
 	resp, err := c.sendUntilMoved(bounded, http.MethodGet, "/v1/logs?"+q.values().Encode(), nil)
 	if err == nil {
 		defer resp.Body.Close()
 	}
 	if !late.Stop() && ctx.Err() == nil {
-		return &UnreachableError{Agent: c.agent, Err: fmt.Errorf("no answer within %s", answerTime), Sent: true}
+		return c.silent(true)
 	}
 	if err != nil {
 		return err
