@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"pleat/providers/tail"
 )
 
 const (
@@ -34,7 +36,7 @@ type session struct {
 	lines   chan []byte // closed when the program says no more
 	ended   chan struct{}
 	quit    chan struct{} // closed by end
-	said    tail
+	said    tail.Tail
 	last    int64  // id of a request
 	how     string // it ended; for whom ended is closed
 	problem error  // of reading, for whom lines is closed
@@ -314,7 +316,7 @@ func (s *session) giveUp(err error) error {
 	ended := s.end(0)
 	var broken *brokenError
 	if errors.As(err, &broken) {
-		broken.said = s.said.lines()
+		broken.said = s.said.Lines()
 	}
 	return errors.Join(err, ended)
 }

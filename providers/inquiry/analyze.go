@@ -101,7 +101,7 @@ func (p *Provider) measure(ctx context.Context, a *planner.Analyze) (verdict, st
 		case err != nil:
 			return inconclusive, unanswered(err)
 		case bad:
-			return failed, a.Fail + ": " + seen(a.Fail, found)
+			return failed, a.Fail + ": " + p.seen(a.Fail, found)
 		case a.Pass == "":
 			return pass, ""
 		}
@@ -112,9 +112,9 @@ func (p *Provider) measure(ctx context.Context, a *planner.Analyze) (verdict, st
 	case good:
 		return pass, ""
 	case a.Fail == "":
-		return failed, a.Pass + " is not so: " + seen(a.Pass, found)
+		return failed, a.Pass + " is not so: " + p.seen(a.Pass, found)
 	}
-	return inconclusive, fmt.Sprintf("neither %s nor %s: %s", a.Pass, a.Fail, seen(a.Pass+" || "+a.Fail, found))
+	return inconclusive, fmt.Sprintf("neither %s nor %s: %s", a.Pass, a.Fail, p.seen(a.Pass+" || "+a.Fail, found))
 }
 
 // samples is what an answer rests on, as it says itself.
@@ -124,7 +124,7 @@ func samples(a answer) (n float64, said string) {
 		return 0, "the answer has no number samples"
 	}
 	n, _ = v.AsBigFloat().Float64()
-	return n, text(v) + " samples"
+	return n, v.AsBigFloat().Text('g', 6) + " samples"
 }
 
 // unanswered says of an expression about something that was not answered, such

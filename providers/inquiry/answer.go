@@ -1,7 +1,6 @@
 package inquiry
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +17,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"pleat/providers/tail"
 	"pleat/spec"
 )
 
@@ -106,20 +106,20 @@ func (p *Provider) get(ctx context.Context, q *spec.Inquiry, query map[string]st
 		return nil, 0, plain(err)
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		return nil, 0, errors.New(strings.TrimSuffix(resp.Status+": "+complaint(body), ": "))
+		return nil, 0, errors.New(strings.TrimSuffix(resp.Status+": "+p.complaint(body), ": "))
 	}
 	return body, resp.StatusCode, nil
 }
 
 // complaint is what the body of an error says: the error of a JSON object, or its
 // first line.
-func complaint(body []byte) string {
+func (p *Provider) complaint(body []byte) string {
 	var told struct{ Error string }
 	if json.Unmarshal(body, &told) == nil && told.Error != "" {
-		return told.Error
+		return p.short(told.Error)
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
-	return clip(first)
+	return p.clip(first)
 }
 
 // plain leaves the URL out: it may hold a secret, and who reads it knows it.
@@ -207,8 +207,9 @@ func (p *Provider) run(ctx context.Context, q *spec.Inquiry, about about) (answe
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
-	var out, failed bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &failed
+	var out beginning
+	var said, failed tail.Tail
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &said), &failed
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -217,21 +218,35 @@ func (p *Provider) run(ctx context.Context, q *spec.Inquiry, about about) (answe
 	if err != nil && (!errors.As(err, &exit) || !exit.Exited()) {
 		return answer{}, err
 	}
-	a := read(out.Bytes())
+	a := read(out.text)
 	code := cmd.ProcessState.ExitCode()
 	a.values["exit"] = cty.NumberIntVal(int64(code))
-	if n, err := strconv.ParseFloat(strings.TrimSpace(out.String()), 64); err == nil {
+	if n, err := strconv.ParseFloat(strings.TrimSpace(string(out.text)), 64); err == nil {
 		a.values["value"] = cty.NumberFloatVal(n)
 	}
 	if code != 0 {
-		a.good, a.text = false, strings.TrimSuffix(fmt.Sprintf("exit status %d: %s", code, lastLine(failed.String()+out.String())), ": ")
+		a.good, a.text = false, strings.TrimSuffix(fmt.Sprintf("exit status %d: %s", code, p.short(last(said.Lines(), failed.Lines()))), ": ")
 	}
 	return a, nil
 }
 
-func lastLine(s string) string {
-	s = strings.TrimSpace(s)
-	return s[strings.LastIndexByte(s, '\n')+1:]
+// beginning is as much of what is written to it as is read of an answer.
+type beginning struct{ text []byte }
+
+// Write keeps the beginning. It never fails.
+func (w *beginning) Write(b []byte) (int, error) {
+	w.text = append(w.text, b[:min(len(b), largest-len(w.text))]...)
+	return len(b), nil
+}
+
+// last is the last line of the first text that has any.
+func last(texts ...[]string) string {
+	for _, lines := range texts {
+		if len(lines) > 0 {
+			return lines[len(lines)-1]
+		}
+	}
+	return ""
 }
 
 // promAnswer is what Prometheus answers to an instant query.

@@ -68,7 +68,7 @@ func (p *Provider) Ask(ctx context.Context, _ planner.Ticket, g planner.Guard) (
 	if met {
 		return planner.Answer{Met: true}, nil
 	}
-	return p.closed(open, refusal(open.Expect, found)), nil
+	return p.closed(open, p.refusal(open.Expect, found)), nil
 }
 
 // again is how long a gate that is closed is left alone.
@@ -79,21 +79,21 @@ func (p *Provider) closed(g *planner.Open, why string) planner.Answer {
 }
 
 // refusal says what an answer was that was not as expected.
-func refusal(expect string, a answer) string {
+func (p *Provider) refusal(expect string, a answer) string {
 	if expect == "" {
 		return a.text
 	}
-	return fmt.Sprintf("%s is not so: %s", expect, seen(expect, a))
+	return fmt.Sprintf("%s is not so: %s", expect, p.seen(expect, a))
 }
 
 // seen are the values that an expression looks at: "open = 2".
-func seen(expression string, a answer) string {
+func (p *Provider) seen(expression string, a answer) string {
 	var parts []string
 	shown := map[string]bool{}
 	for _, name := range spec.Variables(expression) {
 		v, known := a.values[name]
 		if known && !shown[name] {
-			parts = append(parts, name+" = "+text(v))
+			parts = append(parts, name+" = "+p.text(v))
 		}
 		shown[name] = true
 	}
@@ -101,12 +101,12 @@ func seen(expression string, a answer) string {
 }
 
 // text is a value in short.
-func text(v cty.Value) string {
+func (p *Provider) text(v cty.Value) string {
 	switch {
 	case v.IsNull():
 		return "null"
 	case v.Type() == cty.String:
-		return fmt.Sprintf("%q", clip(v.AsString()))
+		return fmt.Sprintf("%q", p.clip(v.AsString()))
 	case v.Type() == cty.Number:
 		return v.AsBigFloat().Text('g', 6)
 	case v.Type() == cty.Bool:
@@ -115,11 +115,21 @@ func text(v cty.Value) string {
 	return v.Type().FriendlyName()
 }
 
-const clipped = 60
+// How much is shown of a value, and of a line that says what is wrong.
+const (
+	clipped = 60
+	longest = 300
+)
 
-func clip(s string) string {
-	if len(s) > clipped {
-		return s[:clipped] + "…"
+func (p *Provider) clip(s string) string { return p.cut(s, clipped) }
+
+func (p *Provider) short(s string) string { return p.cut(s, longest) }
+
+// cut blanks secrets first: half of one is not known for one.
+func (p *Provider) cut(s string, length int) string {
+	s = p.options.Redact(s)
+	if len(s) > length {
+		return strings.ToValidUTF8(s[:length], "") + "…"
 	}
 	return s
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"pleat/planner"
 	"pleat/providers/inquiry"
@@ -107,6 +108,32 @@ func TestAGateWithoutAnAnswerInTimeIsClosed(t *testing.T) {
 	q = &spec.Inquiry{Kind: spec.InquiryCommand, Command: []string{"sh", "-c", "sleep 60 & wait"}, Timeout: 50 * time.Millisecond}
 	if got := w.gate(q, ""); got != "no answer within 50ms" {
 		t.Errorf("closed because %q", got)
+	}
+}
+
+// TestLongAnswersAreCutShort: what is shown has an end, in whole characters, and half of
+// a secret is not in it.
+func TestLongAnswersAreCutShort(t *testing.T) {
+	w := newWorld(t, "")
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, strings.Repeat("x", 57)+"s3cret")
+	})
+	w.wantGate(&spec.Inquiry{Kind: spec.InquiryHTTP, URL: url}, "", "503 Service Unavailable: "+strings.Repeat("x", 57)+"(se…")
+	url = serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, strings.Repeat("x", 56)+"s3cret")
+	})
+	w.wantGate(&spec.Inquiry{Kind: spec.InquiryHTTP, URL: url}, `body == ""`, `body == "" is not so: body = "`+strings.Repeat("x", 56)+`(sen…"`)
+	for name, script := range map[string]string{
+		"to stdout": "head -c 30000000 /dev/zero | tr '\\0' x; exit 3",
+		"to stderr": "head -c 30000000 /dev/zero | tr '\\0' x >&2; exit 3",
+		"in lines":  "yes s3cret | head -c 30000000; yes ä | head -c 2000 | tr -d '\\n'; exit 3",
+	} {
+		q := &spec.Inquiry{Kind: spec.InquiryCommand, Command: []string{"sh", "-c", script}, Timeout: 20 * time.Second}
+		got := w.gate(q, "")
+		if !strings.HasPrefix(got, "exit status 3: ") || len(got) > 400 || !utf8.ValidString(got) || strings.Contains(got, "s3cret") {
+			t.Errorf("%s: closed because of %d bytes: %.500q", name, len(got), got)
+		}
 	}
 }
 

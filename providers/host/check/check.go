@@ -5,7 +5,6 @@ package check
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"time"
 	"unicode"
 
+	"pleat/providers/tail"
 	"pleat/spec"
 )
 
@@ -36,9 +36,6 @@ const quoted = 200
 
 // longest is how many bytes of an answer are read at all.
 const longest = 1 << 20
-
-// lastLines is how much of its output a program that failed is quoted with.
-const lastLines = 20
 
 // Target is where an instance is asked.
 type Target struct {
@@ -83,7 +80,8 @@ func (e *CommandError) Error() string {
 	if len(e.Output) == 0 {
 		return e.Err.Error()
 	}
-	return e.Err.Error() + ": " + e.Output[len(e.Output)-1]
+	last := e.Output[len(e.Output)-1]
+	return strings.TrimSuffix(e.Err.Error()+": "+strings.TrimSpace(whole(last)), ": ")
 }
 
 // Unwrap gives how it ended.
@@ -201,6 +199,7 @@ func whole(text string) string {
 	if len(text) <= quoted {
 		return text
 	}
+	text = text[:quoted+1]
 	return text[:strings.LastIndexFunc(text, unicode.IsSpace)+1]
 }
 
@@ -216,20 +215,15 @@ func dial(ctx context.Context, address string) error {
 func run(ctx context.Context, argv []string, t Target) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir = t.Env, t.Dir
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	var said tail.Tail
+	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: t.Credential}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	err := cmd.Run()
-	if err == nil {
-		return nil
+	if err := cmd.Run(); err != nil {
+		return &CommandError{Err: err, Output: said.Lines()}
 	}
-	var lines []string
-	if text := strings.TrimSpace(out.String()); text != "" {
-		lines = strings.Split(text, "\n")
-	}
-	return &CommandError{Err: err, Output: lines[max(0, len(lines)-lastLines):]}
+	return nil
 }
 
 // dialer asks for no probes: no connection lives as long as it takes to send one.

@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -104,6 +105,29 @@ func TestAnswers(t *testing.T) {
 
 // A start is not held up by the interval: until the first good answer, an
 // instance is asked more often.
+// TestAProgramThatWritesMuchIsQuotedInShort: neither memory nor the event of the instance
+// is for all that it writes.
+func TestAProgramThatWritesMuchIsQuotedInShort(t *testing.T) {
+	for _, script := range []string{
+		"head -c 30000000 /dev/zero | tr '\\0' x; exit 3",
+		"yes 0123456789 | head -c 30000000; exit 3",
+	} {
+		err := check.Once(t.Context(), check.Target{Env: []string{"PATH=/usr/bin:/bin"}}, &spec.Check{
+			Kind: spec.CheckExec, Command: []string{"sh", "-c", script}, Timeout: 20 * time.Second,
+		})
+		var program *check.CommandError
+		if !errors.As(err, &program) {
+			t.Fatalf("%s: %v", script, err)
+		}
+		if said := strings.Join(program.Output, ""); len(said) == 0 || len(said) > 10_000 {
+			t.Errorf("%s: quoted with %d bytes", script, len(said))
+		}
+		if text := err.Error(); !strings.HasPrefix(text, "exit status 3") || len(text) > 300 {
+			t.Errorf("%s: the error has %d bytes: %.400s", script, len(text), text)
+		}
+	}
+}
+
 func TestFirstGoodAnswerDoesNotWaitForTheInterval(t *testing.T) {
 	asked := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
