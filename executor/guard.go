@@ -11,31 +11,30 @@ import (
 // recheck is how often evidence is asked for again while a step waits.
 const recheck = 250 * time.Millisecond
 
-// await asks a step's guards until all are met. The first result says why the
-// step is deferred: its evidence is not there within the step's time.
-func (r *run) await(ctx context.Context, s planner.Step) (string, error) {
-	deadline := r.Now().Add(s.Limits.Evidence)
+// await asks a step's guards until all are met; waited tells that they were not at
+// once. why says why the step is deferred: its evidence is not there by the deadline.
+func (r *run) await(ctx context.Context, s planner.Step, deadline time.Time) (waited bool, why string, err error) {
 	shown := ""
 	for {
 		answer, err := r.ask(ctx, s)
 		if err != nil {
-			return "", err
+			return false, "", err
 		}
 		if answer.Met {
-			return "", nil
+			return shown != "", "", nil
 		}
 		if r.Now().Add(max(answer.Recheck, answer.Again)).After(deadline) {
 			r.blocked = r.blocked || answer.Closed
-			return "waiting: " + answer.Reason, nil
+			return false, "waiting: " + answer.Reason, nil
 		}
 		if answer.Reason != shown {
 			shown = answer.Reason
 			if err := r.change(ctx, s, StepWaiting, shown, nil); err != nil {
-				return "", err
+				return false, "", err
 			}
 		}
 		if !r.pause(ctx, max(recheck, answer.Again)) {
-			return "", fmt.Errorf("waiting for %s: %w", answer.Reason, context.Canceled)
+			return false, "", fmt.Errorf("waiting for %s: %w", answer.Reason, context.Canceled)
 		}
 	}
 }

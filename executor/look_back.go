@@ -3,7 +3,6 @@ package executor
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"pleat/migrations/conn"
@@ -35,28 +34,6 @@ func (r *run) lookBack(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// askAgain has instances tried again that are to get requests and do not yet: what one
-// answered was for the attempt that asked, and it may have been started again since.
-func (r *run) askAgain() {
-	name := func(service, release string, i planner.Placement) string {
-		return service + "/" + release + "/" + i.Instance
-	}
-	waiting := map[string]bool{} // for a later step to give them requests
-	for _, s := range slices.Backward(r.Plan.Steps) {
-		switch a := s.Action.(type) {
-		case *planner.Attach:
-			for _, i := range a.Instances {
-				waiting[name(a.Service, a.Release, i)] = !r.took(s)
-			}
-		case *planner.Smoke:
-			waits := func(i planner.Placement) bool { return waiting[name(a.Service, a.Release, i)] }
-			if slices.ContainsFunc(a.Instances, waits) {
-				delete(r.status, s.ID)
-			}
-		}
-	}
 }
 
 // GoneBackError is a database that lacks what a run did there.

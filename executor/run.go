@@ -120,6 +120,10 @@ func (r *run) carryOut(ctx context.Context) (Result, error) {
 		if err == nil {
 			continue
 		}
+		var earlier *earlierError
+		if errors.As(err, &earlier) {
+			s, err = earlier.step, earlier.error
+		}
 		if r.stopping(ctx) && !r.committed(ctx, s) && !errors.Is(err, planner.ErrOutcomeUnknown) {
 			if !errors.Is(err, context.Canceled) {
 				r.warn(ctx, s, "it failed as the run was to stop, and is tried again: "+firstLine(err))
@@ -208,7 +212,7 @@ func (r *run) step(ctx context.Context, s planner.Step) error {
 		}
 	}
 	crash.At("step.before_start")
-	why, err := r.await(ctx, r.ungated(s))
+	why, err := r.allowed(ctx, r.ungated(s))
 	if err != nil {
 		return err
 	}

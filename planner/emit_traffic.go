@@ -81,12 +81,16 @@ func (r *rollout) byShares() {
 			continue
 		}
 		r.bringUp(s, others)
+		since := len(r.steps)
 		r.keepShare(s)
 		if s == r.service.Strategy.Steps[0] {
 			r.moment(spec.AtCanary)
 		}
 		r.askOf(s)
 		r.approve(s)
+		if s.Weight == 0 && len(r.steps) > since {
+			r.smokeAfter(s)
+		}
 		last = "every step was well"
 	}
 	r.attachLeftovers()
@@ -426,19 +430,36 @@ func (r *rollout) approve(s *spec.TrafficStep) {
 // smoke asks instances, each where it listens itself, before anybody else gets
 // to them.
 func (r *rollout) smoke(p ProcessDefinition, names []string) {
-	checks := r.service.Strategy.Smokes
-	if len(checks) == 0 || !p.Routed {
-		return
+	if len(r.service.Strategy.Smokes) > 0 && p.Routed {
+		r.add(r.group, r.smokeStep(p, names, "it is tried where the public cannot reach it"))
 	}
+}
+
+// smokeAfter asks those once more that had to wait, after they were tried, for what a
+// step says, and have no share of the requests yet.
+func (r *rollout) smokeAfter(at *spec.TrafficStep) {
+	for _, p := range r.visible() {
+		names := r.shown(p)
+		if len(r.service.Strategy.Smokes) == 0 || len(names) == 0 {
+			continue
+		}
+		s := r.smokeStep(p, names, "what it answered before is as old as the wait")
+		s.ID += "/after/" + strings.ReplaceAll(r.shareOf(at), " ", "_")
+		r.add(r.group, s)
+	}
+}
+
+func (r *rollout) smokeStep(p ProcessDefinition, names []string, cause string) Step {
+	checks := r.service.Strategy.Smokes
 	s := r.step(KindSmoke, r.to.Version, names, r.title(r.to.Version, p.Process, names, r.capacity(p)))
-	s.Cause = "it is tried where the public cannot reach it"
+	s.Cause = cause
 	s.Waits = []string{smokeText(checks)}
 	s.Undo = &Undo{Title: "-"}
 	s.Action = &Smoke{
 		Orchestrator: r.service.Orchestrator.Address(), Service: r.service.Name, Release: r.to.Version, Process: p.Process,
 		Instances: r.located(r.to.Version, names), Checks: checks,
 	}
-	r.add(r.group, s)
+	return s
 }
 
 // smokeText is "/smoke", "bin/smoke".
