@@ -70,9 +70,9 @@ func (l *lane) makeCluster() error {
 	return errors.Join(os.Chmod(l.dir, 0o755), os.Mkdir(l.cluster(), 0o777), os.Chmod(l.cluster(), 0o777))
 }
 
-// endServers ends what a node that is killed leaves behind.
-func (l *lane) endServers() {
-	files, _ := filepath.Glob(filepath.Join(l.cluster(), "*", "data", "postmaster.pid"))
+// endServers ends what the nodes of examples/cluster leave behind where they are killed.
+func endServers(cluster string) {
+	files, _ := filepath.Glob(filepath.Join(cluster, "*", "data", "postmaster.pid"))
 	for _, name := range files {
 		text, _ := os.ReadFile(name)
 		first, _, _ := strings.Cut(string(text), "\n")

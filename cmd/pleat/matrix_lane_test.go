@@ -186,7 +186,7 @@ func (l *lane) close(ctx context.Context) {
 	}
 	l.agent.Process.Kill()
 	l.agent.Wait()
-	l.endServers()
+	endServers(l.cluster())
 	os.RemoveAll(l.dir)
 }
 

@@ -97,6 +97,7 @@ func (w *scene) clear(ctx context.Context) {
 	}
 	w.killInstances()
 	w.killPlatform()
+	endServers(filepath.Join(w.sockets, "cluster"))
 	os.RemoveAll(w.sockets)
 }
 
