@@ -157,6 +157,13 @@ func (s *suite) roles() {
 	if primary := s.primary(); primary != a.Instances[0].Instance {
 		s.t.Errorf("Observe has %q as primary", primary)
 	}
+	s.Crash(a, a.Instances[0])
+	s.until("one is left", func() bool { return s.live(a, planner.Up) == 1 })
+	s.must(a)
+	s.probed(r, planner.NotDone)
+	if primary := s.primary(); primary != "" {
+		s.t.Errorf("Observe has %q as primary, which was started again and has said nothing", primary)
+	}
 }
 
 // clusterStop: nothing goes out of a cluster that is led by another one than when the

@@ -37,6 +37,10 @@ type server struct {
 	without time.Time // since when a standby is without the primary's WAL; zero: it is not
 }
 
+// nobody is the role of a node that takes writes without being the primary of the
+// cluster: none, which is not what it was before.
+const nobody = "\n"
+
 // errAstray is that a standby cannot follow the primary from where it is: it may have
 // what that one never had, or needs what that one has no more.
 var errAstray = errors.New("it cannot follow the primary from where it is")
@@ -253,7 +257,7 @@ func (s *server) role(ctx context.Context) string {
 		if name, _ := s.primary(); name == s.name {
 			return "primary"
 		}
-		return ""
+		return nobody
 	}
 	if want := s.follow(); want != "" && follows != want {
 		if _, err := own.Exec(ctx, "alter system set primary_conninfo to '"+strings.ReplaceAll(want, "'", "''")+"'"); err == nil {

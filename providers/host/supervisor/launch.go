@@ -75,6 +75,10 @@ func (i *instance) start() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What it is now it has to find out anew.
+	if err := os.Truncate(file(i.roles(), "", i.rec.Ref), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
 	if err := run.who.introduce(i.Supervisor, i.rec.Definition, file(i.handovers(), "", i.rec.Ref), file(i.roles(), "", i.rec.Ref)); err != nil {
 		return nil, err
 	}
