@@ -54,7 +54,7 @@ const (
 	StepWaiting  StepStatus = "waiting"
 	StepDone     StepStatus = "done"
 	StepFailed   StepStatus = "failed"
-	StepSettled  StepStatus = "settled"  // an attempt had done it that nobody heard from: of this run, or of one that was cut short
+	StepSettled  StepStatus = "settled"  // an attempt had done it that nobody heard from, or that failed after its effect: of this run, or of one that was cut short
 	StepDeferred StepStatus = "deferred" // not now, for the reason in Detail
 	StepUndoing  StepStatus = "undoing"
 	StepUndone   StepStatus = "undone"

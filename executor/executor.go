@@ -102,6 +102,11 @@ func Resume(ctx context.Context, c Config) (Result, error) {
 	if err := r.lookBack(ctx); err != nil {
 		return Result{}, err
 	}
+	if r.back != nil {
+		if err := r.unled(ctx); err != nil {
+			return Result{}, err
+		}
+	}
 	if err := r.resume(ctx); err != nil {
 		return Result{}, err
 	}
@@ -153,6 +158,7 @@ func WayBack(ctx context.Context, c Config) (Way, error) {
 type NoWayBackError struct {
 	Step planner.Step
 	Kind string // of the run
+	Run  string // that was going back already; "": it can be gone on with
 }
 
 // Error names the step.
@@ -161,7 +167,12 @@ func (e *NoWayBackError) Error() string {
 }
 
 // Hint is how to go on.
-func (e *NoWayBackError) Hint() string { return "pleat " + e.Kind + " goes on with the run" }
+func (e *NoWayBackError) Hint() string {
+	if e.Run != "" {
+		return "pleat unlock --abandon-run " + e.Run + " closes the run, and pleat " + e.Kind + " plans from what is there"
+	}
+	return goesOn(e.Kind)
+}
 
 // UnknownError says that nobody can tell whether a step took effect.
 type UnknownError struct {

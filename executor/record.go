@@ -166,7 +166,9 @@ func (r *run) summary(status Status) Summary {
 		line := fmt.Sprintf("%d %s %s", r.number[s.ID], s.Kind, s.Title)
 		switch r.became(s) {
 		case StepDone, StepSettled:
-			sum.Done = append(sum.Done, line)
+			if r.failed == nil || r.failed.ID != s.ID { // one that failed may have taken effect before
+				sum.Done = append(sum.Done, line)
+			}
 		case StepUndone:
 			sum.Undone = append(sum.Undone, line)
 		case StepDeferred:

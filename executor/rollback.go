@@ -34,15 +34,28 @@ func (r *run) failure(ctx context.Context, s planner.Step, cause error) (Result,
 		// Whoever has the lease now decides, or nobody who cannot write it down.
 		return Result{}, cause
 	}
+	if promotes(s) {
+		switch outcome, lost := r.probe(ctx, s); outcome {
+		case planner.Unknown:
+			return r.end(ctx, Failed, &UnknownError{Step: s, Err: errors.Join(planner.ErrOutcomeUnknown, cause, lost)})
+		case planner.Done:
+			return r.promoted(ctx, s, cause)
+		}
+	}
 	for _, done := range r.sinceCheckpoint() {
 		if (done.Undo == nil || done.Undo.Bars && !r.stays(done)) && r.status[done.ID] != StepFailed && done.ID != s.ID {
 			if err := r.change(ctx, s, StepFailed, "", cause); err != nil {
 				return Result{}, errors.Join(cause, err)
 			}
-			return r.end(ctx, Failed, fmt.Errorf("%w (past the point of no return: %s %s cannot be undone)", cause, done.Kind, done.Title))
+			return r.noReturn(ctx, cause, done)
 		}
 	}
 	return r.rollBack(ctx, cause, toCheckpoint)
+}
+
+// noReturn ends a run that failed after what cannot be undone.
+func (r *run) noReturn(ctx context.Context, cause error, done planner.Step) (Result, error) {
+	return r.end(ctx, Failed, fmt.Errorf("%w (past the point of no return: %s %s cannot be undone)", cause, done.Kind, done.Title))
 }
 
 // since are the steps that a rollback undoes, the last first.
@@ -85,11 +98,21 @@ func (r *run) sinceStart() []planner.Step {
 	return out
 }
 
+// noWayBack says that a step stands, and how to go on: a run that goes back already
+// goes nowhere else.
+func (r *run) noWayBack(s planner.Step) error {
+	e := &NoWayBackError{Step: s, Kind: r.Plan.Kind}
+	if r.back != nil {
+		e.Run = r.Ticket.Run
+	}
+	return e
+}
+
 // settleLosses finds out of the steps without a way back that were cut short
 // whether there is something lost: what took no effect is in nobody's way.
 func (r *run) settleLosses(ctx context.Context) error {
 	for _, s := range r.sinceStart() {
-		if s.Undo != nil && !s.Undo.Bars || r.status[s.ID] != StepStarted {
+		if s.Undo != nil && !s.Undo.Bars || r.status[s.ID] != StepStarted || promotes(s) {
 			continue
 		}
 		outcome, err := r.probe(ctx, s)
@@ -114,6 +137,9 @@ func (r *run) findBack(ctx context.Context) (Way, error) {
 	if err := r.lookBack(ctx); err != nil {
 		return Way{}, err
 	}
+	if err := r.unled(ctx); err != nil {
+		return Way{}, err
+	}
 	if err := r.settleLosses(ctx); err != nil {
 		return Way{}, err
 	}
@@ -130,7 +156,7 @@ func (r *run) wayBack() (Way, error) {
 		}
 		undone[s.ID] = true
 		if r.took(s) && (s.Undo == nil || s.Undo.Bars) {
-			return Way{}, &NoWayBackError{Step: s, Kind: r.Plan.Kind}
+			return Way{}, r.noWayBack(s)
 		}
 		if s.Undo != nil && s.Undo.Action != nil {
 			way.Undone = append(way.Undone, s)

@@ -3,6 +3,7 @@ package executor_test
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,7 +38,8 @@ type member struct {
 	caught  bool // it had the time to catch up
 	ready   bool // it did
 	leaving bool
-	has     int // of the writes
+	led     bool // it took the writes when it was told to go
+	has     int  // of the writes
 	said    planner.Role
 }
 
@@ -145,6 +147,95 @@ func TestAWayBackLeavesTheOnlyCopy(t *testing.T) {
 	}
 }
 
+// A program that promotes, and then ends badly or is killed, has promoted: the run
+// stops there, nothing takes it back, and the next apply goes on.
+func TestAPromotionThatFailedAfterItsEffectStands(t *testing.T) {
+	for name, whats := range map[string][]string{"it ends badly": {"spoil"}, "it is killed": {"spoil", "linger for long"}} {
+		t.Run(name, func(t *testing.T) {
+			var end, back, on string
+			promotesWith(t, whats, func(w *walker, to shape, ended string) {
+				end = ended
+				back = w.turn(t, turn{Shape: to, Back: true})
+				on = w.turn(t, turn{Shape: to})
+			})
+			if end != string(executor.Failed) || !strings.HasSuffix(back, stands) || on != string(executor.Complete) {
+				t.Errorf("it ended as %q, a rollback as %q, and the next apply as %q", end, back, on)
+			}
+		})
+	}
+}
+
+// Where nobody can tell whether a program that failed has promoted somebody, nothing is
+// taken back until that can be told.
+func TestAPromotionThatNobodyCanTellOfStopsTheRun(t *testing.T) {
+	var end, back string
+	primaries := 0
+	promotesWith(t, []string{"fail", "blind"}, func(w *walker, to shape, ended string) {
+		end = ended
+		for _, i := range w.instances() {
+			if i.Release != to.version() && i.State == planner.Up {
+				primaries++
+			}
+		}
+		back = w.turn(t, turn{Shape: to, Back: true})
+	})
+	if end != string(executor.Failed) || primaries > 0 || back != string(executor.RolledBack) {
+		t.Errorf("it ended as %q with %d of the old up, and a rollback as %q", end, primaries, back)
+	}
+}
+
+// promotesWith has a cluster go to another release, and that go wrong as it promotes.
+func promotesWith(t *testing.T, whats []string, then func(w *walker, to shape, ended string)) {
+	t.Helper()
+	old := shape{Release: 1, Strategy: "primary_last", Promote: true, Web: 3}
+	fresh := old
+	fresh.Release = 2
+	for _, s := range []shape{old, fresh} {
+		s.spec(t)
+	}
+	const promotes = 9 // the call
+	w := told(t, setting{Cluster: true, Promote: true}, func(w *walker) {
+		w.arrive(t, old)
+		w.calls, w.incidents = 0, nil
+		for _, what := range whats {
+			w.incidents = append(w.incidents, incident{What: what, At: promotes})
+		}
+		then(w, fresh, w.turn(t, turn{Shape: fresh}))
+		w.arrive(t, fresh)
+	})
+	if !strings.Contains(w.text(), whats[len(whats)-1]+"\n  promote ") {
+		t.Errorf("that call does not promote:\n%s", w.text())
+	}
+}
+
+// Where a run was cut short and a person promoted somebody, a rollback starts no primary
+// beside that one.
+func TestNobodyTakesWritesBesideOneThatAPersonPromoted(t *testing.T) {
+	old := shape{Release: 1, Strategy: "primary_last", Promote: true, Web: 3}
+	fresh := old
+	fresh.Release = 2
+	for _, s := range []shape{old, fresh} {
+		s.spec(t)
+	}
+	met := false
+	for at := range 20 {
+		told(t, setting{Cluster: true, Promote: true}, func(w *walker) {
+			w.arrive(t, old)
+			w.calls, w.incidents = 0, []incident{{What: "die after", At: at + 1}}
+			w.turn(t, turn{Shape: fresh})
+			w.members.takeOver()
+			time.Sleep(2 * telling)
+			if end := w.turn(t, turn{Shape: fresh, Back: true}); strings.HasSuffix(end, stands) {
+				met = true
+			}
+			w.arrive(t, fresh)
+		})
+	}
+	if !met {
+		t.Error("no rollback was ever refused")
+	}
+}
+
 // changed is what the fake tells of an instance.
 func (e *ensemble) changed(i planner.Instance) {
 	if i.Process != "web" || i.Service != "users" {
@@ -171,8 +262,11 @@ func (e *ensemble) changed(i planner.Instance) {
 
 // starts has a member catch up.
 func (e *ensemble) starts(m *member) {
+	if m.led && !e.own && e.leader != m && back(e.step) {
+		e.breaks("%s %s, which took writes, is started again beside %s %s, which takes them", m.release, m.name, e.leader.release, e.leader.name)
+	}
 	m.start++
-	m.up, m.caught, m.ready, m.leaving, m.said = true, false, false, false, ""
+	m.led, m.up, m.caught, m.ready, m.leaving, m.said = false, true, false, false, false, ""
 	if e.leader == nil {
 		e.leader, e.writes, m.has = m, 1, 1
 	}
@@ -196,7 +290,7 @@ func (e *ensemble) leaves(m *member) {
 	if p.whole && m.ready && e.leader.has == e.writes {
 		e.mayLeave(m, p)
 	}
-	m.leaving = true
+	m.leaving, m.led = true, e.leader == m
 }
 
 // mayLeave wants a copy of all that is confirmed after one went and, before the

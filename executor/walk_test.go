@@ -76,6 +76,9 @@ func (y *tally) count(end string) {
 	y.n[end]++
 }
 
+// stands is what there is to say of a run that cannot be taken back.
+const stands = "is done and cannot be undone"
+
 // turn is one command of a person's.
 type turn struct {
 	Shape  shape
@@ -155,11 +158,11 @@ func (w *walker) arrive(t *testing.T, s shape) {
 		if len(w.broken) > 0 {
 			return
 		}
-		switch end {
-		case "nothing":
+		switch {
+		case end == "nothing":
 			w.arrived(s)
 			return
-		case string(executor.Failed): // pleat unlock --abandon-run
+		case end == string(executor.Failed), strings.HasSuffix(end, stands): // pleat unlock --abandon-run
 			w.close()
 		}
 		if w.members != nil { // a person sees to a cluster without a primary

@@ -28,7 +28,7 @@ type killed struct{}
 
 // mishaps are all that may go wrong on a walk.
 var mishaps = []string{
-	"refuse", "lost", "slow", "too slow", "fail", "crash", "missing", "double", "reverse", "linger", "linger for long", "twice",
+	"refuse", "lost", "slow", "too slow", "fail", "spoil", "crash", "missing", "double", "reverse", "linger", "linger for long", "twice",
 	"blind", "bad", "closed", "silent", "decline", "an instance crashes", "an instance crashes later", "stop", "cancel",
 	"die before", "die while", "die after", "die before a write", "die after a write", "the journal fails", "comes slowly", "comes too slowly", "lags", "fails over",
 }
@@ -182,6 +182,8 @@ func (w *walker) happen(i incident) {
 		w.fault.Delay = time.Hour
 	case "fail":
 		w.fault.Fail = true
+	case "spoil":
+		w.fault.Spoil = true
 	case "crash":
 		w.fault.Crash = true
 	case "missing":

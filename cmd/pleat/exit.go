@@ -136,6 +136,7 @@ func codeOf(err error) int {
 	var fenced *conn.FencedError
 	var unrecorded *executor.RecordError
 	var back *executor.GoneBackError
+	var stands *executor.NoWayBackError
 	var corrupt *planner.CorruptError
 	var foreign *planner.ForeignError
 	var diags *diagnosticsError
@@ -147,7 +148,8 @@ func codeOf(err error) int {
 	case errors.As(err, &corrupt), errors.As(err, &foreign):
 		return exitStale
 	case errors.Is(err, planner.ErrOutcomeUnknown), errors.Is(err, lease.ErrLost),
-		errors.As(err, &fenced), errors.As(err, &unrecorded) && unrecorded.Written, errors.As(err, &back):
+		errors.As(err, &fenced), errors.As(err, &unrecorded) && unrecorded.Written, errors.As(err, &back),
+		errors.As(err, &stands) && stands.Run != "":
 		return exitLook
 	case errors.As(err, &diags) && onHold(diags.diags):
 		return exitBlocked

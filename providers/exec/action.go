@@ -132,7 +132,10 @@ type Handover struct {
 // once for each run, step and instance, whoever asks how often. Cancelled, it is
 // killed. One with `of` that was begun for an instance stays with that, whatever role
 // it has by then; where it was not begun and one of the instances is primary it is
-// done without running.
+// done without running. A probe of one with `of` that failed goes by what the instances
+// are: done where one is primary, not_done where for ten seconds after its end each is
+// something else, and an error where that cannot be told: what not_done is said of is
+// undone, and the primary before it started again.
 type Task struct {
 	Service    string   `json:"service"`
 	Release    string   `json:"release"`

@@ -20,6 +20,7 @@ type Fault struct {
 	Lost    bool          // the effect, and an error that says the outcome is unknown
 	Delay   time.Duration // before the effect; the call can be cancelled meanwhile
 	Fail    bool          // instances end before they are up, tasks end badly, smoke tests do not pass
+	Spoil   bool          // tasks have their effect first, and end badly all the same
 	Crash   bool          // instances end right after they were up
 	Slow    time.Duration // instances take that long to come up, one after the other
 	Linger  time.Duration // instances that are to stop, and tasks, take that long
@@ -38,7 +39,7 @@ type Options struct {
 	// Script is asked before each call of Apply; nil: nothing ever goes wrong.
 	Script func(planner.Step) Fault
 	// Changed and Ran are told of an instance whose state is another one, and of a
-	// task that ended well, before anybody can see it. They must not call the
+	// task that had its effect, before anybody can see it. They must not call the
 	// system. nil: nobody is told.
 	Changed func(planner.Instance)
 	Ran     func(TaskRun)

@@ -238,13 +238,11 @@ func (o Orchestrator) smoke(a *planner.Smoke, f Fault) error {
 	return nil
 }
 
-// Probe tells whether the instances are as the step wants them. A task of a role that
-// still runs is waited for.
+// Probe tells whether the instances are as the step wants them. What there is to tell
+// of a task of a role is waited for.
 func (o Orchestrator) Probe(ctx context.Context, t planner.Ticket, s planner.Step) (planner.Outcome, error) {
 	if a, ok := s.Action.(*planner.Task); ok && a.Of != "" {
-		if err := o.await(ctx, 0, when(func() bool { return !o.underWay(t, s) })); err != nil {
-			return planner.Unknown, err
-		}
+		return o.probePromoted(ctx, t, s, a)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -45,16 +45,20 @@ func (o Orchestrator) applyTask(ctx context.Context, t planner.Ticket, s planner
 		return err
 	}
 	s.Limits.Run = 0 // each run of the program has its own time
+	var all []planner.Placement
 	err := o.apply(ctx, t, s, report, func(f Fault) work {
-		return func() ([]planner.Report, condition, error) {
-			return nil, when(func() bool { return !o.underWay(t, s) }), o.run(t, s, a, f)
+		return func() (_ []planner.Report, _ condition, err error) {
+			if all, err = o.meant(t, s, a); err == nil {
+				err = o.run(t, s, a, all, f)
+			}
+			return nil, when(func() bool { return !o.underWay(t, s) }), err
 		}
 	})
 	if ctx.Err() != nil {
 		o.kill(t, s)
 	}
-	if err == nil && !o.tasksDone(t, s, a) && !o.settled(a) {
-		return fmt.Errorf("task %s of %s %s: it took longer than it may, and was killed", a.Task, a.Service, a.Release)
+	if err == nil && o.failed(t, s, all) {
+		return fmt.Errorf("task %s of %s %s: it failed, or took longer than it may and was killed", a.Task, a.Service, a.Release)
 	}
 	return err
 }
@@ -81,14 +85,10 @@ func (s *System) latest(t planner.Ticket, step planner.Step, i planner.Placement
 	return nil
 }
 
-// run begins the program for each instance for which it is not done and does not
-// run.
-func (o Orchestrator) run(t planner.Ticket, s planner.Step, a *planner.Task, f Fault) error {
+// run begins the program for each of those instances for which it is not done and does
+// not run.
+func (o Orchestrator) run(t planner.Ticket, s planner.Step, a *planner.Task, all []planner.Placement, f Fault) error {
 	command := first(a.Definition.Command)
-	all, err := o.meant(t, s, a)
-	if err != nil {
-		return err
-	}
 	for _, i := range all {
 		if a.Each && !o.up(a.Service, a.Release, i.Instance) {
 			return fmt.Errorf("%s %s %s is not up", a.Service, a.Release, i.Instance)
@@ -98,12 +98,17 @@ func (o Orchestrator) run(t planner.Ticket, s planner.Step, a *planner.Task, f F
 		}
 		r := &TaskRun{Run: t.Run, Step: s.ID, Service: a.Service, Release: a.Release, Task: a.Task, Instance: i.Instance}
 		o.tasks = append(o.tasks, r)
+		if f.Spoil {
+			o.takesEffect(r)
+		}
 		switch {
-		case f.Fail || command == Fails:
+		case f.Fail || command == Fails || f.Spoil && f.Linger == 0:
 			r.State = TaskFailed
 			return fmt.Errorf("task %s of %s %s %s: exit status 3", a.Task, a.Service, a.Release, i.Instance)
 		case command == Hangs || f.Linger >= a.Timeout:
 			time.AfterFunc(a.Timeout, func() { o.endTask(r, TaskFailed) })
+		case f.Spoil:
+			time.AfterFunc(f.Linger, func() { o.endTask(r, TaskFailed) })
 		case f.Linger > 0:
 			time.AfterFunc(f.Linger, func() { o.endTask(r, TaskDone) })
 		default:
@@ -124,7 +129,14 @@ func (s *System) endTask(r *TaskRun, state TaskState) {
 
 // ended notes how a program ended. The lock is held.
 func (s *System) ended(r *TaskRun, state TaskState) {
-	if r.State = state; state == TaskDone && s.options.Ran != nil {
+	if r.State = state; state == TaskDone {
+		s.takesEffect(r)
+	}
+}
+
+// takesEffect tells of it. The lock is held.
+func (s *System) takesEffect(r *TaskRun) {
+	if s.options.Ran != nil {
 		s.options.Ran(*r)
 	}
 }
@@ -176,28 +188,56 @@ func (s *System) kill(t planner.Ticket, step planner.Step) {
 	}
 }
 
-// settled tells whether somebody else has seen to what a task of one role is for.
-func (s *System) settled(a *planner.Task) bool {
+// failed tells whether the program failed last for one of the instances.
+func (s *System) failed(t planner.Ticket, step planner.Step, all []planner.Placement) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return a.Of != "" && s.led(a)
+	return s.ran(t, step, all, TaskFailed)
 }
 
-func (s *System) tasksDone(t planner.Ticket, step planner.Step, a *planner.Task) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.probeTask(t, step, a) == planner.Done
+// ran tells whether that is how the program is for one of the instances. The lock is
+// held.
+func (s *System) ran(t planner.Ticket, step planner.Step, all []planner.Placement, state TaskState) bool {
+	return slices.ContainsFunc(all, func(p planner.Placement) bool {
+		r := s.latest(t, step, p)
+		return r != nil && r.State == state
+	})
 }
 
-// probeTask is Done where the program is for each instance or, where it is for one of
-// them, for any. The lock is held.
+// probeTask is Done where the program is for each instance. The lock is held.
 func (s *System) probeTask(t planner.Ticket, step planner.Step, a *planner.Task) planner.Outcome {
-	done := func(i planner.Placement) bool {
+	return all(a.Instances, func(i planner.Placement) bool {
 		r := s.latest(t, step, i)
 		return r != nil && r.State == TaskDone
-	}
-	if a.Of != "" && slices.ContainsFunc(a.Instances, done) {
-		return planner.Done
-	}
-	return all(a.Instances, done)
+	})
+}
+
+// telling is how long after the end of a program of a role nobody may say that it is
+// primary until that counts as not done.
+const telling = 10 * time.Second
+
+// probePromoted is Done where the program is for one of the instances, or one says
+// that it is primary, and NotDone where each says that it is something else. While that
+// cannot be told it is waited for.
+func (o Orchestrator) probePromoted(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Task) (planner.Outcome, error) {
+	outcome, since := planner.Unknown, time.Duration(0)
+	err := o.await(ctx, 0, func(waited time.Duration) (bool, error) {
+		silent := func(p planner.Placement) bool { return o.says(a.Service, a.Release, p.Instance) == "" }
+		switch {
+		case o.underWay(t, s):
+			since = waited
+			return false, nil
+		case o.led(a) || o.ran(t, s, a.Instances, TaskDone):
+			outcome = planner.Done
+			return true, nil
+		case slices.ContainsFunc(a.Instances, silent):
+			since = waited
+			return false, nil
+		case o.ran(t, s, a.Instances, TaskFailed) && waited-since < telling:
+			return false, nil
+		}
+		outcome = planner.NotDone
+		return true, nil
+	})
+	return outcome, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"pleat/planner"
 	"pleat/providers/host/api"
@@ -77,4 +78,56 @@ func having(a *planner.Task, role planner.Role, members map[string]fleet.Member)
 		}
 	}
 	return planner.Placement{}, fmt.Errorf("no instance of %s %s %s says that it is %s", a.Service, a.Release, a.Definition.Process, role)
+}
+
+// telling is how long after the end of a program that was to promote somebody nobody
+// may say that it is primary until that counts as not done: what the program asked for
+// may go on without it, and who becomes primary tells a moment later.
+const telling = 10 * time.Second
+
+// probePromoted is done when the program is for any instance, or one says that it is
+// primary: one that failed may have come that far, and somebody else may have seen to
+// it. It is not done where each says that it is something else. While that cannot be
+// told it is waited for as long as ctx.
+func (p *Provider) probePromoted(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Task) (planner.Outcome, error) {
+	var since time.Time // nobody is primary; zero: that cannot be told
+	for {
+		ran, hosts, err := p.ran(ctx, t, s, a)
+		if err != nil {
+			return planner.Unknown, err
+		}
+		led, doubt := promoted(a, ran, hosts)
+		switch {
+		case led:
+			return planner.Done, nil
+		case doubt != "":
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		}
+		if doubt == "" && (ran[api.TaskFailed] == 0 || time.Since(since) >= telling) {
+			return planner.NotDone, nil
+		}
+		if err := pause(ctx); err != nil {
+			return planner.Unknown, fmt.Errorf("whether one of %s %s %s is primary by now: %s%w", a.Service, a.Release, a.Definition.Process, doubt, err)
+		}
+	}
+}
+
+// promoted tells whether one of the instances is primary, and what there is that keeps
+// anybody from telling.
+func promoted(a *planner.Task, ran map[api.TaskStatus]int, hosts map[string]fleet.Member) (led bool, doubt string) {
+	if ran[api.TaskRunning] > 0 {
+		return false, "task " + a.Task + " still runs: "
+	}
+	if _, err := having(a, planner.Primary, hosts); err == nil || ran[api.TaskDone] > 0 {
+		return true, ""
+	}
+	for _, i := range a.Instances {
+		live, _ := hosts[i.Host].Find(api.Ref{Service: a.Service, Release: a.Release, Instance: i.Instance})
+		if live.State != planner.Up || live.Role == "" {
+			return false, i.Instance + " does not say what it is: "
+		}
+	}
+	return false, ""
 }

@@ -221,45 +221,38 @@ func (f *taskRun) tell(text string, end bool) {
 	}
 }
 
-// probeTask is done when it is for every instance or, where it is for one of them,
-// for any. One that still runs is not: it is taken up again. One of a role is waited
-// for as long as ctx: while it runs nobody can tell who is what.
+// probeTask is done when it is for every instance. One that still runs is not: it is
+// taken up again.
 func (p *Provider) probeTask(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Task) (planner.Outcome, error) {
-	for {
-		done, running, err := p.ran(ctx, t, s, a)
-		switch {
-		case err != nil:
-			return planner.Unknown, err
-		case done == len(a.Instances) || a.Of != "" && done > 0:
-			return planner.Done, nil
-		case a.Of == "" || running == 0:
-			return planner.NotDone, nil
-		}
-		if err := pause(ctx); err != nil {
-			return planner.Unknown, fmt.Errorf("task %s of %s %s still runs: %w", a.Task, a.Service, a.Release, err)
-		}
+	if a.Of != "" {
+		return p.probePromoted(ctx, t, s, a)
 	}
+	ran, _, err := p.ran(ctx, t, s, a)
+	if err != nil {
+		return planner.Unknown, err
+	}
+	if ran[api.TaskDone] < len(a.Instances) {
+		return planner.NotDone, nil
+	}
+	return planner.Done, nil
 }
 
-// ran counts the instances for which a step's task is done, and those for which it
-// runs.
-func (p *Provider) ran(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Task) (done, running int, err error) {
+// ran counts the instances of a step's task by how it is with that for them, and gives
+// the agents as they were right before.
+func (p *Provider) ran(ctx context.Context, t planner.Ticket, s planner.Step, a *planner.Task) (map[api.TaskStatus]int, map[string]fleet.Member, error) {
 	members, missing := p.fleet.Read(ctx)
+	ran, hosts := map[api.TaskStatus]int{}, map[string]fleet.Member{}
 	for _, i := range a.Instances {
 		m, ok := fleet.On(members, i.Host)
 		if !ok {
-			return 0, 0, absent(i.Host, missing)
+			return nil, nil, absent(i.Host, missing)
 		}
 		state, err := m.TaskState(ctx, taskKey(t.Run+"/"+s.ID, i), 0)
 		if err != nil {
-			return 0, 0, err
+			return nil, nil, err
 		}
-		switch state.Status {
-		case api.TaskDone:
-			done++
-		case api.TaskRunning:
-			running++
-		}
+		ran[state.Status]++
+		hosts[i.Host] = m
 	}
-	return done, running, nil
+	return ran, hosts, nil
 }

@@ -244,6 +244,34 @@ func (s *suite) roleTask() {
 	}
 }
 
+// failedRoleTask: whether a task of a role that failed had its effect is told by what
+// the instances say that they are, a moment later maybe.
+func (s *suite) failedRoleTask() {
+	if !s.has(s.t, Tasks) {
+		s.t.Skip("its provider lacks tasks")
+	}
+	a := s.Start("1.0.0", 2, Works)
+	s.must(a)
+	t := s.Task("1.0.0", Fails)
+	t.Each, t.Of, t.Instances = true, planner.Sync, a.Instances
+	s.Say(a, a.Instances[0], planner.Sync)
+	s.Say(a, a.Instances[1], planner.Async)
+	s.probed(t, planner.NotDone)
+	s.refused("a task of a role that fails", s.apply(t))
+	s.probed(t, planner.NotDone)
+
+	s.Say(a, a.Instances[0], "")
+	ctx, cancel := context.WithTimeout(s.t.Context(), brief)
+	defer cancel()
+	if outcome, err := s.Orchestrator.Probe(ctx, holder, planner.Step{ID: "s1", Action: t}); outcome != planner.Unknown || err == nil {
+		s.t.Errorf("Probe where one does not say what it is = %v, %v", outcome, err)
+	}
+	s.Say(a, a.Instances[0], planner.Sync)
+	late := time.AfterFunc(brief, func() { s.Say(a, a.Instances[0], planner.Primary) })
+	defer late.Stop()
+	s.probed(t, planner.Done)
+}
+
 func (s *suite) primary() (name string) {
 	s.t.Helper()
 	seen, err := s.Orchestrator.Observe(s.t.Context())

@@ -167,6 +167,7 @@ var cases = []question{
 	{"a cluster is led as planned", false, Clusters, (*suite).clusterStop},
 	{"a way back leaves a cluster its copy", false, Clusters, (*suite).clusterBack},
 	{"a task of one role", false, Clusters, (*suite).roleTask},
+	{"a task of one role that fails", false, Clusters, (*suite).failedRoleTask},
 	{"handover that is said", false, TakingOver, (*suite).handoverSaid},
 	{"a drain waits for requests", true, Requests, (*suite).busyDrain},
 	{"a drain that is cancelled", true, Requests, (*suite).cancelledDrain},
