@@ -37,7 +37,7 @@ type lane struct {
 	live     string // the release that runs
 	agent    *exec.Cmd
 	talk     *bytes.Buffer
-	traffic  *trickle
+	traffic  *trickle // of the case that has the lane
 }
 
 // newLane starts an agent and releases r1 on it, by that strategy.
@@ -82,7 +82,7 @@ func (l *lane) startAgent() error {
 	})
 }
 
-// firstRelease brings r1 up under requests.
+// firstRelease brings r1 up.
 func (m *matrix) firstRelease(l *lane) error {
 	if err := m.refresh(l, &matrixWorld{name: "empty"}); err != nil {
 		return err
@@ -95,11 +95,22 @@ func (m *matrix) firstRelease(l *lane) error {
 		return fmt.Errorf("the first release: exit %d\n%s", e.code, e.output)
 	}
 	l.live = "r1"
-	if l.first == replicated {
-		return nil // its clients come with each case
-	}
-	l.traffic = newTrickle(http.MethodGet, "http://"+l.listen+"/")
 	return nil
+}
+
+// serve sends requests until rest; a cluster has clients of its own.
+func (l *lane) serve() {
+	if l.first != replicated {
+		l.traffic = newTrickle(http.MethodGet, "http://"+l.listen+"/")
+	}
+}
+
+// rest sends no more requests: a lane that nobody has takes no time from the others.
+func (l *lane) rest() {
+	if l.traffic != nil {
+		l.traffic.stop()
+		l.traffic = nil
+	}
 }
 
 func (l *lane) socket() string { return filepath.Join(l.dir, "one.sock") }
@@ -174,9 +185,7 @@ func (l *lane) agentState(ctx context.Context) (api.State, error) {
 
 // close ends everything of the lane.
 func (l *lane) close(ctx context.Context) {
-	if l.traffic != nil {
-		l.traffic.stop()
-	}
+	l.rest()
 	if st, err := l.agentState(ctx); err == nil {
 		for _, i := range st.Instances {
 			if i.PID > 1 {

@@ -200,7 +200,7 @@ func (m *matrix) begin(t *testing.T, w *matrixWorld) *sequence {
 		t.Fatal(err)
 	}
 	s.db = pgtest.Connect(t, l.url)
-	l.traffic.failed()
+	l.serve()
 	if err := os.RemoveAll(s.ranFile()); err != nil {
 		t.Fatal(err)
 	}
@@ -277,6 +277,7 @@ func (s *sequence) finish() {
 	if err := s.db.Close(s.t.Context()); err != nil {
 		s.t.Error(err)
 	}
+	s.lane.rest()
 	s.finished = true
 	s.matrix.giveBack(s.lane)
 }

@@ -14,7 +14,7 @@ import (
 // two requests: enough come for one that fails to show, and other tests go on.
 const (
 	clients  = 4
-	thinking = 10 * time.Millisecond
+	thinking = 25 * time.Millisecond
 )
 
 // traffic is requests that never end until stop.
