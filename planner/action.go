@@ -267,7 +267,9 @@ type Start struct {
 // that nothing may run beside them. Where one of them is up, fewer than Floor
 // others of the process are, and one of release By is not, or has ended by itself of
 // late, it fails, and nothing is changed. It also fails when, once it is done, that is
-// so of one that was up before.
+// so of one that was up before. Without a Floor, which is a router's then, one of
+// release By that has ended by itself of late is enough to fail, unless Back says that
+// it is gone back to.
 //
 // Role is set for instances of a cluster: what they were when the stop was planned.
 // Where one of them is up, one of the process has to say that it is the primary: one of
@@ -285,6 +287,7 @@ type Stop struct {
 	Exclusive    bool         `json:"exclusive,omitempty"`
 	Floor        int          `json:"floor,omitempty"`
 	By           string       `json:"by,omitempty"`
+	Back         bool         `json:"back,omitempty"`
 	Role         Role         `json:"role,omitempty"`
 }
 
@@ -317,13 +320,16 @@ type Drain struct {
 
 // Weigh says how a router spreads requests over the releases of a service, as a
 // whole. Where fewer serving instances would get requests than now, and fewer than
-// Floor, it fails, and nothing is changed.
+// Floor, it fails, and nothing is changed. So it does where Release would get more, and
+// one of its instances has ended by itself of late, unless Back says that it is gone
+// back to: whatever ails it, that was asked for because of another release.
 type Weigh struct {
 	Router  spec.Address `json:"router"`
 	Service string       `json:"service"`
 	Release string       `json:"release"` // that is rolled out
 	Split
-	Floor int `json:"floor,omitempty"`
+	Floor int  `json:"floor,omitempty"`
+	Back  bool `json:"back,omitempty"`
 }
 
 // HoldTraffic has a router keep new requests of a service waiting, for at most For

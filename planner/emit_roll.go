@@ -789,6 +789,7 @@ func (r *rollout) stopAction(version string, m strategy.Move, placed []Placement
 	}
 	if r.current.kind != moveDown && r.to.process(m.Process) != nil {
 		s.By, s.Floor, s.Role = r.to.Version, r.floor(m, false), r.roleOf(version, m.Process, placed)
+		s.Back = r.goal.Rollback
 		if s.Role != "" { // a copy that goes between the drain and the stop is missed by more than requests
 			s.Floor = r.promised(m)
 		}

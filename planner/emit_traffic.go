@@ -311,7 +311,7 @@ func (r *rollout) give(to Split, cause, title string, undo *Undo) {
 }
 
 func (r *rollout) weighAction(to Split) *Weigh {
-	return &Weigh{Router: r.service.Router.Address(), Service: r.service.Name, Release: r.to.Version, Split: to}
+	return &Weigh{Router: r.service.Router.Address(), Service: r.service.Name, Release: r.to.Version, Split: to, Back: r.goal.Rollback}
 }
 
 // leastServing is how many instances must get requests: as many as the release

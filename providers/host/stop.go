@@ -104,7 +104,7 @@ func (s standing) enough(a *planner.Stop) error {
 	if err := s.ledBy(a); err != nil {
 		return err
 	}
-	if a.Floor == 0 && a.Release != a.By { // a router says who serves, but not who only does between two ends
+	if a.Floor == 0 && a.Release != a.By && !a.Back { // a router says who serves, but not who only does between two ends
 		n := slices.IndexFunc(s.down, func(i api.Instance) bool { return i.Shaky })
 		if n >= 0 {
 			return fmt.Errorf("%w: %s did not stay up: %s", planner.ErrUnwell, s.down[n].Ref, unwell(s.down[n]))

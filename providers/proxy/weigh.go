@@ -40,6 +40,9 @@ func (p *Provider) weigh(ctx context.Context, a *planner.Weigh) error {
 // ended by itself of late. Whoever starts it again may have it up at this very moment,
 // which is all that the router sees. What agents do not tell is no reason to refuse.
 func (p *Provider) steady(ctx context.Context, a *planner.Weigh) error {
+	if a.Back {
+		return nil
+	}
 	state, err := p.agent.State(ctx)
 	if err != nil {
 		return fmt.Errorf("spreading the requests of %s: %w", a.Service, err)
