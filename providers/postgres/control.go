@@ -79,7 +79,9 @@ const silence = 15 * time.Second
 func (f Fill) Silent() bool { return !f.Finished && f.Now.Sub(f.Updated) > silence }
 
 // Fills gives the back-fills that pleat's tables know of, by change and table, but
-// for those that were done of a change that was taken back since. It writes nothing; a database without those tables has none.
+// for those that were done of a change that was taken back since. How far one is that
+// was killed is known from its cursor: it speaks twice a second only. It writes
+// nothing; a database without those tables has none.
 func (p *Provider) Fills(ctx context.Context) (all []Fill, err error) {
 	c, err := p.readOnly(ctx, "pleat")
 	if err != nil {
@@ -87,7 +89,8 @@ func (p *Provider) Fills(ctx context.Context) (all []Fill, err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
 	rows, err := c.Query(ctx, `
-		select f.change, f.unit, f.run, f.rows, f.total, f.rate, f.workers, f.batch, f.held, f.finished, f.began, f.updated,
+		select f.change, f.unit, f.run,
+		       greatest(f.rows, (select sum(u.rows)::bigint from pleat.cursor u where u.change = f.change and u.unit = f.unit)), f.total, f.rate, f.workers, f.batch, f.held, f.finished, f.began, f.updated,
 		       pg_catalog.clock_timestamp(), coalesce(k.paused, false), coalesce(k.who, ''), coalesce(k.rows_per_second, 0),
 		       (select count(*) from pleat.failed_row x where x.change = f.change and x.unit = f.unit)
 		from pleat.fill f
