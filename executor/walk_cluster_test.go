@@ -75,12 +75,7 @@ func TestASmallerClusterIsWhole(t *testing.T) {
 // A member that went by itself stays one where a start of it takes too long and the
 // run goes back: it comes up in its own time, and the cluster is whole again.
 func TestAMemberThatComesBackLateStaysOne(t *testing.T) {
-	old := shape{Release: 1, Strategy: "primary_last", Web: 3}
-	fresh := old
-	fresh.Release = 2
-	for _, s := range []shape{old, fresh} {
-		s.spec(t)
-	}
+	old, fresh := inTurn(t, shape{Release: 1, Strategy: "primary_last", Web: 3}, 2)
 	end := ""
 	w := told(t, setting{Cluster: true}, func(w *walker) {
 		w.arrive(t, old)
@@ -98,12 +93,7 @@ func TestAMemberThatComesBackLateStaysOne(t *testing.T) {
 // that follows makes no second primary: one that is being promoted has to be it, or
 // not, before the old one is started again.
 func TestNobodyTakesWritesBesideOneThatIsPromoted(t *testing.T) {
-	old := shape{Release: 1, Strategy: "primary_last", Promote: true, Web: 3}
-	fresh := old
-	fresh.Release = 2
-	for _, s := range []shape{old, fresh} {
-		s.spec(t)
-	}
+	old, fresh := inTurn(t, shape{Release: 1, Strategy: "primary_last", Promote: true, Web: 3}, 2)
 	met := false
 	for at := range 20 {
 		told(t, setting{Cluster: true, Promote: true}, func(w *walker) {
@@ -125,12 +115,7 @@ func TestNobodyTakesWritesBesideOneThatIsPromoted(t *testing.T) {
 // stops there, and goes on once the primary is back.
 func TestAWayBackLeavesTheOnlyCopy(t *testing.T) {
 	for _, promote := range []bool{false, true} {
-		old := shape{Release: 2, Strategy: "primary_last", Promote: promote, Web: 4}
-		fresh := old
-		fresh.Release = 1
-		for _, s := range []shape{old, fresh} {
-			s.spec(t)
-		}
+		old, fresh := inTurn(t, shape{Release: 2, Strategy: "primary_last", Promote: promote, Web: 4}, 1)
 		const stop, back = 2, 12 // the calls that stop the first old one, and take back the first new one
 		var ends []string
 		w := told(t, setting{Cluster: true, Promote: promote}, func(w *walker) {
@@ -187,12 +172,7 @@ func TestAPromotionThatNobodyCanTellOfStopsTheRun(t *testing.T) {
 // promotesWith has a cluster go to another release, and that go wrong as it promotes.
 func promotesWith(t *testing.T, whats []string, then func(w *walker, to shape, ended string)) {
 	t.Helper()
-	old := shape{Release: 1, Strategy: "primary_last", Promote: true, Web: 3}
-	fresh := old
-	fresh.Release = 2
-	for _, s := range []shape{old, fresh} {
-		s.spec(t)
-	}
+	old, fresh := inTurn(t, shape{Release: 1, Strategy: "primary_last", Promote: true, Web: 3}, 2)
 	const promotes = 9 // the call
 	w := told(t, setting{Cluster: true, Promote: true}, func(w *walker) {
 		w.arrive(t, old)
@@ -211,12 +191,7 @@ func promotesWith(t *testing.T, whats []string, then func(w *walker, to shape, e
 // Where a run was cut short and a person promoted somebody, a rollback starts no primary
 // beside that one.
 func TestNobodyTakesWritesBesideOneThatAPersonPromoted(t *testing.T) {
-	old := shape{Release: 1, Strategy: "primary_last", Promote: true, Web: 3}
-	fresh := old
-	fresh.Release = 2
-	for _, s := range []shape{old, fresh} {
-		s.spec(t)
-	}
+	old, fresh := inTurn(t, shape{Release: 1, Strategy: "primary_last", Promote: true, Web: 3}, 2)
 	met := false
 	for at := range 20 {
 		told(t, setting{Cluster: true, Promote: true}, func(w *walker) {

@@ -53,12 +53,7 @@ func (w *walker) idle(a *planner.Start, called time.Time) (longest time.Duration
 // A start that is asked for late has the whole time for its progress: what joins a
 // cluster at once is not taken for late because the call was.
 func TestALateCallIsNoLackOfProgress(t *testing.T) {
-	old := shape{Release: 1, Strategy: "primary_last", Web: 3, Progress: true}
-	fresh := old
-	fresh.Release = 2
-	for _, s := range []shape{old, fresh} {
-		s.spec(t)
-	}
+	old, fresh := inTurn(t, shape{Release: 1, Strategy: "primary_last", Web: 3, Progress: true}, 2)
 	end := ""
 	w := told(t, setting{Cluster: true}, func(w *walker) {
 		w.arrive(t, old)

@@ -236,6 +236,17 @@ var specs struct {
 
 const specsKept = 1000
 
+// inTurn are two releases of a shape for a story, which has no time of its own to read
+// their specs in.
+func inTurn(t testing.TB, old shape, next int) (shape, shape) {
+	t.Helper()
+	fresh := old
+	fresh.Release = next
+	old.spec(t)
+	fresh.spec(t)
+	return old, fresh
+}
+
 func (s shape) spec(t testing.TB) *spec.Spec {
 	specs.Lock()
 	defer specs.Unlock()

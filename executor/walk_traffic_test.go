@@ -128,12 +128,7 @@ func TestAClusterGetsRequestsWhereSharesWereLeft(t *testing.T) {
 // A way back that was refused leaves a member of a cluster without requests, whoever
 // that is. It is one all the same, and the next release takes the place of all.
 func TestAMemberWithoutRequestsIsReplaced(t *testing.T) {
-	old := shape{Release: 1, Strategy: "primary_last", Web: 4, Router: true}
-	fresh := old
-	fresh.Release = 2
-	for _, s := range []shape{old, fresh} {
-		s.spec(t)
-	}
+	old, fresh := inTurn(t, shape{Release: 1, Strategy: "primary_last", Web: 4, Router: true}, 2)
 	const roles = 3 // the call after start and attach
 	for which := range old.Web {
 		end := ""
