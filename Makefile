@@ -21,10 +21,9 @@ IN_MEMORY     = sh $(SETUP)/in_memory.sh
 TEST          = $(IN_MEMORY) $(GO) test $(TEST_FLAGS)
 # The same, and what failed is tried once more when nothing runs beside it. Real
 # servers on a busy machine can be late; what fails twice is broken. A test that
-# was tried again is named at the end. Packages begin in the order in which they are
-# named: of the two longest neither is left to run alone at the end.
+# was tried again is named at the end.
 TWICE         = $(IN_MEMORY) $(GO) run gotest.tools/gotestsum@v1.13.0 --format pkgname --hide-summary skipped --rerun-fails=1 --rerun-fails-max-failures=5 \
-	--rerun-fails-report=.build/again.txt --packages="./providers/postgres ./..." -- $(TEST_FLAGS)
+	--rerun-fails-report=.build/again.txt --packages=./... -- $(TEST_FLAGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help build pleat example demo test test-race test-long test-versions bench bench-plan bench-schema bench-rollout lint fmt clean
