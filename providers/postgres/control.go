@@ -90,7 +90,8 @@ func (p *Provider) Fills(ctx context.Context) (all []Fill, err error) {
 	defer func() { err = errors.Join(err, conn.Close(ctx, c)) }()
 	rows, err := c.Query(ctx, `
 		select f.change, f.unit, f.run,
-		       greatest(f.rows, (select sum(u.rows)::bigint from pleat.cursor u where u.change = f.change and u.unit = f.unit)), f.total, f.rate, f.workers, f.batch, f.held, f.finished, f.began, f.updated,
+		       greatest(f.rows, (select sum(u.rows)::bigint from pleat.cursor u where u.change = f.change and u.unit = f.unit)),
+		       f.total, f.rate, f.workers, f.batch, f.held, f.finished, f.began, f.updated,
 		       pg_catalog.clock_timestamp(), coalesce(k.paused, false), coalesce(k.who, ''), coalesce(k.rows_per_second, 0),
 		       (select count(*) from pleat.failed_row x where x.change = f.change and x.unit = f.unit)
 		from pleat.fill f

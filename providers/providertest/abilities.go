@@ -214,16 +214,24 @@ func (s *suite) clusterBack() {
 	s.wantLive(a, 1)
 }
 
-// roleTask: a task of one role stays with the instance for which it was begun, and is
-// for nobody where one is the primary.
-func (s *suite) roleTask() {
+// ofSync are two instances that run, and a task for that one of them which is the
+// synchronous one.
+func (s *suite) ofSync(does Behavior) (*planner.Start, *planner.Task) {
+	s.t.Helper()
 	if !s.has(s.t, Tasks) {
 		s.t.Skip("its provider lacks tasks")
 	}
 	a := s.Start("1.0.0", 2, Works)
 	s.must(a)
-	t := s.Task("1.0.0", Works)
+	t := s.Task("1.0.0", does)
 	t.Each, t.Of, t.Instances = true, planner.Sync, a.Instances
+	return a, t
+}
+
+// roleTask: a task of one role stays with the instance for which it was begun, and is
+// for nobody where one is the primary.
+func (s *suite) roleTask() {
+	a, t := s.ofSync(Works)
 	s.Say(a, a.Instances[0], planner.Async)
 	s.refused("a task of a role that nobody has", s.apply(t))
 	s.Say(a, a.Instances[0], planner.Sync)
@@ -247,13 +255,7 @@ func (s *suite) roleTask() {
 // failedRoleTask: whether a task of a role that failed had its effect is told by what
 // the instances say that they are, a moment later maybe.
 func (s *suite) failedRoleTask() {
-	if !s.has(s.t, Tasks) {
-		s.t.Skip("its provider lacks tasks")
-	}
-	a := s.Start("1.0.0", 2, Works)
-	s.must(a)
-	t := s.Task("1.0.0", Fails)
-	t.Each, t.Of, t.Instances = true, planner.Sync, a.Instances
+	a, t := s.ofSync(Fails)
 	s.Say(a, a.Instances[0], planner.Sync)
 	s.Say(a, a.Instances[1], planner.Async)
 	s.probed(t, planner.NotDone)

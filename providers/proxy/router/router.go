@@ -240,8 +240,8 @@ func (r *Router) attach(listen string, backends []api.Backend) (work []func(cont
 	return work, r.save()
 }
 
-// save makes the routes durable, and the verdicts of watched backends. A draining backend is left out: nothing of
-// what it has in flight would be left after a restart.
+// save makes the routes durable, and the verdicts of watched backends. A draining
+// backend is left out: nothing of what it has in flight would be left after a restart.
 func (r *Router) save() error {
 	if r.frozen {
 		return nil // they are the successor's
